@@ -1,0 +1,61 @@
+"""Every error that this project raises on purpose.
+
+    TacError
+    ├── SettingsError            the settings file: unreadable, an unknown key, a value out of range
+    ├── InputError (ValueError)  data handed in: shapes, NaN, duplicates, a missing column
+    │   └── SourceError          the image source: absent, empty, not to be listed
+    ├── EncoderError             weights that cannot be had, an activation that does not fit, encoders mixed
+    ├── StoreError               the artifact store
+    │   ├── ArtifactMissing      never built; names the asset to materialise
+    │   ├── ArtifactOutdated     built for other settings; names the asset to materialise
+    │   └── ArtifactDamaged      a file was deleted, cut short or changed by hand
+    └── MissingDependency        an optional package is absent; says what to install
+
+A message says what must hold, what came and where, and the next thing to do.
+"""
+
+from __future__ import annotations
+
+
+class TacError(Exception):
+    """The root: catch it to catch everything that this project raises on purpose."""
+
+
+class SettingsError(TacError):
+    """The settings cannot be used; names the file, the line and the key."""
+
+
+class InputError(TacError, ValueError):
+    """Data handed in breaks its contract."""
+
+
+class SourceError(InputError):
+    """The image source is absent, empty, or cannot be listed."""
+
+
+class EncoderError(TacError):
+    """An encoder cannot be had, or vectors of two encoders would be mixed."""
+
+
+class StoreError(TacError):
+    """The artifact store cannot give or take what was asked."""
+
+
+class ArtifactMissing(StoreError):
+    """The artifact was never built; the message names the asset to materialise."""
+
+
+class ArtifactOutdated(StoreError):
+    """The artifact was built for other settings; the message names the asset to materialise."""
+
+
+class ArtifactDamaged(StoreError):
+    """A file of the artifact was deleted, cut short or changed by hand."""
+
+
+class MissingDependency(TacError, ImportError):
+    """An optional package is absent; the message says what to install."""
+
+
+class TacWarning(UserWarning):
+    """Something is worth a look, and the work goes on."""

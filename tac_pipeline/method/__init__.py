@@ -1,0 +1,1 @@
+"""Steps 3 to 10 of Text-Aided Clustering, one file a step: pure functions on arrays, every random choice seeded."""
