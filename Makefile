@@ -1,0 +1,46 @@
+# Everything that a newcomer types. `make test` needs Python 3.11+ and make, nothing else.
+
+PYTHON ?= python3
+# faiss comes in two builds that must never be installed side by side: cpu, or gpu.
+FAISS ?= cpu
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed-$(FAISS)
+
+.PHONY: help install lint types tests test run ui clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/'
+
+install: $(INSTALLED)  ## .venv with the project in it (FAISS=gpu for the GPU build of faiss)
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V). Name another: make PYTHON=python3.12"; exit 1; }
+	@if [ "$(FAISS)" != cpu ] && [ "$(FAISS)" != gpu ]; then echo "FAISS must be cpu or gpu; got $(FAISS)"; exit 1; fi
+	@if [ -n "$$(ls $(VENV)/.installed-* 2>/dev/null | grep -v 'installed-$(FAISS)$$')" ]; then \
+		echo "$(VENV) holds the other build of faiss; the two cannot stand side by side: make clean first"; exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(FAISS)]'
+	@touch $@
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+tests: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+test: lint types tests  ## set up, lint, check types, run every test
+
+run: $(INSTALLED)  ## materialise everything that tac.yaml describes
+	$(BIN)/tac run
+
+ui: $(INSTALLED)  ## the Dagster UI, with its daemon, on http://127.0.0.1:3000
+	$(BIN)/tac ui
+
+clean:  ## remove .venv and caches, never data/
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

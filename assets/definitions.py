@@ -1,0 +1,162 @@
+"""Assembles the Dagster definitions of one store; computes nothing."""
+
+import base64
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.checks import build_checks
+from assets.graph import GROWTH, LEARNING, STEPS
+from assets.images import image_manifest, training_set
+from assets.step import Outcome, Step, execute
+from tac_pipeline.errors import TacError
+from tac_pipeline.settings import Project, load_project
+from tac_pipeline.tables import TableSchema
+
+IMAGE_STORE = "image_store"
+
+
+def build_definitions(settings_path: str | Path) -> dg.Definitions:
+    """The assets, checks and jobs of the store that a settings file describes; keys are [store, asset].
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be used; the code location shows the message.
+    """
+    project = load_project(settings_path)
+    return dg.Definitions(
+        assets=[observe_image_store(project), *(build_asset(step, project) for step in STEPS)],
+        asset_checks=build_checks(project),
+        jobs=build_jobs(project),
+        # A spawned step pays seconds for importing torch again; the steps share one process.
+        executor=dg.in_process_executor,
+    )
+
+
+def asset_key(name: str, project: Project) -> dg.AssetKey:
+    """[store, asset]: keys are global to a Dagster instance, so two stores never share one."""
+    return dg.AssetKey([project.settings.store, name])
+
+
+def observe_image_store(project: Project) -> dg.SourceAsset:
+    """The source itself: observing it digests its listing, which is what tells that images came or went."""
+
+    source = project.settings.images.source
+    warnings.filterwarnings("ignore", message=".*observable_source_asset.*", category=dg.BetaWarning)
+
+    @dg.observable_source_asset(
+        key=asset_key(IMAGE_STORE, project),
+        group_name="images",
+        description=f"The images at {source}. Observing it digests their listing; no image is read.",
+    )
+    def image_store() -> dg.DataVersion:
+        from tac_pipeline.sources import listing_digest, open_source
+
+        with _refusals():
+            return dg.DataVersion(
+                listing_digest(open_source(project.resolve(project.settings.images.source)).list_images())
+            )
+
+    return image_store
+
+
+def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
+    """The Dagster asset of a step."""
+    above = [asset_key(dep.name, project) for dep in step.upstream]
+    if step is image_manifest:
+        above.append(asset_key(IMAGE_STORE, project))
+
+    @dg.asset(
+        key=asset_key(step.name, project),
+        deps=above,
+        group_name=step.group.replace(" ", "_"),
+        description=_describe(step),
+        code_version=step.version(project.settings),
+        kinds=set(step.kinds),
+        tags={"tac/part": "learning" if step in LEARNING else "growth"},
+        metadata={"dagster/column_schema": column_schema(step.schema)},
+    )
+    def materialize_step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        with _refusals():
+            outcome = execute(step, project, log=context.log.info)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(outcome.artifact.content), metadata=dict(outcome_metadata(outcome))
+        )
+
+    return materialize_step
+
+
+def build_jobs(project: Project) -> list[Any]:
+    """`grow` takes new images through what was learned; `recluster` learns anew from the images that are there."""
+
+    def keys(steps: tuple[Step, ...]) -> list[dg.AssetKey]:
+        return [asset_key(step.name, project) for step in steps]
+
+    relearned = dg.AssetSelection.assets(asset_key(training_set.name, project)).downstream()
+    return [
+        dg.define_asset_job(
+            "grow",
+            selection=dg.AssetSelection.assets(*keys(GROWTH)),
+            description="Read and assign what is new in the image store; relearns nothing.",
+        ),
+        dg.define_asset_job(
+            "recluster",
+            # The nouns hang on settings alone and are found again at no cost, so a first run needs no other job.
+            selection=relearned | dg.AssetSelection.assets(*keys(tuple(s for s in STEPS if s.group == "nouns"))),
+            description="Learn the groups anew from the images that the store holds now, and assign every image.",
+        ),
+    ]
+
+
+def outcome_metadata(outcome: Outcome) -> Iterator[tuple[str, Any]]:
+    """What the UI shows of a materialisation; numbers are plotted over time."""
+    artifact = outcome.artifact
+    if artifact.rows is not None:
+        yield "dagster/row_count", artifact.rows
+    yield "seconds", round(outcome.seconds, 3)
+    yield "reused", outcome.reused
+    yield "path", dg.MetadataValue.path(str(artifact.folder))
+    yield "made from", dg.MetadataValue.json({"values": artifact.record["values"], "inputs": artifact.record["inputs"]})
+    for name, value in artifact.facts.items():
+        if isinstance(value, bool | int | float | str):
+            yield name.replace("_", " "), value
+    for label, note in artifact.record["notes"].items():
+        if "markdown" in note:
+            yield label, dg.MetadataValue.md(note["markdown"])
+        else:
+            encoded = base64.b64encode(artifact.file(note["picture"]).read_bytes()).decode()
+            yield label, dg.MetadataValue.md(f"![{label}](data:image/png;base64,{encoded})")
+
+
+def column_schema(schema: TableSchema) -> dg.TableSchema:
+    """A table's columns as the UI shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                "fixed_size_list<float16>" if column.type is None else str(column.type),
+                description=column.meaning,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.name == schema.key),
+            )
+            for column in schema.columns
+        ]
+    )
+
+
+def _describe(step: Step) -> str:
+    settings = ", ".join(f"`{name}`" for name in step.reads)
+    return f"{step.description}\n\nSettings: {settings}." if settings else step.description
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turns what this project refuses on purpose into a failure whose text is the message, without a stack trace."""
+    try:
+        yield
+    except TacError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -1,0 +1,89 @@
+"""The graph: every step in the order to run, and which of them growth, learning and the UI's jobs take."""
+
+import difflib
+from collections.abc import Iterable
+
+from assets.clustering import cluster_heads, cluster_ids, image_kmeans, training_free_clusters
+from assets.images import image_embeddings, image_labels, image_manifest, training_set
+from assets.neighbors import image_neighbors, text_neighbors
+from assets.nouns import candidate_nouns, noun_embeddings
+from assets.results import assignments, clusters, evaluation
+from assets.step import Step
+from assets.text_space import cluster_count, noun_vocabulary, semantic_centers, text_counterparts
+from tac_pipeline.errors import InputError
+
+STEPS: tuple[Step, ...] = (
+    image_manifest,
+    image_labels,
+    image_embeddings,
+    training_set,
+    candidate_nouns,
+    noun_embeddings,
+    cluster_count,
+    semantic_centers,
+    noun_vocabulary,
+    text_counterparts,
+    image_neighbors,
+    text_neighbors,
+    image_kmeans,
+    training_free_clusters,
+    cluster_heads,
+    cluster_ids,
+    assignments,
+    clusters,
+    evaluation,
+)
+
+# What new images flow through, every day; it relearns nothing.
+GROWTH: tuple[Step, ...] = (image_manifest, image_labels, image_embeddings, assignments, clusters, evaluation)
+# What is learned from a training set, on a schedule of its own.
+LEARNING: tuple[Step, ...] = tuple(step for step in STEPS if step not in GROWTH)
+
+
+def descendants(roots: Iterable[Step]) -> list[Step]:
+    """The steps and everything below them, in the order to run."""
+    found = set(roots)
+    for step in STEPS:
+        if found.intersection(step.upstream):
+            found.add(step)
+    return [step for step in STEPS if step in found]
+
+
+def ancestors(leaves: Iterable[Step]) -> list[Step]:
+    """The steps and everything above them, in the order to run."""
+    found = set(leaves)
+    for step in reversed(STEPS):
+        if step in found:
+            found.update(step.upstream)
+    return [step for step in STEPS if step in found]
+
+
+def select(text: str) -> list[Step]:
+    """Steps by name, comma-separated: `name+` takes all below it too, `+name` all above, `*` everything.
+
+    Raises
+    ------
+    InputError
+        A name is unknown; the nearest is suggested.
+    """
+    found: set[Step] = set()
+    for part in (piece.strip() for piece in text.split(",")):
+        if part == "*":
+            return list(STEPS)
+        chosen = [find(part.strip("+"))]
+        found.update(chosen)
+        if part.endswith("+"):
+            found.update(descendants(chosen))
+        if part.startswith("+"):
+            found.update(ancestors(chosen))
+    return [step for step in STEPS if step in found]
+
+
+def find(name: str) -> Step:
+    """The step of a name."""
+    by_name = {step.name: step for step in STEPS}
+    if name not in by_name:
+        near = difflib.get_close_matches(name, by_name, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(by_name)}"
+        raise InputError(f"there is no asset {name!r}; {hint}")
+    return by_name[name]

@@ -1,0 +1,211 @@
+"""Group images: from the source to one vector an image, and the training set that groups are learned from."""
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from assets import previews
+from assets.step import Inputs, Output, Values, open_store, step
+from tac_pipeline.errors import InputError
+from tac_pipeline.settings import EncoderSettings, Images, TrainingSet
+from tac_pipeline.store import Store
+from tac_pipeline.tables import IMAGE_EMBEDDINGS, IMAGE_LABELS, IMAGE_MANIFEST, TRAINING_SET
+
+if TYPE_CHECKING:
+    from tac_pipeline.encoders import Encoder
+
+
+def _list_source(inputs: Inputs, images: Images) -> Values:
+    from tac_pipeline.sources import listing_digest, open_source
+
+    inputs.carry["listing"] = open_source(inputs.project.resolve(images.source)).list_images()
+    return {"listing": listing_digest(inputs.carry["listing"])}
+
+
+@step(group="images", schema=IMAGE_MANIFEST, reads=["images.source"], resolve=_list_source, kinds=["parquet"])
+def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
+    """One row per image of the source: where it is, how large, and when it changed."""
+    listing = inputs.carry["listing"]
+    out.write(listing)
+    out.fact(bytes=listing["size"].sum())
+    out.markdown("first rows", previews.table(listing.head(10)))
+
+
+def _resolve_labels(inputs: Inputs, images: Images) -> Values:
+    from tac_pipeline.sources import VectorSource, open_source
+
+    if images.labels == "none":
+        return {"labels": "none"}
+    source = open_source(inputs.project.resolve(images.source))
+    labels = source.labels(inputs.table(image_manifest, columns=["image_id"])["image_id"].to_list(), images.labels)
+    inputs.carry["labels"] = labels
+    # Folder names are part of the image ids, which the manifest's content holds; a column can change on its own.
+    column = images.labels == "column" or isinstance(source, VectorSource)
+    return {"labels": images.labels, "column": _column_digest(labels) if column else None}
+
+
+def _column_digest(labels: pl.DataFrame) -> str:
+    from tac_pipeline.digest import digest
+
+    return digest([labels["image_id"].to_list(), labels["label"].to_list()])
+
+
+@step(
+    group="images",
+    schema=IMAGE_LABELS,
+    reads=["images.source", "images.labels"],
+    deps=[image_manifest],
+    resolve=_resolve_labels,
+)
+def image_labels(inputs: Inputs, out: Output, images: Images) -> None:
+    """The true label of every image that has one; read by evaluation alone, so labels never touch the chain."""
+    if images.labels == "none":
+        out.write({"image_id": [], "label": []})
+        return
+    labels = inputs.carry["labels"]
+    out.write(labels)
+    counts = labels["label"].value_counts(sort=True)
+    out.fact(distinct_labels=len(counts))
+    out.markdown("images per label", previews.table(counts.head(20)))
+
+
+def _resolve_embeddings(inputs: Inputs, images: Images, encoder: EncoderSettings) -> Values:
+    from tac_pipeline.sources import VectorSource, open_source
+
+    source = open_source(inputs.project.resolve(images.source))
+    inputs.carry["source"] = source
+    if isinstance(source, VectorSource):
+        return {"encoder": source.encoder}
+    fingerprint = encoder_name(inputs, encoder)
+    return {"encoder": fingerprint, "max_pixels": images.max_pixels, "max_bytes": images.max_bytes}
+
+
+def _drop_unnamed_shards(store: Store) -> None:
+    from tac_pipeline.embedding import unnamed_shards
+    from tac_pipeline.tables import read_table
+
+    kept = [version for version in store.versions(image_embeddings.name) if not version.damage()]
+    views = (
+        pl.DataFrame(pl.from_arrow(read_table(version.folder / "image_embeddings.parquet", IMAGE_EMBEDDINGS)))
+        for version in kept
+    )
+    for path in unnamed_shards(views, store.shards_folder):
+        path.unlink(missing_ok=True)
+
+
+@step(
+    group="images",
+    schema=IMAGE_EMBEDDINGS,
+    reads=["images.source", "images.max_pixels", "images.max_bytes", "encoder.model", "encoder.pretrained"],
+    deps=[image_manifest],
+    resolve=_resolve_embeddings,
+    cleanup=_drop_unnamed_shards,
+    kinds=["parquet", "pytorch"],
+)
+def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: EncoderSettings) -> None:
+    """One unit vector per image, as a view over append-only shards; unreadable images stay as rows with their error."""
+    from tac_pipeline.digest import digest
+    from tac_pipeline.embedding import UNREACHED, embed_missing
+
+    fingerprint, shards = inputs.values["encoder"], open_store(inputs.project).shards_folder
+    view = embed_missing(
+        inputs.table(image_manifest),
+        lambda missing: _embed(missing, inputs, images, encoder),
+        shards=shards,
+        encoder=fingerprint,
+        progress=inputs.progress("images"),
+    )
+    errors = view.filter(pl.col("error").is_not_null())
+    out.write(view.drop("computed"))
+    # Vectors differ in their last bits from batch to batch; what was embedded, and by what, does not.
+    out.content = digest([fingerprint, view["image_id"].to_list(), view["content_hash"].to_list()])
+    out.links = {f"shards/{name}": (shards / name).stat().st_size for name in sorted(view["shard"].unique())}
+    out.fact(
+        encoder=fingerprint,
+        computed=int(view["computed"].sum()),
+        readable=len(view) - len(errors),
+        unreadable=len(errors),
+        try_again=bool(errors["error"].str.starts_with(UNREACHED).any()),
+    )
+    if len(errors):
+        out.markdown("unreadable images", previews.table(errors.select("image_id", "error").head(20)))
+
+
+def _embed(missing: pl.DataFrame, inputs: Inputs, images: Images, encoder: EncoderSettings):
+    from tac_pipeline.embedding import encoded_batches, given_batches
+    from tac_pipeline.sources import VectorSource
+
+    source = inputs.carry["source"]
+    if isinstance(source, VectorSource):
+        return given_batches(missing, source)
+    inputs.log(f"{len(missing):,} images to read and encode with {inputs.values['encoder']}")
+    return encoded_batches(
+        missing,
+        source,
+        load_encoder(inputs, encoder),
+        batch_size=encoder.batch_size,
+        max_pixels=images.max_pixels,
+        max_bytes=images.max_bytes,
+    )
+
+
+def encoder_name(inputs: Inputs, encoder: EncoderSettings) -> str:
+    """The fingerprint of the encoder that the settings name, found without loading it."""
+    from tac_pipeline.encoders import encoder_fingerprint
+
+    project = inputs.project
+    return encoder_fingerprint(project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained))
+
+
+def load_encoder(inputs: Inputs, encoder: EncoderSettings) -> "Encoder":
+    """The encoder that the settings name."""
+    from tac_pipeline.encoders import open_clip_encoder
+
+    project = inputs.project
+    model, pretrained = project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained)
+    return open_clip_encoder(model, pretrained, device=encoder.device)
+
+
+def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:
+    if inputs.fact(image_embeddings, "readable") <= training_set.max_images:
+        return {"images": "all"}
+    return {"images": training_set.max_images, "seed": seed}
+
+
+@step(
+    group="images",
+    schema=TRAINING_SET,
+    reads=["training_set", "seed"],
+    deps=[image_embeddings],
+    resolve=_resolve_training_set,
+)
+def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: int) -> None:
+    """The images that groups are learned from: all readable ones, or a seeded sample up to training_set.max_images."""
+    from tac_pipeline.embedding import gather_vectors
+
+    view = inputs.table(image_embeddings).filter(pl.col("error").is_null())
+    if view.is_empty():
+        raise InputError(
+            f"no image of {inputs.project.settings.images.source} can be read; "
+            "the errors stand in the table of image_embeddings (`tac path image_embeddings`)"
+        )
+    if len(view) > training_set.max_images:
+        view = sample_images(view, max_images=training_set.max_images, seed=seed)
+    encoder = inputs.fact(image_embeddings, "encoder")
+    vectors = gather_vectors(view, open_store(inputs.project).shards_folder, encoder=encoder)
+    out.write({"image_id": view["image_id"].to_arrow(), "content_hash": view["content_hash"].to_arrow(),
+               "embedding": vectors}, encoder=encoder)  # fmt: skip
+    out.fact(share=len(view) / inputs.fact(image_embeddings, "readable"))
+
+
+def sample_images(view: pl.DataFrame, *, max_images: int, seed: int) -> pl.DataFrame:
+    """The max_images rows whose seeded hash is lowest: a uniform sample that growth displaces one by one."""
+
+    def priority(image_id: str) -> bytes:
+        return hashlib.blake2b(image_id.encode(), key=str(seed).encode(), digest_size=16).digest()
+
+    order = view["image_id"].map_elements(priority, return_dtype=pl.Binary)
+    return view.with_columns(order.alias("priority")).bottom_k(max_images, by="priority").drop("priority").sort(
+        "image_id"
+    )  # fmt: skip

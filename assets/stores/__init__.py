@@ -1,0 +1,1 @@
+"""One module per store, each naming its settings file; workspace.yaml lists them."""

@@ -1,0 +1,115 @@
+"""Group text space: K, the semantic centers, the nouns that they choose, and a text counterpart for every image."""
+
+import polars as pl
+
+from assets import previews
+from assets.images import training_set
+from assets.nouns import noun_embeddings
+from assets.step import Inputs, Output, Values, step
+from tac_pipeline.errors import InputError
+from tac_pipeline.settings import Clusters, Retrieval, SemanticCenters, Vocabulary
+from tac_pipeline.tables import CLUSTER_COUNT, NOUN_VOCABULARY, SEMANTIC_CENTERS, TEXT_COUNTERPARTS
+
+
+@step(group="text space", schema=CLUSTER_COUNT, reads=["clusters"], deps=[training_set])
+def cluster_count(inputs: Inputs, out: Output, clusters: Clusters) -> None:
+    """K, the number of groups; every later step reads it from here."""
+    n_images = inputs.rows(training_set)
+    if clusters.count > n_images:
+        raise InputError(
+            f"clusters.count must be at most the number of training images; got {clusters.count} "
+            f"and {n_images} images. Lower clusters.count, or add images."
+        )
+    out.write({"count": [clusters.count]})
+    out.fact(count=clusters.count)
+
+
+def _resolve_centers(inputs: Inputs, semantic_centers: SemanticCenters, seed: int) -> Values:
+    from tac_pipeline.method.published import CENTER_RESTARTS, KMEANS_ITERATIONS
+    from tac_pipeline.method.semantic_centers import count_semantic_centers
+
+    n_centers = count_semantic_centers(
+        inputs.rows(training_set),
+        inputs.fact(cluster_count, "count"),
+        images_per_center=semantic_centers.images_per_center,
+        count=semantic_centers.count,
+    )
+    return {"n_centers": n_centers, "seed": seed, "restarts": CENTER_RESTARTS, "iterations": KMEANS_ITERATIONS}
+
+
+@step(
+    group="text space",
+    schema=SEMANTIC_CENTERS,
+    reads=["semantic_centers", "seed"],
+    deps=[training_set],
+    by_value=[cluster_count],
+    resolve=_resolve_centers,
+    kinds=["parquet", "numpy"],
+)
+def semantic_centers(inputs: Inputs, out: Output, semantic_centers: SemanticCenters, seed: int) -> None:
+    """Spherical k-means centers of the image vectors (paper step 3): finer than the groups, they choose the nouns."""
+    from tac_pipeline.method.semantic_centers import find_semantic_centers
+
+    found = find_semantic_centers(
+        inputs.vectors(training_set),
+        n_centers=inputs.values["n_centers"],
+        seed=seed,
+        progress=inputs.progress("restarts"),
+    )
+    numbers = list(range(len(found.centers)))
+    out.write({"center": numbers, "embedding": found.centers}, encoder=inputs.encoder(training_set))
+    out.fact(n_centers=len(numbers), objective=found.objective, iterations=found.iterations)
+
+
+@step(
+    group="text space",
+    schema=NOUN_VOCABULARY,
+    reads=["vocabulary"],
+    deps=[semantic_centers, noun_embeddings],
+    kinds=["parquet", "numpy"],
+)
+def noun_vocabulary(inputs: Inputs, out: Output, vocabulary: Vocabulary) -> None:
+    """The most confident nouns of every semantic center (paper step 4)."""
+    from tac_pipeline.method.arrays import require_same_width
+    from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
+    from tac_pipeline.tables import require_same_encoder
+
+    require_same_encoder(inputs.encoder(semantic_centers), inputs.encoder(noun_embeddings))
+    nouns, centers = inputs.vectors(noun_embeddings), inputs.vectors(semantic_centers)
+    require_same_width(centers, nouns, names=("the image vectors", "the noun vectors"))
+    chosen = choose_noun_vocabulary(nouns, centers, nouns_per_center=vocabulary.nouns_per_center)
+    words = inputs.table(noun_embeddings, columns=["noun"])["noun"][chosen.rows.tolist()]
+    out.write(
+        {"noun": words.to_arrow(), "center": chosen.center, "confidence": chosen.confidence,
+         "embedding": nouns[chosen.rows]},
+        encoder=inputs.encoder(noun_embeddings),
+    )  # fmt: skip
+    out.fact(n_centers=len(centers), centers_without_noun=chosen.n_centers_without_noun)
+    by_center = (
+        pl.DataFrame({"center": chosen.center, "noun": words, "confidence": chosen.confidence})
+        .sort("center", "confidence", descending=[False, True])
+        .group_by("center", maintain_order=True)
+        .agg(pl.col("noun").str.join(", ").alias("nouns"))
+    )
+    out.markdown("chosen nouns", previews.table(by_center.head(60)))
+
+
+@step(
+    group="text space",
+    schema=TEXT_COUNTERPARTS,
+    reads=["retrieval"],
+    deps=[training_set, noun_vocabulary],
+    kinds=["parquet", "numpy"],
+)
+def text_counterparts(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
+    """One unit vector per training image, blended from the noun vocabulary (paper step 5)."""
+    from tac_pipeline.method.text_counterparts import retrieve_text_counterparts
+
+    counterparts = retrieve_text_counterparts(
+        inputs.vectors(training_set),
+        inputs.vectors(noun_vocabulary),
+        tau=retrieval.tau,
+        progress=inputs.progress("images"),
+    )
+    ids = inputs.table(training_set, columns=["image_id"])["image_id"]
+    out.write({"image_id": ids.to_arrow(), "embedding": counterparts}, encoder=inputs.encoder(noun_vocabulary))

@@ -1,0 +1,256 @@
+"""Image files to the square of pixels that an encoder takes.
+
+Read the header, refuse what is too large, decode, turn upright, make it RGB, resize, crop: what open_clip's evaluation
+transform does, up to rounding. Safe in threads. What must stay out: reading files (sources.py), normalizing
+(encoders/).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from tac_pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+Pixels = npt.NDArray[np.uint8]
+ResizeMode = Literal["shortest", "squash"]
+Interpolation = Literal["bicubic", "bilinear"]
+
+# Enters every encoder's fingerprint: raise it when the pixels of any image change by more than rounding.
+DECODING_VERSION = 1
+
+# Named one by one, because Pillow knows formats that run other programs (EPS) and many that nobody keeps images in.
+READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+
+# Pillow resizes images taller than twice their width columns first, torch never does: noisy pixels differ by up to 20.
+LONGEST_FOR_TORCH = 2.0
+# Beyond this ratio of the sides only the part that survives the crop is resized: 1 x 20,000 would grow to 3 GB.
+LONGEST_RESIZED_WHOLE = 20.0
+
+# Pillow's own limit is one for the process, and lower than max_pixels may be: decode_image checks instead.
+Image.MAX_IMAGE_PIXELS = None
+# What Pillow warns of (odd metadata) leaves the pixels whole, and catch_warnings is not safe in threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+class UnreadableImage(InputError):
+    """The bytes are not an image that can be decoded; the message is the reason, short enough for a table's cell.
+
+    Attributes
+    ----------
+    over_limit : bool
+        Nothing is known to be wrong with the image itself: a higher limit, or more memory, may read it.
+    """
+
+    def __init__(self, reason: str, *, over_limit: bool = False) -> None:
+        super().__init__(reason)
+        self.over_limit = over_limit
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """The pixels that an encoder takes, uint8 (3, size, size), and the image's own width and height, upright."""
+
+    pixels: Pixels
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """How an image becomes a square: resized to width x height, then cut from (left, top)."""
+
+    size: int
+    width: int
+    height: int
+    left: int
+    top: int
+    interpolation: Interpolation
+
+
+def decode_image(
+    data: bytes,
+    *,
+    size: int,
+    max_pixels: int,
+    resize_mode: ResizeMode = "shortest",
+    interpolation: Interpolation = "bicubic",
+) -> DecodedImage:
+    """Decode an image file into the square that an encoder takes (paper step 1).
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file: JPEG, PNG, WebP, GIF (its first frame), BMP, TIFF (its first page), PPM, AVIF.
+    size : int
+        Side of the square.
+    max_pixels : int
+        An image with more is refused by its header, before any pixel is decoded.
+    resize_mode : {"shortest", "squash"}
+        Bring the shorter side to `size` and cut out the center, or bring both sides to `size`.
+    interpolation : {"bicubic", "bilinear"}
+        Filter of the resize; always antialiased.
+
+    Returns
+    -------
+    DecodedImage
+        Upright (EXIF orientation applied), RGB, what is transparent shown on white.
+
+    Raises
+    ------
+    UnreadableImage
+        Whatever the bytes are, no other exception leaves this function.
+    """
+    if not data:
+        raise UnreadableImage("empty file (0 bytes)")
+    try:
+        return _decode(data, size, max_pixels, resize_mode, interpolation)
+    except UnreadableImage:
+        raise
+    except MemoryError as error:
+        raise UnreadableImage("needs more memory than there is", over_limit=True) from error
+    except Exception as error:  # noqa: BLE001 - on damaged bytes Pillow's decoders raise nearly every built-in exception
+        raise UnreadableImage(_reason(error)) from error
+
+
+def _decode(
+    data: bytes, size: int, max_pixels: int, resize_mode: ResizeMode, interpolation: Interpolation
+) -> DecodedImage:
+    with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise UnreadableImage(f"{width:,} x {height:,} pixels, over max_pixels ({max_pixels:,})", over_limit=True)
+        longest = max(width, height) / min(width, height)
+        if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") and longest <= LONGEST_FOR_TORCH:
+            # Pillow has the last word on damage: it reads what is whole but for its end mark, and says what is wrong.
+            with contextlib.suppress(RuntimeError):
+                upright = _decode_jpeg(data, _orientation(image))
+                height, width = upright.shape[1:]
+                frame = _frame(width, height, size, resize_mode, interpolation)
+                return DecodedImage(_fit_tensor(upright, frame), width, height)
+        image.load()
+        turn = _PILLOW_TURNS.get(_orientation(image))
+        rgb = _to_rgb(image if turn is None else image.transpose(turn))
+    frame = _frame(rgb.width, rgb.height, size, resize_mode, interpolation)
+    return DecodedImage(_fit_image(rgb, frame), rgb.width, rgb.height)
+
+
+def _known_formats() -> list[str]:
+    # Image.open fails on the name of a format that this Pillow was built without.
+    Image.init()
+    return [name for name in READABLE_FORMATS if name in Image.OPEN]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"not an image, or its header is damaged (read are {', '.join(READABLE_FORMATS)})"
+    said = " ".join(str(error).split())[:160] or type(error).__name__
+    if isinstance(error, EOFError) or "truncated" in said.lower():
+        return "truncated: the file ends before its last pixel"
+    return f"damaged: {said}"
+
+
+# EXIF orientation: what turns the stored image upright. 1 is upright, and so is whatever is not in the standard.
+_PILLOW_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# The same on (3, height, width): the axes to flip, after rows and columns were swapped from 5 on.
+_TENSOR_FLIPS = {2: [2], 3: [1, 2], 4: [1], 5: [], 6: [2], 7: [1, 2], 8: [1]}
+_FIRST_SWAPPED = 5
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - damaged metadata raises as widely as damaged pixels, and the pixels may be whole
+        return 1
+    return found if isinstance(found, int) and found in _PILLOW_TURNS else 1
+
+
+def _decode_jpeg(data: bytes, orientation: int) -> torch.Tensor:
+    """Decode and turn upright, uint8 (3, height, width); RuntimeError where the file is damaged or cut short."""
+    import torch
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    # A bytearray, because torch warns of tensors over memory that must not be written.
+    pixels: torch.Tensor = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
+    if orientation >= _FIRST_SWAPPED:
+        pixels = pixels.transpose(1, 2)
+    if flips := _TENSOR_FLIPS.get(orientation):
+        pixels = pixels.flip(flips)
+    return pixels
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _to_eight_bits(image)
+    if image.has_transparency_data:
+        # The color under a transparent pixel is arbitrary, often black; white is what a page would show.
+        on_white = Image.new("RGBA", image.size, "white")
+        on_white.alpha_composite(image.convert("RGBA"))
+        image = on_white
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """A grayscale image of 16 or 32 bits as 8 bits; Pillow's own conversion clips at 255 instead."""
+    values = np.asarray(image)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise UnreadableImage("damaged: no pixel holds a finite value")
+    low, high = float(finite.min()), float(finite.max())
+    if image.mode != "F" and low >= 0 and high < 2**16:
+        low, high = 0.0, 2.0**16 - 1
+    elif image.mode == "F" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    shares = (np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-12)
+    return Image.fromarray((shares * 255).round().astype(np.uint8))
+
+
+def _frame(width: int, height: int, size: int, mode: ResizeMode, interpolation: Interpolation) -> _Frame:
+    """Where torchvision's Resize(size) and CenterCrop(size) land, rounding as they do."""
+    if mode == "squash":
+        return _Frame(size, size, size, 0, 0, interpolation)
+    shorter = min(width, height)
+    wide, high = int(size * width / shorter), int(size * height / shorter)
+    return _Frame(size, wide, high, round((wide - size) / 2), round((high - size) / 2), interpolation)
+
+
+def _fit_tensor(pixels: torch.Tensor, frame: _Frame) -> Pixels:
+    from torch.nn.functional import interpolate
+
+    if pixels.shape[1:] != (frame.height, frame.width):
+        # On uint8 this is torch's integer kernel: twice the rate of Pillow's, the same rounding but for 1 level.
+        batch = interpolate(pixels[None], (frame.height, frame.width), mode=frame.interpolation, antialias=True)
+        pixels = batch[0]
+    # Copied by numpy: a copy in torch would start threads of its own in every thread of the caller's.
+    rows, columns = slice(frame.top, frame.top + frame.size), slice(frame.left, frame.left + frame.size)
+    return np.ascontiguousarray(pixels.numpy()[:, rows, columns])
+
+
+def _fit_image(image: Image.Image, frame: _Frame) -> Pixels:
+    resample = Image.Resampling[frame.interpolation.upper()]
+    right, bottom = frame.left + frame.size, frame.top + frame.size
+    if max(frame.width, frame.height) > LONGEST_RESIZED_WHOLE * frame.size:
+        across, down = image.width / frame.width, image.height / frame.height
+        box = (frame.left * across, frame.top * down, right * across, bottom * down)
+        image = image.resize((frame.size, frame.size), resample, box=box)
+    else:
+        image = image.resize((frame.width, frame.height), resample).crop((frame.left, frame.top, right, bottom))
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))

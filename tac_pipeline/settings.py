@@ -1,0 +1,392 @@
+"""The settings file: the only place where parameters live.
+
+Every key is marked *result* (it can change what comes out, so it enters code versions and recipes) or *execution*
+(it changes speed, place or upkeep, and never marks anything stale). What must stay out: defaults of the published
+method that are not meant to be set (method/published.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from tac_pipeline.errors import SettingsError
+
+SETTINGS_VARIABLE = "TAC_SETTINGS"
+SETTINGS_NAME = "tac.yaml"
+FILE_SUFFIXES = (".json", ".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".txt", ".csv", ".parquet")
+LARGEST_SETTINGS_FILE = 1_000_000  # bytes
+
+PUBLISHED_TEMPLATES = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+
+_RESULT: dict[str, Any] = {"affects": "result"}
+_EXECUTION: dict[str, Any] = {"affects": "execution"}
+
+
+def result(default: Any = ..., **constraints: Any) -> Any:
+    """A settings key that can change what comes out."""
+    return Field(default, json_schema_extra=_RESULT, **constraints)
+
+
+def execution(default: Any = ..., **constraints: Any) -> Any:
+    """A settings key that changes speed, place or upkeep, never a result."""
+    return Field(default, json_schema_extra=_EXECUTION, **constraints)
+
+
+class Section(BaseModel):
+    """A group of keys: unknown ones are refused, nothing is converted, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Images(Section):
+    """Where the images are."""
+
+    source: str = result(
+        min_length=1,
+        description="folder, fsspec URL, manifest (.csv or .parquet with uri, optional image_id and label), "
+        "or vector table (.parquet with image_id, embedding, optional label)",
+    )
+    labels: Literal["none", "folder", "column"] = result(
+        "none", description="true labels, for evaluation only: the name of an image's folder, or the column `label`"
+    )
+    max_pixels: int = result(
+        200_000_000, ge=1, description="an image with more pixels is kept as unreadable, never decoded"
+    )
+    max_bytes: int = result(
+        500_000_000, ge=1, description="an image file with more bytes is kept as unreadable, never read"
+    )
+
+
+class EncoderSettings(Section):
+    """What turns images and nouns into vectors."""
+
+    model: str = result("ViT-B-32-quickgelu", min_length=1, description="an open_clip model name or its config file")
+    pretrained: str = result(
+        "openai", min_length=1, description="an open_clip tag, a checkpoint file, or `random` to try the machinery"
+    )
+    batch_size: int = execution(64, ge=1, description="images, or prompts, encoded at once")
+    device: str = execution("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N, mps")
+
+
+class Nouns(Section):
+    """The outside knowledge."""
+
+    source: str = result(
+        "wordnet",
+        min_length=1,
+        description="wordnet, a text file with one noun a line, or a table with noun and optional embedding",
+    )
+    templates: list[Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")]] = result(
+        list(PUBLISHED_TEMPLATES), min_length=1, description="prompts; {} stands for the noun"
+    )
+    exclude_offensive: bool = result(True, description="drop nouns that must not name a group of photographs")
+
+
+class TrainingSet(Section):
+    """The images that the groups are learned from."""
+
+    max_images: int = result(200_000, ge=2, description="a larger store is sampled down to so many")
+
+
+class Clusters(Section):
+    """The groups."""
+
+    count: int = result(ge=2, description="K, the number of groups")
+
+
+class SemanticCenters(Section):
+    """Step 3: k-means centers that pick the nouns."""
+
+    images_per_center: int = result(300, ge=1, description="k = N / this, or 3 K when N / K is less than this")
+    count: int | None = result(None, ge=1, description="k itself; null = the rule above")
+
+
+class Vocabulary(Section):
+    """Step 4: which nouns are kept."""
+
+    nouns_per_center: int = result(5, ge=1, description="the most confident nouns of each center")
+
+
+class Retrieval(Section):
+    """Step 5: a text counterpart for every image."""
+
+    tau: float = result(0.005, gt=0, description="softmax temperature on the cosine; 0.005 fits OpenAI's ViT-B/32")
+
+
+class Neighbors(Section):
+    """Step 7: who learns from whom."""
+
+    count: int = result(50, ge=1, description="nearest images, by image vector and by text counterpart")
+
+
+class HeadSettings(Section):
+    """Steps 8 and 9: the two cluster heads and their training; null = the published value for this K."""
+
+    epochs: int | None = result(None, ge=1, description="passes over the training set")
+    batch_size: int | None = result(None, ge=2, description="images in one step, at most N")
+    temperature: float | None = result(None, gt=0, description="of the distillation loss")
+    balance_weight: float = result(5.0, ge=0, description="weight of the balance term")
+    learning_rate: float = result(0.001, gt=0, description="of Adam")
+
+
+class Settings(Section):
+    """The whole file."""
+
+    store: str = execution(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="names the store: its data folder and its asset keys"
+    )
+    images: Images
+    encoder: EncoderSettings = EncoderSettings()
+    nouns: Nouns = Nouns()
+    training_set: TrainingSet = TrainingSet()
+    clusters: Clusters
+    semantic_centers: SemanticCenters = SemanticCenters()
+    vocabulary: Vocabulary = Vocabulary()
+    retrieval: Retrieval = Retrieval()
+    neighbors: Neighbors = Neighbors()
+    heads: HeadSettings = HeadSettings()
+    method: Literal["published"] = result("published", description="the recipe that the heads are trained by")
+    seed: int = result(0, ge=0, le=2**31 - 1, description="of every random choice")
+    data: str = execution("data", min_length=1, description="folder of all artifacts")
+    keep_versions: int = execution(5, ge=1, description="versions of each artifact kept for going back at no cost")
+
+
+@dataclass(frozen=True)
+class SettingsKey:
+    """One leaf of the settings: its dotted name, what it affects, its meaning and its default."""
+
+    name: str
+    affects: Literal["result", "execution"]
+    description: str
+    default: object
+    required: bool
+
+
+def settings_keys(section: type[Section] = Settings, prefix: str = "") -> list[SettingsKey]:
+    """Every leaf key in file order.
+
+    Raises
+    ------
+    TypeError
+        A key is marked neither result nor execution: a mistake in this module.
+    """
+    keys: list[SettingsKey] = []
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            keys += settings_keys(kind, f"{prefix}{name}.")
+            continue
+        extra = field.json_schema_extra
+        affects: Any = extra.get("affects") if isinstance(extra, dict) else None
+        if affects not in ("result", "execution"):
+            raise TypeError(f"settings key {prefix}{name} must be marked result or execution")
+        keys.append(
+            SettingsKey(f"{prefix}{name}", affects, field.description or "", field.default, field.is_required())
+        )
+    return keys
+
+
+def result_slice(settings: Settings, reads: Iterable[str]) -> dict[str, object]:
+    """The result keys under the named sections or keys, as written in the file: {dotted name: value}."""
+    wanted = tuple(reads)
+    values: dict[str, object] = {}
+    for key in settings_keys():
+        if key.affects == "result" and any(key.name == name or key.name.startswith(f"{name}.") for name in wanted):
+            values[key.name] = value_at(settings, key.name)
+    return values
+
+
+def value_at(settings: Settings, name: str) -> object:
+    """The value at a dotted name."""
+    value: object = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+@dataclass(frozen=True)
+class Project:
+    """Validated settings and the file that they came from; relative paths resolve against that file's folder."""
+
+    settings: Settings
+    path: Path
+
+    @property
+    def store_folder(self) -> Path:
+        """The folder of this store's artifacts."""
+        return self.data_folder / self.settings.store
+
+    @property
+    def data_folder(self) -> Path:
+        """The folder of all stores' artifacts."""
+        return Path(self.resolve(self.settings.data))
+
+    def resolve(self, location: str) -> str:
+        """A path of the settings file as an absolute path; a URL as it is."""
+        if "://" in location:
+            return location
+        return str(self.path.parent / Path(location).expanduser())
+
+    def resolve_file(self, name: str) -> str:
+        """A name that may be a file: resolved where it has a file's ending, else as it is."""
+        return self.resolve(name) if Path(name).suffix.lower() in FILE_SUFFIXES else name
+
+
+def find_settings(given: str | Path | None = None) -> Path:
+    """The settings file: the one given, else $TAC_SETTINGS, else ./tac.yaml.
+
+    Raises
+    ------
+    SettingsError
+        There is no such file.
+    """
+    said, origin = (str(given), "--settings") if given is not None else (os.environ.get(SETTINGS_VARIABLE), "")
+    if said is None:
+        said, origin = SETTINGS_NAME, "the current folder"
+    elif not origin:
+        origin = f"${SETTINGS_VARIABLE}"
+    path = Path(said).expanduser().absolute()
+    if path.is_dir():
+        path = path / SETTINGS_NAME
+    if not path.is_file():
+        raise SettingsError(
+            f"no settings file at {path} (from {origin}). "
+            f"Name one with --settings FILE or ${SETTINGS_VARIABLE}, or go to the folder that holds {SETTINGS_NAME}."
+        )
+    return path
+
+
+def load_project(path: str | Path) -> Project:
+    """Read and validate a settings file.
+
+    Raises
+    ------
+    SettingsError
+        Unreadable, not YAML, an unknown key, a missing key, or a value out of range; names the line.
+    """
+    path = Path(path).expanduser().absolute()
+    try:
+        if path.stat().st_size > LARGEST_SETTINGS_FILE:
+            raise SettingsError(f"{path} is larger than {LARGEST_SETTINGS_FILE:,} bytes: not a settings file")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read the settings file {path}: {error}") from error
+    return Project(parse_settings(text, name=path.name), path)
+
+
+def parse_settings(text: str, *, name: str) -> Settings:
+    """Validate the text of a settings file; `name` is what messages call it."""
+    try:
+        tree = _loader().compose(text)
+        written = _loader().load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from error
+    except (YAMLError, ValueError) as error:
+        raise SettingsError(f"{name}: not valid YAML: {error}") from error
+    if not isinstance(written, Mapping):
+        raise SettingsError(f"{name} must hold keys and values such as `store: photos`; got {type(written).__name__}")
+    try:
+        return Settings.model_validate(written)
+    except ValidationError as error:
+        lines = [_sentence(dict(problem), tree, name) for problem in error.errors(include_url=False)]
+        raise SettingsError("\n".join(lines)) from error
+
+
+def _loader() -> YAML:
+    return YAML(typ="safe", pure=True)
+
+
+_SENTENCES = {
+    "missing": "is required",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text (put it in quotes)",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "model_type": "must be a section of keys",
+    "model_attributes_type": "must be a section of keys",
+    "greater_than": "must be > {gt:g}",
+    "greater_than_equal": "must be >= {ge:g}",
+    "less_than": "must be < {lt:g}",
+    "less_than_equal": "must be <= {le:g}",
+    "literal_error": "must be {expected}",
+    "too_short": "must have at least {min_length} entry",
+    "string_too_short": "must not be empty",
+}
+
+# What a pattern asks for, in words.
+_PATTERNS = {
+    "store": "must be 1 to 64 letters, digits, - or _, starting with a letter or digit",
+    "encoder.device": "must be auto, cpu, mps, cuda or cuda:N",
+    "nouns.templates": "must each hold {} once, where the noun goes",
+}
+
+
+def _sentence(problem: dict[str, Any], tree: Node | None, name: str) -> str:
+    """One validation problem as the house's sentence: what must hold, what came, where."""
+    parts = tuple(problem["loc"])
+    key = ".".join(str(part) for part in parts if isinstance(part, str))
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        return f"{key} is not a settings key{_suggestion(key)} ({name}, line {_line(tree, parts)})"
+    if kind == "missing":
+        return f"{key} is required; add it to {name}"
+    if kind == "string_pattern_mismatch" and key in _PATTERNS:
+        must = _PATTERNS[key]
+    else:
+        must = _SENTENCES.get(kind, f"is not valid: {problem['msg']}").format(**problem.get("ctx", {}))
+    return f"{key} {must}; got {_shown(problem['input'])} ({name}, line {_line(tree, parts)})"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _suggestion(key: str) -> str:
+    known = [entry.name for entry in settings_keys()]
+    sections = {entry.rsplit(".", 1)[0] for entry in known if "." in entry}
+    near = difflib.get_close_matches(key, [*known, *sections], n=1, cutoff=0.6)
+    if not near:
+        # A key written without its section, or under the wrong one.
+        near = [entry for entry in known if entry.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]][:1]
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _line(tree: Node | None, parts: tuple[str | int, ...]) -> int:
+    """The line of the deepest part of a path that the file holds, counted from 1."""
+    node, line = tree, 1
+    for part in parts:
+        if isinstance(node, MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == part]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
