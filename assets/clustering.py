@@ -111,7 +111,7 @@ def cluster_heads(
     inputs: Inputs, out: Output, heads: HeadSettings, method: str, seed: int, encoder: EncoderSettings
 ) -> None:
     """The image head and the text head, trained by cross-modal distillation (paper steps 8 and 9); the loss history."""
-    from tac_pipeline.encoders import choose_device
+    from tac_pipeline.devices import choose_device
     from tac_pipeline.method.heads import save_heads
     from tac_pipeline.method.published import TrainingSchedule
     from tac_pipeline.method.training import train_cluster_heads

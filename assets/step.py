@@ -294,17 +294,23 @@ def require_inputs(asset: Step, project: Project, store: Store) -> dict[str, Art
     ------
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
     """
+    due = _not_current(asset.upstream, project, store)
+    if due:
+        above = next(above for above in asset.upstream if above.name in due)
+        missing = store.current(above.name) is None
+        what = "has not been materialized" if missing else "was made for other settings"
+        names = ",".join(due)
+        raise (ArtifactMissing if missing else ArtifactOutdated)(
+            f"{asset.name} reads {above.name}, which {what}. Build first: {', '.join(due)} "
+            f"(`tac run` does, or `tac run --select {names}`)."
+        )
     artifacts: dict[str, Artifact] = {}
     for above in asset.upstream:
-        current = store.current(above.name)
-        if current is None:
-            raise ArtifactMissing(_build_first(asset, above, "has not been materialized", project, store))
-        if current.version != above.version(project.settings):
-            raise ArtifactOutdated(_build_first(asset, above, "was made for other settings", project, store))
-        damage = current.artifact.damage()
+        artifact = store.require_current(above.name).artifact
+        damage = artifact.damage()
         if damage:
             raise ArtifactDamaged(f"{damage}. Materialize {above.name} again: `tac run --select {above.name}`.")
-        artifacts[above.name] = current.artifact
+        artifacts[above.name] = artifact
     for above in asset.upstream:
         for name, content in artifacts[above.name].record["inputs"].items():
             if name in artifacts and artifacts[name].content != content:
@@ -315,20 +321,12 @@ def require_inputs(asset: Step, project: Project, store: Store) -> dict[str, Art
     return artifacts
 
 
-def _build_first(asset: Step, above: Step, what: str, project: Project, store: Store) -> str:
-    names = [step.name for step in _not_current(above, project, store)]
-    return (
-        f"{asset.name} reads {above.name}, which {what}. Build first: {', '.join(names)} "
-        f"(`tac run` does, or `tac run --select {','.join(names)}`)."
-    )
-
-
-def _not_current(asset: Step, project: Project, store: Store) -> list[Step]:
-    """The step and all above it whose current version was made for other settings, in the order to build them."""
+def _not_current(steps: Iterable[Step], project: Project, store: Store) -> dict[str, Step]:
+    """Those of the steps, and of all above them, that are missing or made for other settings, in the order to build."""
     found: dict[str, Step] = {}
-    for above in asset.upstream:
-        found |= {step.name: step for step in _not_current(above, project, store)}
-    current = store.current(asset.name)
-    if found or current is None or current.version != asset.version(project.settings):
-        found[asset.name] = asset
-    return list(found.values())
+    for step in steps:
+        above = _not_current(step.upstream, project, store)
+        current = store.current(step.name)
+        if above or current is None or current.version != step.version(project.settings):
+            found |= {**above, step.name: step}
+    return found

@@ -1,0 +1,95 @@
+"""The graph: its edges, its groups, and the selection of steps by name."""
+
+import pytest
+
+from assets.graph import GROWTH, LEARNING, STEPS, ancestors, descendants, find, select
+from tac_pipeline.errors import InputError
+
+EDGES = {
+    "image_manifest": set(),
+    "image_labels": {"image_manifest"},
+    "image_embeddings": {"image_manifest"},
+    "training_set": {"image_embeddings"},
+    "candidate_nouns": set(),
+    "noun_embeddings": {"candidate_nouns"},
+    "cluster_count": {"training_set"},
+    "semantic_centers": {"training_set", "cluster_count"},
+    "noun_vocabulary": {"semantic_centers", "noun_embeddings"},
+    "text_counterparts": {"training_set", "noun_vocabulary"},
+    "image_neighbors": {"training_set"},
+    "text_neighbors": {"text_counterparts"},
+    "image_kmeans": {"training_set", "cluster_count"},
+    "training_free_clusters": {"training_set", "text_counterparts", "cluster_count"},
+    "cluster_heads": {"training_set", "text_counterparts", "image_neighbors", "text_neighbors", "cluster_count"},
+    "cluster_ids": {"cluster_heads", "training_set"},
+    "assignments": {"image_embeddings", "cluster_heads", "cluster_ids"},
+    "clusters": {"assignments", "cluster_ids", "training_set", "text_counterparts", "noun_vocabulary"},
+    "evaluation": {"image_labels", "image_kmeans", "training_free_clusters", "assignments", "training_set"},
+}
+
+GROUPS = {
+    "images": {"image_manifest", "image_labels", "image_embeddings", "training_set"},
+    "nouns": {"candidate_nouns", "noun_embeddings"},
+    "text space": {"cluster_count", "semantic_centers", "noun_vocabulary", "text_counterparts"},
+    "neighbors": {"image_neighbors", "text_neighbors"},
+    "clustering": {"image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids"},
+    "results": {"assignments", "clusters", "evaluation"},
+}
+
+
+def test_the_edges_are_the_documented_ones() -> None:
+    assert {step.name: {above.name for above in step.upstream} for step in STEPS} == EDGES
+
+
+def test_the_groups_are_the_documented_ones() -> None:
+    assert {group: {step.name for step in STEPS if step.group == group} for group in GROUPS} == GROUPS
+
+
+def test_the_order_runs_every_step_after_all_that_it_reads() -> None:
+    names = [step.name for step in STEPS]
+    assert all(names.index(above) < names.index(name) for name, edges in EDGES.items() for above in edges)
+
+
+def test_labels_never_touch_the_chain() -> None:
+    assert [step.name for step in descendants([find("image_labels")])] == ["image_labels", "evaluation"]
+
+
+def test_growth_relearns_nothing() -> None:
+    assert {step.name for step in GROWTH} == {
+        "image_manifest", "image_labels", "image_embeddings", "assignments", "clusters", "evaluation"
+    }  # fmt: skip
+    assert {*GROWTH, *LEARNING} == set(STEPS)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("text_counterparts", ["text_counterparts"]),
+        ("evaluation, image_manifest", ["image_manifest", "evaluation"]),
+        ("cluster_ids+", ["cluster_ids", "assignments", "clusters", "evaluation"]),
+        ("+image_neighbors", ["image_manifest", "image_embeddings", "training_set", "image_neighbors"]),
+        ("+candidate_nouns", ["candidate_nouns"]),
+        ("*", list(EDGES)),
+    ],
+)
+def test_selection(text: str, names: list[str]) -> None:
+    assert [step.name for step in select(text)] == names
+
+
+def test_everything_below_and_above() -> None:
+    assert [step.name for step in descendants([find("image_manifest"), find("candidate_nouns")])] == list(EDGES)
+    assert {step.name for step in ancestors([find("cluster_heads")])} == set(EDGES) - {
+        "image_labels", "image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids",
+        "assignments", "clusters", "evaluation",
+    } | {"cluster_heads"}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["assignment", "text_counterpart+", "", "+", "clusters,,evaluation"])
+def test_unknown_names_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="there is no asset"):
+        select(text)
+
+
+def test_the_nearest_name_is_suggested() -> None:
+    with pytest.raises(InputError, match=r"did you mean assignments\?"):
+        select("assignment")

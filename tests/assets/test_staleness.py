@@ -1,0 +1,117 @@
+"""The table: a settings key edited, and exactly these assets are stale."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from assets_helpers import materialize
+
+from assets.graph import STEPS
+from assets.status import State, all_status
+from tac_pipeline.settings import load_project, settings_keys
+
+ALL = {step.name for step in STEPS}
+RESULTS = {"assignments", "clusters", "evaluation"}
+HEADS_DOWN = {"cluster_heads", "cluster_ids", *RESULTS}
+COUNTERPARTS_DOWN = {"text_counterparts", "text_neighbors", "training_free_clusters", *HEADS_DOWN}
+VOCABULARY_DOWN = {"noun_vocabulary", *COUNTERPARTS_DOWN}
+CENTERS_DOWN = {"semantic_centers", *VOCABULARY_DOWN}
+COUNT_DOWN = {"cluster_count", "image_kmeans", *CENTERS_DOWN}
+TRAINING_SET_DOWN = {"training_set", "image_neighbors", *COUNT_DOWN}
+EMBEDDINGS_DOWN = {"image_embeddings", *TRAINING_SET_DOWN}
+NOUN_EMBEDDINGS_DOWN = {"noun_embeddings", *VOCABULARY_DOWN}
+NEIGHBORS_DOWN = {"image_neighbors", "text_neighbors", *HEADS_DOWN}
+
+# key: (another value, the assets that it makes stale)
+STALE: dict[str, tuple[Any, set[str]]] = {
+    "store": ("other", set()),
+    "images.source": ("others.parquet", {"image_manifest", "image_labels", *EMBEDDINGS_DOWN}),
+    "images.labels": ("none", {"image_labels", "evaluation"}),
+    "images.max_pixels": (1_000, EMBEDDINGS_DOWN),
+    "images.max_bytes": (1_000, EMBEDDINGS_DOWN),
+    "encoder.model": ("ViT-B-16-quickgelu", {*EMBEDDINGS_DOWN, *NOUN_EMBEDDINGS_DOWN}),
+    "encoder.pretrained": ("random", {*EMBEDDINGS_DOWN, *NOUN_EMBEDDINGS_DOWN}),
+    "encoder.batch_size": (3, set()),
+    "encoder.device": ("cpu", set()),
+    "nouns.source": ("other_nouns.parquet", {"candidate_nouns", *NOUN_EMBEDDINGS_DOWN}),
+    "nouns.templates": (["a {}"], NOUN_EMBEDDINGS_DOWN),
+    "nouns.exclude_offensive": (False, {"candidate_nouns", *NOUN_EMBEDDINGS_DOWN}),
+    "training_set.max_images": (50, TRAINING_SET_DOWN),
+    "clusters.count": (4, COUNT_DOWN),
+    "semantic_centers.images_per_center": (12, CENTERS_DOWN),
+    "semantic_centers.count": (4, CENTERS_DOWN),
+    "vocabulary.nouns_per_center": (2, VOCABULARY_DOWN),
+    "retrieval.tau": (0.02, COUNTERPARTS_DOWN),
+    "neighbors.count": (4, NEIGHBORS_DOWN),
+    "heads.epochs": (3, HEADS_DOWN),
+    "heads.batch_size": (20, HEADS_DOWN),
+    "heads.temperature": (1.0, HEADS_DOWN),
+    "heads.balance_weight": (4.0, HEADS_DOWN),
+    "heads.learning_rate": (0.002, HEADS_DOWN),
+    "method": ("published", set()),  # there is one method yet
+    "seed": (1, TRAINING_SET_DOWN),
+    "data": ("elsewhere", set()),
+    "keep_versions": (2, set()),
+}
+
+
+def test_the_table_names_every_key() -> None:
+    assert set(STALE) == {key.name for key in settings_keys()}
+
+
+@pytest.mark.parametrize("key", STALE)
+def test_a_key_changes_the_versions_of_exactly_these_assets(key: str, vector_store: Callable[..., Path]) -> None:
+    before = load_project(vector_store()).settings
+    value, stale = STALE[key]
+    after = load_project(vector_store({key: value})).settings
+    assert {step.name for step in STEPS if step.version(before) != step.version(after)} == stale
+
+
+def test_execution_keys_make_nothing_stale() -> None:
+    execution = [key.name for key in settings_keys() if key.affects == "execution"]
+    assert {name for key in execution for name in STALE[key][1]} == set()
+
+
+def test_status_tells_the_same_before_and_after_a_run(vector_store: Callable[..., Path]) -> None:
+    """Against the artifacts on disk: after an edit exactly the table's assets are not fresh; after a run all are."""
+    path = vector_store()
+    assert {entry.state for entry in all_status(load_project(path))} == {State.MISSING}
+    materialize(path)
+    assert not_fresh(path) == {}
+    for key, value in (("retrieval.tau", 0.02), ("neighbors.count", 4), ("clusters.count", 4), ("seed", 1)):
+        path = vector_store({key: value})
+        assert set(not_fresh(path)) == STALE[key][1]
+        materialize(path)
+        assert not_fresh(path) == {}
+
+
+def test_status_says_why_and_what_can_be_reused(vector_store: Callable[..., Path]) -> None:
+    path = vector_store()
+    materialize(path)
+    path = vector_store({"retrieval.tau": 0.02})
+    found = not_fresh(path)
+    assert found["text_counterparts"] == (State.STALE, "retrieval.tau: 0.005 -> 0.02")
+    assert found["text_neighbors"] == (State.STALE, "waits for text_counterparts")
+    materialize(path)
+    path = vector_store({"retrieval.tau": 0.005})
+    found = not_fresh(path)
+    assert {state for state, _ in found.values()} == {State.REUSABLE}
+    assert found["text_counterparts"][1] == "retrieval.tau: 0.02 -> 0.005"
+
+
+def test_a_written_default_is_reusable(vector_store: Callable[..., Path]) -> None:
+    """null and the value that it stands for are two ways to write one recipe."""
+    path = vector_store({"heads.epochs": None})
+    materialize(path)
+    found = not_fresh(vector_store({"heads.epochs": 20}))
+    assert set(found) == HEADS_DOWN
+    assert {state for state, _ in found.values()} == {State.REUSABLE}
+
+
+def not_fresh(path: Path) -> dict[str, tuple[State, str]]:
+    return {
+        entry.step.name: (entry.state, entry.why)
+        for entry in all_status(load_project(path))
+        if entry.state != State.FRESH
+    }

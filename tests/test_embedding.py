@@ -1,0 +1,218 @@
+"""Shards and views: only what is new is read, what cannot be read stays as a row, a crash loses one shard."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from tac_pipeline import embedding
+from tac_pipeline.embedding import (
+    EmbeddedBatch,
+    embed_missing,
+    encoded_batches,
+    gather_vectors,
+    read_shard_index,
+    shard_vectors,
+    unnamed_shards,
+)
+from tac_pipeline.errors import ArtifactDamaged, InputError, SourceError
+from tac_pipeline.method.arrays import FloatMatrix, unit_rows
+from tac_pipeline.sources import FolderSource
+
+ENCODER = "the mean color"
+
+
+class MeanColor:
+    """An encoder whose vectors can be told beforehand."""
+
+    fingerprint, dim, image_size = ENCODER, 4, 8
+
+    def __init__(self) -> None:
+        self.encoded = 0
+
+    def encode_images(self, pixels: np.ndarray) -> FloatMatrix:
+        self.encoded += len(pixels)
+        means = pixels.reshape(len(pixels), 3, -1).mean(axis=2) / 255
+        return unit_rows(np.concatenate([means, np.full((len(pixels), 1), 0.5)], axis=1))
+
+
+def png(color: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, color).save(buffer, format="png")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(10):
+        (folder / f"{number}.png").write_bytes(png((number * 20, 0, 0)))
+    return folder
+
+
+class Embedder:
+    """What the asset does, with a count of what it took."""
+
+    def __init__(self, folder: Path, shards: Path) -> None:
+        self.source, self.shards, self.encoder = FolderSource(folder), shards, MeanColor()
+        self.read: list[str] = []
+        self.max_bytes, self.max_pixels = 10**6, 10**6
+
+    def __call__(self, *, batch_size: int = 3) -> pl.DataFrame:
+        self.read, self.encoder.encoded = [], 0
+        return embed_missing(
+            self.source.list_images(), self._embed(batch_size), shards=self.shards, encoder=ENCODER
+        )  # fmt: skip
+
+    def _embed(self, batch_size: int) -> Callable[[pl.DataFrame], Iterator[EmbeddedBatch]]:
+        def embed(missing: pl.DataFrame) -> Iterator[EmbeddedBatch]:
+            self.read = missing["image_id"].to_list()
+            return encoded_batches(
+                missing, self.source, self.encoder, batch_size=batch_size,
+                max_pixels=self.max_pixels, max_bytes=self.max_bytes, threads=2,
+            )  # fmt: skip
+
+        return embed
+
+
+@pytest.fixture
+def embed(photos: Path, tmp_path: Path) -> Embedder:
+    return Embedder(photos, tmp_path / "shards")
+
+
+def test_every_image_is_a_row_with_its_vector(embed: Embedder, photos: Path) -> None:
+    view = embed()
+    assert view["image_id"].to_list() == [f"{number}.png" for number in range(10)]
+    assert view["width"].unique().to_list() == [12]
+    assert view["height"].unique().to_list() == [10]
+    assert view["computed"].all()
+    vectors = gather_vectors(view, embed.shards, encoder=ENCODER)
+    reds = np.arange(10) * 20 / 255
+    np.testing.assert_allclose(vectors, unit_rows(np.stack([reds, 0 * reds, 0 * reds, 0 * reds + 0.5], 1)), atol=2e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_batches_never_change_the_result(photos: Path, tmp_path: Path, batch_size: int) -> None:
+    one = Embedder(photos, tmp_path / "one")
+    other = Embedder(photos, tmp_path / "other")
+    np.testing.assert_array_equal(
+        gather_vectors(one(), one.shards, encoder=ENCODER),
+        gather_vectors(other(batch_size=batch_size), other.shards, encoder=ENCODER),
+    )
+
+
+def test_only_new_and_changed_images_are_read(embed: Embedder, photos: Path) -> None:
+    embed()
+    (photos / "new.png").write_bytes(png((0, 255, 0)))
+    (photos / "3.png").write_bytes(png((0, 0, 255)))
+    (photos / "4.png").unlink()
+    view = embed()
+    assert sorted(embed.read) == ["3.png", "new.png"]
+    assert embed.encoder.encoded == 2
+    assert view.filter(pl.col("computed"))["image_id"].to_list() == ["3.png", "new.png"]
+    assert "4.png" not in view["image_id"]
+    blue = gather_vectors(view.filter(pl.col("image_id") == "3.png"), embed.shards, encoder=ENCODER)
+    np.testing.assert_allclose(blue, unit_rows(np.array([[0, 0, 1, 0.5]])), atol=2e-3)
+    embed()
+    assert embed.read == []
+
+
+def test_unreadable_images_stay_as_rows_and_the_run_goes_on(embed: Embedder, photos: Path) -> None:
+    (photos / "empty.png").write_bytes(b"")
+    (photos / "text.jpg").write_bytes(b"not an image")
+    (photos / "cut.png").write_bytes(png((1, 2, 3), (60, 60))[:60])
+    (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    embed.max_pixels = 1000
+    (photos / "bomb.png").write_bytes(png((1, 2, 3), (40, 40)))
+    embed.max_bytes = 5000
+    (photos / "huge.png").write_bytes(png((1, 2, 3)) + b"\0" * 5000)
+    view = embed()
+    bad = view.filter(pl.col("error").is_not_null())
+    assert sorted(bad["image_id"]) == ["bomb.png", "cut.png", "empty.png", "gone.png", "huge.png", "text.jpg"]
+    assert len(view) == 16
+    errors = dict(bad.select("image_id", "error").iter_rows())
+    assert errors["gone.png"].startswith("cannot be read: No such file")
+    assert "images.max_bytes (5,000)" in errors["huge.png"]
+    assert all(errors.values())
+    readable = sum(len(vectors) for _, vectors in shard_vectors(view, embed.shards, encoder=ENCODER))
+    assert readable == 10
+
+
+def test_what_may_pass_next_time_is_tried_again_and_nothing_else(embed: Embedder, photos: Path) -> None:
+    (photos / "text.jpg").write_bytes(b"not an image")
+    (photos / "bomb.png").write_bytes(png((1, 2, 3), (40, 40)))
+    embed.max_pixels = 1000
+    embed()
+    embed()
+    assert embed.read == ["bomb.png"]
+    embed.max_pixels = 2000
+    assert embed().filter(pl.col("error").is_not_null())["image_id"].to_list() == ["text.jpg"]
+
+
+def test_a_crash_loses_the_shard_in_flight_alone(
+    embed: Embedder, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "SHARD_ROWS", 3)
+    encode = embed.encoder.encode_images
+
+    def crash(pixels: np.ndarray) -> FloatMatrix:
+        if embed.encoder.encoded >= 6:
+            raise KeyboardInterrupt
+        return encode(pixels)
+
+    embed.encoder.encode_images = crash  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        embed(batch_size=3)
+    embed.encoder.encode_images = encode  # type: ignore[method-assign]
+    view = embed(batch_size=3)
+    assert len(embed.read) == 4
+    assert len(view) == 10
+    assert view["computed"].sum() == 4
+
+
+def test_a_damaged_shard_is_told_and_only_its_images_are_read_again(
+    embed: Embedder, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "SHARD_ROWS", 5)
+    view = embed(batch_size=5)
+    path = embed.shards / view["shard"][0]
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ArtifactDamaged, match="Materialize image_embeddings again"):
+        gather_vectors(view, embed.shards, encoder=ENCODER)
+    assert len(embed(batch_size=5)) == 10
+    assert len(embed.read) == 5
+
+
+def test_shards_of_another_encoder_are_neither_used_nor_mixed(embed: Embedder) -> None:
+    view = embed()
+    folder = next(path for path in embed.shards.iterdir() if path.is_dir())
+    assert read_shard_index(folder, encoder="another").is_empty()
+    with pytest.raises(ArtifactDamaged, match="must hold vectors of another; it says the mean color"):
+        gather_vectors(view, embed.shards, encoder="another")
+
+
+def test_a_store_without_a_readable_image_is_refused(embed: Embedder, photos: Path) -> None:
+    for path in photos.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="no image of the store can be read"):
+        gather_vectors(embed(), embed.shards, encoder=ENCODER)
+
+
+def test_a_source_that_changes_while_it_is_read_is_told(embed: Embedder) -> None:
+    with pytest.raises(SourceError, match="10 of 10 are not"):
+        embed_missing(embed.source.list_images(), lambda _: iter([]), shards=embed.shards, encoder=ENCODER)
+
+
+def test_shards_that_no_version_names_are_found(embed: Embedder, photos: Path) -> None:
+    first = embed()
+    (photos / "0.png").write_bytes(png((9, 9, 9)))
+    second = embed()
+    assert unnamed_shards([first, second], embed.shards) == []
+    assert unnamed_shards([second], embed.shards) == []
+    new_only = second.filter(pl.col("image_id") == "0.png")
+    assert {path.name for path in unnamed_shards([new_only], embed.shards)} == {Path(first["shard"][0]).name}
