@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WORDNET = "wordnet"
-ENCODER_KEY = b"tac.encoder"
 
 LONGEST_NOUN = 300  # characters; CLIP's text tower reads 77 tokens
 LARGEST_TEXT_FILE = 100_000_000  # bytes
@@ -184,6 +183,8 @@ def _read_parquet(path: Path) -> _Source:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from tac_pipeline.tables import ENCODER_KEY
+
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
@@ -254,9 +255,9 @@ def _require_one_width(widths: npt.NDArray[np.integer], path: Path, places: Sequ
     if len(other):
         row = other[0]
         came = "none" if widths[row] < 0 else f"one of width {widths[row]}"
-        must = f"an embedding of width {widths[0]}, like the first," if row else "an embedding"
+        must = f"must have an embedding as wide as the first, {widths[0]}" if row else "must have an embedding"
         raise InputError(
-            f"{path}: every noun must have {must}; {place_name} {places[row]} has {came} ({len(other)} such rows)"
+            f"{path}: every noun {must}; {place_name} {places[row]} has {came} ({len(other)} of {len(widths)} are so)"
         )
 
 

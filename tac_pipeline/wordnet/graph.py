@@ -1,0 +1,109 @@
+"""WordNet as a graph of synsets. What must stay out: embeddings, and choices of which noun names a group."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cached_property, lru_cache
+from typing import TypeVar
+
+from tac_pipeline.errors import InputError
+from tac_pipeline.wordnet.tables import load_nouns, load_senses, load_synsets
+
+Value = TypeVar("Value")
+
+
+@lru_cache(maxsize=1)
+def open_wordnet() -> WordNet:
+    """The packaged WordNet; nothing is read before it is asked for."""
+    return WordNet()
+
+
+class WordNet:
+    """Nouns, synsets and what stands above them.
+
+    Nouns may be written in any case and with underscores; synsets are named as in dog.n.01. A noun that WordNet does
+    not hold has no senses; a synset that it does not hold raises InputError.
+    """
+
+    def synsets(self, noun: str) -> tuple[str, ...]:
+        """All senses of a noun, the most frequent first; empty for a noun that WordNet does not hold."""
+        return self._senses_of.get(_key(noun), ())
+
+    def synset(self, noun: str) -> str | None:
+        """The sense that a noun stands for as a candidate: its most frequent one, or the reviewed one."""
+        return self._stands_for.get(_key(noun))
+
+    def lemmas(self, synset: str) -> tuple[str, ...]:
+        """The nouns of a synset in WordNet's order, spaces for underscores."""
+        return _entry(self._lemmas_of, synset)
+
+    def synonyms(self, noun: str) -> tuple[str, ...]:
+        """The other nouns of the synset that a noun stands for, in WordNet's order."""
+        synset = self.synset(noun)
+        return () if synset is None else tuple(other for other in self.lemmas(synset) if other.lower() != _key(noun))
+
+    def hypernyms(self, synset: str) -> tuple[str, ...]:
+        """The synsets right above: of a kind its wider kinds, of an instance (Einstein) the kinds that it is of."""
+        return _entry(self._above, synset)
+
+    def ancestors(self, synset: str) -> tuple[str, ...]:
+        """Every synset above, the nearest first, each once; empty for entity.n.01, the root of all."""
+        found: dict[str, None] = {}
+        level = self.hypernyms(synset)
+        while level:
+            found |= dict.fromkeys(level)
+            level = tuple(above for below in level for above in self.hypernyms(below) if above not in found)
+        return tuple(found)
+
+    def lexname(self, synset: str) -> str:
+        """The lexicographer's file of a synset, such as noun.animal: WordNet's 26 coarsest kinds of noun."""
+        return _entry(self._lexname_of, synset)
+
+    def offset(self, synset: str) -> int:
+        """The synset's place in data.noun; ImageNet's id is n followed by it in eight digits."""
+        return _entry(self._offset_of, synset)
+
+    @cached_property
+    def _senses_of(self) -> dict[str, tuple[str, ...]]:
+        rows = load_senses().sort("key", "rank", maintain_order=True).select("key", "synset").iter_rows()
+        return _grouped(rows)
+
+    @cached_property
+    def _lemmas_of(self) -> dict[str, tuple[str, ...]]:
+        return _grouped(load_senses().select("synset", "lemma").iter_rows())
+
+    @cached_property
+    def _stands_for(self) -> dict[str, str]:
+        return dict(load_nouns().select("key", "synset").iter_rows())
+
+    @cached_property
+    def _above(self) -> dict[str, tuple[str, ...]]:
+        rows = load_synsets().select("synset", "hypernyms", "instance_hypernyms").iter_rows()
+        return {synset: (*kinds, *instance_of) for synset, kinds, instance_of in rows}
+
+    @cached_property
+    def _lexname_of(self) -> dict[str, str]:
+        return dict(load_synsets().select("synset", "lexname").iter_rows())
+
+    @cached_property
+    def _offset_of(self) -> dict[str, int]:
+        return dict(load_synsets().select("synset", "offset").iter_rows())
+
+
+def _key(noun: str) -> str:
+    return " ".join(noun.replace("_", " ").split()).lower()
+
+
+def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Each first value with its second ones, in order and each once."""
+    groups: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for name, member in rows:
+        groups[name][member] = None
+    return {name: tuple(members) for name, members in groups.items()}
+
+
+def _entry(entries: Mapping[str, Value], synset: str) -> Value:
+    if synset not in entries:
+        raise InputError(f"a synset must be named as in dog.n.01 and be one of WordNet 3.0's nouns; got {synset!r}")
+    return entries[synset]
