@@ -61,7 +61,7 @@ def run(
         bool, typer.Option("--recluster", help="Learn the groups anew from the images that the store holds now.")
     ] = False,
 ) -> None:
-    """Materialise the assets in this process: grow the store, and learn where that is missing or outdated."""
+    """Materialize the assets in this process: grow the store, and learn where that is missing or outdated."""
     if select is not None and recluster:
         raise typer.BadParameter("--select names the assets itself: leave out --recluster")
     with _refusals():

@@ -11,16 +11,13 @@ import contextlib
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tac_pipeline.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
 
 Pixels = npt.NDArray[np.uint8]
 ResizeMode = Literal["shortest", "squash"]
@@ -39,8 +36,9 @@ LONGEST_RESIZED_WHOLE = 20.0
 
 # Pillow's own limit is one for the process, and lower than max_pixels may be: decode_image checks instead.
 Image.MAX_IMAGE_PIXELS = None
-# What Pillow warns of (odd metadata) leaves the pixels whole, and catch_warnings is not safe in threads.
-warnings.filterwarnings("ignore", module=r"PIL\.")
+# What Pillow warns of (odd metadata) leaves the pixels whole, torchvision that its decoders will go one day (then
+# Pillow's is used). For the whole process, because catch_warnings is not safe in threads.
+warnings.filterwarnings("ignore", module=r"PIL\.|torchvision\.io\.")
 
 
 class UnreadableImage(InputError):
@@ -75,7 +73,6 @@ class _Frame:
     height: int
     left: int
     top: int
-    interpolation: Interpolation
 
 
 def decode_image(
@@ -119,7 +116,8 @@ def decode_image(
         raise
     except MemoryError as error:
         raise UnreadableImage("needs more memory than there is", over_limit=True) from error
-    except Exception as error:  # noqa: BLE001 - on damaged bytes Pillow's decoders raise nearly every built-in exception
+    except Exception as error:
+        # All of them, because on damaged bytes Pillow's decoders raise nearly every built-in exception.
         raise UnreadableImage(_reason(error)) from error
 
 
@@ -128,21 +126,18 @@ def _decode(
 ) -> DecodedImage:
     with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
         width, height = image.size
+        if width * height == 0:
+            raise UnreadableImage(f"damaged: {width} x {height} pixels")
         if width * height > max_pixels:
             raise UnreadableImage(f"{width:,} x {height:,} pixels, over max_pixels ({max_pixels:,})", over_limit=True)
-        longest = max(width, height) / min(width, height)
-        if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") and longest <= LONGEST_FOR_TORCH:
-            # Pillow has the last word on damage: it reads what is whole but for its end mark, and says what is wrong.
-            with contextlib.suppress(RuntimeError):
-                upright = _decode_jpeg(data, _orientation(image))
-                height, width = upright.shape[1:]
-                frame = _frame(width, height, size, resize_mode, interpolation)
-                return DecodedImage(_fit_tensor(upright, frame), width, height)
-        image.load()
-        turn = _PILLOW_TURNS.get(_orientation(image))
-        rgb = _to_rgb(image if turn is None else image.transpose(turn))
-    frame = _frame(rgb.width, rgb.height, size, resize_mode, interpolation)
-    return DecodedImage(_fit_image(rgb, frame), rgb.width, rgb.height)
+        pixels = _decode_jpeg(data) if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") else None
+        if pixels is None:
+            image.load()
+            pixels = np.array(_to_rgb(image))
+        # Read after the pixels, because Pillow turns TIFF upright itself.
+        pixels = _turn_upright(pixels, _orientation(image))
+    height, width = pixels.shape[:2]
+    return DecodedImage(_square(pixels, _frame(width, height, size, resize_mode), interpolation), width, height)
 
 
 def _known_formats() -> list[str]:
@@ -160,41 +155,43 @@ def _reason(error: Exception) -> str:
     return f"damaged: {said}"
 
 
-# EXIF orientation: what turns the stored image upright. 1 is upright, and so is whatever is not in the standard.
-_PILLOW_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+def _decode_jpeg(data: bytes) -> Pixels | None:
+    """(height, width, 3) by torchvision, up to twice the rate of Pillow; None where it is absent or refuses."""
+    # Pillow has the last word on damage: it reads what is whole but for its end mark, and says what is wrong.
+    with contextlib.suppress(ImportError, RuntimeError, Warning):
+        import torch
+        from torchvision.io import ImageReadMode, decode_jpeg
+
+        # A bytearray, because torch warns of tensors over memory that must not be written.
+        decoded = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
+        pixels: Pixels = decoded.permute(1, 2, 0).numpy()
+        return pixels
+    return None
+
+
+# EXIF orientation: whether rows and columns are swapped, and then which axes are flipped, to turn the image upright.
+_TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
+    2: (False, (1,)),
+    3: (False, (0, 1)),
+    4: (False, (0,)),
+    5: (True, ()),
+    6: (True, (1,)),
+    7: (True, (0, 1)),
+    8: (True, (0,)),
 }
-# The same on (3, height, width): the axes to flip, after rows and columns were swapped from 5 on.
-_TENSOR_FLIPS = {2: [2], 3: [1, 2], 4: [1], 5: [], 6: [2], 7: [1, 2], 8: [1]}
-_FIRST_SWAPPED = 5
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 - damaged metadata raises as widely as damaged pixels, and the pixels may be whole
+    except Exception:  # noqa: BLE001 - damaged metadata raises as widely as damaged pixels, which may be whole
         return 1
-    return found if isinstance(found, int) and found in _PILLOW_TURNS else 1
+    return found if isinstance(found, int) else 1
 
 
-def _decode_jpeg(data: bytes, orientation: int) -> torch.Tensor:
-    """Decode and turn upright, uint8 (3, height, width); RuntimeError where the file is damaged or cut short."""
-    import torch
-    from torchvision.io import ImageReadMode, decode_jpeg
-
-    # A bytearray, because torch warns of tensors over memory that must not be written.
-    pixels: torch.Tensor = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
-    if orientation >= _FIRST_SWAPPED:
-        pixels = pixels.transpose(1, 2)
-    if flips := _TENSOR_FLIPS.get(orientation):
-        pixels = pixels.flip(flips)
-    return pixels
+def _turn_upright(pixels: Pixels, orientation: int) -> Pixels:
+    swapped, flips = _TURNS.get(orientation, (False, ()))
+    return np.ascontiguousarray(np.flip(pixels.swapaxes(0, 1) if swapped else pixels, flips))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -223,29 +220,40 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((shares * 255).round().astype(np.uint8))
 
 
-def _frame(width: int, height: int, size: int, mode: ResizeMode, interpolation: Interpolation) -> _Frame:
+def _frame(width: int, height: int, size: int, mode: ResizeMode) -> _Frame:
     """Where torchvision's Resize(size) and CenterCrop(size) land, rounding as they do."""
     if mode == "squash":
-        return _Frame(size, size, size, 0, 0, interpolation)
+        return _Frame(size, size, size, 0, 0)
     shorter = min(width, height)
     wide, high = int(size * width / shorter), int(size * height / shorter)
-    return _Frame(size, wide, high, round((wide - size) / 2), round((high - size) / 2), interpolation)
+    return _Frame(size, wide, high, round((wide - size) / 2), round((high - size) / 2))
 
 
-def _fit_tensor(pixels: torch.Tensor, frame: _Frame) -> Pixels:
+def _square(pixels: Pixels, frame: _Frame, interpolation: Interpolation) -> Pixels:
+    """(height, width, 3) to (3, size, size)."""
+    height, width = pixels.shape[:2]
+    if (width, height) != (frame.width, frame.height):
+        if max(width, height) > LONGEST_FOR_TORCH * min(width, height):
+            return _square_by_pillow(Image.fromarray(pixels), frame, interpolation)
+        pixels = _resized_by_torch(pixels, frame, interpolation)
+    rows, columns = slice(frame.top, frame.top + frame.size), slice(frame.left, frame.left + frame.size)
+    return np.ascontiguousarray(pixels[rows, columns].transpose(2, 0, 1))
+
+
+def _resized_by_torch(pixels: Pixels, frame: _Frame, interpolation: Interpolation) -> Pixels:
+    """On uint8 this is torch's integer kernel: twice the rate of Pillow's and the same but for rounding."""
+    import torch
     from torch.nn.functional import interpolate
 
-    if pixels.shape[1:] != (frame.height, frame.width):
-        # On uint8 this is torch's integer kernel: twice the rate of Pillow's, the same rounding but for 1 level.
-        batch = interpolate(pixels[None], (frame.height, frame.width), mode=frame.interpolation, antialias=True)
-        pixels = batch[0]
-    # Copied by numpy: a copy in torch would start threads of its own in every thread of the caller's.
-    rows, columns = slice(frame.top, frame.top + frame.size), slice(frame.left, frame.left + frame.size)
-    return np.ascontiguousarray(pixels.numpy()[:, rows, columns])
+    batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    resized = interpolate(batch, (frame.height, frame.width), mode=interpolation, antialias=True)
+    # Handed back to numpy at once: a copy in torch would start threads of its own in every thread of the caller's.
+    array: Pixels = resized[0].permute(1, 2, 0).numpy()
+    return array
 
 
-def _fit_image(image: Image.Image, frame: _Frame) -> Pixels:
-    resample = Image.Resampling[frame.interpolation.upper()]
+def _square_by_pillow(image: Image.Image, frame: _Frame, interpolation: Interpolation) -> Pixels:
+    resample = Image.Resampling[interpolation.upper()]
     right, bottom = frame.left + frame.size, frame.top + frame.size
     if max(frame.width, frame.height) > LONGEST_RESIZED_WHOLE * frame.size:
         across, down = image.width / frame.width, image.height / frame.height

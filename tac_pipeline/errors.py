@@ -6,8 +6,8 @@
     │   └── SourceError          the image source: absent, empty, not to be listed
     ├── EncoderError             weights that cannot be had, an activation that does not fit, encoders mixed
     ├── StoreError               the artifact store
-    │   ├── ArtifactMissing      never built; names the asset to materialise
-    │   ├── ArtifactOutdated     built for other settings; names the asset to materialise
+    │   ├── ArtifactMissing      never built; names the asset to materialize
+    │   ├── ArtifactOutdated     built for other settings; names the asset to materialize
     │   └── ArtifactDamaged      a file was deleted, cut short or changed by hand
     └── MissingDependency        an optional package is absent; says what to install
 
@@ -42,11 +42,11 @@ class StoreError(TacError):
 
 
 class ArtifactMissing(StoreError):
-    """The artifact was never built; the message names the asset to materialise."""
+    """The artifact was never built; the message names the asset to materialize."""
 
 
 class ArtifactOutdated(StoreError):
-    """The artifact was built for other settings; the message names the asset to materialise."""
+    """The artifact was built for other settings; the message names the asset to materialize."""
 
 
 class ArtifactDamaged(StoreError):

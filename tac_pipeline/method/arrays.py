@@ -30,7 +30,8 @@ def unit_rows(matrix: npt.NDArray[np.floating]) -> FloatMatrix:
     """Each row divided by its length, float32 (n_rows, dim); a zero row stays zero."""
     rows = np.asarray(matrix, dtype=np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(lengths, np.finfo(np.float32).tiny)
+    unit: FloatMatrix = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return unit
 
 
 def require_unit_rows(matrix: npt.ArrayLike, *, name: str) -> FloatMatrix:
@@ -68,8 +69,8 @@ def require_unit_rows(matrix: npt.ArrayLike, *, name: str) -> FloatMatrix:
     short = np.flatnonzero(lengths[:, 0] < SHORTEST_ROW)
     if len(short):
         raise InputError(
-            f"{name} must not hold zero vectors; {len(short)} of {len(rows)} rows are zero, the first is row {short[0]}. "
-            "Drop those rows or compute them again."
+            f"{name} must not hold zero vectors; {len(short)} of {len(rows)} rows are zero, "
+            f"the first is row {short[0]}. Drop those rows or compute them again."
         )
     unit: FloatMatrix = rows / lengths
     return unit

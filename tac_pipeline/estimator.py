@@ -1,0 +1,262 @@
+"""The method as a scikit-learn clusterer, for those who have vectors in memory and want no pipeline.
+
+What must stay out: any step of its own. It calls what the Dagster assets call.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from tac_pipeline.errors import InputError
+from tac_pipeline.method.arrays import FloatMatrix, IntVector, require_same_width, require_unit_rows
+from tac_pipeline.method.assignment import assign
+from tac_pipeline.method.heads import soft_assignment
+from tac_pipeline.method.names import name_clusters, noun_profiles
+from tac_pipeline.method.neighbors import nearest_neighbors
+from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
+from tac_pipeline.method.published import TRAINING_FREE_RESTARTS, training_schedule
+from tac_pipeline.method.semantic_centers import count_semantic_centers, find_semantic_centers
+from tac_pipeline.method.text_counterparts import require_tau, retrieve_text_counterparts
+from tac_pipeline.method.training import train_cluster_heads
+from tac_pipeline.method.training_free import training_free_clusters
+
+_LEAST = {
+    "nouns_per_center": 1,
+    "images_per_center": 1,
+    "n_semantic_centers": 1,
+    "n_neighbors": 1,
+    "epochs": 1,
+    "batch_size": 2,
+    "balance_weight": 0,
+}
+# How many repeated nouns a message names.
+SHOWN = 5
+
+
+class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """Cluster image embeddings with the help of nouns, and name the clusters.
+
+    Parameters
+    ----------
+    n_clusters : int
+        K, from 2 to the number of images.
+    tau : float > 0
+        Softmax temperature of the retrieval; 0.005 fits OpenAI's ViT-B/32, other encoders want 0.008 to 0.1.
+    nouns_per_center : int
+        Nouns that each semantic center may keep.
+    images_per_center : int
+        One semantic center for so many images, or three a cluster where clusters are smaller than that.
+    n_semantic_centers : int, optional
+        Overrules the rule of images_per_center.
+    n_neighbors : int
+        Neighbors of each image, at most the number of images less one.
+    epochs, batch_size, temperature : optional
+        Of the training; None is the published value for n_clusters.
+    balance_weight : float
+        Weight of the term that keeps clusters equally large.
+    learning_rate : float
+        Of Adam.
+    device : str
+        Where torch trains: cpu, cuda, mps.
+    random_state : int, RandomState or None
+        An int gives what the pipeline gives for that seed.
+
+    Attributes
+    ----------
+    labels_ : int64 (n_images,)
+        The cluster of each image that was fitted.
+    cluster_names_ : list of str or None, n_clusters long
+        The noun that says most of each cluster; None for a cluster without members. Names may repeat.
+    cluster_words_ : list of ClusterName
+        The same with alternatives and weights.
+    training_free_labels_ : int64 (n_images,)
+        Step 6: the clusters without trained heads, numbered independently of labels_.
+    semantic_centers_ : float32 (n_centers, n_features_in_), unit rows
+    noun_vocabulary_ : list of str
+        The nouns chosen, in the order given.
+    vocabulary_rows_ : int64 (n_chosen,)
+        Their places among the nouns given.
+    text_counterparts_ : float32 (n_images, n_features_in_), unit rows
+    image_head_, text_head_ : ClusterHead
+    loss_history_ : tuple of EpochLosses
+    n_features_in_ : int
+        Width of the embeddings.
+
+    Examples
+    --------
+    >>> clusters = TextAidedClustering(n_clusters=10)
+    >>> labels = clusters.fit_predict(image_embeddings, nouns=nouns, noun_embeddings=noun_embeddings)  # doctest: +SKIP
+    >>> clusters.cluster_names_[labels[0]]  # doctest: +SKIP
+    'guacamole'
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        tau: float = 0.005,
+        nouns_per_center: int = 5,
+        images_per_center: int = 300,
+        n_semantic_centers: int | None = None,
+        n_neighbors: int = 50,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        temperature: float | None = None,
+        balance_weight: float = 5.0,
+        learning_rate: float = 1e-3,
+        device: str = "cpu",
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.tau = tau
+        self.nouns_per_center = nouns_per_center
+        self.images_per_center = images_per_center
+        self.n_semantic_centers = n_semantic_centers
+        self.n_neighbors = n_neighbors
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.temperature = temperature
+        self.balance_weight = balance_weight
+        self.learning_rate = learning_rate
+        self.device = device
+        self.random_state = random_state
+
+    def fit(
+        self, image_embeddings: npt.ArrayLike, y: object = None, *, nouns: Sequence[str], noun_embeddings: npt.ArrayLike
+    ) -> Self:
+        """Find the clusters and their names.
+
+        Parameters
+        ----------
+        image_embeddings : (n_images, dim), rows of any length but zero
+        y : ignored
+        nouns : sequence of str, each once
+            Candidates: what the images may show.
+        noun_embeddings : (n_nouns, dim)
+            Of the same encoder, in the order of nouns.
+
+        Raises
+        ------
+        InputError
+            The vectors, the nouns or a parameter cannot be used; the message says which and why.
+        """
+        images = require_unit_rows(image_embeddings, name="image_embeddings")
+        candidates = require_unit_rows(noun_embeddings, name="noun_embeddings")
+        require_same_width(images, candidates, names=("image_embeddings", "noun_embeddings"))
+        words = _require_nouns(nouns, n_rows=len(candidates))
+        self._require_parameters(n_images=len(images))
+        seed = self._seed()
+        self.n_features_in_ = images.shape[1]
+        self._retrieve(images, candidates, seed=seed)
+        self._cluster(images, seed=seed)
+        self._name(images, candidates, words)
+        return self
+
+    def predict(self, image_embeddings: npt.ArrayLike) -> IntVector:
+        """The cluster of each image, int64 (n_images,): of new ones too, by the image head alone (paper step 10)."""
+        return assign(self.predict_proba(image_embeddings)).column
+
+    def predict_proba(self, image_embeddings: npt.ArrayLike) -> FloatMatrix:
+        """Soft assignments, float32 (n_images, n_clusters), rows sum to 1.
+
+        Raises
+        ------
+        NotFittedError
+            fit was not called.
+        InputError
+            The embeddings are not as wide as those fitted, or hold NaN or zero rows.
+        """
+        check_is_fitted(self)
+        return soft_assignment(self.image_head_, require_unit_rows(image_embeddings, name="image_embeddings"))
+
+    def _require_parameters(self, *, n_images: int) -> None:
+        """Refuse before the first long step what a later one would refuse."""
+        if not 2 <= self.n_clusters <= n_images:
+            raise InputError(f"n_clusters must be from 2 to the number of images, {n_images}; got {self.n_clusters}")
+        require_tau(self.tau)
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise InputError(f"{name} must be at least {least}; got {value}")
+        for name in ("temperature", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be > 0; got {value}")
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            check_random_state(self.random_state)  # refuses what is no seed
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31))
+
+    def _retrieve(self, images: FloatMatrix, candidates: FloatMatrix, *, seed: int) -> None:
+        """Steps 3 to 5: from the candidates to a text counterpart for each image."""
+        n_centers = count_semantic_centers(
+            len(images), self.n_clusters, images_per_center=self.images_per_center, count=self.n_semantic_centers
+        )
+        self.semantic_centers_ = find_semantic_centers(images, n_centers=n_centers, seed=seed).centers
+        self.vocabulary_rows_ = choose_noun_vocabulary(
+            candidates, self.semantic_centers_, nouns_per_center=self.nouns_per_center
+        ).rows
+        self.text_counterparts_ = retrieve_text_counterparts(images, candidates[self.vocabulary_rows_], tau=self.tau)
+
+    def _cluster(self, images: FloatMatrix, *, seed: int) -> None:
+        """Steps 6 to 10: the training-free clusters, the heads, and the clusters by the image head."""
+        self.training_free_labels_ = training_free_clusters(
+            images, self.text_counterparts_, n_clusters=self.n_clusters, restarts=TRAINING_FREE_RESTARTS, seed=seed
+        ).assignment
+        trained = train_cluster_heads(
+            images,
+            self.text_counterparts_,
+            nearest_neighbors(images, count=self.n_neighbors),
+            nearest_neighbors(self.text_counterparts_, count=self.n_neighbors),
+            n_clusters=self.n_clusters,
+            schedule=training_schedule(
+                self.n_clusters, epochs=self.epochs, batch_size=self.batch_size, temperature=self.temperature
+            ),
+            balance_weight=self.balance_weight,
+            learning_rate=self.learning_rate,
+            seed=seed,
+            device=self.device,
+        )
+        self.image_head_, self.text_head_ = trained.image_head, trained.text_head
+        self.loss_history_ = trained.history
+        self.labels_ = assign(soft_assignment(self.image_head_, images)).column
+
+    def _name(self, images: FloatMatrix, candidates: FloatMatrix, words: list[str]) -> None:
+        self.noun_vocabulary_ = [words[row] for row in self.vocabulary_rows_]
+        profiles = noun_profiles(
+            images, candidates[self.vocabulary_rows_], self.labels_, n_clusters=self.n_clusters, tau=self.tau
+        )
+        self.cluster_words_ = name_clusters(profiles.clusters, profiles.overall, self.noun_vocabulary_)
+        self.cluster_names_ = [found.name for found in self.cluster_words_]
+
+
+def _require_nouns(nouns: Sequence[str], *, n_rows: int) -> list[str]:
+    """The nouns as a list, each once and one for each embedding.
+
+    Raises
+    ------
+    InputError
+        A noun is not text or stands twice, or there are more or fewer than embeddings.
+    """
+    words = list(nouns)
+    if isinstance(nouns, str) or not all(isinstance(word, str) for word in words):
+        raise InputError("nouns must be a list of strings, one for each row of noun_embeddings")
+    if len(words) != n_rows:
+        raise InputError(f"nouns must have one entry for each row of noun_embeddings; got {len(words)} for {n_rows}")
+    repeated = [word for word, count in Counter(words).items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"nouns must each stand once; {len(repeated)} stand twice or more, such as "
+            f"{', '.join(map(repr, repeated[:SHOWN]))}. Keep one of each, with its embedding."
+        )
+    return words

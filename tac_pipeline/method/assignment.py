@@ -1,0 +1,51 @@
+"""Step 10: from soft assignments to one cluster per image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tac_pipeline.errors import InputError
+from tac_pipeline.method.arrays import FloatMatrix, IntVector
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Each image's cluster.
+
+    Attributes
+    ----------
+    column : int64 (n_images,)
+        The likeliest column of the image head, the first of several equally likely.
+    confidence : float32 (n_images,)
+        Its probability.
+    runner_up : int64 (n_images,)
+        The second likeliest column.
+    """
+
+    column: IntVector
+    confidence: npt.NDArray[np.float32]
+    runner_up: IntVector
+
+
+def assign(soft: FloatMatrix) -> Assignment:
+    """The likeliest and the second likeliest column of each row (paper step 10).
+
+    Parameters
+    ----------
+    soft : float32 (n_images, n_clusters), rows sum to 1
+
+    Raises
+    ------
+    InputError
+        There are fewer than two columns: a single cluster has no runner-up.
+    """
+    if soft.ndim != 2 or soft.shape[1] < 2:
+        raise InputError(f"a soft assignment must have at least two columns; got shape {soft.shape}")
+    images = np.arange(len(soft))
+    column = soft.argmax(axis=1)
+    others = soft.copy()
+    others[images, column] = -1  # below any probability
+    return Assignment(column, soft[images, column], others.argmax(axis=1))

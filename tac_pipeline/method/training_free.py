@@ -1,0 +1,74 @@
+"""Step 6: clusters without training, and the image k-means that every result is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tac_pipeline.errors import InputError
+from tac_pipeline.method.arrays import FloatMatrix, unit_rows
+from tac_pipeline.method.published import KMEANS_ITERATIONS
+from tac_pipeline.method.spherical_kmeans import KMeansResult, spherical_kmeans
+
+
+def image_kmeans(
+    image_embeddings: FloatMatrix,
+    *,
+    n_clusters: int,
+    restarts: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> KMeansResult:
+    """Spherical k-means on the image embeddings alone: what the nouns must beat."""
+    return spherical_kmeans(
+        image_embeddings,
+        n_clusters=n_clusters,
+        restarts=restarts,
+        max_iterations=KMEANS_ITERATIONS,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def training_free_clusters(
+    image_embeddings: FloatMatrix,
+    text_counterparts: FloatMatrix,
+    *,
+    n_clusters: int,
+    restarts: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> KMeansResult:
+    """Cluster the images by embedding and text counterpart side by side (paper step 6).
+
+    Parameters
+    ----------
+    image_embeddings, text_counterparts : float32 (n_images, dim), unit rows, in the same order
+    n_clusters : int
+        From 1 to n_images.
+    restarts : int >= 1
+    seed : int >= 0
+
+    Returns
+    -------
+    KMeansResult, its centers (n_clusters, 2 dim)
+
+    Raises
+    ------
+    InputError
+        The two matrices differ in their number of rows, or a number is out of range.
+    """
+    if len(image_embeddings) != len(text_counterparts):
+        raise InputError(
+            "image_embeddings and text_counterparts must have one row per image each; "
+            f"got {len(image_embeddings)} and {len(text_counterparts)} rows"
+        )
+    return spherical_kmeans(
+        unit_rows(np.hstack([image_embeddings, text_counterparts])),
+        n_clusters=n_clusters,
+        restarts=restarts,
+        max_iterations=KMEANS_ITERATIONS,
+        seed=seed,
+        progress=progress,
+    )
