@@ -183,7 +183,7 @@ def _read_parquet(path: Path) -> _Source:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tac_pipeline.tables import ENCODER_KEY
+    from tac_pipeline.tables import ENCODER_KEY, matrix_of_lists
 
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
@@ -199,7 +199,9 @@ def _read_parquet(path: Path) -> _Source:
     rows = range(len(nouns))
     if "embedding" not in names or not nouns:
         return _Source(nouns, rows, "row")
-    embeddings = require_unit_rows(_vector_column(table["embedding"], path), name=f"embedding of {path}")
+    embeddings = require_unit_rows(
+        matrix_of_lists(table["embedding"], where=f"{path}: embedding"), name=f"embedding of {path}"
+    )
     return _Source(nouns, rows, "row", embeddings, encoder.decode() if encoder else None)
 
 
@@ -212,28 +214,6 @@ def _text_column(column: pa.ChunkedArray, path: Path) -> list[str]:
     column.validate(full=True)  # bytes that are no UTF-8
     # A missing noun is an empty one to the checks that follow.
     return [noun or "" for noun in column.to_pylist()]
-
-
-def _vector_column(column: pa.ChunkedArray, path: Path) -> FloatMatrix:
-    """The rows of a list column as a matrix."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
-        raise InputError(f"{path}: column embedding must hold lists of numbers; got {kind}")
-    # Nulls first: flatten() leaves the slots of null lists out, which would shift every row below.
-    widths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
-    _require_one_width(widths, path, range(len(widths)), "row")
-    matrix = np.empty((len(widths), int(widths[0])), dtype=np.float32)
-    start = 0
-    for chunk in column.chunks:
-        values = chunk.flatten()
-        # A null number becomes NaN, which require_unit_rows refuses.
-        matrix[start : start + len(chunk)] = values.to_numpy(zero_copy_only=False).reshape(len(chunk), matrix.shape[1])
-        start += len(chunk)
-    return matrix
 
 
 def _require_size(path: Path, size: int, largest: int) -> None:

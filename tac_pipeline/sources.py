@@ -17,13 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import InputError, SourceError, TacError
 from tac_pipeline.method.arrays import FloatMatrix, require_unit_rows
-from tac_pipeline.tables import ENCODER_KEY, UNSTATED_ENCODER, matrix_of
+from tac_pipeline.tables import ENCODER_KEY, UNSTATED_ENCODER, matrix_of_lists
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 TABLE_SUFFIXES = (".csv", ".parquet")
@@ -242,7 +241,7 @@ class VectorSource:
         return str(metadata.get(ENCODER_KEY, UNSTATED_ENCODER.encode()).decode())
 
     def _matrix(self, batch: pa.Table) -> np.ndarray[Any, Any]:
-        return rectangular(batch.column("embedding"), where=f"{self.path}: embedding")
+        return matrix_of_lists(batch.column("embedding"), where=f"{self.path}: embedding")
 
     def _batches(self, *columns: str) -> Iterator[pa.Table]:
         missing = set(columns) - set(_parquet_columns(self.path))
@@ -256,30 +255,6 @@ class VectorSource:
                     yield table.set_column(position, "image_id", table.column("image_id").cast(pa.string()))
         except (OSError, pa.ArrowException) as error:
             raise SourceError(f"cannot read {self.path}: {error}") from error
-
-
-def rectangular(column: pa.ChunkedArray, *, where: str) -> np.ndarray[Any, Any]:
-    """A column of lists of one width, fixed-size or not, as a matrix (n_rows, width).
-
-    Raises
-    ------
-    InputError
-        Not lists of numbers, a null, or rows of different width.
-    """
-    kind = column.type
-    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    if not lists or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
-        raise InputError(f"{where} must hold lists of numbers; got {kind}")
-    if column.null_count:
-        raise InputError(f"{where} must not be null; {column.null_count} of {len(column)} rows are")
-    if pa.types.is_fixed_size_list(kind):
-        return matrix_of(column)
-    widths = pc.list_value_length(column).to_numpy()
-    if len(np.unique(widths)) > 1:
-        odd = int(np.flatnonzero(widths != widths[0])[0])
-        raise InputError(f"{where} must have one width; row 0 has {widths[0]}, row {odd} has {widths[odd]}")
-    flat = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
-    return flat.reshape(len(column), -1)
 
 
 def vector_digest(vector: np.ndarray[Any, Any]) -> str:

@@ -289,6 +289,33 @@ def matrix_of(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     return flat.reshape(-1, column.type.list_size)
 
 
+def matrix_of_lists(column: pa.ChunkedArray, *, where: str) -> np.ndarray[Any, Any]:
+    """A column of lists of one width, fixed-size or not, as a matrix (n_rows, width).
+
+    Raises
+    ------
+    InputError
+        Not lists of numbers, a null, or rows of different width.
+    """
+    kind = column.type
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not lists or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        raise InputError(f"{where} must hold lists of numbers; got {kind}")
+    if column.null_count:
+        first = column.is_null().index(True).as_py()
+        raise InputError(
+            f"{where} must not be null; {column.null_count} of {len(column)} rows are, the first is row {first}"
+        )
+    if pa.types.is_fixed_size_list(kind):
+        return matrix_of(column)
+    widths = pc.list_value_length(column).to_numpy()
+    if len(np.unique(widths)) > 1:
+        odd = int(np.flatnonzero(widths != widths[0])[0])
+        raise InputError(f"{where} must have one width; row 0 has {widths[0]}, row {odd} has {widths[odd]}")
+    flat = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
+    return flat.reshape(len(column), widths[0])
+
+
 def encoder_of(table: pa.Table) -> str:
     """The fingerprint of the encoder that made the table's vectors."""
     return str((table.schema.metadata or {}).get(ENCODER_KEY, UNSTATED_ENCODER.encode()).decode())
