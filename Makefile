@@ -36,7 +36,7 @@ tests: $(INSTALLED)
 
 test: lint types tests  ## set up, lint, check types, run every test
 
-run: $(INSTALLED)  ## materialise everything that tac.yaml describes
+run: $(INSTALLED)  ## materialize everything that tac.yaml describes
 	$(BIN)/tac run
 
 ui: $(INSTALLED)  ## the Dagster UI, with its daemon, on http://127.0.0.1:3000

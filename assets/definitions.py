@@ -2,19 +2,21 @@
 
 import base64
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from assets import previews
 from assets.checks import build_checks
 from assets.graph import GROWTH, LEARNING, STEPS
 from assets.images import image_manifest, training_set
 from assets.step import Outcome, Step, execute
 from tac_pipeline.errors import TacError
 from tac_pipeline.settings import Project, load_project
+from tac_pipeline.store import Artifact
 from tac_pipeline.tables import TableSchema
 
 IMAGE_STORE = "image_store"
@@ -114,23 +116,31 @@ def build_jobs(project: Project) -> list[Any]:
 
 
 def outcome_metadata(outcome: Outcome) -> Iterator[tuple[str, Any]]:
-    """What the UI shows of a materialisation; numbers are plotted over time."""
+    """What the UI shows of a materialization, what a person looks for first; numbers are plotted over time."""
     artifact = outcome.artifact
+    for label, note in artifact.record["notes"].items():
+        yield from _show_note(label, note, artifact)
     if artifact.rows is not None:
         yield "dagster/row_count", artifact.rows
+    for name, value in artifact.facts.items():
+        if isinstance(value, bool | int | float | str):
+            yield name.replace("_", " "), float(f"{value:.6g}") if isinstance(value, float) else value
     yield "seconds", round(outcome.seconds, 3)
     yield "reused", outcome.reused
     yield "path", dg.MetadataValue.path(str(artifact.folder))
     yield "made from", dg.MetadataValue.json({"values": artifact.record["values"], "inputs": artifact.record["inputs"]})
-    for name, value in artifact.facts.items():
-        if isinstance(value, bool | int | float | str):
-            yield name.replace("_", " "), value
-    for label, note in artifact.record["notes"].items():
-        if "markdown" in note:
-            yield label, dg.MetadataValue.md(note["markdown"])
-        else:
-            encoded = base64.b64encode(artifact.file(note["picture"]).read_bytes()).decode()
-            yield label, dg.MetadataValue.md(f"![{label}](data:image/png;base64,{encoded})")
+
+
+def _show_note(label: str, note: Mapping[str, str], artifact: Artifact) -> Iterator[tuple[str, Any]]:
+    if "markdown" in note:
+        whole = note["markdown"]
+        shown = previews.shorten(whole)
+        yield label, dg.MetadataValue.md(shown)
+        if shown != whole:
+            yield f"more {label}", dg.MetadataValue.md(whole)
+    else:
+        encoded = base64.b64encode(artifact.file(note["picture"]).read_bytes()).decode()
+        yield label, dg.MetadataValue.md(f"![{label}](data:image/png;base64,{encoded})")
 
 
 def column_schema(schema: TableSchema) -> dg.TableSchema:
@@ -139,13 +149,19 @@ def column_schema(schema: TableSchema) -> dg.TableSchema:
         columns=[
             dg.TableColumn(
                 column.name,
-                "fixed_size_list<float16>" if column.type is None else str(column.type),
+                "fixed_size_list<float16>" if column.type is None else _type_name(column.type),
                 description=column.meaning,
                 constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.name == schema.key),
             )
             for column in schema.columns
         ]
     )
+
+
+def _type_name(type_: Any) -> str:
+    """Arrow's name of a column type, with the width of floats spelled out."""
+    name = str(type_).replace("item: ", "")
+    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def _describe(step: Step) -> str:

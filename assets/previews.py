@@ -10,14 +10,40 @@ import polars as pl
 from tac_pipeline.tables import LOSS_HISTORY
 
 PICTURE_DPI = 90
+# Dagster's UI shows Markdown of fewer characters in place, and longer text behind a link.
+INLINE_CHARACTERS = 1000
 INK, ACCENT = "#334155", "#4f46e5"
+LINES = {"total": ACCENT, "distillation": "#0891b2", "confidence": "#d97706"}
 
 
 def table(frame: pl.DataFrame) -> str:
     """A frame as a Markdown table; text is escaped, so that no file name or noun becomes markup."""
-    head = "| " + " | ".join(frame.columns) + " |\n|" + " --- |" * len(frame.columns)
+    # A heading with spaces can be broken, so that more columns fit.
+    head = "| " + " | ".join(name.replace("_", " ") for name in frame.columns) + " |"
+    rule = "|" + "|".join(" ---: " if dtype.is_numeric() else " --- " for dtype in frame.dtypes) + "|"
     lines = ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame.iter_rows()]
-    return "\n".join([head, *lines])
+    return "\n".join([head, rule, *lines])
+
+
+def shorten(markdown: str) -> str:
+    """The first lines of a Markdown table that is too long to be shown in place, and how many were left out."""
+    if _length(markdown) < INLINE_CHARACTERS:
+        return markdown
+    lines = markdown.splitlines()
+    kept, room = 0, INLINE_CHARACTERS - len("\n\nand 1000000 more")
+    for line in lines:
+        room -= _length(line) + 1
+        if room <= 0:
+            break
+        kept += 1
+    if kept < 3:  # heading, rule, and not one row
+        return markdown
+    return "\n".join(lines[:kept]) + f"\n\nand {len(lines) - kept} more"
+
+
+def _length(text: str) -> int:
+    """Characters as a browser counts them."""
+    return len(text.encode("utf-16-le")) // 2
 
 
 def _cell(value: Any) -> str:
@@ -38,20 +64,25 @@ def history_table(history: Sequence[Any]) -> pl.DataFrame:
 
 
 def loss_picture(history: pl.DataFrame) -> bytes:
-    """The loss and its parts by epoch, as PNG."""
-    figure, axes = _figure()
+    """The loss, and its parts on a scale of their own, by epoch, as PNG."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure, panels = _figure(2)
     epochs = history["epoch"].to_numpy()
-    for name, color in (("distillation", "#0891b2"), ("confidence", "#d97706"), ("total", ACCENT)):
-        axes.plot(epochs, history[name].to_numpy(), label=name, color=color, marker="." if len(epochs) < 40 else None)
-    axes.set_xlabel("epoch")
-    axes.legend(frameon=False)
+    dots = "." if len(epochs) < 40 else None
+    for axes, names in zip(panels, (["total"], ["distillation", "confidence"]), strict=True):
+        for name in names:
+            axes.plot(epochs, history[name].to_numpy(), label=name, color=LINES[name], marker=dots)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.legend(frameon=False)
     return _png(figure)
 
 
 def sizes_picture(assignment: np.ndarray, n_clusters: int) -> bytes:
     """How many images each cluster has, largest first, as PNG."""
     sizes = np.sort(np.bincount(assignment, minlength=n_clusters))[::-1]
-    figure, axes = _figure()
+    figure, [axes] = _figure(1)
     axes.bar(np.arange(1, len(sizes) + 1), sizes, color=ACCENT, width=0.9)
     axes.axhline(sizes.mean(), color=INK, linewidth=1, linestyle=":", label="even split")
     axes.set_xlabel("cluster, largest first")
@@ -60,17 +91,18 @@ def sizes_picture(assignment: np.ndarray, n_clusters: int) -> bytes:
     return _png(figure)
 
 
-def _figure() -> tuple[Any, Any]:
+def _figure(n_panels: int) -> tuple[Any, list[Any]]:
     # The object interface: pyplot keeps figures in module state and may look for a screen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(7.0, 3.0), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK)
-    return figure, axes
+    panels = list(figure.subplots(1, n_panels, squeeze=False)[0])
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK)
+    return figure, panels
 
 
 def _png(figure: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Materialising in this process: the command line's way into Dagster."""
+"""Materializing in this process: the command line's way into Dagster."""
 
 import logging
 import os
@@ -18,7 +18,8 @@ from tac_pipeline.settings import Project
 from tac_pipeline.store import write_atomically
 
 HOME_VARIABLE = "DAGSTER_HOME"
-INSTANCE_SETTINGS = "telemetry:\n  enabled: false\n"
+# No telemetry, and no sign-up dialog in front of the graph.
+INSTANCE_SETTINGS = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def write_location(project: Project) -> Path:
 
 
 def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener) -> bool:
-    """Materialise steps in this process, one after the other, and tell what happens; True where all went well.
+    """Materialize steps in this process, one after the other, and tell what happens; True where all went well.
 
     Holds the store's lock throughout, so that no other run changes what one step left for the next.
     """

@@ -53,7 +53,7 @@ def all_status(project: Project) -> list[Status]:
 
 
 def steps_to_run(project: Project, *, recluster: bool = False) -> list[Step]:
-    """What `tac run` materialises: growth always; learning where it is missing or its settings changed, or all."""
+    """What `tac run` materializes: growth always; learning where it is missing or its settings changed, or all."""
     if recluster:
         return list(STEPS)
     due = [status.step for status in all_status(project) if status.step in LEARNING and status.state != State.FRESH]
