@@ -18,8 +18,15 @@ from tac_pipeline.settings import Project
 from tac_pipeline.store import write_atomically
 
 HOME_VARIABLE = "DAGSTER_HOME"
-# No telemetry, and no sign-up dialog in front of the graph.
-INSTANCE_SETTINGS = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+# No telemetry, no sign-up dialog in front of the graph, and runs that start soon after the button was pressed.
+INSTANCE_SETTINGS = """\
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+run_queue:
+  dequeue_interval_seconds: 1
+"""
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ def encoded_batches(
     """
 
     def load(row: dict[str, str | int | None]) -> tuple[ImageRow, DecodedImage | None]:
-        return load_image(row, source, size=encoder.image_size, max_pixels=max_pixels, max_bytes=max_bytes)
+        return load_image(row, source, encoder, max_pixels=max_pixels, max_bytes=max_bytes)
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="decode") as pool:
         slices = missing.iter_slices(batch_size)
@@ -230,9 +230,9 @@ def encoded_batches(
 
 
 def load_image(
-    row: dict[str, str | int | None], source: ByteSource, *, size: int, max_pixels: int, max_bytes: int
+    row: dict[str, str | int | None], source: ByteSource, encoder: Encoder, *, max_pixels: int, max_bytes: int
 ) -> tuple[ImageRow, DecodedImage | None]:
-    """Read and decode the image of one manifest row; never raises for what is wrong with that image."""
+    """Read the image of one manifest row and make it the encoder's square; what is wrong with it never raises."""
     image_id, version = str(row["image_id"]), str(row["version"])
     known_size = row["size"]
     if isinstance(known_size, int) and known_size > max_bytes:
@@ -244,7 +244,13 @@ def load_image(
     if len(data) > max_bytes:
         return _failed(image_id, version, f"{len(data):,} bytes, over images.max_bytes ({max_bytes:,})"), None
     try:
-        image = decode_image(data, size=size, max_pixels=max_pixels)
+        image = decode_image(
+            data,
+            size=encoder.image_size,
+            max_pixels=max_pixels,
+            resize_mode=encoder.resize_mode,
+            interpolation=encoder.interpolation,
+        )
     except UnreadableImage as error:
         # Over a limit that settings can raise: without a content hash the image is tried again.
         content_hash = "" if error.over_limit else hashlib.sha256(data).hexdigest()

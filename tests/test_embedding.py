@@ -30,6 +30,7 @@ class MeanColor:
     """An encoder whose vectors can be told beforehand."""
 
     fingerprint, dim, image_size = ENCODER, 4, 8
+    resize_mode, interpolation = "shortest", "bicubic"
 
     def __init__(self) -> None:
         self.encoded = 0

@@ -1,0 +1,151 @@
+"""The chain from image files: a small open_clip model of our own config with random weights, on drawn pictures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from assets_helpers import computed, materialize
+from PIL import Image
+from ruamel.yaml import YAML
+
+from assets.graph import GROWTH, STEPS
+from assets.step import open_store
+from tac_pipeline.errors import EncoderError, SourceError, TacError
+from tac_pipeline.settings import load_project
+from tac_pipeline.tables import IMAGE_EMBEDDINGS, encoder_of, read_table
+
+MODEL = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
+}
+NOUNS = ["dog", "cat", "red square", "sky", "boat", "tree", "lamp", "stone", "river", "chair", "noise", "paper"]
+
+pytestmark = pytest.mark.filterwarnings("ignore::tac_pipeline.errors.TacWarning")
+
+
+def draw(path: Path, color: tuple[int, int, int], seed: int) -> None:
+    noise = np.random.default_rng(seed).integers(-30, 30, (40, 48, 3))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Thirty pictures of three colors in three folders, of which three cannot be read, and their settings."""
+    for group, color in enumerate([(220, 30, 30), (30, 200, 40), (40, 50, 220)]):
+        for number in range(9):
+            draw(tmp_path / "photos" / f"group{group}" / f"{number}.{'png' if number % 2 else 'jpg'}", color, number)
+    (tmp_path / "photos/group0/empty.jpg").write_bytes(b"")
+    (tmp_path / "photos/group1/text.png").write_bytes(b"<script>alert(1)</script>")
+    whole = (tmp_path / "photos/group2/0.jpg").read_bytes()
+    (tmp_path / "photos/group2/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "model.json").write_text(json.dumps(MODEL))
+    (tmp_path / "nouns.txt").write_text("# what the pictures may show\n" + "\n".join(NOUNS) + "\n")
+    settings: dict[str, Any] = {
+        "store": "pictures",
+        "images": {"source": "photos", "labels": "folder"},
+        "encoder": {"model": "model.json", "pretrained": "random", "batch_size": 4},
+        "nouns": {"source": "nouns.txt", "templates": ["a photo of a {}.", "a {}"]},
+        "clusters": {"count": 3},
+        "semantic_centers": {"count": 4},
+        "neighbors": {"count": 5},
+        "heads": {"epochs": 3},
+    }
+    with (tmp_path / "tac.yaml").open("w") as file:
+        YAML().dump(settings, file)
+    return tmp_path / "tac.yaml"
+
+
+def edit(path: Path, key: str, value: object) -> Path:
+    yaml = YAML()
+    tree = yaml.load(path.read_text())
+    section, _, name = key.partition(".")
+    tree[section][name] = value
+    with path.open("w") as file:
+        yaml.dump(tree, file)
+    return path
+
+
+def view(path: Path) -> pl.DataFrame:
+    artifact = open_store(load_project(path)).require_current("image_embeddings").artifact
+    return pl.DataFrame(pl.from_arrow(read_table(artifact.file("image_embeddings.parquet"), IMAGE_EMBEDDINGS)))
+
+
+def test_from_files_to_named_groups(store: Path) -> None:
+    outcomes = materialize(store)
+    assert computed(outcomes) == {step.name for step in STEPS}
+    facts = outcomes["image_embeddings"].artifact.facts
+    assert (facts["readable"], facts["unreadable"], facts["computed"]) == (27, 3, 30)
+    errors = dict(view(store).filter(pl.col("error").is_not_null()).select("image_id", "error").iter_rows())
+    assert set(errors) == {"group0/empty.jpg", "group1/text.png", "group2/cut.jpg"}
+    shown = outcomes["image_embeddings"].artifact.record["notes"]["unreadable images"]["markdown"]
+    assert "empty.jpg" in shown
+    assigned = pl.read_parquet(outcomes["assignments"].artifact.file("assignments.parquet"))
+    assert len(assigned) == 30
+    assert assigned.filter(pl.col("cluster_id").is_null())["image_id"].to_list() == sorted(errors)
+    scores = pl.read_parquet(outcomes["evaluation"].artifact.file("evaluation.parquet"))
+    assert scores["labeled_images"].to_list() == [27] * 4
+    assert scores["nmi"][0] > 0.9, "even a random encoder tells plain colors apart"
+    assert computed(materialize(store)) == set()
+
+
+def test_only_new_images_are_encoded(store: Path) -> None:
+    materialize(store)
+    draw(store.parent / "photos/group0/new.png", (220, 30, 30), 99)
+    (store.parent / "photos/group1/3.png").unlink()
+    outcomes = materialize(store, [step.name for step in GROWTH])
+    assert outcomes["image_embeddings"].artifact.facts["computed"] == 1
+    assert len(view(store)) == 30
+    assert "group0/new.png" in view(store)["image_id"]
+    assert "group1/3.png" not in view(store)["image_id"]
+
+
+def test_a_touched_file_is_read_again_and_stops_there(store: Path) -> None:
+    materialize(store)
+    (store.parent / "photos/group0/1.png").touch()
+    done = materialize(store)
+    assert computed(done) == {"image_manifest", "image_embeddings", "image_labels"}
+    assert done["image_embeddings"].artifact.facts["computed"] == 1
+
+
+def test_a_larger_batch_makes_nothing_stale(store: Path) -> None:
+    materialize(store)
+    assert computed(materialize(edit(store, "encoder.batch_size", 16))) == set()
+
+
+def test_another_model_is_encoded_beside_the_first_and_going_back_is_free(store: Path) -> None:
+    first = materialize(store)
+    (store.parent / "other.json").write_text(json.dumps(MODEL | {"embed_dim": 24}))
+    second = materialize(edit(store, "encoder.model", "other.json"))
+    assert {"image_embeddings", "noun_embeddings", "training_set"} <= computed(second)
+    kept = first["noun_embeddings"].artifact.folder / "noun_embeddings.parquet"
+    from tac_pipeline.tables import NOUN_EMBEDDINGS
+
+    assert encoder_of(read_table(kept, NOUN_EMBEDDINGS)) == first["image_embeddings"].artifact.facts["encoder"]
+    assert computed(materialize(edit(store, "encoder.model", "model.json"))) == set()
+
+
+def test_an_empty_folder_and_a_folder_of_nothing_readable(store: Path) -> None:
+    (store.parent / "nothing").mkdir()
+    with pytest.raises(SourceError, match="holds no images"):
+        materialize(edit(store, "images.source", "nothing"))
+    (store.parent / "nothing/a.jpg").write_bytes(b"")
+    with pytest.raises(TacError, match="no image of nothing can be read"):
+        materialize(store)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("encoder.model", "ViT-B-23", "ViT-B-32"),
+        ("encoder.model", "absent.json", r"absent\.json"),
+        ("encoder.pretrained", "absent.safetensors", r"absent\.safetensors"),
+    ],
+)
+def test_encoders_that_cannot_be_are_named(store: Path, key: str, value: str, message: str) -> None:
+    with pytest.raises(EncoderError, match=message):
+        materialize(edit(store, key, value))
