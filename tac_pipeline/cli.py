@@ -168,7 +168,7 @@ class _StepLines:
         elif told.event == "said":
             self._spinner.update(f"{told.step}: {escape(told.text)}")
             if not self._console.is_terminal:
-                self._console.print(f"    {escape(told.text)}")
+                self._console.print(f"    {escape(told.text)}", soft_wrap=True)
         elif told.event == "failed":
             self._console.print(f"  [red]failed[/]    {told.step}")
             _complain(told.text)

@@ -8,6 +8,7 @@ method that are not meant to be set (method/published.py).
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -180,7 +181,8 @@ class SettingsKey:
     required: bool
 
 
-def settings_keys(section: type[Section] = Settings, prefix: str = "") -> list[SettingsKey]:
+@functools.cache
+def settings_keys(section: type[Section] = Settings, prefix: str = "") -> tuple[SettingsKey, ...]:
     """Every leaf key in file order.
 
     Raises
@@ -201,7 +203,7 @@ def settings_keys(section: type[Section] = Settings, prefix: str = "") -> list[S
         keys.append(
             SettingsKey(f"{prefix}{name}", affects, field.description or "", field.default, field.is_required())
         )
-    return keys
+    return tuple(keys)
 
 
 def result_slice(settings: Settings, reads: Iterable[str]) -> dict[str, object]:

@@ -28,8 +28,9 @@ class ClusterHead(nn.Module):
 
     def __init__(self, dim: int, n_clusters: int) -> None:
         super().__init__()
-        # Without storage at first: torch's own initialization would draw from the global random stream.
-        self.hidden = nn.Linear(dim, dim, device="meta").to_empty(device="cpu")
+        # Without storage at first: torch's own initialization would draw from the global random stream. Without a bias:
+        # BatchNorm takes it off again, its gradient is rounding alone, and Adam would scale that up to whole steps.
+        self.hidden = nn.Linear(dim, dim, bias=False, device="meta").to_empty(device="cpu")
         self.norm = nn.BatchNorm1d(dim)
         self.output = nn.Linear(dim, n_clusters, device="meta").to_empty(device="cpu")
 
@@ -47,6 +48,20 @@ class ClusterHead(nn.Module):
         soft = self._finish(normalized)
         return soft[: len(own)], soft[len(own) :]
 
+    @torch.no_grad()
+    def settle(self, rows: Tensor, *, chunk_rows: int = 8192) -> None:
+        """Set BatchNorm's statistics to those of rows, float32 (n, dim), n >= 2: what evaluation mode goes by."""
+        mean, square = torch.zeros(2, rows.shape[1], dtype=torch.float64)
+        for chunk in row_chunks(len(rows), chunk_rows):
+            variance, center = (
+                part.cpu().double() for part in torch.var_mean(self.hidden(rows[chunk]), 0, correction=0)
+            )
+            share = (chunk.stop - chunk.start) / len(rows)
+            mean += share * center
+            square += share * (variance + center.square())
+        self.norm.get_buffer("running_mean").copy_(mean)
+        self.norm.get_buffer("running_var").copy_((square - mean.square()) * len(rows) / (len(rows) - 1))
+
     def _finish(self, normalized: Tensor) -> Tensor:
         return torch.softmax(self.output(torch.relu(normalized)), dim=1)
 
@@ -60,11 +75,11 @@ class Heads:
 
 
 def build_head(dim: int, n_clusters: int, *, generator: torch.Generator) -> ClusterHead:
-    """A head with weights drawn from a normal distribution, standard deviation 0.02, and biases zero (paper step 8)."""
+    """A head with weights drawn from a normal distribution, standard deviation 0.02, and a bias of zero (step 8)."""
     head = ClusterHead(dim, n_clusters)
-    for layer in (head.hidden, head.output):
-        nn.init.trunc_normal_(layer.weight, std=INIT_STD, generator=generator)
-        nn.init.zeros_(layer.bias)
+    nn.init.trunc_normal_(head.hidden.weight, std=INIT_STD, generator=generator)
+    nn.init.trunc_normal_(head.output.weight, std=INIT_STD, generator=generator)
+    nn.init.zeros_(head.output.bias)
     return head
 
 

@@ -60,7 +60,7 @@ def spherical_kmeans(
 
     Each restart is seeded by greedy k-means++ and has a random stream of its own, so that restart r is the same
     whatever their number. A cluster that loses all rows restarts at the row that is worst served; only where the
-    distinct rows are fewer than the clusters do some stay empty. On processors with bfloat16 products the rounds
+    distinct rows are fewer than the clusters may some stay empty. On processors with bfloat16 products the rounds
     use them; the final rounds, the assignment and the objective are float32 everywhere. Beside `rows` this holds a
     bfloat16 copy of them and one float32 per row and restart.
 

@@ -67,7 +67,8 @@ def train_cluster_heads(
     """Train the image head and the text head on each other (paper step 9).
 
     Everything random comes from one CPU stream, so that every device sees the same weights and batches. An epoch
-    visits whole batches only: the images of the last, partial one wait for the next shuffle. Beside the arguments
+    visits whole batches only: the images of the last, partial one wait for the next shuffle. At the end BatchNorm's
+    statistics are measured over all images. Beside the arguments
     this holds a copy of them on the device.
 
     Parameters
@@ -123,6 +124,10 @@ def train_cluster_heads(
         history.append(_epoch_means(epoch, steps))
         if progress is not None:
             progress(epoch, schedule.epochs)
+    # BatchNorm's running means start far off and a small set has few steps: they would be wrong still, and the heads
+    # unsure (docs/decisions/0011-settled-batch-statistics.md).
+    image_head.settle(images.rows)
+    text_head.settle(texts.rows)
     return TrainedHeads(image_head.cpu().eval(), text_head.cpu().eval(), tuple(history))
 
 
