@@ -1,0 +1,93 @@
+"""What turns images and nouns into vectors of one space.
+
+An encoder is whatever keeps the protocol below; open_clip is the one that comes with the package. Vectors that somebody
+else computed need none: they are read as tables (tables.py). Importing this package imports neither torch nor
+open_clip; calling its functions does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from tac_pipeline.decoding import Interpolation, Pixels, ResizeMode
+from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.progress import Progress
+
+if TYPE_CHECKING:
+    from tac_pipeline.encoders.open_clip_encoder import OpenClipEncoder
+
+
+class Encoder(Protocol):
+    """Images and texts to unit vectors of one space (paper steps 1 and 2)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Model, weights, activation and preprocessing in a short text: equal ones give vectors of one space."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that encode_images takes."""
+        ...
+
+    @property
+    def resize_mode(self) -> ResizeMode:
+        """How decode_image has to make that square."""
+        ...
+
+    @property
+    def interpolation(self) -> Interpolation:
+        """By which filter decode_image has to resize."""
+        ...
+
+    def encode_images(self, pixels: Pixels) -> FloatMatrix:
+        """Vectors of one batch: uint8 (n_images, 3, image_size, image_size) to float32 (n_images, dim), unit rows."""
+        ...
+
+    def encode_nouns(
+        self, nouns: Sequence[str], *, templates: Sequence[str], batch_size: int, progress: Progress | None = None
+    ) -> FloatMatrix:
+        """Vectors of nouns, averaged over prompts before normalizing: float32 (n_nouns, dim), unit rows."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str], *, batch_size: int) -> FloatMatrix:
+        """Vectors of texts as they are: float32 (n_texts, dim), unit rows."""
+        ...
+
+
+def open_clip_encoder(model: str, pretrained: str | None, *, device: str = "auto") -> OpenClipEncoder:
+    """The encoder of an open_clip model; its weights are loaded when first used.
+
+    Parameters
+    ----------
+    model : str
+        Name of an open_clip model, or path of a config file (.json) as open_clip writes them.
+    pretrained : str
+        Tag of open_clip, path of a checkpoint (.safetensors, .pt, .pth, .bin), or ``random`` to try the machinery.
+    device : str
+        auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps. Execution only: it enters no fingerprint.
+
+    Raises
+    ------
+    EncoderError
+        No such model, tag or file, or the activation does not fit the weights.
+    TacError
+        The device is not there.
+    """
+    from tac_pipeline.encoders.model_choice import choose_model
+    from tac_pipeline.encoders.open_clip_encoder import OpenClipEncoder
+
+    return OpenClipEncoder(choose_model(model, pretrained), device=device)
+
+
+def encoder_fingerprint(model: str, pretrained: str | None) -> str:
+    """The fingerprint that open_clip_encoder(model, pretrained) has, without loading the weights; raises as it does."""
+    from tac_pipeline.encoders.model_choice import choose_model
+
+    return choose_model(model, pretrained).fingerprint

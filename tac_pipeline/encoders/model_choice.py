@@ -1,0 +1,256 @@
+"""From the two settings encoder.model and encoder.pretrained to what will be built, and to the encoder's fingerprint.
+
+Everything that can be refused without loading weights is refused here: unknown names, an activation that does not fit
+the weights, preprocessing that cannot be done. What must stay out: downloads and tensors (weights.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import open_clip
+from open_clip.transform import PreprocessCfg
+
+from tac_pipeline.decoding import DECODING_VERSION, Interpolation, ResizeMode
+from tac_pipeline.digest import digest, file_sha256
+from tac_pipeline.errors import EncoderError
+
+RANDOM = "random"
+RANDOM_SEED = 0
+CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+HUB_CONFIG = "open_clip_config.json"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What happens to an image before the model: the square (decoding.py), then (pixel / 255 - mean) / std."""
+
+    size: int
+    resize_mode: ResizeMode
+    interpolation: Interpolation
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """An open_clip model and its weights, named but not loaded.
+
+    Attributes
+    ----------
+    name : str
+        As open_clip knows it; the path of a config file of one's own.
+    config : dict
+        open_clip's configuration of both towers.
+    built_in : bool
+        Whether open_clip knows the name.
+    weights : {"tag", "file", "random"}
+        Where the weights come from.
+    pretrained : str
+        The tag, the path of the file, or "random".
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    built_in: bool
+    weights: Literal["tag", "file", "random"]
+    pretrained: str
+    preprocessing: Preprocessing
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return int(self.config["embed_dim"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Model, weights, activation and preprocessing; a checkpoint is known by its content, not by its path."""
+        model = self.name if self.built_in else f"config-{digest(self.config)[:12]}"
+        if self.weights == "file":
+            weights = f"sha256-{_checkpoint_sha256(Path(self.pretrained))[:16]}"
+        else:
+            weights = f"random-{RANDOM_SEED}" if self.weights == "random" else self.pretrained
+        activation = "quick_gelu" if uses_quick_gelu(self.config) else "gelu"
+        seen = self.preprocessing
+        pixels = f"{seen.size}-{seen.resize_mode}-{seen.interpolation}-{digest([seen.mean, seen.std])[:8]}"
+        return f"open_clip:{model}:{weights}:{activation}:{pixels}:decoding-{DECODING_VERSION}"
+
+
+def choose_model(model: str, pretrained: str | None) -> ModelChoice:
+    """Check a model and its weights as far as that needs no weights; raises EncoderError with the remedy."""
+    if not pretrained:
+        raise EncoderError(
+            "encoder.pretrained must name a tag of open_clip, a checkpoint file, or `random`; got nothing"
+        )
+    if model.endswith(".json"):
+        config, preprocess = _read_config(Path(model))
+        name, built_in = model, False
+    else:
+        name, built_in = model.replace("/", "-"), True
+        config, preprocess = _built_in_config(name), None
+    weights, label, said = _choose_weights(name, config, pretrained, built_in)
+    return ModelChoice(
+        name=name,
+        config=config,
+        built_in=built_in,
+        weights=weights,
+        pretrained=label,
+        preprocessing=_preprocessing(name, config, preprocess if said is None else said),
+    )
+
+
+def uses_quick_gelu(config: Mapping[str, Any]) -> bool:
+    """Whether a model, or the weights of a tag, use x * sigmoid(1.702 x) for GELU."""
+    return bool(config.get("quick_gelu", False))
+
+
+def near_matches(wanted: str, known: Iterable[str]) -> str:
+    """The end of an error message about an unknown name: what it may have been meant to be."""
+    lowered = {name.lower(): name for name in known}
+    close = [lowered[name] for name in difflib.get_close_matches(wanted.lower(), lowered, n=4, cutoff=0.5)]
+    return f"did you mean {', '.join(close)}?" if close else f"known are {', '.join(sorted(lowered.values())[:8])}, ..."
+
+
+def _built_in_config(name: str) -> Mapping[str, Any]:
+    if ":" in name:
+        raise EncoderError(
+            f"encoder.model must be a name of open_clip's list or a config file; got {name!r}. Fetch its {HUB_CONFIG} "
+            "and its weights, and set encoder.model and encoder.pretrained to the two paths."
+        )
+    config: Mapping[str, Any] | None = open_clip.get_model_config(name)
+    if config is None:
+        raise EncoderError(
+            f"encoder.model must be a name of open_clip's list or a config file (.json); {name!r} is neither: "
+            f"{near_matches(name, open_clip.list_models())}"
+        )
+    return config
+
+
+def _read_config(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """A config file in either form that open_clip uses: the model's alone, or the hub's with its preprocessing."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{path} must be a model config in JSON; it cannot be read: {error}") from error
+    whole = found if isinstance(found, dict) else {}
+    config = whole.get("model_cfg", whole)
+    kinds = {"embed_dim": int, "vision_cfg": dict, "text_cfg": dict}
+    amiss = [
+        key for key, kind in kinds.items() if not isinstance(config, dict) or not isinstance(config.get(key), kind)
+    ]
+    if amiss:
+        raise EncoderError(f"{path} must be a config of open_clip, with {', '.join(kinds)}; look at {amiss[0]}")
+    return config, whole.get("preprocess_cfg") or {}
+
+
+def _choose_weights(
+    name: str, config: Mapping[str, Any], pretrained: str, built_in: bool
+) -> tuple[Literal["tag", "file", "random"], str, Mapping[str, Any] | None]:
+    """Kind, label, and the preprocessing that the weights ask for, None where they do not say."""
+    if pretrained == RANDOM:
+        return "random", RANDOM, None
+    if built_in and (tag := open_clip.get_pretrained_cfg(name, pretrained)):
+        # Where a tag does not say, the config of the model that it belongs to does.
+        _require_activation(name, config, uses_quick_gelu({**config, **tag}), f"the weights `{pretrained}`")
+        return "tag", pretrained.lower().replace("-", "_"), tag
+    path = Path(pretrained)
+    if path.suffix.lower() in CHECKPOINT_SUFFIXES or path.is_file():
+        return "file", str(path), _of_checkpoint(name, config, path, built_in)
+    if not built_in:
+        raise EncoderError(f"a model of your own ({name}) takes a checkpoint file or `random`; got {pretrained!r}")
+    plain = name.removesuffix("-quickgelu")
+    if plain != name and (tag := open_clip.get_pretrained_cfg(plain, pretrained)):
+        _require_activation(name, config, uses_quick_gelu(tag), f"the weights `{pretrained}`")
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    raise EncoderError(
+        f"encoder.pretrained must be a tag of {name}, a checkpoint file or `random`; {pretrained!r} is none: "
+        f"{near_matches(pretrained, [*tags, RANDOM])}"
+    )
+
+
+def _require_activation(name: str, config: Mapping[str, Any], wanted: bool, what: str) -> None:
+    """The same weights under the other activation give vectors that look well and are not."""
+    if wanted == uses_quick_gelu(config):
+        return
+    other = f"{name}-quickgelu" if wanted else name.removesuffix("-quickgelu")
+    if other != name and other in open_clip.list_models():
+        remedy = f"Set encoder.model to {other}."
+    else:
+        remedy = f'Give the model as a config file with "quick_gelu": {str(wanted).lower()}.'
+    kinds = ("GELU", "QuickGELU")
+    raise EncoderError(
+        f"the activation must be the one that the weights were trained with; {what} are for {kinds[wanted]}, "
+        f"and {name} is built with {kinds[not wanted]}. {remedy}"
+    )
+
+
+def _of_checkpoint(name: str, config: Mapping[str, Any], path: Path, built_in: bool) -> Mapping[str, Any] | None:
+    """What a checkpoint file says of its preprocessing: by the config beside it, else by the tags of its model."""
+    if path.suffix.lower() not in CHECKPOINT_SUFFIXES:
+        raise EncoderError(f"a checkpoint must end in {', '.join(CHECKPOINT_SUFFIXES)}; encoder.pretrained is {path}")
+    if not path.is_file():
+        raise EncoderError(f"encoder.pretrained must be a file that exists; there is no {path}")
+    beside = path.with_name(HUB_CONFIG)
+    # The hub's names: in a folder as it was fetched the two belong together, under other names they may not.
+    if path.name.startswith("open_clip_") and beside.is_file():
+        trained, preprocess = _read_config(beside)
+        _require_activation(name, config, uses_quick_gelu(trained), f"by {beside}, the weights beside it")
+        return preprocess
+    if not built_in:
+        return None
+    fitting = [
+        tag
+        for tag in map(
+            functools.partial(open_clip.get_pretrained_cfg, name), open_clip.list_pretrained_tags_by_model(name)
+        )
+        if uses_quick_gelu({**config, **tag}) == uses_quick_gelu(config)
+    ]
+    ways = {json.dumps(_known_fields(tag), sort_keys=True): tag for tag in fitting}
+    if len(ways) > 1:
+        raise EncoderError(
+            f"weights of {name} come with {len(ways)} ways to preprocess images, and {path.name} does not say which is "
+            f"its own. Put its {HUB_CONFIG} beside it and name it open_clip_model{path.suffix}."
+        )
+    return fitting[0] if fitting else None
+
+
+def _known_fields(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: said[key] for key in ("mean", "std", "resize_mode", "interpolation") if said.get(key) is not None}
+
+
+def _preprocessing(name: str, config: Mapping[str, Any], said: Mapping[str, Any] | None) -> Preprocessing:
+    fields = asdict(PreprocessCfg()) | _known_fields(said or {})
+    sizes = config["vision_cfg"].get("image_size", fields["size"])
+    sides = set(sizes) if isinstance(sizes, list | tuple) else {sizes}
+    mode, interpolation = fields["resize_mode"], fields["interpolation"]
+    if len(sides) != 1:
+        raise EncoderError(f"the images of an encoder must be square; {name} takes {sizes}")
+    if mode not in get_args(ResizeMode) or interpolation not in get_args(Interpolation):
+        raise EncoderError(
+            f"images are resized by {' or '.join(get_args(ResizeMode))}, {' or '.join(get_args(Interpolation))}; "
+            f"{name} asks for {mode}, {interpolation}. Choose another model."
+        )
+    mean, std = (_three(fields[key]) for key in ("mean", "std"))
+    return Preprocessing(int(sides.pop()), mode, interpolation, mean, std)
+
+
+def _three(said: Any) -> tuple[float, ...]:
+    """One number for all channels, or one for each."""
+    return tuple(float(value) for value in (said if isinstance(said, list | tuple) else [said] * 3))
+
+
+def _checkpoint_sha256(path: Path) -> str:
+    found = path.stat()
+    return _sha256_of_version(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _sha256_of_version(path: Path, size: int, mtime_ns: int) -> str:
+    """Cached by what changes when a file does: a checkpoint of 600 MB takes most of a second to digest."""
+    return file_sha256(path)

@@ -1,0 +1,172 @@
+"""The model itself: built, and filled with weights from the hub, from a file, or at random.
+
+Nothing here unpickles what it was not written to hold: checkpoints are read as safetensors or with weights_only.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import urllib.error
+import urllib.request
+import warnings
+import zipfile
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import open_clip
+import torch
+from huggingface_hub import constants as hub
+from safetensors import SafetensorError, safe_open
+
+from tac_pipeline.encoders.model_choice import RANDOM_SEED, ModelChoice
+from tac_pipeline.errors import EncoderError, TacWarning
+
+REACH_SECONDS = 5.0
+
+_POSITIONS = ("visual.positional_embedding", "positional_embedding", "text.positional_embedding")
+
+
+def load_model(choice: ModelChoice) -> torch.nn.Module:
+    """Build the model of a choice with its weights, float32 on the CPU, in evaluation mode.
+
+    Raises
+    ------
+    EncoderError
+        The weights cannot be had, cannot be read, or do not fit the model.
+    """
+    path = None
+    if choice.weights == "tag":
+        path = _fetched(choice)
+    elif choice.weights == "file":
+        path = Path(choice.pretrained)
+    model = _build(choice)
+    if path is None:
+        warnings.warn(
+            f"the weights of {choice.name} are random: good for trying the machinery, not for finding groups",
+            TacWarning,
+            stacklevel=2,
+        )
+    else:
+        _fill(model, path, choice)
+    return model.eval().requires_grad_(False)
+
+
+def _build(choice: ModelChoice) -> torch.nn.Module:
+    """The model with initial weights from a fixed seed; the caller's random state stays as it is."""
+    config = deepcopy(dict(choice.config))
+    hf_text = bool(config["text_cfg"].get("hf_model_name"))
+    custom_text = config.pop("custom_text", False) or hf_text
+    # Both towers' weights come from one checkpoint, never from a download of a tower.
+    if config["vision_cfg"].get("timm_model_name"):
+        config["vision_cfg"]["timm_model_pretrained"] = False
+    if hf_text:
+        config["text_cfg"]["hf_model_pretrained"] = False
+    kind = open_clip.CLIP
+    if custom_text:
+        kind = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
+    try:
+        with torch.random.fork_rng(devices=[]):
+            # Not torch.manual_seed: it would seed the accelerators too, which are not forked.
+            torch.default_generator.manual_seed(RANDOM_SEED)
+            model: torch.nn.Module = kind(**config)
+    except (TypeError, ValueError, KeyError, AssertionError, RuntimeError, ImportError, OSError) as error:
+        raise EncoderError(f"{choice.name} cannot be built from its config: {error}") from error
+    return model
+
+
+def _fetched(choice: ModelChoice) -> Path:
+    """The file of a tag: from the hub's cache if it is there, else downloaded."""
+    tag = open_clip.get_pretrained_cfg(choice.name, choice.pretrained)
+    repo, _, name = str(tag.get("hf_hub", "")).rpartition("/")
+    safe = Path(name).with_suffix(".safetensors").name if name else "open_clip_model.safetensors"
+    names = [safe, name or "open_clip_pytorch_model.bin"]
+    for candidate in names if repo else []:
+        cached = huggingface_hub.try_to_load_from_cache(repo, candidate)
+        if isinstance(cached, str):
+            return Path(cached)
+    where = f"{hub.ENDPOINT}/{repo}" if repo else str(tag.get("url", ""))
+    # Asked once, because the hub's client tries for most of a minute to reach what cannot be reached.
+    reason = _unreachable(hub.ENDPOINT if repo else where)
+    if reason is None:
+        try:
+            return Path(open_clip.download_pretrained(tag))
+        except (OSError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+    raise EncoderError(
+        f"the weights `{choice.pretrained}` of {choice.name} must be on this machine or within reach; they are not in "
+        f"the cache, and {where} gave: {reason}. Fetch {names[0]} from there where there is a connection, and set "
+        f"`encoder.pretrained: /path/to/{names[0]}`."
+    )
+
+
+def _unreachable(url: str) -> str | None:
+    """Why a server cannot be reached, None if it can; proxies of the environment are used."""
+    if hub.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_SECONDS):
+            return None
+    except urllib.error.HTTPError:
+        # It answered, if only with a refusal: the download will tell.
+        return None
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))
+
+
+def _fill(model: torch.nn.Module, path: Path, choice: ModelChoice) -> None:
+    shapes = _tensor_shapes(path)
+    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in _POSITIONS:
+        # open_clip would stretch these silently: vectors that look well, from a model nobody trained.
+        if name in shapes and shapes[name] != own.get(name, own.get(f"text.{name}", shapes[name])):
+            raise _unfit(path, choice, [f"{name} {shapes[name]}"])
+    try:
+        open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
+    except (RuntimeError, KeyError, AttributeError) as error:
+        # open_clip's loader looks for names of many models, and torch's lists every one that is amiss.
+        raise _unfit(path, choice, re.findall(r'"([\w.]+)"|size mismatch for ([\w.]+)', str(error))) from error
+
+
+def _unfit(path: Path, choice: ModelChoice, keys: list[Any]) -> EncoderError:
+    named = ["".join(key) for key in keys]
+    shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+    return EncoderError(
+        f"the checkpoint must hold exactly the tensors of {choice.name}; {path} does not fit it"
+        f"{f' (look at {shown})' if shown else ''}. Set encoder.model to the model that it was saved from."
+    )
+
+
+def _tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
+    """Names and shapes in a checkpoint, without its data."""
+    if path.suffix.lower() == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise EncoderError(f"{path} must be a safetensors file; it cannot be read: {error}") from error
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                raise EncoderError(
+                    f"a checkpoint must hold tensors alone; {path} is a TorchScript archive, which holds code. Fetch "
+                    "open_clip's copy of these weights (open_clip_model.safetensors), or save its state_dict()."
+                )
+    try:
+        found = torch.load(path, map_location="meta", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise EncoderError(
+            f"{path} must hold tensors alone; it cannot be read: {said}. Save its state_dict() as .safetensors."
+        ) from error
+    tensors = found.get("state_dict", found) if isinstance(found, dict) else None
+    if not isinstance(tensors, dict) or not any(isinstance(value, torch.Tensor) for value in tensors.values()):
+        raise EncoderError(f"{path} must hold a state_dict of named tensors; it holds {type(found).__name__}")
+    return {
+        name.removeprefix("module."): tuple(value.shape)
+        for name, value in tensors.items()
+        if isinstance(value, torch.Tensor)
+    }

@@ -1,0 +1,199 @@
+"""The scikit-learn clusterer: its contract, its edges, and that it does what the method's functions do."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import adjusted_rand_score
+
+import tac_pipeline
+from tac_pipeline import TextAidedClustering
+from tac_pipeline.errors import InputError
+from tac_pipeline.method.assignment import assign
+from tac_pipeline.method.heads import soft_assignment
+from tac_pipeline.method.neighbors import nearest_neighbors
+from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
+from tac_pipeline.method.published import training_schedule
+from tac_pipeline.method.semantic_centers import count_semantic_centers, find_semantic_centers
+from tac_pipeline.method.text_counterparts import retrieve_text_counterparts
+from tac_pipeline.method.training import train_cluster_heads
+from tac_pipeline.method.training_free import training_free_clusters
+
+DIM, GROUPS, PER_GROUP = 16, 3, 30
+NOUNS = ["cat", "kitten", "dog", "puppy", "bird", "chick", "table", "chair"]
+QUICK = {"n_clusters": GROUPS, "tau": 0.05, "epochs": 20, "batch_size": 45, "learning_rate": 1e-2, "n_neighbors": 10}
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def images_of(seed: int) -> np.ndarray:
+    """Thirty vectors around each of three directions."""
+    centers = np.eye(DIM)[np.repeat(np.arange(GROUPS), PER_GROUP)]
+    return unit(centers + 0.06 * np.random.default_rng(seed).normal(size=centers.shape))
+
+
+# Two nouns near each direction, and two near none.
+NOUN_EMBEDDINGS = unit(
+    np.eye(DIM)[[0, 0, 1, 1, 2, 2, 8, 9]] + 0.1 * np.random.default_rng(9).normal(size=(len(NOUNS), DIM))
+)
+IMAGES, TRUTH = images_of(0), np.repeat(np.arange(GROUPS), PER_GROUP)
+
+
+def fit(images: object = IMAGES, **changes: object) -> TextAidedClustering:
+    given = {"nouns": NOUNS, "noun_embeddings": NOUN_EMBEDDINGS}
+    given |= {name: changes.pop(name) for name in list(changes) if name in given}
+    return TextAidedClustering(**(QUICK | changes)).fit(images, **given)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TextAidedClustering:
+    return fit()
+
+
+def test_it_finds_and_names_the_groups(fitted) -> None:
+    assert adjusted_rand_score(TRUTH, fitted.labels_) == 1
+    assert adjusted_rand_score(TRUTH, fitted.training_free_labels_) == 1
+    names = [fitted.cluster_names_[fitted.labels_[first]] for first in (0, PER_GROUP, 2 * PER_GROUP)]
+    assert names[0] in {"cat", "kitten"}
+    assert names[1] in {"dog", "puppy"}
+    assert names[2] in {"bird", "chick"}
+
+
+def test_what_is_kept_fits_together(fitted) -> None:
+    assert fitted.n_features_in_ == DIM
+    assert fitted.noun_vocabulary_ == [NOUNS[row] for row in fitted.vocabulary_rows_]
+    assert fitted.cluster_names_ == [words.name for words in fitted.cluster_words_]
+    assert fitted.text_counterparts_.shape == IMAGES.shape
+    assert [epoch.epoch for epoch in fitted.loss_history_] == list(range(1, 21))
+    assert fitted.labels_.dtype == np.int64
+
+
+def test_new_images_are_assigned(fitted) -> None:
+    new = images_of(1)
+    assert adjusted_rand_score(TRUTH, fitted.predict(new)) == 1
+    soft = fitted.predict_proba(new)
+    np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(soft.argmax(axis=1), fitted.predict(new))
+    np.testing.assert_array_equal(fitted.predict(IMAGES), fitted.labels_)
+    # Length is no part of a vector's meaning.
+    np.testing.assert_array_equal(fitted.predict(7 * new), fitted.predict(new))
+
+
+def test_it_is_the_chain_of_the_methods_functions(fitted) -> None:
+    count = count_semantic_centers(len(IMAGES), GROUPS, images_per_center=300)
+    centers = find_semantic_centers(IMAGES, n_centers=count, seed=0).centers
+    vocabulary = NOUN_EMBEDDINGS[choose_noun_vocabulary(NOUN_EMBEDDINGS, centers, nouns_per_center=5).rows]
+    texts = retrieve_text_counterparts(IMAGES, vocabulary, tau=0.05)
+    free = training_free_clusters(IMAGES, texts, n_clusters=GROUPS, restarts=20, seed=0)
+    trained = train_cluster_heads(
+        IMAGES,
+        texts,
+        nearest_neighbors(IMAGES, count=10),
+        nearest_neighbors(texts, count=10),
+        n_clusters=GROUPS,
+        schedule=training_schedule(GROUPS, epochs=20, batch_size=45),
+        balance_weight=5.0,
+        learning_rate=1e-2,
+        seed=0,
+    )
+    np.testing.assert_allclose(fitted.semantic_centers_, centers, atol=1e-6)
+    np.testing.assert_allclose(fitted.text_counterparts_, texts, atol=1e-6)
+    np.testing.assert_array_equal(fitted.training_free_labels_, free.assignment)
+    np.testing.assert_array_equal(fitted.labels_, assign(soft_assignment(trained.image_head, IMAGES)).column)
+
+
+def test_lists_and_doubles_are_taken() -> None:
+    found = fit(IMAGES.astype(np.float64).tolist(), noun_embeddings=NOUN_EMBEDDINGS.astype(np.float16), epochs=1)
+    assert found.n_features_in_ == DIM
+
+
+def test_fit_predict_gives_the_labels(fitted) -> None:
+    labels = TextAidedClustering(**QUICK).fit_predict(IMAGES, nouns=NOUNS, noun_embeddings=NOUN_EMBEDDINGS)
+    np.testing.assert_array_equal(labels, fitted.labels_)
+
+
+def test_it_is_cloned_and_pickled_as_scikit_learn_expects(fitted) -> None:
+    assert clone(fitted).get_params() == fitted.get_params()
+    assert not hasattr(clone(fitted), "labels_")
+    assert TextAidedClustering().set_params(tau=0.1).tau == 0.1
+    restored = pickle.loads(pickle.dumps(fitted))  # noqa: S301
+    np.testing.assert_array_equal(restored.predict(IMAGES), fitted.labels_)
+
+
+def test_it_cannot_assign_before_it_is_fitted() -> None:
+    with pytest.raises(NotFittedError):
+        TextAidedClustering().predict(IMAGES)
+
+
+def test_random_states() -> None:
+    def centers(state: object) -> np.ndarray:
+        return fit(random_state=state, epochs=1).semantic_centers_
+
+    np.testing.assert_array_equal(centers(3), centers(np.int64(3)))
+    generator = np.random.RandomState(0)
+    first, second = centers(generator), centers(generator)
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, centers(np.random.RandomState(0)))
+    assert centers(None).shape == first.shape
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_clusters": 1}, "n_clusters must be from 2 to the number of images, 90; got 1"),
+        ({"n_clusters": 91}, "n_clusters must be from 2 to the number of images, 90; got 91"),
+        ({"tau": 0}, "tau must be > 0; got 0"),
+        ({"nouns_per_center": 0}, "nouns_per_center must be at least 1; got 0"),
+        ({"images_per_center": 0}, "images_per_center must be at least 1; got 0"),
+        ({"n_semantic_centers": 0}, "n_semantic_centers must be at least 1; got 0"),
+        ({"n_neighbors": 0}, "n_neighbors must be at least 1; got 0"),
+        ({"epochs": 0}, "epochs must be at least 1; got 0"),
+        ({"batch_size": 1}, "batch_size must be at least 2; got 1"),
+        ({"balance_weight": float("nan")}, "balance_weight must be at least 0; got nan"),
+        ({"temperature": 0.0}, "temperature must be > 0; got 0.0"),
+        ({"learning_rate": -1.0}, "learning_rate must be > 0; got -1.0"),
+        ({"nouns": NOUNS[:-1]}, "nouns must have one entry for each row of noun_embeddings; got 7 for 8"),
+        ({"nouns": ["cat"] * 2 + NOUNS[2:7] + ["dog"]}, "2 stand twice or more, such as 'cat', 'dog'"),
+        ({"nouns": [*NOUNS[:7], 3]}, "nouns must be a list of strings"),
+        ({"nouns": "abcdefgh"}, "nouns must be a list of strings"),
+        ({"noun_embeddings": NOUN_EMBEDDINGS[:, :5]}, "must have the same width; got 16 and 5"),
+        ({"noun_embeddings": NOUN_EMBEDDINGS * np.nan}, "noun_embeddings must be finite; 8 of 8 rows"),
+        ({"images": np.zeros((4, DIM))}, "image_embeddings must not hold zero vectors"),
+        ({"images": IMAGES[0]}, "image_embeddings must be a matrix"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_the_first_long_step(changes, message, monkeypatch) -> None:
+    monkeypatch.setattr("tac_pipeline.estimator.find_semantic_centers", None)
+    with pytest.raises(InputError, match=message):
+        fit(**changes)
+
+
+@pytest.mark.parametrize("state", [-1, 2**32, "seed"])
+def test_an_impossible_random_state_is_refused(state) -> None:
+    with pytest.raises(ValueError, match=r"(?i)seed"):
+        fit(random_state=state)
+
+
+def test_new_images_must_be_as_wide_as_those_fitted(fitted) -> None:
+    with pytest.raises(InputError, match="takes vectors of width 16; got width 5"):
+        fitted.predict(IMAGES[:, :5])
+    with pytest.raises(InputError, match="image_embeddings must be finite"):
+        fitted.predict(IMAGES * np.nan)
+
+
+def test_importing_the_package_stays_light() -> None:
+    heavy = "{'torch', 'sklearn', 'scipy', 'faiss', 'polars', 'dagster'}"
+    code = f"import sys, tac_pipeline; print(sorted({heavy} & set(sys.modules)), tac_pipeline.__version__)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["[]", tac_pipeline.__version__]
+
+
+def test_the_package_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'KMeans'"):
+        tac_pipeline.KMeans  # noqa: B018
