@@ -178,7 +178,7 @@ CLUSTERS = TableSchema(
     (
         Column("cluster_id", pa.int32(), "the lasting id"),
         Column("name", pa.string(), "the noun that sets its members apart; null where no noun does", nullable=True),
-        Column("alternatives", pa.list_(pa.string()), "the next nouns, at most four"),
+        Column("alternatives", pa.list_(pa.string()), "the next four nouns, or all where the vocabulary is smaller"),
         Column("size", pa.int64(), "images of the whole store"),
         Column("share", pa.float64(), "of the store's readable images"),
         Column("confidence", pa.float32(), "mean over its images; null where it is empty", nullable=True),

@@ -12,10 +12,6 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.method.arrays import FloatMatrix, IntVector
 from tac_pipeline.method.text_counterparts import retrieval_weights
 
-# An alternative name needs this share of its members' retrieval weight; below it stands chance, such as a snow leopard
-# for French fries.
-LEAST_WEIGHT = 0.01
-
 
 @dataclass(frozen=True)
 class NounProfiles:
@@ -117,7 +113,7 @@ def name_clusters(
         `NounProfiles.overall`.
     nouns : sequence of str, n_nouns long
     alternatives : int
-        At most so many; a noun with less than 1 % of the members' weight is never one.
+        So many, or all other nouns where there are fewer; their weights tell how much each is worth.
 
     Returns
     -------
@@ -145,7 +141,6 @@ def _name(
     tiny = np.finfo(np.float32).tiny
     scores = weights * np.log(np.maximum(weights, tiny) / np.maximum(overall, tiny))
     # By weight where scores are equal: all are zero if one cluster holds every image.
-    best, *others = np.lexsort((-weights, -scores))
-    shown = [best, *(noun for noun in others if weights[noun] >= LEAST_WEIGHT)][: 1 + alternatives]
+    shown = np.lexsort((-weights, -scores))[: 1 + alternatives]
     words = [nouns[noun] for noun in shown]
     return ClusterName(words[0], tuple(words[1:]), tuple(float(weights[noun]) for noun in shown))

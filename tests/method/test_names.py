@@ -52,9 +52,9 @@ def test_a_rare_noun_of_little_weight_does_not_beat_a_telling_one() -> None:
     assert found[0].weights == pytest.approx((0.9, 0.02, 0.08))
 
 
-def test_alternatives_are_few_where_the_vocabulary_is_small_or_the_weights_are() -> None:
+def test_alternatives_are_few_where_the_vocabulary_is_small_alone() -> None:
     assert named([[1.0]], [1.0], ["cat"])[0] == ClusterName("cat", (), (1.0,))
-    assert named([[0.995, 0.005]], [0.5, 0.5], ["cat", "dog"])[0].alternatives == ()
+    assert named([[0.995, 0.005]], [0.5, 0.5], ["cat", "dog"])[0].alternatives == ("dog",)
     assert len(named([[0.2] * 5], [0.2] * 5, list("abcde"), alternatives=2)[0].alternatives) == 2
     assert named([[0.6, 0.4]], [0.5, 0.5], ["cat", "dog"], alternatives=0)[0] == ClusterName(
         "cat", (), (pytest.approx(0.6),)
