@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, grouped_vectors, write_vectors
+from small_store import REPOSITORY, grouped_vectors, write_vectors
 from typer.testing import CliRunner, Result
 
 from tac_pipeline.cli import app

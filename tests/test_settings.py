@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from small_store import REPOSITORY
 
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings import (

@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import grouped_vectors, write_vectors
+from small_store import grouped_vectors, write_vectors
 
 from tac_pipeline.errors import InputError, SourceError
 from tac_pipeline.sources import (

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import grouped_vectors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_store import grouped_vectors
 
 from tac_pipeline import tables
 from tac_pipeline.errors import ArtifactDamaged, EncoderError, InputError

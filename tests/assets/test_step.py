@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from assets_helpers import computed, materialize
-from conftest import DIM, grouped_vectors, write_vectors
+from small_store import DIM, grouped_vectors, write_vectors
 from test_staleness import COUNTERPARTS_DOWN
 
 from assets.graph import GROWTH, STEPS, find
