@@ -123,12 +123,18 @@ def outcome_metadata(outcome: Outcome) -> Iterator[tuple[str, Any]]:
     if artifact.rows is not None:
         yield "dagster/row_count", artifact.rows
     for name, value in artifact.facts.items():
-        if isinstance(value, bool | int | float | str):
-            yield name.replace("_", " "), float(f"{value:.6g}") if isinstance(value, float) else value
+        # A flag that is not raised says nothing.
+        if isinstance(value, bool | int | float | str) and value is not False:
+            yield _label(name), float(f"{value:.6g}") if isinstance(value, float) else value
     yield "seconds", round(outcome.seconds, 3)
     yield "reused", outcome.reused
     yield "path", dg.MetadataValue.path(str(artifact.folder))
     yield "made from", dg.MetadataValue.json({"values": artifact.record["values"], "inputs": artifact.record["inputs"]})
+
+
+def _label(fact: str) -> str:
+    """The name of a fact in words."""
+    return (f"number of {fact[2:]}" if fact.startswith("n_") else fact).replace("_", " ")
 
 
 def _show_note(label: str, note: Mapping[str, str], artifact: Artifact) -> Iterator[tuple[str, Any]]:

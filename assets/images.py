@@ -160,12 +160,11 @@ def encoder_name(inputs: Inputs, encoder: EncoderSettings) -> str:
 
 def load_encoder(inputs: Inputs, encoder: EncoderSettings) -> "Encoder":
     """The encoder that the settings name."""
-    from tac_pipeline.encoders.model_choice import choose_model
-    from tac_pipeline.encoders.open_clip_encoder import OpenClipEncoder
+    from tac_pipeline.encoders import open_clip_encoder
 
     project = inputs.project
     model, pretrained = project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained)
-    return OpenClipEncoder(choose_model(model, pretrained), device=encoder.device)
+    return open_clip_encoder(model, pretrained, device=encoder.device)
 
 
 def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:

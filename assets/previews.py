@@ -50,7 +50,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.2g}"
     if isinstance(value, list):
         return ", ".join(_cell(part) for part in value)
     text = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -24,7 +24,7 @@ from tac_pipeline.errors import SettingsError
 
 SETTINGS_VARIABLE = "TAC_SETTINGS"
 SETTINGS_NAME = "tac.yaml"
-FILE_SUFFIXES = (".json", ".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".txt", ".csv", ".parquet")
+FILE_SUFFIXES = (".json", ".safetensors", ".pt", ".pth", ".bin", ".txt", ".csv", ".parquet")
 LARGEST_SETTINGS_FILE = 1_000_000  # bytes
 
 PUBLISHED_TEMPLATES = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import resource
 import struct
 import sys
@@ -23,7 +22,6 @@ from tac_pipeline import decoding
 from tac_pipeline.decoding import DecodedImage, UnreadableImage, decode_image
 from tac_pipeline.errors import InputError
 
-REFERENCE_DATA = Path(os.environ.get("TAC_REFERENCE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MANY_PIXELS = 10_000_000
 
 
@@ -81,9 +79,8 @@ def test_png_equals_the_transform_of_open_clip(wide: int, high: int) -> None:
     assert_same_but_for_rounding(decode(saved(image, "PNG")).pixels, reference(image, 32))
 
 
-@pytest.mark.skipif(not REFERENCE_DATA.is_dir(), reason="reference data absent (TAC_REFERENCE_DATA)")
-def test_photographs_equal_the_transform_of_open_clip() -> None:
-    paths = sorted((REFERENCE_DATA / "imagenette").rglob("*.JPEG"))[::40]
+def test_photographs_equal_the_transform_of_open_clip(reference_data: Path) -> None:
+    paths = sorted((reference_data / "imagenette").rglob("*.JPEG"))[::40]
     assert paths, "no photographs in the reference data"
     for number, path in enumerate(paths):
         data = path.read_bytes()

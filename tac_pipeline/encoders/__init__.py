@@ -15,7 +15,7 @@ from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.progress import Progress
 
 if TYPE_CHECKING:
-    from tac_pipeline.encoders.open_clip_encoder import OpenClipEncoder
+    from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
 
 
 class Encoder(Protocol):
@@ -80,8 +80,8 @@ def open_clip_encoder(model: str, pretrained: str | None, *, device: str = "auto
     TacError
         The device is not there.
     """
+    from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
     from tac_pipeline.encoders.model_choice import choose_model
-    from tac_pipeline.encoders.open_clip_encoder import OpenClipEncoder
 
     return OpenClipEncoder(choose_model(model, pretrained), device=device)
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 from tac_pipeline.decoding import decode_image
 from tac_pipeline.encoders import Encoder, loaded_model, open_clip_encoder
+from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
 from tac_pipeline.encoders.model_choice import RANDOM
-from tac_pipeline.encoders.open_clip_encoder import OpenClipEncoder
 from tac_pipeline.errors import EncoderError, InputError, TacWarning
 from tac_pipeline.method.arrays import unit_rows
 from tests.encoders.small_models import ODD_NOUNS, TEMPLATES, build, save_model, small_config
