@@ -28,8 +28,9 @@ def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
     """One row per image of the source: where it is, how large, and when it changed."""
     listing = inputs.carry["listing"]
     out.write(listing)
-    out.fact(bytes=listing["size"].sum())
-    out.markdown("first rows", previews.table(listing.head(10)))
+    if listing["size"].null_count() == 0:
+        out.fact(bytes=listing["size"].sum())
+    out.markdown("first rows", previews.table(listing.head(5)))
 
 
 def _resolve_labels(inputs: Inputs, images: Images) -> Values:

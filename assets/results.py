@@ -136,7 +136,9 @@ def evaluation(inputs: Inputs, out: Output) -> None:
     out.write(table)
     if rows:
         out.markdown("scores", previews.table(table))
-        out.fact(**{f"{row[0]}_{row[1]}_{name}": value for row in rows
-                    for name, value in zip(("nmi", "acc", "ari"), row[3:], strict=True)})  # fmt: skip
+        for result, where, _, *figures in rows:
+            place = "" if where == "training_set" else "_store"
+            out.fact(**{f"{result}{place}_{name}": value
+                        for name, value in zip(("nmi", "acc", "ari"), figures, strict=True)})  # fmt: skip
     else:
         out.markdown("scores", "No labels: set `images.labels` to `folder` or `column` to have the result scored.")

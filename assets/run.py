@@ -1,5 +1,6 @@
 """Materializing in this process: the command line's way into Dagster."""
 
+import json
 import logging
 import os
 import uuid
@@ -60,13 +61,15 @@ def prepare_home(project: Project) -> Path:
     return home
 
 
-def write_location(project: Project) -> Path:
-    """A two-line code location for a settings file that no workspace names, kept in the instance's folder."""
-    path = dagster_home(project) / "locations" / f"{project.settings.store}.py"
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_workspace(project: Project) -> Path:
+    """A workspace with the one store of a settings file, kept in the instance's folder: what `tac ui` opens."""
+    folder, store = dagster_home(project) / "locations", project.settings.store
     lines = ["from assets.definitions import build_definitions", "", f"defs = build_definitions({str(project.path)!r})"]
-    write_atomically(path, "\n".join(lines) + "\n")
-    return path
+    write_atomically(folder / f"{store}.py", "\n".join(lines) + "\n")
+    # JSON is YAML too, and quotes whatever a path may hold.
+    location = {"python_file": {"relative_path": str(folder / f"{store}.py"), "location_name": store}}
+    write_atomically(folder / f"{store}.yaml", json.dumps({"load_from": [location]}))
+    return folder / f"{store}.yaml"
 
 
 def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener) -> bool:

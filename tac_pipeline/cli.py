@@ -137,12 +137,14 @@ def ui(
     """Open the Dagster UI, with its daemon, on the store that the settings describe."""
     with _refusals():
         project = load_project(find_settings(settings))
-        from assets.run import prepare_home, write_location
+        from assets.run import prepare_home, write_workspace
 
         prepare_home(project)
-        location = write_location(project)
+        workspace = write_workspace(project)
     typer.echo(f"Dagster UI on http://{host}:{port} (store {project.settings.store}; stop it with Ctrl-C)")
-    command = [sys.executable, "-m", "dagster", "dev", "-f", str(location), "-h", host, "-p", str(port)]
+    # Dagster recommends another command, which wants its own project layout.
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+    command = [sys.executable, *quiet, "-m", "dagster", "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
     os.execv(command[0], command)
 
 

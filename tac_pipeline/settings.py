@@ -311,7 +311,8 @@ def parse_settings(text: str, *, name: str) -> Settings:
         return Settings.model_validate(written)
     except ValidationError as error:
         lines = [_sentence(dict(problem), tree, name) for problem in error.errors(include_url=False)]
-        raise SettingsError("\n".join(lines)) from error
+        # Pydantic's own words would follow ours in the UI, and say the same less well.
+        raise SettingsError("\n".join(lines)) from None
 
 
 def _loader() -> YAML:

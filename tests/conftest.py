@@ -1,6 +1,10 @@
 """Fixtures that many tests share: a small store of vectors with known groups, and the reference data."""
 
 import os
+
+# Before numpy and torch are imported: on matrices this small their threads wait for each other longer than they work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
