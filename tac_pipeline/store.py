@@ -218,6 +218,7 @@ class Store:
             # A damaged version of the same recipe: moved aside first, so that a crash leaves one or the other.
             self._discard(target)
         built.rename(target)
+        _flush(target.parent)
         return Artifact(asset, recipe, target, whole)
 
     def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:
@@ -306,14 +307,20 @@ def write_atomically(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
         _flush(aside)
         aside.replace(path)
+        _flush(path.parent)
     finally:
         aside.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
-    """Have the file's bytes on the disk before its name appears there: a power cut must not leave it empty."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Have a file's bytes, or a folder's names, on the disk: a power cut must not leave a name without its bytes."""
+    if path.is_dir() and os.name != "posix":
+        return  # folders cannot be opened there
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _content_of(files: Mapping[str, Mapping[str, Any]]) -> str:
