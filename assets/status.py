@@ -26,12 +26,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """The state of one asset, why, and what is current of it."""
+    """The state of one asset, why, what is current of it, and the refusal that a run would meet at once."""
 
     step: Step
     state: State
     why: str
     current: Current | None
+    refusal: TacError | None = None
 
 
 def all_status(project: Project) -> list[Status]:
@@ -53,10 +54,21 @@ def all_status(project: Project) -> list[Status]:
 
 
 def steps_to_run(project: Project, *, recluster: bool = False) -> list[Step]:
-    """What `tac run` materializes: growth always; learning where it is missing or its settings changed, or all."""
+    """What `tac run` materializes: growth always; learning where it is missing or its settings changed, or all.
+
+    Raises
+    ------
+    TacError
+        A step would refuse at once: a source that is not there, an encoder that does not exist.
+    """
+    found = all_status(project)
+    refusal = next((status.refusal for status in found if status.refusal), None)
+    if refusal is not None:
+        # Before a run spends minutes on what does not depend on it.
+        raise refusal
     if recluster:
         return list(STEPS)
-    due = [status.step for status in all_status(project) if status.step in LEARNING and status.state != State.FRESH]
+    due = [status.step for status in found if status.step in LEARNING and status.state != State.FRESH]
     chosen = {*GROWTH, *descendants(due)}
     return [step for step in STEPS if step in chosen]
 
@@ -82,7 +94,7 @@ def _status(
     try:
         recipe = resolve_recipe(step, inputs)
     except TacError as error:
-        return Status(step, missing_state, f"cannot be built: {error}", current), None
+        return Status(step, missing_state, f"cannot be built: {error}", current, error), None
     same = current is not None and (current.version, current.artifact.recipe) == (version, recipe)
     if current is not None and same and usable(current.artifact):
         return Status(step, State.FRESH, "", current), current.artifact

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from rich.markup import escape
 from rich.status import Status as Spinner
 from rich.table import Table
 
-from tac_pipeline.errors import InputError, TacError
+from tac_pipeline.errors import InputError, TacError, TacWarning
 from tac_pipeline.progress import duration
 from tac_pipeline.settings import SETTINGS_VARIABLE, Project, find_settings, load_project
 
@@ -42,11 +43,21 @@ SettingsOption = Annotated[
 ]
 
 FAILED = 1
-MISUSED = 2
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Entry point of the console script."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
+        if issubclass(category, TacWarning):
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]warning:[/] {escape(str(message))}")
+        else:
+            shown(message, category, *place, **rest)
+
+    # What this project warns of is meant for people, not for whoever reads its source.
+    warnings.showwarning = show
     app()
 
 
@@ -71,10 +82,11 @@ def run(
         from assets.status import steps_to_run
 
         console = Console(highlight=False)
-        try:
-            steps = steps_to_run(project, recluster=recluster) if select is None else select_steps(select)
-        except InputError as error:
-            raise typer.BadParameter(str(error), param_hint="--select") from error
+        if select is None:
+            steps = steps_to_run(project, recluster=recluster)
+        else:
+            with _misuse("--select"):
+                steps = select_steps(select)
         console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")
         started = time.monotonic()
         with _StepLines(console) as lines:
@@ -121,7 +133,9 @@ def path(
         from assets.graph import find
         from assets.step import open_store
 
-        artifact = open_store(project).require_current(find(asset).name).artifact
+        with _misuse("ASSET"):
+            name = find(asset).name
+        artifact = open_store(project).require_current(name).artifact
         damage = artifact.damage()
         if damage:
             Console(stderr=True, highlight=False).print(f"[yellow]warning:[/] {escape(damage)}")
@@ -219,16 +233,25 @@ def _current_table(project: Project, step: Any) -> Any:
 
 
 @contextmanager
+def _misuse(argument: str) -> Iterator[None]:
+    """A name that does not exist is a misuse of the command, told as such."""
+    try:
+        yield
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint=argument) from error
+
+
+@contextmanager
 def _refusals() -> Iterator[None]:
     """What this project refuses on purpose is printed without a stack trace and ends with its exit code."""
     try:
         yield
     except TacError as error:
         _complain(str(error))
-        raise typer.Exit(MISUSED if isinstance(error, InputError) else FAILED) from error
+        raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
         _complain("interrupted; what was finished is kept, and the next run goes on from there")
-        raise typer.Exit(130) from error
+        raise typer.Exit(INTERRUPTED) from error
 
 
 def _complain(text: str) -> None:

@@ -131,6 +131,13 @@ def test_a_refused_step_ends_the_run_with_its_message(vector_store: Writer) -> N
     assert "Traceback" not in result.output
 
 
+def test_a_source_that_is_not_there_ends_the_run_before_it_begins(vector_store: Writer) -> None:
+    result = tac("run", "-s", vector_store({"images.source": "absent"}))
+    assert result.exit_code == 1
+    assert "images.source must be an existing folder or table; nothing is at" in result.stderr
+    assert done(result, "computed") == set()
+
+
 def test_every_command_is_in_the_readme() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
