@@ -15,6 +15,7 @@ from dagster._core.events.log import EventLogEntry
 
 from assets.definitions import asset_key, build_definitions
 from assets.step import Step, open_store
+from tac_pipeline.errors import StoreError
 from tac_pipeline.settings import Project
 from tac_pipeline.store import write_atomically
 
@@ -51,12 +52,21 @@ def dagster_home(project: Project) -> Path:
 
 
 def prepare_home(project: Project) -> Path:
-    """The instance's folder, created with telemetry off where it is new; named in this process's environment."""
+    """The instance's folder, created with telemetry off where it is new; named in this process's environment.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written.
+    """
     home = dagster_home(project)
-    home.mkdir(parents=True, exist_ok=True)
     settings = home / "dagster.yaml"
-    if not settings.exists():
-        settings.write_text(INSTANCE_SETTINGS, encoding="utf-8")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not settings.exists():
+            settings.write_text(INSTANCE_SETTINGS, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write to {home}: {error.strerror}. Set `data` to a folder that can be.") from error
     os.environ[HOME_VARIABLE] = str(home)
     return home
 

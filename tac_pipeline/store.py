@@ -146,7 +146,7 @@ class Store:
         try:
             pointer = json.loads(path.read_text(encoding="utf-8"))
             recipe, version, written = str(pointer["recipe"]), str(pointer["version"]), dict(pointer["written"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactDamaged(

@@ -138,6 +138,13 @@ def test_a_source_that_is_not_there_ends_the_run_before_it_begins(vector_store: 
     assert done(result, "computed") == set()
 
 
+def test_a_data_folder_that_cannot_be_written_is_told(vector_store: Writer) -> None:
+    path = vector_store({"data": "images.parquet/below"})
+    result = tac("run", "-s", path)
+    assert result.exit_code == 1
+    assert "Set `data` to a folder that can be" in result.stderr
+
+
 def test_every_command_is_in_the_readme() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
