@@ -32,7 +32,8 @@ def assignments(inputs: Inputs, out: Output) -> None:
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
     ids = inputs.table(cluster_ids).sort("column")["cluster_id"].to_numpy()
-    parts, done, progress = [], 0, inputs.progress("images")
+    columns = {"image_id": pl.String, "cluster_id": pl.Int32, "confidence": pl.Float32, "runner_up": pl.Int32}
+    parts, done, progress = [pl.DataFrame(schema=columns)], 0, inputs.progress("images")
     for rows, vectors in shard_vectors(view, open_store(inputs.project).shards_folder, encoder=encoder):
         found = assign(soft_assignment(head, vectors))
         parts.append(rows.select("image_id").with_columns(

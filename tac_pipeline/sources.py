@@ -89,8 +89,8 @@ class FolderSource:
                     status = path.stat()
                 except OSError:  # a dangling link, or gone since it was listed: kept, and reading it tells why
                     status = None
-                rows["image_id"].append(path.relative_to(self.folder).as_posix())
-                rows["uri"].append(str(path))
+                rows["image_id"].append(_text(path.relative_to(self.folder).as_posix()))
+                rows["uri"].append(_text(str(path)))
                 rows["size"].append(status.st_size if status else None)
                 rows["version"].append(str(status.st_mtime_ns) if status else "unknown")
         return _listing(rows, where=str(self.folder), empty=_no_images(str(self.folder)))
@@ -283,6 +283,11 @@ def _listing(rows: Rows, *, where: str, empty: str) -> pl.DataFrame:
         shown = ", ".join(repr(value) for value in repeated[:3])
         raise SourceError(f"{where}: image_id must be unique; {len(repeated)} ids repeat: {shown}")
     return listing.sort("image_id")
+
+
+def _text(path: str) -> str:
+    """A path as text that tables can hold; bytes that are no UTF-8 are spelled out, and reading it then fails."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _no_images(where: str) -> str:

@@ -123,6 +123,14 @@ def test_a_folder_that_cannot_be_listed_is_not_empty(photos: Path, monkeypatch: 
         open_source(str(photos)).list_images()
 
 
+def test_names_that_are_no_utf8_stay_listed(photos: Path) -> None:
+    try:
+        (photos / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"1")
+    except OSError:
+        pytest.skip("this file system refuses names that are no UTF-8")
+    assert "caf\\xe9.jpg" in open_source(str(photos)).list_images()["image_id"]
+
+
 def test_a_dangling_link_stays_listed(photos: Path) -> None:
     (photos / "gone.png").symlink_to(photos / "nowhere.png")
     row = open_source(str(photos)).list_images().filter(pl.col("image_id") == "gone.png")

@@ -138,6 +138,17 @@ def test_an_empty_folder_and_a_folder_of_nothing_readable(store: Path) -> None:
         materialize(store)
 
 
+def test_a_store_whose_images_all_broke_is_assigned_to_nothing(store: Path) -> None:
+    materialize(store)
+    for path in store.parent.glob("photos/*/*"):
+        path.write_bytes(b"broken")
+    outcomes = materialize(store, [step.name for step in GROWTH])
+    assigned = pl.read_parquet(outcomes["assignments"].artifact.file("assignments.parquet"))
+    assert assigned["cluster_id"].null_count() == len(assigned) == 30
+    clusters = pl.read_parquet(outcomes["clusters"].artifact.file("clusters.parquet"))
+    assert clusters.select("size", "name").rows() == [(0, None)] * 3
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
