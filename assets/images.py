@@ -34,7 +34,7 @@ def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
 
 
 def _resolve_labels(inputs: Inputs, images: Images) -> Values:
-    from tac_pipeline.sources import VectorSource, open_source
+    from tac_pipeline.sources import open_source
 
     if images.labels == "none":
         return {"labels": "none"}
@@ -42,8 +42,7 @@ def _resolve_labels(inputs: Inputs, images: Images) -> Values:
     labels = source.labels(inputs.table(image_manifest, columns=["image_id"])["image_id"].to_list(), images.labels)
     inputs.carry["labels"] = labels
     # Folder names are part of the image ids, which the manifest's content holds; a column can change on its own.
-    column = images.labels == "column" or isinstance(source, VectorSource)
-    return {"labels": images.labels, "column": _column_digest(labels) if column else None}
+    return {"labels": images.labels, "column": _column_digest(labels) if images.labels == "column" else None}
 
 
 def _column_digest(labels: pl.DataFrame) -> str:

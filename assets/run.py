@@ -91,9 +91,8 @@ def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener) ->
     defs = build_definitions(project.path)
     job = defs.resolve_implicit_global_asset_job_def()
     run_id = str(uuid.uuid4())
-    waiting = Progress("", "said")
     with (
-        open_store(project).lock(on_wait=lambda text: listener(Progress(waiting.step, "said", text))),
+        open_store(project).lock(on_wait=lambda text: listener(Progress("", "said", text))),
         dg.DagsterInstance.get() as instance,
         _listening(instance, run_id, listener),
     ):

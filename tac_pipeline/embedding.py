@@ -115,20 +115,14 @@ def embed_missing(
     )
     missing = manifest.join(known, on="image_id", how="anti")
     written = list(_write_shards(embed(missing), folder, encoder, len(missing), progress)) if len(missing) else []
-    view = pl.concat([known.select(list(_INDEX_SCHEMA)), *written]).sort("image_id")
+    found = [known.select(list(_INDEX_SCHEMA)), *written]
+    view = pl.concat([rows.with_columns(computed=pl.lit(place > 0)) for place, rows in enumerate(found)])
     if len(view) != len(manifest):
         raise SourceError(
             f"every image of the manifest must be embedded; {len(manifest) - len(view)} of {len(manifest)} are not. "
             "The source changed while it was read: run again."
         )
-    fresh = pl.Series("computed", [False] * len(known) + [True] * (len(view) - len(known)))
-    computed = pl.concat([known.select("image_id"), *(part.select("image_id") for part in written)])
-    return (
-        view.join(computed.with_columns(fresh), on="image_id")
-        .with_columns(shard=pl.format("{}/{}", pl.lit(folder.name), "shard"))
-        .drop("version")
-        .sort("image_id")
-    )
+    return view.with_columns(shard=pl.format("{}/{}", pl.lit(folder.name), "shard")).drop("version").sort("image_id")
 
 
 def read_shard_index(folder: Path, *, encoder: str) -> pl.DataFrame:
