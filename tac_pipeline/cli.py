@@ -1,4 +1,4 @@
-"""The command line: `tac run`, `tac status`, `tac path`, `tac ui`.
+"""The command line: `tac demo`, `tac draw`, `tac run`, `tac status`, `tac path`, `tac ui`.
 
 The only module of the library that imports assets, and that inside its functions. Exit codes: 0 all went well, 1 a
 step or the settings failed, 2 the command was misused.
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,12 +21,14 @@ from rich.markup import escape
 from rich.status import Status as Spinner
 from rich.table import Table
 
-from tac_pipeline.errors import InputError, TacError, TacWarning
-from tac_pipeline.progress import duration
+from tac_pipeline.demo import PICTURE_SIZE
+from tac_pipeline.errors import InputError, SettingsError, TacError, TacWarning
+from tac_pipeline.progress import RateLog, duration
 from tac_pipeline.settings import SETTINGS_VARIABLE, Project, find_settings, load_project
 
 if TYPE_CHECKING:
     from assets.run import Progress
+    from assets.step import Step
 
 app = typer.Typer(
     name="tac",
@@ -62,6 +64,45 @@ def main() -> None:
 
 
 @app.command()
+def demo(
+    settings: SettingsOption = None,
+    pictures: Annotated[int, typer.Option(min=100, help="How many drawn pictures the store should hold.")] = 3000,
+) -> None:
+    """Draw a picture store where images.source points, group it, name the groups, and say how right that was."""
+    with _refusals():
+        project = load_project(find_settings(settings))
+        from assets.graph import find
+        from assets.status import State, all_status
+
+        console = Console(highlight=False)
+        started = time.monotonic()
+        _draw(console, _demo_folder(project), pictures, PICTURE_SIZE)
+        nouns = [find(name) for name in ("candidate_nouns", "noun_embeddings")]
+        states = {entry.step.name: entry.state for entry in all_status(project)}
+        if any(states[step.name] is not State.FRESH for step in nouns):
+            _materialize(console, project, nouns)
+        console.print(f"set-up: {duration(time.monotonic() - started)}")
+        _grow(console, project, recluster=False)
+        console.print()
+        console.print("Look at it:      make ui, then open http://127.0.0.1:3000")
+        console.print(
+            f"Your own images: in {escape(project.path.name)} point images.source at them and name an encoder that knows "
+            "photographs,\n                 model: ViT-B-32-quickgelu, pretrained: openai; then make run"
+        )
+
+
+@app.command()
+def draw(
+    folder: Annotated[Path, typer.Argument(help="Where the pictures go: a new folder, or one to draw on in.")],
+    pictures: Annotated[int, typer.Option(min=1, help="How many it should hold.")] = 3000,
+    size: Annotated[int, typer.Option(min=16, max=1024, help="Side of a picture in pixels.")] = PICTURE_SIZE,
+) -> None:
+    """Draw a store of pictures with known kinds, as large as you like: what the demo groups, and scale tests need."""
+    with _refusals():
+        _draw(Console(highlight=False), folder, pictures, size)
+
+
+@app.command()
 def run(
     settings: SettingsOption = None,
     select: Annotated[
@@ -77,28 +118,15 @@ def run(
         raise typer.BadParameter("--select names the assets itself: leave out --recluster")
     with _refusals():
         project = load_project(find_settings(settings))
-        from assets.graph import select as select_steps
-        from assets.run import run_steps
-        from assets.status import steps_to_run
-
         console = Console(highlight=False)
         if select is None:
-            steps = steps_to_run(project, recluster=recluster)
-        else:
-            with _misuse("--select"):
-                steps = select_steps(select)
-        console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")
-        started = time.monotonic()
-        with _StepLines(console) as lines:
-            succeeded = run_steps(project, steps, listener=lines)
-        if not succeeded:
-            raise typer.Exit(FAILED)
-        console.print(
-            f"{lines.computed} computed, {lines.reused} reused in {duration(lines.seconds)} of step time "
-            f"({duration(time.monotonic() - started)} in all)"
-        )
-        if select is None:
-            _print_clusters(console, project)
+            _grow(console, project, recluster=recluster)
+            return
+        from assets.graph import select as select_steps
+
+        with _misuse("--select"):
+            steps = select_steps(select)
+        _materialize(console, project, steps)
 
 
 @app.command()
@@ -198,6 +226,57 @@ class _StepLines:
         color = "green" if told.event == "computed" else "dim"
         rows = f"{told.rows:,} rows" if told.rows is not None else ""
         self._console.print(f"  [{color}]{told.event:<9}[/] {told.step:<24}{duration(told.seconds):>8}  {rows}")
+
+
+def _grow(console: Console, project: Project, *, recluster: bool) -> None:
+    """Whatever the store wants, and the clusters as they then are."""
+    from assets.status import steps_to_run
+
+    _materialize(console, project, steps_to_run(project, recluster=recluster))
+    _print_clusters(console, project)
+
+
+def _materialize(console: Console, project: Project, steps: Iterable[Step]) -> None:
+    from assets.run import run_steps
+
+    console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")
+    started = time.monotonic()
+    with _StepLines(console) as lines:
+        succeeded = run_steps(project, steps, listener=lines)
+    if not succeeded:
+        raise typer.Exit(FAILED)
+    console.print(
+        f"{lines.computed} computed, {lines.reused} reused in {duration(lines.seconds)} of step time "
+        f"({duration(time.monotonic() - started)} in all)"
+    )
+
+
+def _demo_folder(project: Project) -> Path:
+    """Where the demo's pictures are to lie."""
+    source = project.resolve(project.settings.images.source)
+    if "://" in source or project.settings.images.labels != "folder":
+        raise SettingsError(
+            f"{project.path}: the demo needs images.source to be a local folder and images.labels to be `folder`, so "
+            f"that the pictures' kinds are known; they are {project.settings.images.source} and "
+            f"{project.settings.images.labels}. Take the tac.yaml that the project came with: tac demo -s FILE"
+        )
+    return Path(source)
+
+
+def _draw(console: Console, folder: Path, n_pictures: int, size: int) -> None:
+    from tac_pipeline.demo.picture_store import draw_store
+
+    started = time.monotonic()
+    with console.status(f"drawing pictures to {escape(str(folder))}") as spinner:
+
+        def say(text: str) -> None:
+            spinner.update(escape(text))
+            if not console.is_terminal:
+                console.print(f"    {escape(text)}", soft_wrap=True)
+
+        drawn = draw_store(folder, n_pictures, size=size, progress=RateLog(say, "pictures", every=5.0))
+    if drawn:
+        console.print(f"{drawn:,} pictures drawn to {escape(str(folder))} in {duration(time.monotonic() - started)}")
 
 
 def _print_clusters(console: Console, project: Project) -> None:

@@ -1,7 +1,8 @@
 """From the two settings encoder.model and encoder.pretrained to what will be built, and to the encoder's fingerprint.
 
 Everything that can be refused without loading weights is refused here: unknown names, an activation that does not fit
-the weights, preprocessing that cannot be done. What must stay out: downloads and tensors (weights.py).
+the weights, preprocessing that cannot be done. What must stay out: downloads and tensors (weights.py). open_clip, which
+takes seconds to import, is imported only where one of its own models is asked for.
 """
 
 from __future__ import annotations
@@ -10,21 +11,27 @@ import difflib
 import functools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import open_clip
-from open_clip.transform import PreprocessCfg
-
 from tac_pipeline.decoding import DECODING_VERSION, Interpolation, ResizeMode
 from tac_pipeline.digest import digest, file_sha256
+from tac_pipeline.encoders import small
 from tac_pipeline.errors import EncoderError
 
 RANDOM = "random"
 RANDOM_SEED = 0
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 HUB_CONFIG = "open_clip_config.json"
+# What open_clip does where neither weights nor config say otherwise (its PreprocessCfg).
+DEFAULT_PREPROCESSING: Mapping[str, Any] = {
+    "size": 224,
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
+    "resize_mode": "shortest",
+    "interpolation": "bicubic",
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ class ModelChoice:
     @property
     def fingerprint(self) -> str:
         """Model, weights, activation and preprocessing; a checkpoint is known by its content, not by its path."""
-        model = self.name if self.built_in else f"config-{digest(self.config)[:12]}"
+        named = self.built_in or self.name == small.NAME
+        model = self.name if named else f"config-{digest(self.config)[:12]}"
         if self.weights == "file":
             weights = f"sha256-{_checkpoint_sha256(Path(self.pretrained))[:16]}"
         else:
@@ -88,7 +96,11 @@ def choose_model(model: str, pretrained: str | None) -> ModelChoice:
         raise EncoderError(
             "encoder.pretrained must name a tag of open_clip, a checkpoint file, or `random`; got nothing"
         )
-    if model.endswith(".json"):
+    if model == small.NAME:
+        config, preprocess = _read_config(small.CONFIG_FILE)
+        name, built_in = model, False
+        pretrained = str(small.require_weights()) if pretrained == small.PRETRAINED else pretrained
+    elif model.endswith(".json"):
         config, preprocess = _read_config(Path(model))
         name, built_in = model, False
     else:
@@ -123,11 +135,13 @@ def _built_in_config(name: str) -> Mapping[str, Any]:
             f"encoder.model must be a name of open_clip's list or a config file; got {name!r}. Fetch its {HUB_CONFIG} "
             "and its weights, and set encoder.model and encoder.pretrained to the two paths."
         )
+    import open_clip
+
     config: Mapping[str, Any] | None = open_clip.get_model_config(name)
     if config is None:
         raise EncoderError(
             f"encoder.model must be a name of open_clip's list or a config file (.json); {name!r} is neither: "
-            f"{near_matches(name, open_clip.list_models())}"
+            f"{near_matches(name, [*open_clip.list_models(), small.NAME])}"
         )
     return config
 
@@ -155,15 +169,23 @@ def _choose_weights(
     """Kind, label, and the preprocessing that the weights ask for, None where they do not say."""
     if pretrained == RANDOM:
         return "random", RANDOM, None
-    if built_in and (tag := open_clip.get_pretrained_cfg(name, pretrained)):
+    path = Path(pretrained)
+    is_file = path.suffix.lower() in CHECKPOINT_SUFFIXES or path.is_file()
+    if not built_in:
+        if is_file:
+            return "file", str(path), _of_checkpoint(name, config, path, built_in)
+        own = f"`{small.PRETRAINED}`, " if name == small.NAME else ""
+        raise EncoderError(
+            f"{name} is no model of open_clip's list and takes {own}a checkpoint file or `random`; got {pretrained!r}"
+        )
+    import open_clip
+
+    if tag := open_clip.get_pretrained_cfg(name, pretrained):
         # Where a tag does not say, the config of the model that it belongs to does.
         _require_activation(name, config, uses_quick_gelu({**config, **tag}), f"the weights `{pretrained}`")
         return "tag", pretrained.lower().replace("-", "_"), tag
-    path = Path(pretrained)
-    if path.suffix.lower() in CHECKPOINT_SUFFIXES or path.is_file():
+    if is_file:
         return "file", str(path), _of_checkpoint(name, config, path, built_in)
-    if not built_in:
-        raise EncoderError(f"a model of your own ({name}) takes a checkpoint file or `random`; got {pretrained!r}")
     plain = name.removesuffix("-quickgelu")
     if plain != name and (tag := open_clip.get_pretrained_cfg(plain, pretrained)):
         _require_activation(name, config, uses_quick_gelu(tag), f"the weights `{pretrained}`")
@@ -178,6 +200,8 @@ def _require_activation(name: str, config: Mapping[str, Any], wanted: bool, what
     """The same weights under the other activation give vectors that look well and are not."""
     if wanted == uses_quick_gelu(config):
         return
+    import open_clip
+
     other = f"{name}-quickgelu" if wanted else name.removesuffix("-quickgelu")
     if other != name and other in open_clip.list_models():
         remedy = f"Set encoder.model to {other}."
@@ -204,6 +228,8 @@ def _of_checkpoint(name: str, config: Mapping[str, Any], path: Path, built_in: b
         return preprocess
     if not built_in:
         return None
+    import open_clip
+
     fitting = [
         tag
         for tag in map(
@@ -225,7 +251,7 @@ def _known_fields(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preprocessing(name: str, config: Mapping[str, Any], said: Mapping[str, Any] | None) -> Preprocessing:
-    fields = asdict(PreprocessCfg()) | _known_fields(said or {})
+    fields = {**DEFAULT_PREPROCESSING, **_known_fields(said or {})}
     sizes = config["vision_cfg"].get("image_size", fields["size"])
     sides = set(sizes) if isinstance(sizes, list | tuple) else {sizes}
     mode, interpolation = fields["resize_mode"], fields["interpolation"]
