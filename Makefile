@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(FAISS)
 
-.PHONY: help install lint types tests test run ui clean
+.PHONY: help install lint types tests test demo run ui clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/'
@@ -35,6 +35,12 @@ tests: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 test: lint types tests  ## set up, lint, check types, run every test
+
+# How many pictures the demo draws.
+PICTURES ?= 3000
+
+demo: $(INSTALLED)  ## the whole product on drawn pictures: set up, draw, group, name, compare (PICTURES=3000)
+	$(BIN)/tac demo --pictures $(PICTURES)
 
 run: $(INSTALLED)  ## materialize everything that tac.yaml describes
 	$(BIN)/tac run

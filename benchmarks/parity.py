@@ -22,6 +22,7 @@ import numpy.typing as npt
 import polars as pl
 from rich.console import Console
 from rich.table import Table
+from sklearn.base import clone
 
 from tac_pipeline.estimator import TextAidedClustering
 from tac_pipeline.method.arrays import FloatMatrix, require_unit_rows
@@ -54,7 +55,7 @@ class ReferenceTable:
 
     name: str
     image_embeddings: FloatMatrix
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64] | npt.NDArray[np.str_]
 
     @property
     def n_clusters(self) -> int:
@@ -92,15 +93,22 @@ def read_table(folder: Path, name: str) -> ReferenceTable:
     return ReferenceTable(name, read_vectors(rows), rows["label"].to_numpy().astype(np.int64))
 
 
-def run_seed(table: ReferenceTable, nouns: pl.DataFrame, seed: int) -> SeedScores:
-    """Image k-means, then the whole method, on all rows of a table."""
+def run_seed(
+    table: ReferenceTable,
+    nouns: Sequence[str],
+    noun_embeddings: FloatMatrix,
+    seed: int,
+    method: TextAidedClustering | None = None,
+) -> SeedScores:
+    """Image k-means, then the whole method (as published, if not given), on all rows of a table."""
+    asked = TextAidedClustering(table.n_clusters) if method is None else clone(method)
     start = time.perf_counter()
     baseline = image_kmeans(
         table.image_embeddings, n_clusters=table.n_clusters, restarts=TRAINING_FREE_RESTARTS, seed=seed
     )
     middle = time.perf_counter()
-    fitted = TextAidedClustering(n_clusters=table.n_clusters, random_state=seed).fit(
-        table.image_embeddings, nouns=nouns["noun"].to_list(), noun_embeddings=read_vectors(nouns)
+    fitted = asked.set_params(random_state=seed).fit(
+        table.image_embeddings, nouns=nouns, noun_embeddings=noun_embeddings
     )
     end = time.perf_counter()
     assignments = (baseline.assignment, fitted.training_free_labels_, fitted.labels_)
@@ -168,11 +176,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     folder = reference_folder()
     nouns = pl.read_parquet(folder / "nouns.parquet", columns=["noun", "embedding"])
+    words, vectors = nouns["noun"].to_list(), read_vectors(nouns)
     console = Console(width=120)
     runs: dict[str, list[SeedScores]] = {}
     for name in asked.tables:
         table = read_table(folder, name)
-        runs[name] = [run_seed(table, nouns, seed) for seed in asked.seeds or SEEDS]
+        runs[name] = [run_seed(table, words, vectors, seed) for seed in asked.seeds or SEEDS]
         console.print(show(table, runs[name]))
     console.print(
         "Means over seeds, ± their standard deviation, in %. The floor is the reference's NMI less "

@@ -86,8 +86,9 @@ def demo(
         console.print()
         console.print("Look at it:      make ui, then open http://127.0.0.1:3000")
         console.print(
-            f"Your own images: in {escape(project.path.name)} point images.source at them and name an encoder that knows "
-            "photographs,\n                 model: ViT-B-32-quickgelu, pretrained: openai; then make run"
+            f"Your own images: in {escape(project.path.name)} point images.source at them, set encoder: "
+            "{model: ViT-B-32-quickgelu, pretrained: openai}, then make run",
+            soft_wrap=True,
         )
 
 

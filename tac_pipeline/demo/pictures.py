@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.demo.canvas import Canvas
 from tac_pipeline.demo.kinds import KINDS
-from tac_pipeline.demo.palette import choose_palette
+from tac_pipeline.demo.palette import choose_palette, is_dark
 from tac_pipeline.demo.scenery import GROUND_NAMES, ground_svg, scatter
 from tac_pipeline.demo.styles import STYLE_NAMES, make_style
 from tac_pipeline.errors import InputError
@@ -30,6 +30,12 @@ class Picture:
     ----------
     kind, style, color, ground : str
         Names from KINDS, STYLE_NAMES, COLOR_NAMES (of most of the thing, before the style) and GROUND_NAMES.
+    dark_ground : bool
+        Whether light lines stand out better than dark ones.
+    scale : float
+        The thing's size, 1 filling most of the picture.
+    x, y : float
+        Where the thing's middle is, from -50 to 50 with y downwards.
     svg : str
         The drawing before blur and noise, with the viewBox -50 -50 100 100.
     blur : float
@@ -43,6 +49,10 @@ class Picture:
     style: str
     color: str
     ground: str
+    dark_ground: bool
+    scale: float
+    x: float
+    y: float
     svg: str
     blur: float
     noise: float
@@ -104,9 +114,10 @@ def draw_picture(
         _small_other(canvas, elsewhere)
     scale = canvas.between(0.68, 1.08)
     room = max(48 - 42 * scale, 2)
+    x, y = canvas.between(-room, room), canvas.between(-room, room)
     with canvas.moved(
-        canvas.between(-room, room),
-        canvas.between(-room, room),
+        x,
+        y,
         turn=canvas.between(-14, 14),
         slant=canvas.between(-9, 9),
         scale=scale,
@@ -125,7 +136,20 @@ def draw_picture(
     )
     blur = float(rng.uniform(0.2, 1.0)) if rng.random() < 0.35 else 0.0
     noise = float(rng.uniform(2, 18)) if rng.random() < 0.5 else 0.0
-    return Picture(kind, style_name, palette.main_name, ground, svg, blur, noise, int(rng.integers(2**31)))
+    return Picture(
+        kind=kind,
+        style=style_name,
+        color=palette.main_name,
+        ground=ground,
+        dark_ground=is_dark(palette["ground"]),
+        scale=scale,
+        x=x,
+        y=y,
+        svg=svg,
+        blur=blur,
+        noise=noise,
+        noise_seed=int(rng.integers(2**31)),
+    )
 
 
 def _small_other(canvas: Canvas, others: Sequence[str]) -> None:

@@ -82,9 +82,7 @@ def test_styles_and_grounds_are_all_met() -> None:
 
 def test_a_chosen_style_is_kept_to_and_small_others_too() -> None:
     assert {draw_picture("cup", seed, styles=["chalk", "flat"]).style for seed in range(30)} == {"chalk", "flat"}
-    few, many = (
-        [draw_picture("cup", seed, others=others).svg for seed in range(60)] for others in ([], list(KINDS))
-    )
+    few, many = ([draw_picture("cup", seed, others=others).svg for seed in range(60)] for others in ([], list(KINDS)))
     assert sum(a == b for a, b in zip(few, many, strict=True)) > 30
     assert few != many
 

@@ -1,0 +1,243 @@
+"""How good is the demo: the small encoder on pictures it has never seen, and the groups that come of it?
+
+    python -m benchmarks.demo [--settings tac.yaml] [--seeds 0 1 2] [--json FILE]
+
+Runs the pipeline where it is not fresh (`tac demo` draws the pictures), then prints
+
+    zero-shot     pictures told apart by the nouns of the kinds alone
+    clustering    k-means on pixels and on image vectors, training-free and trained, over seeds
+    names         each group's name against the kind that most of its pictures are of, checked with WordNet
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from sklearn.cluster import KMeans
+
+from assets.images import image_labels, training_set
+from assets.nouns import noun_embeddings
+from assets.results import assignments, clusters
+from assets.run import run_steps
+from assets.status import steps_to_run
+from assets.step import Inputs, open_store
+from benchmarks.parity import RESULTS, ReferenceTable, SeedScores, run_seed
+from tac_pipeline.decoding import decode_image
+from tac_pipeline.demo import PICTURE_SIZE
+from tac_pipeline.demo.kinds import KINDS
+from tac_pipeline.demo.pictures import draw_picture
+from tac_pipeline.demo.split import SEEN_STYLES, UNSEEN_KINDS, UNSEEN_STYLES
+from tac_pipeline.encoders import open_clip_encoder
+from tac_pipeline.estimator import TextAidedClustering
+from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.method.evaluation import Scores, score
+from tac_pipeline.settings import Project, load_project
+from tac_pipeline.wordnet import WordNet, open_wordnet
+
+PIXEL_SIDE = 32
+
+
+@dataclass(frozen=True)
+class Naming:
+    """A group, the kind of most of its pictures, and how its name stands to that kind."""
+
+    cluster_id: int
+    name: str
+    kind: str
+    purity: float
+    size: int
+    relation: str  # kind | synonym | hypernym | other
+
+
+def materialize(project: Project, console: Console) -> None:
+    """Everything that is not fresh, in this process."""
+    if not run_steps(project, steps_to_run(project, recluster=False), listener=lambda told: None):
+        console.print("the pipeline failed; `tac run` says where", style="red")
+        raise SystemExit(1)
+
+
+def table_of(project: Project, step: Any) -> pl.DataFrame:
+    """The main table of an asset's current artifact."""
+    return artifact_of(project, step).table(step)
+
+
+def artifact_of(project: Project, step: Any) -> Inputs:
+    """An asset's current artifact, as its readers see it."""
+    return Inputs(project, {step.name: open_store(project).require_current(step.name).artifact})
+
+
+def zero_shot(vectors: FloatMatrix, pictures: pl.DataFrame, nouns: FloatMatrix) -> list[tuple[str, int, float]]:
+    """Name of a part of the pictures, how many they are, and the share whose own noun is the nearest of all kinds'."""
+    kinds = np.array(list(KINDS))
+    right = kinds[(vectors @ nouns.T).argmax(axis=1)] == pictures["label"].to_numpy()
+    seen_kind = ~np.isin(pictures["label"].to_numpy(), UNSEEN_KINDS)
+    seen_style = ~np.isin(pictures["style"].to_numpy(), UNSEEN_STYLES)
+    parts = {
+        "trained kinds": seen_kind,
+        f"  in trained styles ({', '.join(SEEN_STYLES)})": seen_kind & seen_style,
+        f"  in a style never trained on ({', '.join(UNSEEN_STYLES)})": seen_kind & ~seen_style,
+        f"kinds never trained on ({', '.join(UNSEEN_KINDS)})": ~seen_kind,
+    }
+    return [(name, int(part.sum()), float(right[part].mean())) for name, part in parts.items()]
+
+
+def pixel_kmeans(paths: Sequence[Path], labels: npt.NDArray[Any], n_clusters: int) -> Scores:
+    """Plain k-means on the pixels themselves."""
+    pixels = np.stack([
+        decode_image(path.read_bytes(), size=PIXEL_SIDE, max_pixels=PICTURE_SIZE**2 * 64).pixels.reshape(-1)
+        for path in paths
+    ])  # fmt: skip
+    return score(labels, KMeans(n_clusters, n_init=3, random_state=0).fit_predict(pixels.astype(np.float32)))
+
+
+def relation(name: str | None, kind: str, wordnet: WordNet) -> str:
+    """How a group's name stands to a kind: kind, synonym, hypernym (a direct one) or other."""
+    noun = re.sub(r" \(.*\)$", "", name or "").lower()
+    synset = KINDS[kind].synset
+    if noun == kind:
+        return "kind"
+    if noun in [lemma.lower() for lemma in wordnet.lemmas(synset)]:
+        return "synonym"
+    above = [lemma.lower() for wider in wordnet.hypernyms(synset) for lemma in wordnet.lemmas(wider)]
+    return "hypernym" if noun in above else "other"
+
+
+def namings(found: pl.DataFrame, assigned: pl.DataFrame, labels: pl.DataFrame) -> list[Naming]:
+    """Every group with pictures in it, the largest first."""
+    wordnet = open_wordnet()
+    known = assigned.join(labels, on="image_id").drop_nulls("cluster_id")
+    kinds = (
+        known.group_by("cluster_id", "label").len().sort("len", "label", descending=[True, False])
+        .group_by("cluster_id", maintain_order=True)
+        .agg(pl.col("label").first(), pl.col("len").first(), n=pl.col("len").sum())
+    )  # fmt: skip
+    rows = found.join(kinds, on="cluster_id").sort("size", "cluster_id", descending=[True, False])
+    return [
+        Naming(row["cluster_id"], row["name"] or "", row["label"], row["len"] / row["n"], row["size"],
+               relation(row["name"], row["label"], wordnet))
+        for row in rows.iter_rows(named=True)
+    ]  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print all figures; 0 unless the pipeline fails."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--settings", type=Path, default=Path("tac.yaml"), metavar="FILE")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
+    asked = parser.parse_args(arguments)
+    console = Console(width=120)
+    project = load_project(asked.settings)
+    settings = project.settings
+    materialize(project, console)
+
+    learned = artifact_of(project, training_set)
+    images = learned.table(training_set, columns=["image_id"])
+    labels = table_of(project, image_labels)
+    pictures = images.join(labels, on="image_id", how="left", maintain_order="left").with_columns(
+        style=pl.col("image_id").map_elements(style_of, return_dtype=pl.String)
+    )
+    vectors = learned.vectors(training_set)
+    encoder = open_clip_encoder(
+        project.resolve_file(settings.encoder.model), project.resolve_file(settings.encoder.pretrained)
+    )
+    kinds = encoder.encode_nouns(list(KINDS), templates=settings.nouns.templates, batch_size=64)
+    shots = zero_shot(vectors, pictures, kinds)
+    shown = Table("zero-shot, among all kinds", "pictures", "right", title_justify="left", box=None)
+    for part, n_pictures, share in shots:
+        shown.add_row(part, f"{n_pictures:,}", f"{share:.1%}")
+    console.print(shown)
+
+    source = Path(project.resolve(settings.images.source))
+    on_pixels = pixel_kmeans([source / name for name in images["image_id"]], pictures["label"].to_numpy(), len(KINDS))
+    candidates = artifact_of(project, noun_embeddings)
+    table = ReferenceTable("demo", vectors, pictures["label"].to_numpy())
+    words = candidates.table(noun_embeddings, columns=["noun"])["noun"].to_list()
+    runs = [
+        run_seed(table, words, candidates.vectors(noun_embeddings), seed, estimator(project)) for seed in asked.seeds
+    ]
+    console.print()
+    console.print(show_scores(on_pixels, runs))
+
+    found = namings(table_of(project, clusters), table_of(project, assignments), labels)
+    console.print()
+    console.print(show_names(found))
+    right = sum(naming.relation != "other" for naming in found) / len(found)
+    console.print(f"{right:.1%} of {len(found)} groups named by the kind, a synonym or a direct hypernym")
+    if asked.json is not None:
+        tree = {"zero_shot": shots, "pixels": asdict(on_pixels), "runs": [asdict(run) for run in runs],
+                "names": [asdict(naming) for naming in found]}  # fmt: skip
+        asked.json.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def style_of(image_id: str) -> str:
+    """The style of a drawn picture, from the kind and the seed that its path holds."""
+    kind, _, name = image_id.partition("/")
+    return draw_picture(kind, int(Path(name).stem)).style
+
+
+def estimator(project: Project) -> TextAidedClustering:
+    """The method as the settings have it."""
+    settings = project.settings
+    return TextAidedClustering(
+        settings.clusters.count,
+        tau=settings.retrieval.tau,
+        nouns_per_center=settings.vocabulary.nouns_per_center,
+        images_per_center=settings.semantic_centers.images_per_center,
+        n_semantic_centers=settings.semantic_centers.count,
+        n_neighbors=settings.neighbors.count,
+        epochs=settings.heads.epochs,
+        batch_size=settings.heads.batch_size,
+        temperature=settings.heads.temperature,
+        balance_weight=settings.heads.balance_weight,
+        learning_rate=settings.heads.learning_rate,
+    )
+
+
+def show_scores(on_pixels: Scores, runs: Sequence[SeedScores]) -> Table:
+    """Means over seeds and their spread, in %."""
+    seeds = " ".join(str(run.seed) for run in runs)
+    shown = Table(f"against the kinds, in %, seeds {seeds}", "NMI", "ACC", "ARI", title_justify="left", box=None)
+    shown.add_row(
+        "k-means on pixels", *(f"{100 * value:.1f}" for value in (on_pixels.nmi, on_pixels.acc, on_pixels.ari))
+    )
+    for result in RESULTS:
+        rows = 100 * np.array(
+            [[run.scores[result].nmi, run.scores[result].acc, run.scores[result].ari] for run in runs]
+        )
+        shown.add_row(result, *(f"{mean:.1f} ± {std:.1f}" for mean, std in zip(rows.mean(0), rows.std(0), strict=True)))
+    return shown
+
+
+def show_names(found: Sequence[Naming]) -> Table:
+    """One row per group."""
+    shown = Table("id", "name", "pictures", "most are", "share", "the name is", title_justify="left", box=None)
+    for naming in found:
+        verdict = {
+            "kind": "right",
+            "synonym": "right (synonym)",
+            "hypernym": "right (hypernym)",
+            "other": "[red]another",
+        }
+        shown.add_row(
+            str(naming.cluster_id), naming.name, f"{naming.size:,}", naming.kind, f"{naming.purity:.0%}",
+            verdict[naming.relation],
+        )  # fmt: skip
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(main())
