@@ -79,7 +79,9 @@ class Images(Section):
 class EncoderSettings(Section):
     """What turns images and nouns into vectors."""
 
-    model: str = result("ViT-B-32-quickgelu", min_length=1, description="an open_clip model name or its config file")
+    model: str = result(
+        "ViT-B-32-quickgelu", min_length=1, description="an open_clip model name or its config file, or `tac-small`"
+    )
     pretrained: str = result(
         "openai", min_length=1, description="an open_clip tag, a checkpoint file, or `random` to try the machinery"
     )

@@ -72,10 +72,6 @@ class Canvas:
         yield
         self._elements.append("</g>")
 
-    def mirrored(self, left: bool) -> Any:
-        """As `moved`, with left and right exchanged if so asked."""
-        return self.moved(stretch=-1 if left else 1)
-
     def ellipse(
         self,
         x: float,
