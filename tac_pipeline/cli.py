@@ -73,7 +73,11 @@ def demo(
         project = load_project(find_settings(settings))
         from assets.graph import find
         from assets.status import State, all_status
+        from tac_pipeline.encoders import encoder_fingerprint
 
+        # Damaged weights are told before anything is drawn.
+        encoder = project.settings.encoder
+        encoder_fingerprint(project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained))
         console = Console(highlight=False)
         started = time.monotonic()
         _draw(console, _demo_folder(project), pictures, PICTURE_SIZE)

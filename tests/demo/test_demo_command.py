@@ -59,6 +59,17 @@ def test_settings_that_are_no_demo_are_refused(tmp_path: Path, source: str, labe
     assert not (tmp_path / "pictures").exists()
 
 
+def test_damaged_weights_are_told_before_anything_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = tmp_path / "weights.sha256"
+    wrong.write_text("0" * 64 + "  weights.safetensors\n")
+    monkeypatch.setattr(small, "CHECKSUM_FILE", wrong)
+    small.require_weights.cache_clear()
+    refused = tac("demo", "-s", write_settings(tmp_path))
+    assert refused.exit_code == 1
+    assert "must have the SHA-256 000000000000..." in refused.stderr
+    assert not (tmp_path / "pictures").exists()
+
+
 def test_nobodys_photographs_are_drawn_among(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "holiday.jpg").write_bytes(b"mine")
