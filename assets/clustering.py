@@ -1,13 +1,24 @@
 """Group clustering: the baseline, the training-free result, the cluster heads, and the lasting cluster ids."""
 
+import polars as pl
+
 from assets import previews
 from assets.images import training_set
 from assets.neighbors import image_neighbors, text_neighbors
-from assets.step import Inputs, Output, Step, Values, step
+from assets.step import Inputs, Output, Step, Values, open_store, step
 from assets.text_space import cluster_count, text_counterparts
 from tac_pipeline.method.arrays import IntMatrix, IntVector
 from tac_pipeline.settings import EncoderSettings, HeadSettings
-from tac_pipeline.tables import CLUSTER_ASSIGNMENT, CLUSTER_IDS, LOSS_HISTORY
+from tac_pipeline.store import Store
+from tac_pipeline.tables import (
+    CLUSTER_ASSIGNMENT,
+    CLUSTER_CENTERS,
+    CLUSTER_IDS,
+    CLUSTERS,
+    LINEAGE,
+    LOSS_HISTORY,
+    read_table,
+)
 
 HEADS_NAME = "heads.safetensors"
 
@@ -146,8 +157,69 @@ def _neighbor_rows(inputs: Inputs, asset: Step) -> IntMatrix:
     group="clustering",
     schema=CLUSTER_IDS,
     deps=[cluster_heads, training_set],
+    code="2",
 )
 def cluster_ids(inputs: Inputs, out: Output) -> None:
-    """Which lasting cluster id each column of the image head stands for."""
-    columns = list(range(inputs.fact(cluster_heads, "n_clusters")))
-    out.write({"column": columns, "cluster_id": columns})
+    """Which lasting cluster id each column of the image head stands for, from the store's ledger; and every id's past.
+
+    Heads that the ledger knows get the ids that they had. New heads are matched to the ids that are published, or that
+    were current: a cluster that goes on keeps its id, and no id is ever given twice.
+    """
+    from tac_pipeline.digest import digest
+    from tac_pipeline.ledger import Learned, Ledger
+    from tac_pipeline.method.cluster_matching import assignment_centers
+    from tac_pipeline.method.heads import load_heads, soft_assignment
+
+    store = open_store(inputs.project)
+    ledger = Ledger(store.ledger_folder)
+    vectors, encoder = inputs.vectors(training_set), inputs.encoder(training_set)
+    soft = soft_assignment(load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head, vectors)
+    centers = assignment_centers(vectors, soft)
+    key = digest([inputs.artifact(cluster_heads).content, inputs.artifact(training_set).content])
+    entry = ledger.find(key)
+    if entry is None:
+        known = inputs.table(training_set, columns=["image_id", "content_hash"])
+        learned = Learned(key, known["image_id"], known["content_hash"], soft.argmax(axis=1), centers, encoder)
+        entry = ledger.enter(learned, in_force=entry_in_force(store), names=names_in_force(store))
+    history = ledger.history(entry)
+    ids = entry.ids
+    out.write(ids)
+    out.write_other(
+        CLUSTER_CENTERS, {"cluster_id": ids["cluster_id"].to_arrow(), "embedding": centers}, encoder=encoder
+    )
+    out.write_other(LINEAGE, history)
+    latest = history.filter(pl.col("entry") == entry.number)
+    counts = dict(latest["event"].value_counts().iter_rows())
+    out.fact(entry=entry.number, key=key, n_clusters=len(ids), **{event: counts.get(event, 0) for event in EVENTS})
+    moved = latest.filter(pl.col("event") != "kept").drop("entry")
+    out.markdown("what changed", previews.table(moved.head(60)) if len(moved) else "Every cluster kept its id.")
+
+
+EVENTS = ("kept", "grown", "split", "merged", "born", "retired")
+
+
+def entry_in_force(store: Store) -> int | None:
+    """The ledger's entry whose ids people go by: that of what is published, else of what was last current."""
+    from tac_pipeline.publication import Publication
+
+    published = Publication(store.published_folder).latest()
+    if published is not None:
+        return published.entry
+    current = store.current(cluster_ids.name)
+    # An artifact from before there was a ledger has no entry.
+    return None if current is None else current.artifact.facts.get("entry")
+
+
+def names_in_force(store: Store) -> dict[int, str]:
+    """The names that people know the cluster ids by."""
+    from tac_pipeline.publication import Publication
+
+    published = Publication(store.published_folder).latest()
+    if published is not None:
+        table = published.clusters
+    else:
+        current = store.current("clusters")
+        if current is None or current.artifact.damage():
+            return {}
+        table = pl.DataFrame(pl.from_arrow(read_table(current.artifact.file("clusters.parquet"), CLUSTERS)))
+    return dict(table.select("cluster_id", "name").drop_nulls().iter_rows())

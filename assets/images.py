@@ -13,6 +13,9 @@ from tac_pipeline.store import Store
 from tac_pipeline.tables import IMAGE_EMBEDDINGS, IMAGE_LABELS, IMAGE_MANIFEST, TRAINING_SET
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tac_pipeline.embedding import EmbeddedBatch, KnownVectors
     from tac_pipeline.encoders import Encoder
 
 
@@ -111,19 +114,20 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
     fingerprint, shards = inputs.values["encoder"], open_store(inputs.project).shards_folder
     view = embed_missing(
         inputs.table(image_manifest),
-        lambda missing: _embed(missing, inputs, images, encoder),
+        lambda missing, known: _embed(missing, known, inputs, images, encoder),
         shards=shards,
         encoder=fingerprint,
         progress=inputs.progress("images"),
     )
     errors = view.filter(pl.col("error").is_not_null())
-    out.write(view.drop("computed"))
+    out.write(view.drop("computed", "copied"))
     # Vectors differ in their last bits from batch to batch; what was embedded, and by what, does not.
     out.content = digest([fingerprint, view["image_id"].to_list(), view["content_hash"].to_list()])
     out.links = {f"shards/{name}": (shards / name).stat().st_size for name in sorted(view["shard"].unique())}
     out.fact(
         encoder=fingerprint,
         computed=int(view["computed"].sum()),
+        copied=int(view["copied"].sum()),
         readable=len(view) - len(errors),
         unreadable=len(errors),
         try_again=bool(errors["error"].str.starts_with(UNREACHED).any()),
@@ -132,7 +136,9 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
         out.markdown("unreadable images", previews.table(errors.select("image_id", "error").head(20)))
 
 
-def _embed(missing: pl.DataFrame, inputs: Inputs, images: Images, encoder: EncoderSettings):
+def _embed(
+    missing: pl.DataFrame, known: "KnownVectors", inputs: Inputs, images: Images, encoder: EncoderSettings
+) -> "Iterator[EmbeddedBatch]":
     from tac_pipeline.embedding import encoded_batches, given_batches
     from tac_pipeline.sources import VectorSource
 
@@ -144,6 +150,7 @@ def _embed(missing: pl.DataFrame, inputs: Inputs, images: Images, encoder: Encod
         missing,
         source,
         load_encoder(inputs, encoder),
+        known=known,
         batch_size=encoder.batch_size,
         max_pixels=images.max_pixels,
         max_bytes=images.max_bytes,

@@ -16,7 +16,7 @@ import polars as pl
 
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, StoreError
-from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.method.arrays import FloatMatrix, IntVector
 from tac_pipeline.progress import RateLog
 from tac_pipeline.settings import Project, Settings, result_slice
 from tac_pipeline.store import Artifact, Store
@@ -143,6 +143,10 @@ class Inputs:
     def vectors(self, asset: Step) -> FloatMatrix:
         """The embedding column of its main table, float32 (n_rows, dim), unit rows."""
         return vectors_of(read_table(self._main(asset), asset.schema, columns=["embedding"]))
+
+    def vectors_at(self, asset: Step, rows: IntVector) -> FloatMatrix:
+        """Some rows of the embedding column of its main table, float32 (len(rows), dim), unit rows."""
+        return vectors_of(read_table(self._main(asset), asset.schema, columns=["embedding"]).take(rows))
 
     def encoder(self, asset: Step) -> str:
         """The fingerprint of the encoder behind its vectors."""

@@ -1,7 +1,7 @@
 """Image vectors: append-only shards, and the view over them that is a version of image_embeddings.
 
 Rows are found by (encoder, image_id, version), so only new or changed images are read. Shards are written one by one
-as images are encoded: a crash loses the shard in flight. At once this holds the view (one small row an image), the
+as images are encoded: a crash loses the shard in flight. Equal bytes are encoded once. At once this holds the view (one small row an image), the
 images being decoded (three batches), and one shard of vectors. What must stay out: what an encoder is (encoders/).
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import polars as pl
@@ -31,8 +32,12 @@ from tac_pipeline.tables import EMBEDDING_SHARD, encoder_of, read_table, vectors
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
 
-SHARD_ROWS = 4096  # 4 MiB at width 512; at 100 images a second a crash costs 40 s
+SHARD_ROWS = 4096  # 4 MiB at width 512
+SHARD_SECONDS = 60.0  # a slower encoder writes smaller shards, so that a crash costs a minute's work at most
 BATCHES_AHEAD = 2
+# A store that grows by a few images at a time would end up with as many files: so many small ones are joined.
+SMALL_SHARD_ROWS = 512
+SMALL_SHARDS = 32
 
 # How the error of an image begins whose bytes could not be had: it may be there next time.
 UNREACHED = "cannot be read: "
@@ -60,6 +65,8 @@ class ImageRow:
     width: int = 0
     height: int = 0
     error: str | None = None
+    # The vector is that of equal bytes that were encoded before.
+    copied: bool = False
 
 
 @dataclass
@@ -70,22 +77,87 @@ class EmbeddedBatch:
     vectors: FloatMatrix
 
 
+class KnownVectors:
+    """The vectors that an encoder's shards hold, found by the bytes that they were made from.
+
+    It takes some 200 bytes an image of the store while new images are embedded.
+    """
+
+    def __init__(self, folder: Path, index: pl.DataFrame, *, encoder: str) -> None:
+        self._folder, self._encoder = folder, encoder
+        readable = index.filter(pl.col("error").is_null())
+        self._shards = readable["shard"].unique().to_list()
+        numbers = {name: number for number, name in enumerate(self._shards)}
+        columns = readable.select("content_hash", "shard", "row", "width", "height")
+        self._places = {_key(hash_): (numbers[shard], row, width, height)
+                        for hash_, shard, row, width, height in columns.iter_rows()}  # fmt: skip
+        # Encoded in this run, and not yet in a shard.
+        self._pending: dict[bytes, tuple[FloatMatrix, int, int]] = {}
+
+    def find(self, content_hash: str) -> tuple[int, int] | None:
+        """Width and height of the image with these bytes, where its vector is known."""
+        key = _key(content_hash)
+        # One look each, and in this order: another thread may just be moving it from the one to the other.
+        pending = self._pending.get(key)
+        if pending is not None:
+            return pending[1:]
+        place = self._places.get(key)
+        return None if place is None else place[2:]
+
+    def vector(self, content_hash: str) -> FloatMatrix:
+        """The vector of bytes that `find` knows, float32 (dim,), unit."""
+        key = _key(content_hash)
+        pending = self._pending.get(key)
+        if pending is not None:
+            return pending[0]
+        shard, row, _, _ = self._places[key]
+        return _shard_vector(self._folder / self._shards[shard], row)
+
+    def remember(self, row: ImageRow, vector: FloatMatrix) -> None:
+        """Note a vector that was just encoded."""
+        self._pending[_key(row.content_hash)] = (vector, row.width, row.height)
+
+    def written(self, rows: pl.DataFrame) -> None:
+        """Note that a shard holds these rows now."""
+        self._shards.append(rows["shard"][0])
+        number = len(self._shards) - 1
+        readable = rows.filter(pl.col("error").is_null())
+        for hash_, row, width, height in readable.select("content_hash", "row", "width", "height").iter_rows():
+            self._places[_key(hash_)] = (number, row, width, height)
+        self._pending.clear()
+
+
+def _key(content_hash: str) -> bytes:
+    # Half of a sha256 tells any number of images apart, and a store of millions holds as many of these.
+    return bytes.fromhex(content_hash[:32])
+
+
+def _shard_vector(path: Path, row: int) -> FloatMatrix:
+    found: FloatMatrix = vectors_of(read_table(path, EMBEDDING_SHARD, columns=["embedding"]).slice(row, 1))[0]
+    return found
+
+
 @dataclass
 class _Pending:
     """Rows that wait to become a shard."""
 
     rows: list[ImageRow] = field(default_factory=list)
     vectors: list[FloatMatrix] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def due(self) -> bool:
+        return len(self.rows) >= SHARD_ROWS or time.monotonic() - self.since >= SHARD_SECONDS
 
     def take(self) -> tuple[list[ImageRow], FloatMatrix]:
         rows, vectors = self.rows, np.concatenate(self.vectors)
-        self.rows, self.vectors = [], []
+        self.rows, self.vectors, self.since = [], [], time.monotonic()
         return rows, vectors
 
 
 def embed_missing(
     manifest: pl.DataFrame,
-    embed: Callable[[pl.DataFrame], Iterable[EmbeddedBatch]],
+    embed: Callable[[pl.DataFrame, KnownVectors], Iterable[EmbeddedBatch]],
     *,
     shards: Path,
     encoder: str,
@@ -97,7 +169,7 @@ def embed_missing(
     ----------
     manifest : DataFrame with image_id, version (the table image_manifest)
     embed : callable
-        Takes the manifest rows that are missing and yields them embedded, in any order.
+        Takes the manifest rows that are missing and what vectors are known, and yields them embedded, in any order.
     shards : Path
         The store's folder of shards; those of one encoder lie together.
     encoder : str
@@ -105,24 +177,59 @@ def embed_missing(
 
     Returns
     -------
-    DataFrame with the columns of image_embeddings and `computed`, sorted by image_id
+    DataFrame with the columns of image_embeddings, `computed` (read in this run) and `copied` (in this run, from an
+    image of equal bytes), sorted by image_id
+
+    Raises
+    ------
+    SourceError
+        The source changed while it was read.
     """
     folder = shards / digest(encoder)
+    index = read_shard_index(folder, encoder=encoder)
     wanted = manifest.select("image_id", "version")
     # What could not be reached, or was over a limit, is tried again.
-    known = wanted.join(
-        read_shard_index(folder, encoder=encoder).filter(pl.col("content_hash") != ""), on=["image_id", "version"]
-    )
+    known = wanted.join(index.filter(pl.col("content_hash") != ""), on=["image_id", "version"])
     missing = manifest.join(known, on="image_id", how="anti")
-    written = list(_write_shards(embed(missing), folder, encoder, len(missing), progress)) if len(missing) else []
-    found = [known.select(list(_INDEX_SCHEMA)), *written]
-    view = pl.concat([rows.with_columns(computed=pl.lit(place > 0)) for place, rows in enumerate(found)])
+    written: list[pl.DataFrame] = []
+    if len(missing):
+        vectors = KnownVectors(folder, index, encoder=encoder)
+        batches = embed(missing, vectors)
+        for rows in _write_shards(batches, folder, encoder, len(missing), progress):
+            vectors.written(rows)
+            written.append(rows)
+    kept = known.select(list(_INDEX_SCHEMA)).with_columns(copied=pl.lit(False))
+    view = pl.concat([rows.with_columns(computed=pl.lit(place > 0)) for place, rows in enumerate([kept, *written])])
     if len(view) != len(manifest):
         raise SourceError(
             f"every image of the manifest must be embedded; {len(manifest) - len(view)} of {len(manifest)} are not. "
             "The source changed while it was read: run again."
         )
+    view = _join_small_shards(view, folder, encoder)
     return view.with_columns(shard=pl.format("{}/{}", pl.lit(folder.name), "shard")).drop("version").sort("image_id")
+
+
+def _join_small_shards(view: pl.DataFrame, folder: Path, encoder: str) -> pl.DataFrame:
+    """The view with its rows of many small shards in few larger ones; the small ones go once no version names them."""
+    rows_of = view["shard"].value_counts()
+    small = rows_of.filter(pl.col("count") < SMALL_SHARD_ROWS)["shard"]
+    if len(small) < SMALL_SHARDS:
+        return view
+    scattered = view.filter(pl.col("shard").is_in(small.implode())).sort("shard", "row")
+    joined = []
+    for part in scattered.iter_slices(SHARD_ROWS):
+        vectors = np.zeros((len(part), _width_of(folder / part["shard"][0])), dtype=np.float32)
+        readable = part["error"].is_null().to_numpy()
+        if readable.any():
+            vectors[readable] = gather_vectors(part, folder, encoder=encoder)
+        rows = [ImageRow(**row) for row in part.select(_ROW_COLUMNS).iter_rows(named=True)]
+        places = _write_shard(rows, vectors, folder=folder, encoder=encoder)
+        joined.append(part.with_columns(places["shard"], places["row"]))
+    return pl.concat([view.filter(~pl.col("shard").is_in(small.implode())), *joined])
+
+
+def _width_of(path: Path) -> int:
+    return int(read_table(path, EMBEDDING_SHARD, columns=["embedding"]).schema.field("embedding").type.list_size)
 
 
 def read_shard_index(folder: Path, *, encoder: str) -> pl.DataFrame:
@@ -137,7 +244,10 @@ def read_shard_index(folder: Path, *, encoder: str) -> pl.DataFrame:
             parts.append(_placed(pl.DataFrame(pl.from_arrow(table)), path.name))
     if not parts:
         return pl.DataFrame(schema=_INDEX_SCHEMA)
-    return pl.concat(parts).unique(["image_id", "version"], keep="last")
+    index = pl.concat(parts)
+    # Rows that were joined into a larger shard stand in both: the larger one is the one to stay.
+    larger = index.with_columns(shard_rows=pl.len().over("shard")).sort("shard_rows", maintain_order=True)
+    return larger.drop("shard_rows").unique(["image_id", "version"], keep="last")
 
 
 def _placed(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
@@ -155,7 +265,7 @@ def _write_shards(
         done += len(batch.rows)
         if progress is not None:
             progress(done, total)
-        if len(pending.rows) >= SHARD_ROWS:
+        if pending.due:
             yield _write_shard(*pending.take(), folder=folder, encoder=encoder)
     if pending.rows:
         yield _write_shard(*pending.take(), folder=folder, encoder=encoder)
@@ -173,7 +283,8 @@ def _write_shard(rows: list[ImageRow], vectors: FloatMatrix, *, folder: Path, en
         aside.rename(folder / name)
     finally:
         aside.unlink(missing_ok=True)
-    return _placed(pl.DataFrame(columns, schema={key: _INDEX_SCHEMA[key] for key in _ROW_COLUMNS}), name)
+    placed = _placed(pl.DataFrame(columns, schema={key: _INDEX_SCHEMA[key] for key in _ROW_COLUMNS}), name)
+    return placed.with_columns(copied=pl.Series([row.copied for row in rows], dtype=pl.Boolean))
 
 
 def given_batches(missing: pl.DataFrame, source: VectorSource) -> Iterator[EmbeddedBatch]:
@@ -198,6 +309,7 @@ def encoded_batches(
     source: ByteSource,
     encoder: Encoder,
     *,
+    known: KnownVectors,
     batch_size: int,
     max_pixels: int,
     max_bytes: int,
@@ -205,11 +317,12 @@ def encoded_batches(
 ) -> Iterator[EmbeddedBatch]:
     """Read, decode and encode image files; what cannot be read becomes a row with its error.
 
-    Reading and decoding run in threads, BATCHES_AHEAD batches ahead of the encoder.
+    Reading and decoding run in threads, BATCHES_AHEAD batches ahead of the encoder. Bytes whose vector is known are
+    neither decoded nor encoded.
     """
 
     def load(row: dict[str, str | int | None]) -> tuple[ImageRow, DecodedImage | None]:
-        return load_image(row, source, encoder, max_pixels=max_pixels, max_bytes=max_bytes)
+        return load_image(row, source, encoder, known=known, max_pixels=max_pixels, max_bytes=max_bytes)
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="decode") as pool:
         slices = missing.iter_slices(batch_size)
@@ -220,13 +333,22 @@ def encoded_batches(
         for upcoming in chain(submitted, [None] * len(ahead)):
             if upcoming is not None:
                 ahead.append(upcoming)
-            yield _encode([future.result() for future in ahead.pop(0)], encoder)
+            yield _encode([future.result() for future in ahead.pop(0)], encoder, known)
 
 
 def load_image(
-    row: dict[str, str | int | None], source: ByteSource, encoder: Encoder, *, max_pixels: int, max_bytes: int
+    row: dict[str, str | int | None],
+    source: ByteSource,
+    encoder: Encoder,
+    *,
+    known: KnownVectors,
+    max_pixels: int,
+    max_bytes: int,
 ) -> tuple[ImageRow, DecodedImage | None]:
-    """Read the image of one manifest row and make it the encoder's square; what is wrong with it never raises."""
+    """Read the image of one manifest row and make it the encoder's square; what is wrong with it never raises.
+
+    An image without an error and without pixels is one whose bytes are known.
+    """
     image_id, version = str(row["image_id"]), str(row["version"])
     known_size = row["size"]
     if isinstance(known_size, int) and known_size > max_bytes:
@@ -237,6 +359,10 @@ def load_image(
         return _failed(image_id, version, f"{UNREACHED}{getattr(error, 'strerror', None) or error}"), None
     if len(data) > max_bytes:
         return _failed(image_id, version, f"{len(data):,} bytes, over images.max_bytes ({max_bytes:,})"), None
+    content_hash = hashlib.sha256(data).hexdigest()
+    size = known.find(content_hash)
+    if size is not None and size[0] * size[1] <= max_pixels:
+        return ImageRow(image_id, version, content_hash, *size, copied=True), None
     try:
         image = decode_image(
             data,
@@ -247,9 +373,7 @@ def load_image(
         )
     except UnreadableImage as error:
         # Over a limit that settings can raise: without a content hash the image is tried again.
-        content_hash = "" if error.over_limit else hashlib.sha256(data).hexdigest()
-        return ImageRow(image_id, version, content_hash, error=str(error)), None
-    content_hash = hashlib.sha256(data).hexdigest()
+        return ImageRow(image_id, version, "" if error.over_limit else content_hash, error=str(error)), None
     return ImageRow(image_id, version, content_hash, image.width, image.height), image
 
 
@@ -257,53 +381,64 @@ def _failed(image_id: str, version: str, error: str) -> ImageRow:
     return ImageRow(image_id, version, "", error=error)
 
 
-def _encode(loaded: list[tuple[ImageRow, DecodedImage | None]], encoder: Encoder) -> EmbeddedBatch:
-    vectors = np.zeros((len(loaded), encoder.dim), dtype=np.float32)
-    images = [(place, image) for place, (_, image) in enumerate(loaded) if image is not None]
-    if images:
-        pixels = np.stack([image.pixels for _, image in images])
-        vectors[[place for place, _ in images]] = encoder.encode_images(pixels)
-    return EmbeddedBatch([row for row, _ in loaded], vectors)
+def _encode(loaded: list[tuple[ImageRow, DecodedImage | None]], encoder: Encoder, known: KnownVectors) -> EmbeddedBatch:
+    rows = [row for row, _ in loaded]
+    # Of equal bytes the first is encoded; they may have come after this batch's images were read.
+    new: dict[str, int] = {}
+    for place, (row, image) in enumerate(loaded):
+        if image is not None and row.content_hash not in new and known.find(row.content_hash) is None:
+            new[row.content_hash] = place
+    if new:
+        images = [image for image in (loaded[place][1] for place in new.values()) if image is not None]
+        for place, vector in zip(new.values(), encoder.encode_images(np.stack([image.pixels for image in images])),
+                                 strict=True):  # fmt: skip
+            known.remember(rows[place], vector)
+    vectors = np.zeros((len(rows), encoder.dim), dtype=np.float32)
+    encoded = set(new.values())
+    for place, row in enumerate(rows):
+        if row.error is None:
+            vectors[place] = known.vector(row.content_hash)
+            rows[place] = replace(row, copied=place not in encoded)
+    return EmbeddedBatch(rows, vectors)
 
 
-def shard_vectors(view: pl.DataFrame, shards: Path, *, encoder: str) -> Iterator[tuple[pl.DataFrame, FloatMatrix]]:
-    """The readable images of a view, shard by shard, with their vectors.
-
-    Yields
-    ------
-    (DataFrame, float32 (n_rows, dim))
-        Rows of the view that lie in one shard, and their unit vectors in the same order.
+def read_shard(path: Path, *, encoder: str) -> tuple[pl.DataFrame, FloatMatrix]:
+    """A whole shard: its rows without vectors, and its vectors, float32 (n_rows, dim), zero where there is an error.
 
     Raises
     ------
     ArtifactDamaged
-        A shard is gone or damaged, or another encoder made it.
+        It is gone or damaged, or another encoder made it.
     """
-    readable = view.filter(pl.col("error").is_null())
-    for (name,), rows in readable.group_by(["shard"], maintain_order=True):
-        path = shards / str(name)
-        try:
-            table = read_table(path, EMBEDDING_SHARD, columns=["embedding"])
-        except ArtifactDamaged as error:
-            raise ArtifactDamaged(
-                f"{error}. Materialize image_embeddings again: only what is lost is redone."
-            ) from error
-        if encoder_of(table) != encoder:
-            raise ArtifactDamaged(f"{path} must hold vectors of {encoder}; it says {encoder_of(table)}")
-        yield rows, vectors_of(table)[rows["row"].to_numpy()]
+    try:
+        table = read_table(path, EMBEDDING_SHARD)
+    except ArtifactDamaged as error:
+        raise ArtifactDamaged(f"{error}. Materialize image_embeddings again: only what is lost is redone.") from error
+    if encoder_of(table) != encoder:
+        raise ArtifactDamaged(f"{path} must hold vectors of {encoder}; it says {encoder_of(table)}")
+    return pl.DataFrame(pl.from_arrow(table.select(_ROW_COLUMNS))), vectors_of(table)
 
 
 def gather_vectors(view: pl.DataFrame, shards: Path, *, encoder: str) -> FloatMatrix:
-    """The vectors of readable view rows, float32 (n_rows, dim), in the view's order."""
-    positions = view.with_row_index("position")
-    found: FloatMatrix | None = None
-    for rows, vectors in shard_vectors(positions, shards, encoder=encoder):
-        if found is None:
-            found = np.empty((len(view), vectors.shape[1]), dtype=np.float32)
-        found[rows["position"].to_numpy()] = vectors
-    if found is None:
+    """The vectors of a view's readable rows, float32 (n_readable, dim), in the view's order.
+
+    Raises
+    ------
+    InputError
+        No row is readable.
+    ArtifactDamaged
+        A shard is gone or damaged, or another encoder made it.
+    """
+    readable = view.filter(pl.col("error").is_null()).with_row_index("position")
+    if readable.is_empty():
         raise InputError("no image of the store can be read: see the errors in image_embeddings")
-    return found
+    found: FloatMatrix | None = None
+    for (name,), rows in readable.group_by(["shard"], maintain_order=True):
+        _, vectors = read_shard(shards / str(name), encoder=encoder)
+        if found is None:
+            found = np.empty((len(readable), vectors.shape[1]), dtype=np.float32)
+        found[rows["position"].to_numpy()] = vectors[rows["row"].to_numpy()]
+    return cast("FloatMatrix", found)
 
 
 def unnamed_shards(views: Iterable[pl.DataFrame], shards: Path) -> list[Path]:

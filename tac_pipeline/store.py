@@ -5,6 +5,9 @@
         3f0c.../          one folder a recipe: the files, and artifact.json that describes them
         current.json      which recipe is current, and the chained version that it was made for
       shards/             append-only image vectors, found by encoder and image (embedding.py)
+      assigned/           the assignment of every shard, found by heads and shard (assigning.py)
+      ledger/             every cluster id that was ever given (ledger.py)
+      published/          what readers build on, in numbered versions (publication.py)
       .scratch/           artifacts being built; renamed whole when they are valid
       .lock               held by whoever builds
 
@@ -35,6 +38,9 @@ RECORD_NAME = "artifact.json"
 CURRENT_NAME = "current.json"
 SCRATCH_NAME = ".scratch"
 SHARDS_NAME = "shards"
+ASSIGNED_NAME = "assigned"
+LEDGER_NAME = "ledger"
+PUBLISHED_NAME = "published"
 LOCK_POLL_SECONDS = 0.2
 
 
@@ -140,6 +146,21 @@ class Store:
         """Append-only image vectors."""
         return self.folder / SHARDS_NAME
 
+    @property
+    def ledger_folder(self) -> Path:
+        """Every cluster id that was ever given."""
+        return self.folder / LEDGER_NAME
+
+    @property
+    def published_folder(self) -> Path:
+        """What readers build on."""
+        return self.folder / PUBLISHED_NAME
+
+    @property
+    def assigned_folder(self) -> Path:
+        """Assignments shard by shard, found by heads and shard."""
+        return self.folder / ASSIGNED_NAME
+
     def current(self, asset: str) -> Current | None:
         """The current version of an asset, whether its files are whole or not; None where it was never built."""
         path = self.folder / asset / CURRENT_NAME
@@ -211,14 +232,14 @@ class Store:
         whole = {**record, "content": content, "files": files, "made_at": time.time()}
         write_atomically(built / RECORD_NAME, json.dumps(whole, indent=1, ensure_ascii=False))
         for path in built.iterdir():
-            _flush(path)
+            flush(path)
         target = self.folder / asset / recipe
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             # A damaged version of the same recipe: moved aside first, so that a crash leaves one or the other.
             self._discard(target)
         built.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
         return Artifact(asset, recipe, target, whole)
 
     def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:
@@ -305,14 +326,14 @@ def write_atomically(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     try:
         aside.write_text(text, encoding="utf-8")
-        _flush(aside)
+        flush(aside)
         aside.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Have a file's bytes, or a folder's names, on the disk: a power cut must not leave a name without its bytes."""
     if path.is_dir() and os.name != "posix":
         return  # folders cannot be opened there

@@ -160,8 +160,37 @@ CLUSTER_IDS = TableSchema(
     (
         Column("column", pa.int32(), "column of the image head"),
         Column("cluster_id", pa.int32(), "the lasting id"),
+        Column("kept_name", pa.string(), "the name that the id had when these heads were new", nullable=True),
     ),
     key="column",
+)
+CLUSTER_CENTERS = TableSchema(
+    "cluster_centers",
+    (
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        Column("embedding", None, "unit mean of its training images, float16"),
+    ),
+    key="cluster_id",
+)
+LINEAGE = TableSchema(
+    "lineage",
+    (
+        Column("entry", pa.int32(), "of the ledger: each re-clustering is one, from 1"),
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        Column("event", pa.string(), "kept, grown, split (from other_id), merged (into other_id), born or retired"),
+        Column("other_id", pa.int32(), "the id that it was split from or merged into", nullable=True),
+        Column("shared", pa.int64(), "training images known before and after that it kept, took or gave"),
+        Column("images_before", pa.int64(), "training images that it had"),
+        Column("images_after", pa.int64(), "training images that it has"),
+    ),
+)
+LEDGER_IMAGES = TableSchema(
+    "ledger_images",
+    (
+        Column("image", pa.uint64(), "digest of its image_id"),
+        Column("content", pa.uint64(), "first half-word of its content_hash"),
+        Column("cluster_id", pa.int32(), "where it was"),
+    ),
 )
 ASSIGNMENTS = TableSchema(
     "assignments",
@@ -170,8 +199,18 @@ ASSIGNMENTS = TableSchema(
         Column("cluster_id", pa.int32(), "null where the image cannot be read", nullable=True),
         Column("confidence", pa.float32(), "probability of that cluster", nullable=True),
         Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
+        Column("similarity", pa.float32(), "cosine to the cluster's center", nullable=True),
     ),
     key="image_id",
+)
+SHARD_ASSIGNMENTS = TableSchema(
+    "shard_assignments",
+    (
+        Column("column", pa.int32(), "column of the image head; null where the image cannot be read", nullable=True),
+        Column("confidence", pa.float32(), "its probability", nullable=True),
+        Column("runner_up", pa.int32(), "the second most probable column", nullable=True),
+        Column("similarity", pa.float32(), "cosine to the column's center", nullable=True),
+    ),
 )
 CLUSTERS = TableSchema(
     "clusters",
@@ -186,6 +225,43 @@ CLUSTERS = TableSchema(
         Column("lineage", pa.string(), "how the id came to be"),
     ),
     key="cluster_id",
+)
+PUBLISHED_ASSIGNMENTS = TableSchema(
+    "published_assignments",
+    (
+        _IMAGE_ID,
+        Column("cluster_id", pa.int32(), "lasting id; null where the image cannot be read", nullable=True),
+        Column("cluster_name", pa.string(), "the cluster's name; null where it has none", nullable=True),
+        Column("confidence", pa.float32(), "probability of that cluster, 0 to 1", nullable=True),
+        Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
+        Column("similarity", pa.float32(), "cosine to the cluster's center, -1 to 1", nullable=True),
+    ),
+    key="image_id",
+)
+PUBLISHED_CLUSTERS = TableSchema(
+    "published_clusters",
+    (
+        Column("cluster_id", pa.int32(), "lasting id, never given to another cluster"),
+        Column("name", pa.string(), "in words; null where no noun fits", nullable=True),
+        Column("alternatives", pa.list_(pa.string()), "other nouns that fit, best first"),
+        Column("size", pa.int64(), "images"),
+        Column("share", pa.float64(), "of the readable images, 0 to 1"),
+        Column("confidence", pa.float32(), "mean over its images; null where it is empty", nullable=True),
+        Column("medoids", pa.list_(pa.string()), "image_ids of its most typical images, at most nine"),
+        Column("lineage", pa.string(), "what became of the id in the last re-clustering, in words"),
+    ),
+    key="cluster_id",
+)
+PUBLISHED_LINEAGE = TableSchema("published_lineage", LINEAGE.columns)
+PUBLISHED_CHANGES = TableSchema(
+    "published_changes",
+    (
+        _IMAGE_ID,
+        Column("old_cluster_id", pa.int32(), "null: it was in no cluster", nullable=True),
+        Column("new_cluster_id", pa.int32(), "null: it is in no cluster", nullable=True),
+        Column("version", pa.int32(), "the published version that brought it"),
+    ),
+    key="image_id",
 )
 EVALUATION = TableSchema(
     "evaluation",

@@ -1,6 +1,7 @@
 """Shards and views: only what is new is read, what cannot be read stays as a row, a crash loses one shard."""
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from PIL import Image
 from tac_pipeline import embedding
 from tac_pipeline.embedding import (
     EmbeddedBatch,
+    KnownVectors,
     embed_missing,
     encoded_batches,
     gather_vectors,
     read_shard_index,
-    shard_vectors,
     unnamed_shards,
 )
 from tac_pipeline.errors import ArtifactDamaged, InputError, SourceError
@@ -70,11 +71,11 @@ class Embedder:
             self.source.list_images(), self._embed(batch_size), shards=self.shards, encoder=ENCODER
         )  # fmt: skip
 
-    def _embed(self, batch_size: int) -> Callable[[pl.DataFrame], Iterator[EmbeddedBatch]]:
-        def embed(missing: pl.DataFrame) -> Iterator[EmbeddedBatch]:
+    def _embed(self, batch_size: int) -> Callable[[pl.DataFrame, KnownVectors], Iterator[EmbeddedBatch]]:
+        def embed(missing: pl.DataFrame, known: KnownVectors) -> Iterator[EmbeddedBatch]:
             self.read = missing["image_id"].to_list()
             return encoded_batches(
-                missing, self.source, self.encoder, batch_size=batch_size,
+                missing, self.source, self.encoder, known=known, batch_size=batch_size,
                 max_pixels=self.max_pixels, max_bytes=self.max_bytes, threads=2,
             )  # fmt: skip
 
@@ -140,8 +141,7 @@ def test_unreadable_images_stay_as_rows_and_the_run_goes_on(embed: Embedder, pho
     assert errors["gone.png"].startswith("cannot be read: No such file")
     assert "images.max_bytes (5,000)" in errors["huge.png"]
     assert all(errors.values())
-    readable = sum(len(vectors) for _, vectors in shard_vectors(view, embed.shards, encoder=ENCODER))
-    assert readable == 10
+    assert len(gather_vectors(view, embed.shards, encoder=ENCODER)) == 10
 
 
 def test_what_may_pass_next_time_is_tried_again_and_nothing_else(embed: Embedder, photos: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_store_without_a_readable_image_is_refused(embed: Embedder, photos: Pa
 
 def test_a_source_that_changes_while_it_is_read_is_told(embed: Embedder) -> None:
     with pytest.raises(SourceError, match="10 of 10 are not"):
-        embed_missing(embed.source.list_images(), lambda _: iter([]), shards=embed.shards, encoder=ENCODER)
+        embed_missing(embed.source.list_images(), lambda *_: iter([]), shards=embed.shards, encoder=ENCODER)
 
 
 def test_shards_that_no_version_names_are_found(embed: Embedder, photos: Path) -> None:
@@ -217,3 +217,65 @@ def test_shards_that_no_version_names_are_found(embed: Embedder, photos: Path) -
     assert unnamed_shards([second], embed.shards) == []
     new_only = second.filter(pl.col("image_id") == "0.png")
     assert {path.name for path in unnamed_shards([new_only], embed.shards)} == {Path(first["shard"][0]).name}
+
+
+def test_equal_bytes_are_encoded_once(embed: Embedder, photos: Path) -> None:
+    for number in range(5):
+        (photos / f"copy {number}.png").write_bytes((photos / "7.png").read_bytes())
+    view = embed()
+    assert embed.encoder.encoded == 10
+    assert view["copied"].sum() == 5
+    (photos / "moved.png").write_bytes((photos / "2.png").read_bytes())
+    (photos / "2.png").unlink()
+    (photos / "twice.png").write_bytes(png((0, 0, 255)))
+    (photos / "thrice.png").write_bytes(png((0, 0, 255)))
+    view = embed()
+    assert sorted(embed.read) == ["moved.png", "thrice.png", "twice.png"]
+    assert embed.encoder.encoded == 1
+    vectors = gather_vectors(view, embed.shards, encoder=ENCODER)
+    of = dict(zip(view["image_id"], vectors, strict=True))
+    np.testing.assert_array_equal(of["copy 3.png"], of["7.png"])
+    np.testing.assert_array_equal(of["twice.png"], of["thrice.png"])
+    np.testing.assert_allclose(of["moved.png"], unit_rows(np.array([[40 / 255, 0, 0, 0.5]]))[0], atol=2e-3)
+    assert view.filter(image_id="moved.png")["width"].item() == 12
+
+
+def test_a_touched_file_is_read_and_not_encoded(embed: Embedder, photos: Path) -> None:
+    before = embed()
+    os.utime(photos / "3.png", (1, 1))  # a clock that was set back is a change like any other
+    after = embed()
+    assert embed.read == ["3.png"]
+    assert embed.encoder.encoded == 0
+    assert before["content_hash"].equals(after["content_hash"])
+
+
+def test_known_bytes_over_a_lowered_limit_are_refused_all_the_same(embed: Embedder, photos: Path) -> None:
+    embed()
+    os.utime(photos / "3.png", (1, 1))
+    embed.max_pixels = 50
+    assert embed().filter(pl.col("error").is_not_null())["image_id"].to_list() == ["3.png"]
+
+
+def test_a_slow_encoder_writes_a_shard_a_minute(embed: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding, "SHARD_SECONDS", 0.0)
+    assert embed(batch_size=4)["shard"].n_unique() == 3
+
+
+def test_many_small_shards_are_joined(embed: Embedder, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding, "SMALL_SHARDS", 4)
+    (photos / "text.jpg").write_bytes(b"not an image")
+    embed()
+    for number in range(3):
+        (photos / f"late {number}.png").write_bytes(png((0, number * 50, 9)))
+        view = embed()
+    assert view["shard"].n_unique() == 1
+    assert embed.read == ["late 2.png"]
+    vectors = gather_vectors(view, embed.shards, encoder=ENCODER)
+    of = dict(zip(view.filter(pl.col("error").is_null())["image_id"], vectors, strict=True))
+    np.testing.assert_allclose(of["5.png"], unit_rows(np.array([[100 / 255, 0, 0, 0.5]]))[0], atol=2e-3)
+    np.testing.assert_allclose(of["late 1.png"], unit_rows(np.array([[0, 50, 9, 127.5]]))[0], atol=2e-3)
+    again = embed()
+    assert embed.read == []
+    assert again.drop("computed", "copied").equals(view.drop("computed", "copied"))
+    gone = unnamed_shards([again], embed.shards)
+    assert len(gone) == 4

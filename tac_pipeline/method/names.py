@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,6 +130,41 @@ def name_clusters(
             f"got {profiles.shape[1]}, {len(overall)} and {len(nouns)}"
         )
     return [_name(weights, overall, nouns, alternatives=alternatives) for weights in profiles]
+
+
+def keep_name(
+    found: ClusterName, before: str, center: npt.NDArray[np.float32], vectors: Mapping[str, npt.NDArray[np.float32]]
+) -> ClusterName:
+    """The name that a cluster had before, with the one just found, unless the old one is clearly wrong.
+
+    The old name stays where it is still among the nouns found, or nearer to the cluster's center than one of them.
+
+    Parameters
+    ----------
+    found : ClusterName
+        What names the cluster best now.
+    before : str
+        What it was called.
+    center : float32 (dim,), unit
+        Of the cluster.
+    vectors : mapping of noun to float32 (dim,), unit
+        Of the nouns found and of the old name; a noun that is missing is no candidate any more.
+    """
+    if found.name is None or found.name == before or before not in vectors:
+        return found
+    shown = [found.name, *found.alternatives]
+    if before not in shown:
+        farthest = min(float(np.dot(center, vectors[noun])) for noun in shown if noun in vectors)
+        if float(np.dot(center, vectors[before])) <= farthest:
+            return found
+        weights = (0.0, *found.weights)
+        others = shown
+    else:
+        place = shown.index(before)
+        weights = (found.weights[place], *found.weights[:place], *found.weights[place + 1 :])
+        others = shown[:place] + shown[place + 1 :]
+    room = len(found.alternatives)
+    return ClusterName(before, tuple(others[:room]), weights[: room + 1])
 
 
 def _name(

@@ -23,7 +23,7 @@ EDGES = {
     "cluster_heads": {"training_set", "text_counterparts", "image_neighbors", "text_neighbors", "cluster_count"},
     "cluster_ids": {"cluster_heads", "training_set"},
     "assignments": {"image_embeddings", "cluster_heads", "cluster_ids"},
-    "clusters": {"assignments", "cluster_ids", "training_set", "text_counterparts", "noun_vocabulary"},
+    "clusters": {"assignments", "cluster_ids", "training_set", "text_counterparts", "noun_embeddings", "noun_vocabulary"},
     "evaluation": {"image_labels", "image_kmeans", "training_free_clusters", "assignments", "training_set"},
 }
 

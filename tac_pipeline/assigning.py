@@ -1,0 +1,135 @@
+"""The assignment of every image of a store, shard by shard; what the same heads have assigned before is not read again.
+
+A shard's vectors never change, so its assignment by the same heads never does: it is kept beside the shards, found by
+heads and shard. At once this holds one small row an image, and one shard's vectors.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from tac_pipeline.embedding import read_shard
+from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.progress import Progress
+from tac_pipeline.tables import SHARD_ASSIGNMENTS, read_table, write_table
+
+if TYPE_CHECKING:
+    from tac_pipeline.method.heads import ClusterHead
+
+
+@dataclass(frozen=True)
+class StoreAssignment:
+    """Every image's column.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Columns image_id, column, confidence, runner_up, similarity; null where the image cannot be read.
+    computed : int
+        Images whose vectors were read for it; the others were assigned before.
+    """
+
+    rows: pl.DataFrame
+    computed: int
+
+
+def assign_shards(
+    view: pl.DataFrame,
+    shards: Path,
+    *,
+    encoder: str,
+    head: ClusterHead,
+    centers: FloatMatrix,
+    kept: Path,
+    progress: Progress | None = None,
+) -> StoreAssignment:
+    """Assign every image of a view (paper step 10).
+
+    Parameters
+    ----------
+    view : DataFrame with image_id, error, shard, row (the table image_embeddings)
+    shards : Path
+        The store's folder of shards.
+    encoder : str
+        Fingerprint of the encoder behind them.
+    head : ClusterHead
+        The image head.
+    centers : float32 (n_clusters, dim), unit rows
+        By column of the head.
+    kept : Path
+        Folder of what this head has assigned before; new shards are added to it.
+
+    Raises
+    ------
+    ArtifactDamaged
+        A shard is gone or damaged, or another encoder made it.
+    """
+    parts, computed, done = [], 0, 0
+    for (name,), rows in view.group_by(["shard"], maintain_order=True):
+        path = kept / str(name)
+        assigned = _read_kept(path)
+        if assigned is None:
+            assigned = _assign(shards / str(name), encoder, head, centers)
+            _write_kept(path, assigned)
+            computed += len(rows)
+        parts.append(pl.concat([rows.select("image_id"), assigned[rows["row"].to_numpy()]], how="horizontal"))
+        done += len(rows)
+        if progress is not None:
+            progress(done, len(view))
+    return StoreAssignment(pl.concat(parts), computed)
+
+
+def _assign(shard: Path, encoder: str, head: ClusterHead, centers: FloatMatrix) -> pl.DataFrame:
+    from tac_pipeline.method.assignment import assign
+    from tac_pipeline.method.heads import soft_assignment
+
+    rows, vectors = read_shard(shard, encoder=encoder)
+    found = assign(soft_assignment(head, vectors))
+    similarity = np.einsum("nd,nd->n", vectors, centers[found.column])
+    table = pl.DataFrame({
+        "column": pl.Series(found.column, dtype=pl.Int32),
+        "confidence": pl.Series(found.confidence, dtype=pl.Float32),
+        "runner_up": pl.Series(found.runner_up, dtype=pl.Int32),
+        "similarity": pl.Series(similarity, dtype=pl.Float32),
+    })  # fmt: skip
+    readable = pl.lit(rows["error"].is_null())
+    return table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in table.columns)
+
+
+def _read_kept(path: Path) -> pl.DataFrame | None:
+    if not path.exists():
+        return None
+    try:
+        return pl.DataFrame(pl.from_arrow(read_table(path, SHARD_ASSIGNMENTS)))
+    except ArtifactDamaged:
+        return None
+
+
+def _write_kept(path: Path, table: pl.DataFrame) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        write_table(aside, SHARD_ASSIGNMENTS, {name: table[name].to_arrow() for name in table.columns})
+        aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def drop_unused(folder: Path, keys: Set[str], shards: Path) -> None:
+    """Remove what heads that no kept version uses assigned, and what is left of shards that are gone."""
+    for kept in folder.glob("*"):
+        if kept.name not in keys:
+            shutil.rmtree(kept, ignore_errors=True)
+            continue
+        for path in kept.glob("*/*.parquet"):
+            if not (shards / path.relative_to(kept)).exists():
+                path.unlink(missing_ok=True)
