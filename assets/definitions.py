@@ -2,22 +2,27 @@
 
 import base64
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from assets import previews
+from assets.automation import build_schedules, build_sensors, refresh_condition
 from assets.checks import build_checks
+from assets.clustering import cluster_ids
 from assets.graph import GROWTH, LEARNING, STEPS
-from assets.images import image_manifest, training_set
+from assets.hand_jobs import build_hand_jobs
+from assets.images import image_manifest, list_source, training_set
+from assets.publishing import PUBLISHED, decision_metadata, publish
+from assets.refusals import refusals
+from assets.results import assignments, clusters
+from assets.runs import LOCK_RESOURCE, STORE_TAG, build_lock
 from assets.step import Outcome, Step, execute
-from tac_pipeline.errors import TacError
 from tac_pipeline.settings import Project, load_project
 from tac_pipeline.store import Artifact
-from tac_pipeline.tables import TableSchema
+from tac_pipeline.tables import PUBLISHED_ASSIGNMENTS, TableSchema
 
 IMAGE_STORE = "image_store"
 
@@ -31,10 +36,20 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
         The file cannot be used; the code location shows the message.
     """
     project = load_project(settings_path)
+    jobs = build_jobs(project)
+    # What automation asks for belongs to Dagster's betas in part; the choice was made (docs/decisions/0050).
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     return dg.Definitions(
-        assets=[observe_image_store(project), *(build_asset(step, project) for step in STEPS)],
+        assets=[
+            observe_image_store(project),
+            *(build_asset(step, project) for step in STEPS),
+            build_published(project),
+        ],
         asset_checks=build_checks(project),
-        jobs=build_jobs(project),
+        jobs=[*jobs.values(), *build_hand_jobs(project)],
+        schedules=build_schedules(project, jobs),
+        sensors=build_sensors(project),
+        resources={LOCK_RESOURCE: build_lock(project)},
         # A spawned step pays seconds for importing torch again; the steps share one process.
         executor=dg.in_process_executor,
     )
@@ -49,7 +64,7 @@ def observe_image_store(project: Project) -> dg.SourceAsset:
     """The source itself: observing it digests its listing, which is what tells that images came or went."""
 
     source = project.settings.images.source
-    warnings.filterwarnings("ignore", message=".*observable_source_asset.*", category=dg.BetaWarning)
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
     @dg.observable_source_asset(
         key=asset_key(IMAGE_STORE, project),
@@ -57,12 +72,10 @@ def observe_image_store(project: Project) -> dg.SourceAsset:
         description=f"The images at {source}. Observing it digests their listing; no image is read.",
     )
     def image_store() -> dg.DataVersion:
-        from tac_pipeline.sources import listing_digest, open_source
+        from tac_pipeline.sources import listing_digest
 
-        with _refusals():
-            return dg.DataVersion(
-                listing_digest(open_source(project.resolve(project.settings.images.source)).list_images())
-            )
+        with refusals():
+            return dg.DataVersion(listing_digest(list_source(project)))
 
     return image_store
 
@@ -82,9 +95,11 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
         kinds=set(step.kinds),
         tags={"tac/part": "learning" if step in LEARNING else "growth"},
         metadata={"dagster/column_schema": column_schema(step.schema)},
+        automation_condition=refresh_condition(step),
+        required_resource_keys={LOCK_RESOURCE},
     )
     def materialize_step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        with _refusals():
+        with refusals():
             outcome = execute(step, project, log=context.log.info)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(outcome.artifact.content), metadata=dict(outcome_metadata(outcome))
@@ -93,26 +108,63 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
     return materialize_step
 
 
-def build_jobs(project: Project) -> list[Any]:
-    """`grow` takes new images through what was learned; `recluster` learns anew from the images that are there."""
+def build_published(project: Project) -> dg.AssetsDefinition:
+    """The asset that readers build on: it follows the results where the checks, and whoever holds it, allow that."""
+    schema = column_schema(PUBLISHED_ASSIGNMENTS)
 
-    def keys(steps: tuple[Step, ...]) -> list[dg.AssetKey]:
-        return [asset_key(step.name, project) for step in steps]
+    @dg.asset(
+        key=asset_key(PUBLISHED, project),
+        deps=[asset_key(step.name, project) for step in (assignments, clusters, cluster_ids)],
+        group_name="results",
+        description="What readers build on: the assignments and clusters of a numbered version that only moves when "
+        "the checks pass (`publish: auto`) or somebody says so (`tac publish`, the job publish).",
+        kinds={"parquet"},
+        tags={"tac/part": "growth"},
+        metadata={"dagster/column_schema": schema},
+        automation_condition=refresh_condition(None),
+        required_resource_keys={LOCK_RESOURCE},
+    )
+    def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        with refusals():
+            decision = publish(project, by_hand=False, log=context.log.info)
+        if not decision.moved:
+            context.log.warning(decision.sentence)
+        number = decision.version.number if decision.version else 0
+        return dg.MaterializeResult(data_version=dg.DataVersion(str(number)), metadata=decision_metadata(decision))
 
+    return published
+
+
+def build_jobs(project: Project) -> dict[str, Any]:
+    """`observe` looks at the source, `grow` takes new images through what was learned, `recluster` learns anew."""
+    tags = {STORE_TAG: project.settings.store}
+
+    def assets(names: Iterable[str]) -> dg.AssetSelection:
+        return dg.AssetSelection.assets(*(asset_key(name, project) for name in names))
+
+    growth = assets([*(step.name for step in GROWTH), PUBLISHED])
     relearned = dg.AssetSelection.assets(asset_key(training_set.name, project)).downstream()
-    return [
-        dg.define_asset_job(
+    # The nouns hang on settings alone and are found again at no cost, so a first run needs no other job.
+    nouns = assets(step.name for step in STEPS if step.group == "nouns")
+    return {
+        "observe": dg.define_asset_job(
+            "observe",
+            selection=assets([IMAGE_STORE]),
+            description="Digest the listing of the image store; what changed there is then taken through by itself.",
+        ),
+        "grow": dg.define_asset_job(
             "grow",
-            selection=dg.AssetSelection.assets(*keys(GROWTH)),
+            selection=growth,
+            tags=tags,
             description="Read and assign what is new in the image store; relearns nothing.",
         ),
-        dg.define_asset_job(
+        "recluster": dg.define_asset_job(
             "recluster",
-            # The nouns hang on settings alone and are found again at no cost, so a first run needs no other job.
-            selection=relearned | dg.AssetSelection.assets(*keys(tuple(s for s in STEPS if s.group == "nouns"))),
+            selection=relearned | nouns,
+            tags=tags,
             description="Learn the groups anew from the images that the store holds now, and assign every image.",
         ),
-    ]
+    }
 
 
 def outcome_metadata(outcome: Outcome) -> Iterator[tuple[str, Any]]:
@@ -173,12 +225,3 @@ def _type_name(type_: Any) -> str:
 def _describe(step: Step) -> str:
     settings = ", ".join(f"`{name}`" for name in step.reads)
     return f"{step.description}\n\nSettings: {settings}." if settings else step.description
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turns what this project refuses on purpose into a failure whose text is the message, without a stack trace."""
-    try:
-        yield
-    except TacError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error

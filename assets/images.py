@@ -7,22 +7,65 @@ import polars as pl
 
 from assets import previews
 from assets.step import Inputs, Output, Values, open_store, step
-from tac_pipeline.errors import InputError
-from tac_pipeline.settings import EncoderSettings, Images, TrainingSet
+from tac_pipeline.errors import InputError, SourceError
+from tac_pipeline.settings import EncoderSettings, Images, Project, TrainingSet
 from tac_pipeline.store import Store
-from tac_pipeline.tables import IMAGE_EMBEDDINGS, IMAGE_LABELS, IMAGE_MANIFEST, TRAINING_SET
+from tac_pipeline.tables import IMAGE_EMBEDDINGS, IMAGE_LABELS, IMAGE_MANIFEST, TRAINING_SET, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tac_pipeline.embedding import EmbeddedBatch, KnownVectors
     from tac_pipeline.encoders import Encoder
+    from tac_pipeline.sources import Source
+
+
+def list_source(project: Project) -> pl.DataFrame:
+    """What the source holds now, refused where that means that too much of the store would be dropped.
+
+    Raises
+    ------
+    SourceError
+        The source is absent, empty or cannot be listed, or has lost a larger share of images than images.max_loss.
+    """
+    images, source = project.settings.images, open_project_source(project)
+    listing = source.list_images()
+    _refuse_sudden_loss(project, listing)
+    if images.compare == "content":
+        from tac_pipeline.sources import VectorSource, versions_by_content
+
+        if not isinstance(source, VectorSource):
+            return versions_by_content(source, listing, max_bytes=images.max_bytes)
+    return listing
+
+
+def open_project_source(project: Project) -> "Source":
+    """The source that the settings name."""
+    from tac_pipeline.sources import open_source
+
+    return open_source(project.resolve(project.settings.images.source), listings=open_store(project).listings_folder)
+
+
+def _refuse_sudden_loss(project: Project, listing: pl.DataFrame) -> None:
+    images, current = project.settings.images, open_store(project).current(image_manifest.name)
+    if current is None or current.artifact.damage() or current.written.get("images.source") != images.source:
+        return
+    known = pl.DataFrame(pl.from_arrow(read_table(current.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST,
+                                                  columns=["image_id"])))  # fmt: skip
+    lost = known.join(listing, on="image_id", how="anti")
+    if len(lost) > images.max_loss * len(known):
+        shown = ", ".join(lost["image_id"].head(3))
+        raise SourceError(
+            f"{len(lost):,} of {len(known):,} known images are gone from {images.source} ({shown} ...), a larger share "
+            f"than images.max_loss ({images.max_loss:g}) allows; nothing was dropped. If they were removed on purpose: "
+            "`tac set images.max_loss=1`, run, and set it back."
+        )
 
 
 def _list_source(inputs: Inputs, images: Images) -> Values:
-    from tac_pipeline.sources import listing_digest, open_source
+    from tac_pipeline.sources import listing_digest
 
-    inputs.carry["listing"] = open_source(inputs.project.resolve(images.source)).list_images()
+    inputs.carry["listing"] = list_source(inputs.project)
     return {"listing": listing_digest(inputs.carry["listing"])}
 
 
@@ -37,11 +80,9 @@ def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
 
 
 def _resolve_labels(inputs: Inputs, images: Images) -> Values:
-    from tac_pipeline.sources import open_source
-
     if images.labels == "none":
         return {"labels": "none"}
-    source = open_source(inputs.project.resolve(images.source))
+    source = open_project_source(inputs.project)
     labels = source.labels(inputs.table(image_manifest, columns=["image_id"])["image_id"].to_list(), images.labels)
     inputs.carry["labels"] = labels
     # Folder names are part of the image ids, which the manifest's content holds; a column can change on its own.
@@ -74,9 +115,9 @@ def image_labels(inputs: Inputs, out: Output, images: Images) -> None:
 
 
 def _resolve_embeddings(inputs: Inputs, images: Images, encoder: EncoderSettings) -> Values:
-    from tac_pipeline.sources import VectorSource, open_source
+    from tac_pipeline.sources import VectorSource
 
-    source = open_source(inputs.project.resolve(images.source))
+    source = open_project_source(inputs.project)
     inputs.carry["source"] = source
     if isinstance(source, VectorSource):
         return {"encoder": source.encoder}

@@ -1,34 +1,21 @@
 """Materializing in this process: the command line's way into Dagster."""
 
-import json
 import logging
-import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterEventType
 from dagster._core.events.log import EventLogEntry
 
 from assets.definitions import asset_key, build_definitions
+from assets.home import prepare_home
+from assets.publishing import PUBLISHED
+from assets.runs import STORE_TAG
 from assets.step import Step, open_store
-from tac_pipeline.errors import StoreError
 from tac_pipeline.settings import Project
-from tac_pipeline.store import write_atomically
-
-HOME_VARIABLE = "DAGSTER_HOME"
-# No telemetry, no sign-up dialog in front of the graph, and runs that start soon after the button was pressed.
-INSTANCE_SETTINGS = """\
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-run_queue:
-  dequeue_interval_seconds: 1
-"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +23,7 @@ class Progress:
     """What happened to a step: it started, said something, or ended."""
 
     step: str
-    event: str  # started | said | reused | computed | failed
+    event: str  # started | said | reused | computed | published | held | failed
     text: str = ""
     seconds: float = 0.0
     rows: int | None = None
@@ -45,52 +32,17 @@ class Progress:
 Listener = Callable[[Progress], None]
 
 
-def dagster_home(project: Project) -> Path:
-    """The Dagster instance that the command line, the UI and the daemon share: $DAGSTER_HOME, else data/.dagster."""
-    given = os.environ.get(HOME_VARIABLE)
-    return Path(given).expanduser().absolute() if given else project.data_folder / ".dagster"
-
-
-def prepare_home(project: Project) -> Path:
-    """The instance's folder, created with telemetry off where it is new; named in this process's environment.
-
-    Raises
-    ------
-    StoreError
-        The folder cannot be written.
-    """
-    home = dagster_home(project)
-    settings = home / "dagster.yaml"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        if not settings.exists():
-            settings.write_text(INSTANCE_SETTINGS, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"cannot write to {home}: {error.strerror}. Set `data` to a folder that can be.") from error
-    os.environ[HOME_VARIABLE] = str(home)
-    return home
-
-
-def write_workspace(project: Project) -> Path:
-    """A workspace with the one store of a settings file, kept in the instance's folder: what `tac ui` opens."""
-    folder, store = dagster_home(project) / "locations", project.settings.store
-    lines = ["from assets.definitions import build_definitions", "", f"defs = build_definitions({str(project.path)!r})"]
-    write_atomically(folder / f"{store}.py", "\n".join(lines) + "\n")
-    # JSON is YAML too, and quotes whatever a path may hold.
-    location = {"python_file": {"relative_path": str(folder / f"{store}.py"), "location_name": store}}
-    write_atomically(folder / f"{store}.yaml", json.dumps({"load_from": [location]}))
-    return folder / f"{store}.yaml"
-
-
-def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener) -> bool:
+def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener, publish: bool = False) -> bool:
     """Materialize steps in this process, one after the other, and tell what happens; True where all went well.
 
-    Holds the store's lock throughout, so that no other run changes what one step left for the next.
+    Asked to publish, it then lets readers have the result, where checks and settings allow that. Holds the store's lock
+    throughout, so that no other run changes what one step left for the next.
     """
     prepare_home(project)
     defs = build_definitions(project.path)
     job = defs.resolve_implicit_global_asset_job_def()
     run_id = str(uuid.uuid4())
+    names = [*(step.name for step in steps), *([PUBLISHED] if publish else [])]
     with (
         open_store(project).lock(on_wait=lambda text: listener(Progress("", "said", text))),
         dg.DagsterInstance.get() as instance,
@@ -98,12 +50,13 @@ def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener) ->
     ):
         result = job.execute_in_process(
             instance=instance,
-            asset_selection=[asset_key(step.name, project) for step in steps],
+            asset_selection=[asset_key(name, project) for name in names],
             run_id=run_id,
             raise_on_error=False,
             # The listener tells what a person wants to know; the UI has all of it.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={"tac/origin": "command line"},
+            # Whoever typed the command sees it fail: the daemon does not run it again.
+            tags={STORE_TAG: project.settings.store, "tac/origin": "command line", "dagster/max_retries": "0"},
         )
     return result.success
 
@@ -131,6 +84,8 @@ def _translate(entry: EventLogEntry) -> Progress | None:
         metadata = {
             name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
         }
+        if "decision" in metadata:
+            return Progress(step, "published" if metadata["is this result"] else "held", metadata["decision"])
         return Progress(
             step,
             "reused" if metadata["reused"] else "computed",

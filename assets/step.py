@@ -219,9 +219,13 @@ class Outcome:
     seconds: float
 
 
+# The nouns hang on the encoder and the settings alone: stores with the same ones share them.
+SHARED_STEPS = frozenset({"candidate_nouns", "noun_embeddings"})
+
+
 def open_store(project: Project) -> Store:
     """The store of a project."""
-    return Store(project.store_folder)
+    return Store(project.store_folder, shared_assets=SHARED_STEPS)
 
 
 def execute(asset: Step, project: Project, *, log: Log = lambda _: None) -> Outcome:
@@ -236,7 +240,7 @@ def execute(asset: Step, project: Project, *, log: Log = lambda _: None) -> Outc
     """
     started = time.monotonic()
     store = open_store(project)
-    with store.lock(on_wait=log):
+    with store.building(asset.name, on_wait=log):
         inputs = Inputs(project, require_inputs(asset, project, store), log)
         recipe = resolve_recipe(asset, inputs)
         artifact = usable(store.find(asset.name, recipe))
@@ -269,7 +273,7 @@ def usable(artifact: Artifact | None) -> Artifact | None:
 
 
 def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: float) -> Artifact:
-    store.sweep_scratch()
+    store.sweep_scratch(asset.name)
     with store.scratch(asset.name) as folder:
         out = Output(folder, asset.schema)
         try:

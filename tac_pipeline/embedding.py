@@ -1,8 +1,9 @@
 """Image vectors: append-only shards, and the view over them that is a version of image_embeddings.
 
-Rows are found by (encoder, image_id, version), so only new or changed images are read. Shards are written one by one
-as images are encoded: a crash loses the shard in flight. Equal bytes are encoded once. At once this holds the view (one small row an image), the
-images being decoded (three batches), and one shard of vectors. What must stay out: what an encoder is (encoders/).
+Rows are found by (encoder, image_id, version), so only new or changed images are read; of equal bytes one is encoded.
+Shards are written one by one as images are encoded: a crash loses the shard in flight. At once this holds the view (one
+small row an image), the images being decoded (three batches), and one shard of vectors. What must stay out: what an
+encoder is (encoders/).
 """
 
 from __future__ import annotations

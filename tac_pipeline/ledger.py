@@ -115,8 +115,8 @@ class Ledger:
         numbers = [entry.number for entry in found]
         if numbers != list(range(1, len(found) + 1)):
             raise ArtifactDamaged(
-                f"{self.folder} must hold every entry from 1 on; it holds {numbers}. It says which ids were given away: "
-                "put it back from a backup, or delete it whole to number clusters anew."
+                f"{self.folder} must hold every entry from 1 on; it holds {numbers}. It says which ids were given "
+                "away: put it back from a backup, or delete it whole to number clusters anew."
             )
         return found
 
@@ -222,8 +222,8 @@ class Ledger:
             return Entry(record["entry"], record["key"], record["parent"], record["next_id"], folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactDamaged(
-                f"{path} cannot be read ({error}). It says which cluster ids were given away: put it back from a backup, "
-                f"or delete {self.folder} whole to number clusters anew."
+                f"{path} cannot be read ({error}). It says which cluster ids were given away: put it back from a "
+                f"backup, or delete {self.folder} whole to number clusters anew."
             ) from error
 
 

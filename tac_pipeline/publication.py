@@ -18,7 +18,6 @@ enough to be published (assets/publishing.py).
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 import uuid
@@ -252,7 +251,7 @@ class Publication:
     def _announce(self, target: Path) -> None:
         link = self.folder / f".{LATEST_NAME}-{uuid.uuid4().hex[:8]}"
         link.symlink_to(target.name)
-        os.replace(link, self.folder / LATEST_NAME)
+        link.replace(self.folder / LATEST_NAME)
         flush(self.folder)
 
     def _read(self, folder: Path) -> Version:

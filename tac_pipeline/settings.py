@@ -74,6 +74,13 @@ class Images(Section):
     max_bytes: int = result(
         500_000_000, ge=1, description="an image file with more bytes is kept as unreadable, never read"
     )
+    compare: Literal["listing", "content"] = execution(
+        "listing",
+        description="how a changed image is told: by size and time (or etag) of the listing, or by reading every image",
+    )
+    max_loss: float = execution(
+        0.5, ge=0, le=1, description="a run stops when a larger share of the known images is gone from the source"
+    )
 
 
 class EncoderSettings(Section):
@@ -150,6 +157,19 @@ class HeadSettings(Section):
     learning_rate: float = result(0.001, gt=0, description="of Adam")
 
 
+class Schedule(Section):
+    """What happens by itself while the UI and its daemon run; null = only by hand."""
+
+    observe: str | None = execution(
+        "*/15 * * * *", description="cron: look for images that came, went or changed, and take them through"
+    )
+    recluster: str | None = execution(
+        "0 3 * * 0", description="cron: learn the groups anew from the images that are there then"
+    )
+    timezone: str = execution("UTC", description="of both, such as Europe/Berlin")
+    refresh: bool = execution(True, description="materialize by itself what new images or edited settings make stale")
+
+
 class Settings(Section):
     """The whole file."""
 
@@ -167,6 +187,10 @@ class Settings(Section):
     neighbors: Neighbors = Neighbors()
     heads: HeadSettings = HeadSettings()
     method: Literal["published"] = result("published", description="the recipe that the heads are trained by")
+    schedule: Schedule = Schedule()
+    publish: Literal["auto", "manual"] = execution(
+        "auto", description="readers get a new version as soon as its checks pass, or when somebody publishes it"
+    )
     seed: int = result(0, ge=0, le=2**31 - 1, description="of every random choice")
     data: str = execution("data", min_length=1, description="folder of all artifacts")
     keep_versions: int = execution(5, ge=1, description="versions of each artifact kept for going back at no cost")
@@ -224,6 +248,14 @@ def value_at(settings: Settings, name: str) -> object:
     for part in name.split("."):
         value = getattr(value, part)
     return value
+
+
+def require_key(key: str, *, place: str) -> None:
+    """Raise SettingsError where no settings key has this dotted name; the nearest is suggested."""
+    if key not in {entry.name for entry in settings_keys()}:
+        section = any(entry.name.startswith(f"{key}.") for entry in settings_keys())
+        what = "is a section: name one of its keys" if section else f"is not a settings key{_suggestion(key)}"
+        raise SettingsError(f"{key} {what} ({place})")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@
       published/          what readers build on, in numbered versions (publication.py)
       .scratch/           artifacts being built; renamed whole when they are valid
       .lock               held by whoever builds
+      .runs/              a lock for every run that lives
+      .listings/          what was found in archives
+    data/.shared/         versions of the assets that hang on no image: every store finds them
 
 An artifact is built aside, validated, renamed whole, and only then made current; a recipe that exists is used again.
 What must stay out: what an asset means and what it reads (assets/).
@@ -22,10 +25,9 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,10 @@ from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
 RECORD_NAME = "artifact.json"
 CURRENT_NAME = "current.json"
 SCRATCH_NAME = ".scratch"
+SHARED_NAME = ".shared"
 SHARDS_NAME = "shards"
+RUNS_NAME = ".runs"
+LISTINGS_NAME = ".listings"
 ASSIGNED_NAME = "assigned"
 LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
@@ -136,10 +141,17 @@ class Store:
     ----------
     folder : Path
         data/<store>; created when first written to.
+    shared_assets : set of str
+        Assets that hang on no image: their versions lie in data/.shared, and every store below data finds them there.
+        Which of them is current stays each store's own.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, shared_assets: Set[str] = frozenset()) -> None:
+        self.folder, self._shared_assets = folder, shared_assets
+
+    def _home(self, asset: str) -> Path:
+        """The folder that holds an asset's versions, and the scratch folder beside them."""
+        return self.folder.parent / SHARED_NAME if asset in self._shared_assets else self.folder
 
     @property
     def shards_folder(self) -> Path:
@@ -155,6 +167,16 @@ class Store:
     def published_folder(self) -> Path:
         """What readers build on."""
         return self.folder / PUBLISHED_NAME
+
+    @property
+    def runs_folder(self) -> Path:
+        """A lock for every run that lives."""
+        return self.folder / RUNS_NAME
+
+    @property
+    def listings_folder(self) -> Path:
+        """What was found in archives, which are slow to list."""
+        return self.folder / LISTINGS_NAME
 
     @property
     def assigned_folder(self) -> Path:
@@ -193,20 +215,22 @@ class Store:
 
     def find(self, asset: str, recipe: str) -> Artifact | None:
         """The artifact of a recipe, whether its files are whole or not; None where there is none."""
-        folder = self.folder / asset / recipe
-        try:
-            record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
-            if {"content", "files", "links", "values", "inputs", "facts", "rows", "notes"} <= record.keys():
-                return Artifact(asset, recipe, folder, record)
-        except (OSError, ValueError, AttributeError):
-            pass
+        # A version that a store made before it shared them lies in its own folder.
+        for home in dict.fromkeys((self._home(asset), self.folder)):
+            folder = home / asset / recipe
+            try:
+                record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
+                if {"content", "files", "links", "values", "inputs", "facts", "rows", "notes"} <= record.keys():
+                    return Artifact(asset, recipe, folder, record)
+            except (OSError, ValueError, AttributeError):
+                continue
         # Without a readable record a folder is no artifact: the next build replaces it.
         return None
 
     @contextmanager
     def scratch(self, asset: str) -> Iterator[Path]:
         """A new folder to build an artifact in; whatever is still there at the end is removed."""
-        folder = self.folder / SCRATCH_NAME / f"{asset}-{uuid.uuid4().hex[:12]}"
+        folder = self._home(asset) / SCRATCH_NAME / f"{asset}-{uuid.uuid4().hex[:12]}"
         folder.mkdir(parents=True)
         try:
             yield folder
@@ -233,7 +257,7 @@ class Store:
         write_atomically(built / RECORD_NAME, json.dumps(whole, indent=1, ensure_ascii=False))
         for path in built.iterdir():
             flush(path)
-        target = self.folder / asset / recipe
+        target = self._home(asset) / asset / recipe
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             # A damaged version of the same recipe: moved aside first, so that a crash leaves one or the other.
@@ -250,29 +274,32 @@ class Store:
 
     def versions(self, asset: str) -> list[Artifact]:
         """Every kept version of an asset, last used first."""
+        homes = dict.fromkeys((self._home(asset), self.folder))
         records = sorted(
-            (self.folder / asset).glob(f"*/{RECORD_NAME}"), key=lambda path: path.stat().st_mtime_ns, reverse=True
+            (path for home in homes for path in (home / asset).glob(f"*/{RECORD_NAME}")),
+            key=lambda path: path.stat().st_mtime_ns,
+            reverse=True,
         )
         found = (self.find(asset, path.parent.name) for path in records)
         return [artifact for artifact in found if artifact is not None]
 
     def prune(self, asset: str, *, keep: int) -> list[str]:
-        """Remove all but the `keep` versions last used, never the current one; returns the recipes removed."""
-        current = self.current(asset)
-        kept = current.artifact.recipe if current else None
-        others = [artifact for artifact in self.versions(asset) if artifact.recipe != kept]
+        """Remove all but the `keep` versions last used, never a current one; returns the recipes removed."""
+        stores = self.folder.parent.glob("*") if asset in self._shared_assets else [self.folder]
+        pointers = [_pointed(folder / asset / CURRENT_NAME) for folder in stores]
+        others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
         removed = others[max(keep - 1, 0) :]
         for artifact in removed:
             self._discard(artifact.folder)
         return [artifact.recipe for artifact in removed]
 
-    def sweep_scratch(self) -> None:
-        """Remove what killed builds left behind; call it with the lock held."""
-        for folder in (self.folder / SCRATCH_NAME).glob("*"):
+    def sweep_scratch(self, asset: str) -> None:
+        """Remove what killed builds left behind where an asset is built; call it with the lock held."""
+        for folder in (self._home(asset) / SCRATCH_NAME).glob("*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _discard(self, folder: Path) -> None:
-        aside = self.folder / SCRATCH_NAME / f"removed-{uuid.uuid4().hex[:12]}"
+        aside = folder.parent.parent / SCRATCH_NAME / f"removed-{uuid.uuid4().hex[:12]}"
         aside.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
@@ -288,36 +315,55 @@ class Store:
         on_wait : callable
             Told once, in words, when another process holds the lock.
         """
-        lock = self._file_lock
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            on_wait(f"waiting for the store's lock: {self._holder()} is building in {self.folder}")
-            lock.acquire(poll_interval=LOCK_POLL_SECONDS)
-        try:
-            self._holder_file.write_text(str(os.getpid()), encoding="utf-8")
+        with _locked(self.folder, on_wait):
             yield
-        finally:
-            lock.release()
 
-    @cached_property
-    def _file_lock(self) -> FileLock:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot create the store's folder {self.folder}: {error}") from error
-        # A singleton, so that every Store object of this process shares the lock and its depth.
-        return FileLock(self.folder / ".lock", thread_local=False, is_singleton=True)
+    @contextmanager
+    def building(self, asset: str, *, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+        """Hold what an asset is built under: the store's lock, and for a shared asset that of all stores too."""
+        with self.lock(on_wait=on_wait):
+            if asset in self._shared_assets:
+                # Always taken after a store's own lock, so that two stores never wait for each other.
+                with _locked(self._home(asset), on_wait):
+                    yield
+            else:
+                yield
 
-    @property
-    def _holder_file(self) -> Path:
-        return self.folder / ".lock-holder"
 
-    def _holder(self) -> str:
-        try:
-            return f"process {int(self._holder_file.read_text(encoding='utf-8'))}"
-        except (OSError, ValueError):
-            return "another process"
+@contextmanager
+def _locked(folder: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot create the store's folder {folder}: {error}") from error
+    holder = folder / ".lock-holder"
+    # A singleton, so that all of this process shares the lock and its depth.
+    lock = FileLock(folder / ".lock", thread_local=False, is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        on_wait(f"waiting for the store's lock: {_holder(holder)} is building in {folder}")
+        lock.acquire(poll_interval=LOCK_POLL_SECONDS)
+    try:
+        holder.write_text(str(os.getpid()), encoding="utf-8")
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return f"process {int(path.read_text(encoding='utf-8'))}"
+    except (OSError, ValueError):
+        return "another process"
+
+
+def _pointed(path: Path) -> str | None:
+    """The recipe that a pointer names."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["recipe"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_atomically(path: Path, text: str) -> None:

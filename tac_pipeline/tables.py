@@ -75,9 +75,18 @@ IMAGE_MANIFEST = TableSchema(
         _IMAGE_ID,
         Column("uri", pa.string(), "where the image is read from"),
         Column("size", pa.int64(), "bytes, where the source tells", nullable=True),
-        Column("version", pa.string(), "time of change in ns, etag, or a digest of the vector"),
+        Column("version", pa.string(), "time of change in ns and size, etag, or a digest of the bytes or the vector"),
     ),
     key="image_id",
+)
+ARCHIVE_MEMBERS = TableSchema(
+    "archive_members",
+    (
+        Column("member", pa.string(), "path of an image inside the archive"),
+        Column("offset", pa.int64(), "bytes before its own"),
+        Column("size", pa.int64(), "bytes"),
+    ),
+    key="member",
 )
 IMAGE_LABELS = TableSchema(
     "image_labels", (_IMAGE_ID, Column("label", pa.string(), "the truth, for evaluation alone")), key="image_id"

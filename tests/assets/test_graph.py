@@ -1,7 +1,11 @@
 """The graph: its edges, its groups, and the selection of steps by name."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from assets.definitions import build_definitions
 from assets.graph import GROWTH, LEARNING, STEPS, ancestors, descendants, find, select
 from tac_pipeline.errors import InputError
 
@@ -23,7 +27,14 @@ EDGES = {
     "cluster_heads": {"training_set", "text_counterparts", "image_neighbors", "text_neighbors", "cluster_count"},
     "cluster_ids": {"cluster_heads", "training_set"},
     "assignments": {"image_embeddings", "cluster_heads", "cluster_ids"},
-    "clusters": {"assignments", "cluster_ids", "training_set", "text_counterparts", "noun_embeddings", "noun_vocabulary"},
+    "clusters": {
+        "assignments",
+        "cluster_ids",
+        "training_set",
+        "text_counterparts",
+        "noun_embeddings",
+        "noun_vocabulary",
+    },
     "evaluation": {"image_labels", "image_kmeans", "training_free_clusters", "assignments", "training_set"},
 }
 
@@ -93,3 +104,14 @@ def test_unknown_names_are_refused(text: str) -> None:
 def test_the_nearest_name_is_suggested() -> None:
     with pytest.raises(InputError, match=r"did you mean assignments\?"):
         select("assignment")
+
+
+def test_the_definitions_load_as_a_repository(vector_store: Callable[..., Path]) -> None:
+    repository = build_definitions(vector_store()).get_repository_def()
+    assert {job.name for job in repository.get_all_jobs()} >= {
+        "observe", "grow", "recluster", "set_settings", "publish", "rollback",
+    }  # fmt: skip
+    assert {schedule.name for schedule in repository.schedule_defs} == {"observe_on_schedule", "recluster_on_schedule"}
+    assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
+        "refresh": "RUNNING", "dead_runs": "RUNNING",
+    }  # fmt: skip

@@ -2,22 +2,20 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from small_store import GROUPS, REPOSITORY, grouped_vectors, write_nouns, write_vectors
+from waiting import free_port, wait_for
 
 START_SECONDS = 120.0
 RUN_SECONDS = 180.0
-POLL_SECONDS = 0.2
 
 TAU = "tau: 0.005"
 SETTINGS = f"""\
@@ -38,9 +36,12 @@ neighbors:
 heads:
   epochs: 40        # few images make few steps an epoch
   batch_size: 20
+# Nothing happens here but what a test does; test_automation.py has it otherwise.
+schedule:
+  observe: null
+  recluster: null
+  refresh: false
 """
-
-Found = TypeVar("Found")
 
 
 def write_store(folder: Path) -> Path:
@@ -59,26 +60,6 @@ def clean_environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER", "TAC_", "PYTHON"))}
     # One thread: two processes that spin for the same cores take many times as long.
     return {**kept, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **more}
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for(look: Callable[[], Found | None], *, seconds: float, what: str) -> Found:
-    """What `look` returns as soon as that is something; fails when it never is."""
-    ends = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found is not None:
-            return found
-        if time.monotonic() > ends:
-            raise AssertionError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(POLL_SECONDS)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from tac_pipeline.sources import (
     listing_digest,
     open_source,
     vector_digest,
+    versions_by_content,
 )
 
 
@@ -45,7 +46,7 @@ def test_a_folder_lists_its_images_by_their_path(photos: Path) -> None:
     assert isinstance(source, FolderSource)
     assert listing["image_id"].to_list() == IDS
     assert listing["size"].to_list() == [len(name) for name in IDS]
-    assert listing["version"][0] == str((photos / IDS[0]).stat().st_mtime_ns)
+    assert listing["version"][0] == f"{(photos / IDS[0]).stat().st_mtime_ns}-{len(IDS[0])}"
     assert source.read(listing["uri"][2]) == b"dogs/c.png"
 
 
@@ -84,6 +85,51 @@ def test_the_digest_follows_what_comes_goes_and_changes(photos: Path) -> None:
     assert len({before, touched, listing_digest(source.list_images())}) == 3
 
 
+def test_other_content_at_the_same_time_is_told_by_its_size(photos: Path) -> None:
+    status = (photos / "top.webp").stat()
+    before = open_source(str(photos)).list_images()
+    (photos / "top.webp").write_bytes(b"something longer")
+    os.utime(photos / "top.webp", ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = open_source(str(photos)).list_images()
+    assert changed_ids(before, after) == ["top.webp"]
+
+
+def test_a_clock_that_was_set_back_makes_a_new_version(photos: Path) -> None:
+    before = open_source(str(photos)).list_images()
+    os.utime(photos / "top.webp", ns=(1_000, 1_000))
+    assert changed_ids(before, open_source(str(photos)).list_images()) == ["top.webp"]
+
+
+def test_on_request_bytes_tell_what_time_and_size_do_not(photos: Path) -> None:
+    source = open_source(str(photos))
+    assert isinstance(source, FolderSource)
+    listed = source.list_images()
+    before = versions_by_content(source, listed, max_bytes=100)
+    status = (photos / "top.webp").stat()
+    (photos / "top.webp").write_bytes(b"TOP.WEBP")
+    os.utime(photos / "top.webp", ns=(status.st_atime_ns, status.st_mtime_ns))
+    again = source.list_images()
+    assert changed_ids(listed, again) == []
+    assert changed_ids(before, versions_by_content(source, again, max_bytes=100)) == ["top.webp"]
+    assert before["version"].str.starts_with("sha256-").all()
+
+
+def test_what_cannot_be_compared_by_content_keeps_its_version(photos: Path) -> None:
+    (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    source = open_source(str(photos))
+    assert isinstance(source, FolderSource)
+    listed = source.list_images()
+    found = versions_by_content(source, listed, max_bytes=9)
+    kept = listed.join(found, on=["image_id", "version"])["image_id"].to_list()
+    assert kept == ["cats/a.JPEG", "cats/b.jpg", "dogs/c.png", "gone.png"]
+
+
+def changed_ids(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
+    """The images that both listings hold in different versions."""
+    both = before.join(after, on="image_id", suffix="_after")
+    return both.filter(pl.col("version") != pl.col("version_after"))["image_id"].to_list()
+
+
 def test_folder_labels_are_the_folder_of_each_image(photos: Path) -> None:
     labels = open_source(str(photos)).labels(IDS, "folder")
     assert labels.rows() == [("cats/a.JPEG", "cats"), ("cats/b.jpg", "cats"), ("dogs/c.png", "dogs")]
@@ -94,7 +140,7 @@ def test_folder_labels_are_the_folder_of_each_image(photos: Path) -> None:
     [
         ("absent", "nothing is at"),
         ("empty", "holds no images"),
-        ("file.jpg", "must be a folder, a .csv or a .parquet"),
+        ("file.jpg", "must be a folder, a .tar, a .csv or a .parquet"),
         ("nosuch://bucket", "cannot be opened"),
     ],
 )

@@ -1,0 +1,65 @@
+"""Jobs for people who never leave the UI: edit the settings, publish, roll back; values come from its launchpad."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.home import dagster_home
+from assets.publishing import publish, rollback
+from assets.refusals import refusals
+from assets.runs import STORE_TAG
+from tac_pipeline.errors import SettingsError
+from tac_pipeline.running_ui import reload_location
+from tac_pipeline.settings import Project
+from tac_pipeline.settings_edit import edit_settings
+
+
+def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
+    """The jobs `set_settings`, `publish` and `rollback` of a store."""
+    tags = {STORE_TAG: project.settings.store}
+
+    @dg.op(
+        name="edit",
+        config_schema={
+            "changes": dg.Field(
+                dg.Permissive(),
+                description="Settings keys and their new values, such as {retrieval.tau: 0.01, clusters.count: 40}.",
+            )
+        },
+    )
+    def edit(context: dg.OpExecutionContext) -> None:
+        changes: dict[str, Any] = dict(context.op_config["changes"])
+        with refusals():
+            if not changes:
+                raise SettingsError("changes must name at least one settings key, such as {retrieval.tau: 0.01}")
+            for edit in edit_settings(project.path, changes):
+                context.log.info(f"{edit.key}: {edit.old} -> {edit.new}")
+        context.log.info(
+            reload_location(dagster_home(project), project.settings.store)
+            or "no UI was found to reload: press Reload definitions"
+        )
+
+    @dg.op
+    def publish_result(context: dg.OpExecutionContext) -> None:
+        with refusals():
+            context.log.info(publish(project, by_hand=True, log=context.log.info).sentence)
+
+    @dg.op(config_schema={"version": dg.Field(dg.Noneable(int), default_value=None, is_required=False)})
+    def roll_back(context: dg.OpExecutionContext) -> None:
+        with refusals():
+            version = rollback(project, context.op_config["version"], log=context.log.info)
+        context.log.info(f"version {version.number} repeats version {version.rolled_back_to}; held until you publish")
+
+    @dg.job(name="set_settings", description="Edit the settings file, comments kept, and read it again.")
+    def set_settings_job() -> None:
+        edit()
+
+    @dg.job(name="publish", description="Let readers have the current result, whatever the checks say.", tags=tags)
+    def publish_job() -> None:
+        publish_result()
+
+    @dg.job(name="rollback", description="Let readers have an older version, and hold there.", tags=tags)
+    def rollback_job() -> None:
+        roll_back()
+
+    return [set_settings_job, publish_job, rollback_job]

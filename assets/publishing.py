@@ -1,0 +1,179 @@
+"""What readers build on moves only when it is good enough: the gate in front of tac_pipeline/publication.py.
+
+By itself (`publish: auto`) a result is published once no check that blocks finds anything and nobody holds it back;
+by hand (`tac publish`, the job `publish`) it is published as it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from assets import previews
+from assets.checks import CHECKS, Finding
+from assets.clustering import cluster_ids
+from assets.results import assignments, clusters
+from assets.step import Log, open_store
+from tac_pipeline.comparison import Comparison
+from tac_pipeline.errors import ArtifactDamaged, ArtifactOutdated
+from tac_pipeline.publication import Publication, Version
+from tac_pipeline.settings import Project
+from tac_pipeline.store import Artifact, Store
+from tac_pipeline.tables import LINEAGE, read_table
+
+PUBLISHED = "published"
+_SOURCES = (cluster_ids, assignments, clusters)
+# Above this share of known images in another cluster than readers know, somebody should look first.
+MOST_MOVED = 0.5
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a result: the version that readers have now, whether it is this result, and why not if not."""
+
+    version: Version | None
+    moved: bool
+    sentence: str
+    comparison: Comparison | None = None
+
+
+def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> Decision:
+    """Publish what is current: as it is if by hand, else if settings, holds and checks allow it.
+
+    Raises
+    ------
+    ArtifactMissing, ArtifactOutdated, ArtifactDamaged
+        There is no whole result of one making to publish.
+    """
+    store = open_store(project)
+    with store.lock(on_wait=log):
+        artifacts = _result(store)
+        publication = Publication(store.published_folder)
+        latest, source = publication.latest(), {name: artifact.content for name, artifact in artifacts.items()}
+        if latest is not None and latest.source == source:
+            if by_hand:
+                publication.release()
+            return Decision(latest, True, f"version {latest.number} is this result already")
+        tables = _tables(artifacts)
+        comparison = publication.compare(tables["assignments"])
+        reason = None if by_hand else _why_not(project, store, artifacts, publication, comparison)
+        if reason is not None:
+            have = "nothing is published yet" if latest is None else f"readers keep version {latest.number}"
+            return Decision(latest, False, f"{have}: {reason}", comparison)
+        version = publication.publish(tables, source=source, entry=artifacts[cluster_ids.name].facts["entry"])
+        publication.prune(keep=project.settings.keep_versions)
+        return Decision(version, True, f"version {version.number} is published", comparison)
+
+
+def rollback(project: Project, number: int | None, *, log: Log = lambda _: None) -> Version:
+    """Let readers have an older version again, and hold there until somebody publishes.
+
+    Raises
+    ------
+    ArtifactMissing, StoreError
+        There is no such version, or it is what readers have.
+    """
+    store = open_store(project)
+    with store.lock(on_wait=log):
+        return Publication(store.published_folder).rollback(number)
+
+
+def _why_not(
+    project: Project, store: Store, artifacts: Mapping[str, Artifact], publication: Publication, comparison: Comparison
+) -> str | None:
+    """What keeps a result from being published by itself, in words; None where nothing does."""
+    if project.settings.publish == "manual":
+        return "publish is manual; `tac publish` publishes this result"
+    held = publication.held()
+    if held:
+        return f"{held}; `tac publish` publishes this result and ends that"
+    found = [finding for finding in blocking_findings(store, artifacts) if finding.blocks]
+    if found:
+        return f"{' '.join(finding.sentence for finding in found)} `tac publish` publishes it all the same."
+    if comparison.moved_share > MOST_MOVED:
+        return (
+            f"{comparison.moved:,} of {comparison.known:,} images ({comparison.moved_share:.0%}) would change their "
+            "cluster. Look at `tac diff`; `tac publish` publishes it all the same."
+        )
+    return None
+
+
+def blocking_findings(store: Store, artifacts: Mapping[str, Artifact]) -> list[Finding]:
+    """What the checks say of the assets that a result was made from, as they are now."""
+    found = []
+    for step, look in CHECKS:
+        current = store.current(step.name)
+        if current is not None:
+            found.append(look(artifacts.get(step.name, current.artifact), store))
+    return found
+
+
+def _result(store: Store) -> dict[str, Artifact]:
+    """The current ids, assignments and clusters, whole and made from each other."""
+    artifacts = {step.name: store.require_current(step.name).artifact for step in _SOURCES}
+    for name, artifact in artifacts.items():
+        damage = artifact.damage()
+        if damage:
+            raise ArtifactDamaged(f"{damage}. Materialize {name} again: `tac run --select {name}`.")
+        for above, content in artifact.record["inputs"].items():
+            if above in artifacts and artifacts[above].content != content:
+                raise ArtifactOutdated(
+                    f"{name} was made from another version of {above}: there is no whole result to publish. "
+                    f"Build {name} first: `tac run`."
+                )
+    return artifacts
+
+
+def _tables(artifacts: Mapping[str, Artifact]) -> dict[str, pl.DataFrame]:
+    """The published tables of a result, under the names of publication.TABLES."""
+    found = _frame(clusters.schema, artifacts[clusters.name])
+    names = found.select("cluster_id", cluster_name="name")
+    assigned = _frame(assignments.schema, artifacts[assignments.name])
+    return {
+        "assignments": assigned.join(names, on="cluster_id", how="left", maintain_order="left"),
+        "clusters": found,
+        "lineage": _frame(LINEAGE, artifacts[cluster_ids.name]),
+    }
+
+
+def _frame(schema: Any, artifact: Artifact) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(read_table(artifact.file(f"{schema.name}.parquet"), schema)))
+
+
+def publication_in_words(project: Project) -> str:
+    """What readers have, and whether that is the result as it stands."""
+    from datetime import datetime
+
+    store = open_store(project)
+    publication = Publication(store.published_folder)
+    latest, held = publication.latest(), publication.held()
+    if latest is None:
+        return "nothing is published yet"
+    repeated = f", which repeats version {latest.rolled_back_to}" if latest.rolled_back_to else ""
+    text = f"readers have version {latest.number} of {datetime.fromtimestamp(latest.made_at):%Y-%m-%d %H:%M}{repeated}"
+    current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
+    if current != latest.source:
+        text += "; the result as it stands is another one (`tac diff`)"
+    return f"{text}; {held}" if held else text
+
+
+def decision_metadata(decision: Decision) -> dict[str, Any]:
+    """What the UI shows of a decision, numbers plotted over time."""
+    import dagster as dg
+
+    shown: dict[str, Any] = {"decision": decision.sentence, "is this result": decision.moved}
+    if decision.version is not None:
+        shown |= {
+            "version": decision.version.number,
+            "path": dg.MetadataValue.path(str(decision.version.folder)),
+            "published": dg.MetadataValue.timestamp(decision.version.made_at),
+        }
+    if decision.comparison is not None:
+        found = decision.comparison
+        shown |= {"images moved": found.moved, "images that came": found.came, "images that went": found.gone}
+        if len(found.clusters):
+            shown["clusters that differ"] = dg.MetadataValue.md(
+                previews.shorten(previews.table(found.clusters.head(20)))
+            )
+    return shown

@@ -1,0 +1,32 @@
+"""The command line: `tac demo`, `draw`, `run`, `status`, `set`, `diff`, `changes`, `publish`, `rollback`, `path`, `ui`.
+
+The only package of the library that imports assets, and that inside its functions. Exit codes: 0 all went well, 1 a
+step or the settings failed, 2 the command was misused.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from tac_pipeline.cli import changing, looking, running, serving  # noqa: F401 - each adds its commands to the app
+from tac_pipeline.cli.shared import app
+from tac_pipeline.errors import TacWarning
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
+        if issubclass(category, TacWarning):
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]warning:[/] {escape(str(message))}")
+        else:
+            shown(message, category, *place, **rest)
+
+    # What this project warns of is meant for people, not for whoever reads its source.
+    warnings.showwarning = show
+    app()

@@ -1,0 +1,72 @@
+"""Commands that change something by hand: `tac set`, `tac publish`, `tac rollback`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from tac_pipeline.cli.shared import SettingsOption, app, refusals
+from tac_pipeline.settings import find_settings, load_project
+
+
+@app.command(name="set")
+def set_(
+    assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Such as retrieval.tau=0.01.")],
+    settings: SettingsOption = None,
+) -> None:
+    """Edit the settings file, comments kept, and have a running UI read it; then say what would rerun."""
+    with refusals():
+        path = find_settings(settings)
+        from assets.home import dagster_home
+        from tac_pipeline.cli.looking import print_status
+        from tac_pipeline.running_ui import reload_location
+        from tac_pipeline.settings_edit import edit_settings, read_assignment
+
+        console = Console(highlight=False)
+        edits = edit_settings(path, dict(read_assignment(text) for text in assignments))
+        for edit in edits:
+            before = f"{_shown(edit.old)} -> " if edit.old != edit.new else "already "
+            console.print(f"{edit.key}: {escape(before + _shown(edit.new))}", soft_wrap=True)
+        project = load_project(path)
+        if any(edit.old != edit.new for edit in edits):
+            answer = reload_location(dagster_home(project), project.settings.store)
+            if answer is not None:
+                console.print(escape(answer), soft_wrap=True)
+        print_status(console, project, only_stale=True)
+
+
+@app.command()
+def publish(settings: SettingsOption = None) -> None:
+    """Let readers have the current result, whatever the checks say; ends what a rollback held."""
+    with refusals():
+        project = load_project(find_settings(settings))
+        from assets.publishing import publish as publish_result
+
+        console = Console(highlight=False)
+        console.print(publish_result(project, by_hand=True, log=console.print).sentence)
+
+
+@app.command()
+def rollback(
+    version: Annotated[int | None, typer.Argument(help="A published version; by default the one before.")] = None,
+    settings: SettingsOption = None,
+) -> None:
+    """Let readers have an older version again, under a new number, and hold there until somebody publishes."""
+    with refusals():
+        project = load_project(find_settings(settings))
+        from assets.publishing import rollback as roll_back
+
+        console = Console(highlight=False)
+        found = roll_back(project, version, log=console.print)
+        console.print(
+            f"version {found.number} repeats version {found.rolled_back_to}; nothing is published by itself until "
+            "`tac publish`",
+            soft_wrap=True,
+        )
+
+
+def _shown(value: object) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,68 @@
+"""What the commands share: the app, the settings option, and how a refusal is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from tac_pipeline.errors import InputError, TacError
+from tac_pipeline.settings import SETTINGS_VARIABLE, Project
+
+app = typer.Typer(
+    name="tac",
+    help="Finds the groups in an image store, without labels, and names them.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option("--settings", "-s", help=f"The settings file; else ${SETTINGS_VARIABLE}, else ./tac.yaml."),
+]
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def current_table(project: Project, step: Any) -> Any:
+    """The main table of an asset's current artifact, as a polars DataFrame."""
+    from assets.step import Inputs, open_store
+
+    artifact = open_store(project).require_current(step.name).artifact
+    return Inputs(project, {step.name: artifact}).table(step)
+
+
+@contextmanager
+def misuse(argument: str) -> Iterator[None]:
+    """A name that does not exist is a misuse of the command, told as such."""
+    try:
+        yield
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint=argument) from error
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What this project refuses on purpose is printed without a stack trace and ends with its exit code."""
+    try:
+        yield
+    except TacError as error:
+        complain(str(error))
+        raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt as error:
+        complain("interrupted; what was finished is kept, and the next run goes on from there")
+        raise typer.Exit(INTERRUPTED) from error
+
+
+def complain(text: str) -> None:
+    """Print an error."""
+    # Not markup, not wrapped: paths and messages must stay as they are.
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {escape(text)}")

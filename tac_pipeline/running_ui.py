@@ -1,0 +1,73 @@
+"""The UI that runs on a Dagster instance: where it is, and asking it to read the settings again.
+
+A code location knows the settings that it was loaded with; Dagster looks at them again only when it is asked to.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tac_pipeline.store import write_atomically
+
+ADDRESS_NAME = "ui.json"
+ANSWER_SECONDS = 5.0
+RELOAD_SECONDS = 120.0  # it imports the code anew
+
+_LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name } } } }"
+_RELOAD = """
+mutation Reload($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
+  __typename
+  ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } }
+} }
+"""
+
+
+def note_address(home: Path, host: str, port: int) -> None:
+    """Write down where the UI of an instance listens, for whoever wants to ask it something."""
+    # Whoever listens everywhere is found here.
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    address = f"[{shown}]" if ":" in shown else shown
+    write_atomically(home / ADDRESS_NAME, json.dumps({"url": f"http://{address}:{port}"}))
+
+
+def reload_location(home: Path, store: str) -> str | None:
+    """Ask the UI of an instance to read a store's settings again.
+
+    Returns
+    -------
+    str or None
+        What came of it, in words; None where no UI runs.
+    """
+    try:
+        url = str(json.loads((home / ADDRESS_NAME).read_text(encoding="utf-8"))["url"])
+        entries = _ask(url, _LOCATIONS, {}, ANSWER_SECONDS)["workspaceOrError"]["locationEntries"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    names = [str(entry["name"]) for entry in entries]
+    # `tac ui` names a location after its store; in a workspace of one's own it may have any name.
+    wanted = [name for name in names if name == store] or names
+    problems = []
+    for name in wanted:
+        try:
+            answer = _ask(url, _RELOAD, {"name": name}, RELOAD_SECONDS)["reloadRepositoryLocation"]
+            error = (answer.get("locationOrLoadError") or {}).get("message")
+        except (OSError, ValueError, KeyError, TypeError) as failure:
+            error = str(failure)
+        if error:
+            problems.append(f"{name}: {error.strip().splitlines()[-1]}")
+    if problems:
+        return f"the UI at {url} could not reload {'; '.join(problems)}"
+    return f"the UI at {url} has read the settings again"
+
+
+def _ask(url: str, query: str, variables: dict[str, Any], seconds: float) -> dict[str, Any]:
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    # A proxy that is set up for the outside world knows nothing of this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=seconds) as answer:
+        data: dict[str, Any] = json.load(answer)["data"]
+    return data

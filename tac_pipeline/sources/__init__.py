@@ -1,0 +1,70 @@
+"""Image sources: what lists the images of a store and reads their bytes or their vectors.
+
+Told apart by what the location is: a folder (local or any fsspec URL) of image files and of tar shards, one tar, a
+manifest (.csv or .parquet with a `uri` column), and a vector table (.parquet with an `embedding` column). What must
+stay out: decoding (decoding.py) and encoding (encoders/).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tac_pipeline.errors import SourceError
+from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
+from tac_pipeline.sources.listing import (
+    ARCHIVE_SUFFIX,
+    IMAGE_SUFFIXES,
+    ByteSource,
+    ImageSource,
+    listing_digest,
+    versions_by_content,
+)
+from tac_pipeline.sources.remote import open_filesystem
+from tac_pipeline.sources.tables import ManifestSource, VectorSource, parquet_columns, vector_digest
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ByteSource",
+    "FolderSource",
+    "ImageSource",
+    "ManifestSource",
+    "RemoteFolderSource",
+    "Source",
+    "VectorSource",
+    "listing_digest",
+    "open_source",
+    "vector_digest",
+    "versions_by_content",
+]
+
+TABLE_SUFFIXES = (".csv", ".parquet")
+
+Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource
+
+
+def open_source(location: str, *, listings: Path | None = None) -> Source:
+    """The source at an absolute path or a URL.
+
+    Parameters
+    ----------
+    listings : Path, optional
+        Folder where what was found in archives is kept, so that only new archives are read for their names.
+
+    Raises
+    ------
+    SourceError
+        Nothing is there, or it is none of the kinds.
+    """
+    if "://" in location:
+        open_filesystem(location)
+        return RemoteFolderSource(location, listings)
+    path = Path(location)
+    if path.is_dir() or (path.suffix.lower() == ARCHIVE_SUFFIX and path.is_file()):
+        return FolderSource(path, listings)
+    if not path.exists():
+        raise SourceError(f"images.source must be an existing folder or table; nothing is at {path}")
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise SourceError(f"images.source must be a folder, a .tar, a .csv or a .parquet; got the file {path}")
+    if path.suffix.lower() == ".parquet" and "embedding" in parquet_columns(path):
+        return VectorSource(path)
+    return ManifestSource(path)

@@ -1,0 +1,145 @@
+"""Tar shards in the webdataset manner: listed by their headers, read in place, never unpacked.
+
+An uncompressed tar is a file of files: a member's bytes are so many bytes from an offset on. Listing reads every header
+of an archive, so what was found is kept, by the archive's place and version, until the archive changes.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import polars as pl
+
+from tac_pipeline.digest import digest
+from tac_pipeline.errors import ArtifactDamaged, SourceError
+from tac_pipeline.sources.listing import Rows, is_image
+from tac_pipeline.tables import ARCHIVE_MEMBERS, read_table, write_table
+
+BLOCK = tarfile.BLOCKSIZE
+_PLACE = re.compile(r"(?P<archive>.+)#(?P<offset>\d+)\+(?P<size>\d+)", flags=re.DOTALL)
+
+
+class ArchiveListings:
+    """What archives hold, kept between listings.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where it is kept; None keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._used: set[str] = set()
+
+    def members(self, uri: str, version: str, open_archive: Callable[[], IO[bytes]]) -> pl.DataFrame:
+        """The images of an archive: columns member, offset, size.
+
+        Raises
+        ------
+        SourceError
+            It is no tar, is cut short or damaged, or a member's name leads out of it.
+        """
+        name = f"{digest([uri, version])}.parquet"
+        self._used.add(name)
+        if self._folder is not None:
+            with suppress(ArtifactDamaged):
+                return pl.DataFrame(pl.from_arrow(read_table(self._folder / name, ARCHIVE_MEMBERS)))
+        try:
+            with open_archive() as file:
+                found = _read_members(file, uri)
+        except SourceError:
+            raise
+        except Exception as error:
+            raise SourceError(f"cannot list the archive {uri}: {error}. An archive that cannot be read is not empty.") \
+                from error  # fmt: skip
+        if self._folder is not None:
+            # Whoever only looks may have no right to write here.
+            with suppress(OSError):
+                _keep(self._folder / name, found)
+        return found
+
+    def forget_others(self) -> None:
+        """Remove what was found in archives that this listing no longer met."""
+        if self._folder is None:
+            return
+        for path in self._folder.glob("*.parquet"):
+            if path.name not in self._used:
+                with suppress(OSError):
+                    path.unlink()
+
+
+def add_members(rows: Rows, members: pl.DataFrame, *, archive_id: str, uri: str, version: str) -> None:
+    """Add the images of an archive to a listing: ids archive/member, all of the archive's version."""
+    for member, offset, size in members.iter_rows():
+        rows["image_id"].append(f"{archive_id}/{member}")
+        rows["uri"].append(f"{uri}#{offset}+{size}")
+        rows["size"].append(size)
+        rows["version"].append(version)
+
+
+def place_in_archive(uri: str) -> tuple[str, int, int] | None:
+    """The archive, offset and size that a member's uri names; None for a file of its own."""
+    found = _PLACE.fullmatch(uri)
+    return None if found is None else (found["archive"], int(found["offset"]), int(found["size"]))
+
+
+def require_whole(data: bytes, size: int, archive: str) -> bytes:
+    """The bytes of a member, if all of them were there."""
+    if len(data) != size:
+        raise OSError(f"{archive} is cut short: {size:,} bytes wanted, {len(data):,} there")
+    return data
+
+
+def _read_members(file: IO[bytes], uri: str) -> pl.DataFrame:
+    found: dict[str, tuple[int, int]] = {}
+    for member in _headers(file, uri):
+        name = member.name.removeprefix("./")
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise SourceError(f"names in {uri} must stay inside the archive; got {member.name!r}")
+        if not is_image(name):
+            continue
+        if member.issparse():
+            raise SourceError(f"{uri}: {name} is stored with holes (sparse); pack the archive without --sparse")
+        # As tar itself has it: of two members with one name the later one counts.
+        found[name] = (member.offset_data, member.size)
+    columns: dict[str, Any] = {
+        "member": list(found),
+        "offset": [offset for offset, _ in found.values()],
+        "size": [size for _, size in found.values()],
+    }
+    return pl.DataFrame(columns, schema={"member": pl.String, "offset": pl.Int64, "size": pl.Int64})
+
+
+def _headers(file: IO[bytes], uri: str) -> Iterator[tarfile.TarInfo]:
+    """The regular files of a tar; a damaged header is an error and not the end, as tarfile has it."""
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            while (member := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined]  # it would keep every header
+                if member.isreg():
+                    yield member
+            file.seek(archive.offset)
+            tail = file.read(BLOCK)
+    except tarfile.TarError as error:
+        raise SourceError(
+            f"{uri} must be a whole, uncompressed tar: {error}. An archive that cannot be read is not empty."
+        ) from error
+    if tail.strip(b"\0"):
+        raise SourceError(f"{uri} is damaged after {archive.offset:,} bytes: what stands there is no header of a tar")
+
+
+def _keep(path: Path, members: pl.DataFrame) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        write_table(aside, ARCHIVE_MEMBERS, {name: members[name].to_arrow() for name in members.columns})
+        aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,192 @@
+"""Tables as sources: manifests that say where the images are, and vectors that somebody else computed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tac_pipeline.errors import InputError, SourceError
+from tac_pipeline.method.arrays import FloatMatrix, require_unit_rows
+from tac_pipeline.sources.listing import Rows, file_version, folder_labels, list_rows, new_rows
+from tac_pipeline.sources.remote import read_url
+from tac_pipeline.tables import ENCODER_KEY, UNSTATED_ENCODER, matrix_of_lists
+
+VECTOR_BATCH_ROWS = 16_384  # 32 MiB of float32 at width 512: what listing or reading a vector table holds at once
+
+
+@dataclass(frozen=True)
+class ManifestSource:
+    """A .csv or .parquet with the column uri, and optionally image_id and label.
+
+    A relative uri resolves against the manifest's folder and must stay inside it; absolute paths and URLs are taken
+    as they are.
+    """
+
+    path: Path
+
+    def list_images(self) -> pl.DataFrame:
+        """See ImageSource; without an image_id column the uri, as written, is the id."""
+        table = self._table()
+        written = table["uri"].to_list()
+        uris = [self._resolve(uri, row) for row, uri in enumerate(written)]
+        rows: Rows = {"image_id": table["image_id"].to_list() if "image_id" in table.columns else written, "uri": uris}
+        facts = [_local_facts(uri) for uri in uris]
+        rows["size"] = [size for size, _ in facts]
+        rows["version"] = [version for _, version in facts]
+        return list_rows(rows, where=str(self.path), empty=f"the manifest {self.path} has no rows")
+
+    def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
+        """See ImageSource."""
+        if kind == "folder":
+            return folder_labels(image_ids, kind, where=str(self.path))
+        return _column_labels(self._table(), image_ids, key="image_id", fallback="uri", path=self.path)
+
+    def read(self, uri: str) -> bytes:
+        """See ByteSource."""
+        return read_url(uri) if "://" in uri else Path(uri).read_bytes()
+
+    def _table(self) -> pl.DataFrame:
+        table = _read_table(self.path, text_columns=("uri", "image_id", "label"))
+        if "uri" not in table.columns:
+            wanted = "a column uri" + (", or image_id and embedding" if self.path.suffix == ".parquet" else "")
+            raise SourceError(f"{self.path} must have {wanted}; it has {table.columns}")
+        return table
+
+    def _resolve(self, uri: str | None, row: int) -> str:
+        if not uri:
+            raise SourceError(f"{self.path}: uri must not be empty; row {row + 1} is")
+        if "://" in uri or Path(uri).is_absolute():
+            return uri
+        folder = self.path.parent.resolve()
+        target = Path(os.path.normpath(folder / uri))
+        if not target.is_relative_to(folder):
+            raise SourceError(
+                f"{self.path}: a relative uri must stay below the manifest's folder; row {row + 1} is {uri!r}. "
+                "Write it as an absolute path if it is meant."
+            )
+        return str(target)
+
+
+@dataclass(frozen=True)
+class VectorSource:
+    """A .parquet with the columns image_id and embedding, and optionally uri and label: vectors already computed."""
+
+    path: Path
+
+    def list_images(self) -> pl.DataFrame:
+        """See ImageSource; version is a digest of the vector."""
+        has_uri = "uri" in parquet_columns(self.path)
+        rows = new_rows()
+        for batch in self._batches("image_id", "embedding", *(["uri"] if has_uri else [])):
+            ids = batch.column("image_id").to_pylist()
+            rows["image_id"] += ids
+            rows["uri"] += batch.column("uri").to_pylist() if has_uri else ids
+            rows["version"] += [vector_digest(row) for row in self._matrix(batch)]
+        rows["size"] = [None] * len(rows["image_id"])
+        return list_rows(rows, where=str(self.path), empty=f"the vector table {self.path} has no rows")
+
+    def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
+        """See ImageSource; a vector table has labels of kind column alone."""
+        if kind == "folder":
+            raise SourceError(f"images.labels: folder needs image files; {self.path} is a vector table. Use column.")
+        return _column_labels(
+            _read_table(self.path, text_columns=("image_id", "label")),
+            image_ids, key="image_id", fallback="image_id", path=self.path,
+        )  # fmt: skip
+
+    def vectors(self) -> Iterator[tuple[list[str], list[str], FloatMatrix]]:
+        """In file order and batches: image ids, digests, and vectors as float32 (batch, dim), unit rows.
+
+        Raises
+        ------
+        InputError
+            A vector is NaN, infinite or zero, or the widths differ.
+        """
+        done, width = 0, None
+        for batch in self._batches("image_id", "embedding"):
+            raw = self._matrix(batch)
+            width = width or raw.shape[1]
+            if raw.shape[1] != width:
+                raise InputError(f"{self.path}: embedding must have one width; got {width}, then {raw.shape[1]}")
+            name = f"{self.path}: embedding (rows from {done})"
+            yield batch.column("image_id").to_pylist(), [vector_digest(row) for row in raw], require_unit_rows(
+                raw, name=name
+            )  # fmt: skip
+            done += len(raw)
+
+    @property
+    def encoder(self) -> str:
+        """The encoder that the file's metadata names; `unstated` where it names none."""
+        metadata = pq.read_schema(self.path).metadata or {}
+        return str(metadata.get(ENCODER_KEY, UNSTATED_ENCODER.encode()).decode())
+
+    def _matrix(self, batch: pa.Table) -> np.ndarray[Any, Any]:
+        return matrix_of_lists(batch.column("embedding"), where=f"{self.path}: embedding")
+
+    def _batches(self, *columns: str) -> Iterator[pa.Table]:
+        missing = set(columns) - set(parquet_columns(self.path))
+        if missing:
+            raise SourceError(f"{self.path} must have the columns image_id and embedding; missing {sorted(missing)}")
+        try:
+            with pq.ParquetFile(self.path) as file:
+                for batch in file.iter_batches(batch_size=VECTOR_BATCH_ROWS, columns=list(columns)):
+                    table = pa.Table.from_batches([batch])
+                    position = table.column_names.index("image_id")
+                    yield table.set_column(position, "image_id", table.column("image_id").cast(pa.string()))
+        except (OSError, pa.ArrowException) as error:
+            raise SourceError(f"cannot read {self.path}: {error}") from error
+
+
+def vector_digest(vector: np.ndarray[Any, Any]) -> str:
+    """The content hash of a given vector: a digest of its bytes."""
+    return hashlib.sha256(np.ascontiguousarray(vector).tobytes()).hexdigest()
+
+
+def _column_labels(
+    table: pl.DataFrame, image_ids: Sequence[str], *, key: str, fallback: str, path: Path
+) -> pl.DataFrame:
+    if "label" not in table.columns:
+        raise SourceError(f"images.labels: column needs a column label in {path}; it has {table.columns}")
+    ids = pl.col(key if key in table.columns else fallback).cast(pl.String).alias("image_id")
+    labels = table.select(ids, pl.col("label").cast(pl.String))
+    wanted = pl.DataFrame({"image_id": image_ids}, schema={"image_id": pl.String})
+    return wanted.join(labels.drop_nulls(), on="image_id", how="inner").sort("image_id")
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The names of a Parquet file's columns."""
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(f"{path} must be a Parquet file: {error}") from error
+
+
+def _read_table(path: Path, *, text_columns: Sequence[str]) -> pl.DataFrame:
+    try:
+        if path.suffix.lower() == ".csv":
+            return pl.read_csv(path, schema_overrides=dict.fromkeys(text_columns, pl.String))
+        columns = [name for name in text_columns if name in parquet_columns(path)]
+        table = pl.read_parquet(path, columns=columns or None)
+        return table.with_columns(pl.col(name).cast(pl.String) for name in columns)
+    except (OSError, pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise SourceError(f"cannot read the manifest {path}: {error}") from error
+
+
+def _local_facts(uri: str) -> tuple[int | None, str]:
+    """Size and version of a manifest's file; a remote one is not asked, image by image, and counts as unchanged."""
+    if "://" in uri:
+        return None, "unknown"
+    try:
+        status = Path(uri).stat()
+    except OSError:
+        return None, "unknown"
+    return status.st_size, file_version(status.st_mtime_ns, status.st_size)
