@@ -7,7 +7,6 @@ heads and shard. At once this holds one small row an image, and one shard's vect
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from tac_pipeline.embedding import read_shard
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.progress import Progress
-from tac_pipeline.tables import SHARD_ASSIGNMENTS, read_table, write_table
+from tac_pipeline.tables import SHARD_ASSIGNMENTS, place_table, read_table
 
 if TYPE_CHECKING:
     from tac_pipeline.method.heads import ClusterHead
@@ -79,7 +78,8 @@ def assign_shards(
         assigned = _read_kept(path)
         if assigned is None:
             assigned = _assign(shards / str(name), encoder, head, centers)
-            _write_kept(path, assigned)
+            columns = {name: assigned[name].to_arrow() for name in assigned.columns}
+            place_table(path, SHARD_ASSIGNMENTS, columns)
             computed += len(rows)
         parts.append(pl.concat([rows.select("image_id"), assigned[rows["row"].to_numpy()]], how="horizontal"))
         done += len(rows)
@@ -112,16 +112,6 @@ def _read_kept(path: Path) -> pl.DataFrame | None:
         return pl.DataFrame(pl.from_arrow(read_table(path, SHARD_ASSIGNMENTS)))
     except ArtifactDamaged:
         return None
-
-
-def _write_kept(path: Path, table: pl.DataFrame) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        write_table(aside, SHARD_ASSIGNMENTS, {name: table[name].to_arrow() for name in table.columns})
-        aside.rename(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def drop_unused(folder: Path, keys: Set[str], shards: Path) -> None:

@@ -28,7 +28,7 @@ from tac_pipeline.errors import ArtifactDamaged, InputError, SourceError
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources import ByteSource, VectorSource
-from tac_pipeline.tables import EMBEDDING_SHARD, encoder_of, read_table, vectors_of, write_table
+from tac_pipeline.tables import EMBEDDING_SHARD, encoder_of, place_table, read_table, vectors_of
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
@@ -273,17 +273,9 @@ def _write_shards(
 
 
 def _write_shard(rows: list[ImageRow], vectors: FloatMatrix, *, folder: Path, encoder: str) -> pl.DataFrame:
-    folder.mkdir(parents=True, exist_ok=True)
     columns = {name: [getattr(row, name) for row in rows] for name in _ROW_COLUMNS}
     name = f"{uuid.uuid4().hex[:16]}.parquet"
-    aside = folder / f".{name}"
-    try:
-        write_table(aside, EMBEDDING_SHARD, {**columns, "embedding": vectors}, encoder=encoder)
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.rename(folder / name)
-    finally:
-        aside.unlink(missing_ok=True)
+    place_table(folder / name, EMBEDDING_SHARD, {**columns, "embedding": vectors}, encoder=encoder)
     placed = _placed(pl.DataFrame(columns, schema={key: _INDEX_SCHEMA[key] for key in _ROW_COLUMNS}), name)
     return placed.with_columns(copied=pl.Series([row.copied for row in rows], dtype=pl.Boolean))
 

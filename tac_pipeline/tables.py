@@ -8,6 +8,8 @@ versions (store.py).
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -327,6 +329,19 @@ def write_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, 
         write_statistics=schema.vector_column is None,
     )  # fmt: skip
     return table
+
+
+def place_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, encoder: str | None = None) -> None:
+    """Like write_table, and readers see the whole file, on the disk, or none; makes its folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        write_table(aside, schema, columns, encoder=encoder)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tarfile
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,7 @@ import polars as pl
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, SourceError
 from tac_pipeline.sources.listing import Rows, is_image
-from tac_pipeline.tables import ARCHIVE_MEMBERS, read_table, write_table
+from tac_pipeline.tables import ARCHIVE_MEMBERS, place_table, read_table
 
 BLOCK = tarfile.BLOCKSIZE
 _PLACE = re.compile(r"(?P<archive>.+)#(?P<offset>\d+)\+(?P<size>\d+)", flags=re.DOTALL)
@@ -62,7 +61,9 @@ class ArchiveListings:
         if self._folder is not None:
             # Whoever only looks may have no right to write here.
             with suppress(OSError):
-                _keep(self._folder / name, found)
+                place_table(
+                    self._folder / name, ARCHIVE_MEMBERS, {column: found[column].to_arrow() for column in found.columns}
+                )
         return found
 
     def forget_others(self) -> None:
@@ -133,13 +134,3 @@ def _headers(file: IO[bytes], uri: str) -> Iterator[tarfile.TarInfo]:
         ) from error
     if tail.strip(b"\0"):
         raise SourceError(f"{uri} is damaged after {archive.offset:,} bytes: what stands there is no header of a tar")
-
-
-def _keep(path: Path, members: pl.DataFrame) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        write_table(aside, ARCHIVE_MEMBERS, {name: members[name].to_arrow() for name in members.columns})
-        aside.rename(path)
-    finally:
-        aside.unlink(missing_ok=True)
