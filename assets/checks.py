@@ -9,6 +9,7 @@ import polars as pl
 
 from assets.clustering import cluster_heads
 from assets.images import image_embeddings, training_set
+from assets.refusals import refusals
 from assets.results import assignments, clusters
 from assets.step import Step, open_store
 from assets.text_space import noun_vocabulary
@@ -66,7 +67,9 @@ def cluster_sizes(artifact: Artifact, _: Store) -> Finding:
     if len(empty):
         parts.append(f"{len(empty)} of {len(table)} clusters are empty: clusters.count may be too large.")
     if len(giants):
-        named = ", ".join(f"{row['cluster_id']} ({row['name']}, {row['share']:.0%})" for row in giants.to_dicts()[:5])
+        named = ", ".join(
+            f"{row['cluster_id']} ({row['name'] or 'unnamed'}, {row['share']:.0%})" for row in giants.to_dicts()[:5]
+        )
         parts.append(f"Clusters far above their even share: {named}.")
     sentence = " ".join(parts) or f"All {len(table)} clusters have images, none is a giant."
     collapsed = len(table) > 2 and float(table["share"].max() or 0) > COLLAPSED_SHARE
@@ -87,6 +90,8 @@ def heads_converged(artifact: Artifact, _: Store) -> Finding:
     """The loss had come to rest when training ended."""
     table = read_table(artifact.file("loss_history.parquet"), LOSS_HISTORY)
     totals = pl.Series(table.column("total").to_pylist())
+    if len(totals) < 2:
+        return Finding(False, "One epoch cannot show whether the loss falls: raise heads.epochs.", {})
     tail = max(len(totals) // 10, 1)
     fall = float(totals[0] - totals[-tail:].mean())
     last = float(totals[-2 * tail : -tail].mean() - totals[-tail:].mean()) if len(totals) >= 2 * tail else fall
@@ -107,6 +112,12 @@ def drift(artifact: Artifact, store: Store) -> Finding:
     learned = store.require_current(training_set.name).artifact
     known = read_table(learned.file("training_set.parquet"), TRAINING_SET, columns=["image_id"])
     found = measure_drift(assigned, pl.DataFrame(pl.from_arrow(known)))
+    if found.new and not found.known:
+        sentence = (
+            "None of the images that the groups were learned from is in the store any more. A re-clustering is worth "
+            "it (`tac run --recluster`, the job recluster)."
+        )
+        return Finding(False, sentence, {"new images": found.new})
     if found.new < FEWEST_NEW:
         sentence = f"{found.new:,} images came that the groups were not learned from: too few to tell a drift."
         return Finding(True, sentence, {"new images": found.new})
@@ -152,7 +163,8 @@ def _build_check(step: Step, look: Look, project: Project) -> dg.AssetChecksDefi
     )
     def check() -> dg.AssetCheckResult:
         store = open_store(project)
-        finding = look(store.require_current(step.name).artifact, store)
+        with refusals():
+            finding = look(store.require_current(step.name).artifact, store)
         return dg.AssetCheckResult(
             passed=finding.passed,
             severity=dg.AssetCheckSeverity.ERROR if finding.blocks else dg.AssetCheckSeverity.WARN,

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from assets.home import dagster_home
-from assets.publishing import publish, rollback
+from assets.publishing import Decision, decision_event, publish, rollback
 from assets.refusals import refusals
 from assets.runs import STORE_TAG
 from tac_pipeline.errors import SettingsError
@@ -32,23 +32,26 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
         with refusals():
             if not changes:
                 raise SettingsError("changes must name at least one settings key, such as {retrieval.tau: 0.01}")
-            for edit in edit_settings(project.path, changes):
-                context.log.info(f"{edit.key}: {edit.old} -> {edit.new}")
+            for done in edit_settings(project.path, changes):
+                context.log.info(done.sentence)
         context.log.info(
             reload_location(dagster_home(project), project.settings.store)
             or "no UI was found to reload: press Reload definitions"
         )
 
+    def note(context: dg.OpExecutionContext, decision: Decision) -> None:
+        context.log.info(decision.sentence)
+        context.log_event(decision_event(project, decision))
+
     @dg.op
     def publish_result(context: dg.OpExecutionContext) -> None:
         with refusals():
-            context.log.info(publish(project, by_hand=True, log=context.log.info).sentence)
+            note(context, publish(project, by_hand=True, log=context.log.info))
 
     @dg.op(config_schema={"version": dg.Field(dg.Noneable(int), default_value=None, is_required=False)})
     def roll_back(context: dg.OpExecutionContext) -> None:
         with refusals():
-            version = rollback(project, context.op_config["version"], log=context.log.info)
-        context.log.info(f"version {version.number} repeats version {version.rolled_back_to}; held until you publish")
+            note(context, rollback(project, context.op_config["version"], log=context.log.info))
 
     @dg.job(name="set_settings", description="Edit the settings file, comments kept, and read it again.")
     def set_settings_job() -> None:

@@ -8,15 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import dagster as dg
 import polars as pl
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from assets import previews
 from assets.checks import CHECKS, Finding
 from assets.clustering import cluster_ids
+from assets.home import prepare_home
 from assets.results import assignments, clusters
 from assets.step import Log, open_store
 from tac_pipeline.comparison import Comparison
-from tac_pipeline.errors import ArtifactDamaged, ArtifactOutdated
+from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated
 from tac_pipeline.publication import Publication, Version
 from tac_pipeline.settings import Project
 from tac_pipeline.store import Artifact, Store
@@ -66,7 +69,7 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
         return Decision(version, True, f"version {version.number} is published", comparison)
 
 
-def rollback(project: Project, number: int | None, *, log: Log = lambda _: None) -> Version:
+def rollback(project: Project, number: int | None, *, log: Log = lambda _: None) -> Decision:
     """Let readers have an older version again, and hold there until somebody publishes.
 
     Raises
@@ -76,7 +79,12 @@ def rollback(project: Project, number: int | None, *, log: Log = lambda _: None)
     """
     store = open_store(project)
     with store.lock(on_wait=log):
-        return Publication(store.published_folder).rollback(number)
+        version = Publication(store.published_folder).rollback(number)
+    sentence = (
+        f"version {version.number} repeats version {version.rolled_back_to}; nothing is published by itself until "
+        "somebody publishes (`tac publish`, the job publish)"
+    )
+    return Decision(version, False, sentence)
 
 
 def _why_not(
@@ -111,6 +119,12 @@ def blocking_findings(store: Store, artifacts: Mapping[str, Artifact]) -> list[F
 
 def _result(store: Store) -> dict[str, Artifact]:
     """The current ids, assignments and clusters, whole and made from each other."""
+    missing = [step.name for step in _SOURCES if store.current(step.name) is None]
+    if missing:
+        raise ArtifactMissing(
+            f"there is no result to publish yet in {store.folder}: {', '.join(missing)} must be materialized first "
+            "(`tac run`)."
+        )
     artifacts = {step.name: store.require_current(step.name).artifact for step in _SOURCES}
     for name, artifact in artifacts.items():
         damage = artifact.damage()
@@ -158,10 +172,25 @@ def publication_in_words(project: Project) -> str:
     return f"{text}; {held}" if held else text
 
 
+def decision_event(project: Project, decision: Decision) -> dg.AssetMaterialization:
+    """What somebody did by hand, for Dagster's books: the asset `published` shows it, and what reads it follows."""
+    number = decision.version.number if decision.version else 0
+    return dg.AssetMaterialization(
+        dg.AssetKey([project.settings.store, PUBLISHED]),
+        metadata=decision_metadata(decision),
+        tags={DATA_VERSION_TAG: str(number)},
+    )
+
+
+def tell_dagster(project: Project, decision: Decision) -> None:
+    """Put into Dagster's books what was done on the command line."""
+    prepare_home(project)
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(decision_event(project, decision))
+
+
 def decision_metadata(decision: Decision) -> dict[str, Any]:
     """What the UI shows of a decision, numbers plotted over time."""
-    import dagster as dg
-
     shown: dict[str, Any] = {"decision": decision.sentence, "is this result": decision.moved}
     if decision.version is not None:
         shown |= {

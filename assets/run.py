@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType
@@ -35,14 +36,22 @@ Listener = Callable[[Progress], None]
 def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener, publish: bool = False) -> bool:
     """Materialize steps in this process, one after the other, and tell what happens; True where all went well.
 
-    Asked to publish, it then lets readers have the result, where checks and settings allow that. Holds the store's lock
-    throughout, so that no other run changes what one step left for the next.
+    Asked to publish, it then lets readers have the result, where checks and settings allow that.
     """
-    prepare_home(project)
-    defs = build_definitions(project.path)
-    job = defs.resolve_implicit_global_asset_job_def()
-    run_id = str(uuid.uuid4())
     names = [*(step.name for step in steps), *([PUBLISHED] if publish else [])]
+    job = build_definitions(project.path).resolve_implicit_global_asset_job_def()
+    return _execute(project, job, listener, asset_selection=[asset_key(name, project) for name in names])
+
+
+def run_job(project: Project, name: str, *, listener: Listener) -> bool:
+    """Run one of the store's jobs in this process, as the UI would, and tell what happens; True where all went well."""
+    return _execute(project, build_definitions(project.path).resolve_job_def(name), listener)
+
+
+def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **selection: Any) -> bool:
+    """Hold the store's lock throughout, so that no other run changes what one step left for the next."""
+    prepare_home(project)
+    run_id = str(uuid.uuid4())
     with (
         open_store(project).lock(on_wait=lambda text: listener(Progress("", "said", text))),
         dg.DagsterInstance.get() as instance,
@@ -50,13 +59,13 @@ def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener, pu
     ):
         result = job.execute_in_process(
             instance=instance,
-            asset_selection=[asset_key(name, project) for name in names],
             run_id=run_id,
             raise_on_error=False,
             # The listener tells what a person wants to know; the UI has all of it.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             # Whoever typed the command sees it fail: the daemon does not run it again.
             tags={STORE_TAG: project.settings.store, "tac/origin": "command line", "dagster/max_retries": "0"},
+            **selection,
         )
     return result.success
 

@@ -16,16 +16,18 @@ class Drift:
 
     Attributes
     ----------
-    new : int
-        Images in a cluster that were not learned from.
+    known, new : int
+        Images in a cluster that were learned from, and that were not.
     new_share : float
         Of all images in a cluster, 0 to 1.
     outlier_share : float
-        Of the new images, those farther from their center than all but OUTLIER_QUANTILE of its training images.
+        Of the new images, those farther from their center than all but OUTLIER_QUANTILE of its training images, or of
+        all training images where it has none; 0 where there is none at all.
     new_confidence, known_confidence : float
         Means, 0 to 1.
     """
 
+    known: int
     new: int
     new_share: float
     outlier_share: float
@@ -45,13 +47,15 @@ def measure_drift(assigned: pl.DataFrame, learned: pl.DataFrame) -> Drift:
     placed = assigned.drop_nulls("cluster_id")
     known, new = (placed.join(learned, on="image_id", how=how) for how in ("semi", "anti"))
     floor = pl.col("similarity").quantile(OUTLIER_QUANTILE, interpolation="lower")
-    everywhere = known.select(floor).item()
+    # Where none of the training images is left, nothing lies farther out than they do.
+    everywhere = known.select(floor.fill_null(-1.0)).item()
     floors = known.group_by("cluster_id").agg(floor.alias("floor"))
     # A cluster that no training image lies in has no floor of its own.
     outliers = new.join(floors, on="cluster_id", how="left").filter(
         pl.col("similarity") < pl.col("floor").fill_null(everywhere)
     )
     return Drift(
+        known=len(known),
         new=len(new),
         new_share=len(new) / max(len(placed), 1),
         outlier_share=len(outliers) / max(len(new), 1),

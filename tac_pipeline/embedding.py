@@ -188,9 +188,7 @@ def embed_missing(
     """
     folder = shards / digest(encoder)
     index = read_shard_index(folder, encoder=encoder)
-    wanted = manifest.select("image_id", "version")
-    # What could not be reached, or was over a limit, is tried again.
-    known = wanted.join(index.filter(pl.col("content_hash") != ""), on=["image_id", "version"])
+    known = _known_rows(manifest, index)
     missing = manifest.join(known, on="image_id", how="anti")
     written: list[pl.DataFrame] = []
     if len(missing):
@@ -206,8 +204,21 @@ def embed_missing(
             f"every image of the manifest must be embedded; {len(manifest) - len(view)} of {len(manifest)} are not. "
             "The source changed while it was read: run again."
         )
-    view = _join_small_shards(view, folder, encoder)
+    if written:  # deletions alone rewrite no vectors
+        view = _join_small_shards(view, folder, encoder)
     return view.with_columns(shard=pl.format("{}/{}", pl.lit(folder.name), "shard")).drop("version").sort("image_id")
+
+
+def _known_rows(manifest: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the index that hold the manifest's images, one for each."""
+    # What could not be reached, or was over a limit, is tried again.
+    held = manifest.select("image_id", "version").join(
+        index.filter(pl.col("content_hash") != ""), on=["image_id", "version"]
+    )
+    # Rows that were joined stand in two shards: the one that holds more of the images is the one to stay, not the
+    # larger one, which may hold little but images that are gone.
+    ranked = held.with_columns(held=pl.len().over("shard")).sort("held", "shard")
+    return ranked.unique("image_id", keep="last")
 
 
 def _join_small_shards(view: pl.DataFrame, folder: Path, encoder: str) -> pl.DataFrame:
@@ -245,10 +256,7 @@ def read_shard_index(folder: Path, *, encoder: str) -> pl.DataFrame:
             parts.append(_placed(pl.DataFrame(pl.from_arrow(table)), path.name))
     if not parts:
         return pl.DataFrame(schema=_INDEX_SCHEMA)
-    index = pl.concat(parts)
-    # Rows that were joined into a larger shard stand in both: the larger one is the one to stay.
-    larger = index.with_columns(shard_rows=pl.len().over("shard")).sort("shard_rows", maintain_order=True)
-    return larger.drop("shard_rows").unique(["image_id", "version"], keep="last")
+    return pl.concat(parts)
 
 
 def _placed(rows: pl.DataFrame, shard: str) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.method.arrays import FloatMatrix, IntVector
@@ -35,6 +36,7 @@ from tac_pipeline.tables import (
     CLUSTER_IDS,
     LEDGER_IMAGES,
     LINEAGE,
+    TableSchema,
     encoder_of,
     read_table,
     vectors_of,
@@ -83,12 +85,25 @@ class Entry:
     @property
     def ids(self) -> pl.DataFrame:
         """Columns column, cluster_id, kept_name; sorted by column."""
-        return _frame(read_table(self.folder / "ids.parquet", CLUSTER_IDS)).sort("column")
+        return _frame(self.table("ids", CLUSTER_IDS)).sort("column")
 
     @property
     def lineage(self) -> pl.DataFrame:
         """What became of every id in this re-clustering."""
-        return _frame(read_table(self.folder / "lineage.parquet", LINEAGE))
+        return _frame(self.table("lineage", LINEAGE))
+
+    def table(self, name: str, schema: TableSchema) -> pa.Table:
+        """One of its tables.
+
+        Raises
+        ------
+        ArtifactDamaged
+            It cannot be read.
+        """
+        try:
+            return read_table(self.folder / f"{name}.parquet", schema)
+        except ArtifactDamaged as error:
+            raise ArtifactDamaged(f"{error}. {_remedy(self.folder.parent)}") from error
 
 
 class Ledger:
@@ -111,12 +126,11 @@ class Ledger:
         ArtifactDamaged
             An entry cannot be read: ids that it gave could be given again.
         """
-        found = [self._read(path.parent) for path in sorted(self.folder.glob(f"[0-9]*/{ENTRY_NAME}"))]
+        found = [self._read(path) for path in sorted(self.folder.glob("[0-9]*")) if path.is_dir()]
         numbers = [entry.number for entry in found]
         if numbers != list(range(1, len(found) + 1)):
             raise ArtifactDamaged(
-                f"{self.folder} must hold every entry from 1 on; it holds {numbers}. It says which ids were given "
-                "away: put it back from a backup, or delete it whole to number clusters anew."
+                f"{self.folder} must hold every entry from 1 on; it holds {numbers}. {_remedy(self.folder)}"
             )
         return found
 
@@ -180,9 +194,9 @@ class Ledger:
         empty = np.empty(0, dtype=np.int64)
         if parent is None:
             return Clustering(empty, empty, learned.centers[:0]), Clustering(empty, sizes, learned.centers), empty
-        table = read_table(parent.folder / "centers.parquet", CLUSTER_CENTERS)
+        table = parent.table("centers", CLUSTER_CENTERS)
         old_ids = table.column("cluster_id").to_numpy().astype(np.int64)
-        before = _frame(read_table(parent.folder / "images.parquet", LEDGER_IMAGES))
+        before = _frame(parent.table("images", LEDGER_IMAGES))
         after = _image_digests(learned).with_columns(column=pl.Series(learned.column))
         known = _known_images(before, after)
         positions = {id_: position for position, id_ in enumerate(old_ids)}
@@ -219,16 +233,20 @@ class Ledger:
         path = folder / ENTRY_NAME
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            return Entry(record["entry"], record["key"], record["parent"], record["next_id"], folder)
+            return Entry(int(record["entry"]), record["key"], record["parent"], int(record["next_id"]), folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ArtifactDamaged(
-                f"{path} cannot be read ({error}). It says which cluster ids were given away: put it back from a "
-                f"backup, or delete {self.folder} whole to number clusters anew."
-            ) from error
+            raise ArtifactDamaged(f"{path} cannot be read ({error}). {_remedy(self.folder)}") from error
+
+
+def _remedy(folder: Path) -> str:
+    return (
+        "The ledger says which cluster ids were given away: put that back from a backup, or delete "
+        f"{folder} whole to number clusters anew."
+    )
 
 
 def _encoder(entry: Entry) -> str:
-    return encoder_of(read_table(entry.folder / "centers.parquet", CLUSTER_CENTERS).slice(0, 0))
+    return encoder_of(entry.table("centers", CLUSTER_CENTERS).slice(0, 0))
 
 
 def _known_images(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:

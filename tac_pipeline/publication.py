@@ -78,8 +78,17 @@ class Version:
     folder: Path
 
     def table(self, name: str) -> pl.DataFrame:
-        """One of its tables: assignments, clusters, lineage, changes."""
-        return pl.DataFrame(pl.from_arrow(read_table(self.folder / f"{name}.parquet", TABLES[name])))
+        """One of its tables: assignments, clusters, lineage, changes.
+
+        Raises
+        ------
+        ArtifactDamaged
+            It cannot be read.
+        """
+        try:
+            return pl.DataFrame(pl.from_arrow(read_table(self.folder / f"{name}.parquet", TABLES[name])))
+        except ArtifactDamaged as error:
+            raise ArtifactDamaged(f"{error}. {_remedy(self.folder.parent)}") from error
 
     @property
     def assignments(self) -> pl.DataFrame:
@@ -110,22 +119,38 @@ class Publication:
         self.folder = folder
 
     def latest(self) -> Version | None:
-        """What readers get now; None before anything was published."""
+        """What readers get now; None before anything was published.
+
+        Raises
+        ------
+        ArtifactDamaged
+            The link or the version that it names is gone or cannot be read.
+        """
+        link = self.folder / LATEST_NAME
         try:
-            target = (self.folder / LATEST_NAME).readlink()
-        except FileNotFoundError:
-            return None
+            target = link.readlink()
         except OSError as error:
-            raise ArtifactDamaged(f"{self.folder / LATEST_NAME} must be a link to a version: {error}") from error
+            newest = max((path.name for path in self.folder.glob("v*")), default=_folder_name(1))
+            # A first version alone was killed before the swap; there is no second one before the first has its link.
+            if isinstance(error, FileNotFoundError) and newest == _folder_name(1):
+                return None
+            raise ArtifactDamaged(
+                f"{link} must be a link to the newest version: {error}. Delete what is there and make it: "
+                f"`ln -s {newest} {link}`."
+            ) from error
         return self._read(self.folder / target.name)
 
     def versions(self) -> list[Version]:
-        """Every version up to the latest, oldest first; old ones keep their changes alone (see Version.whole)."""
+        """Every version up to the latest, oldest first; old ones keep their changes alone (see Version.whole).
+
+        Raises
+        ------
+        ArtifactDamaged
+            One of them is gone or cannot be read: the changes would not add up.
+        """
         latest = self.latest()
-        if latest is None:
-            return []
-        found = [self._read(path.parent) for path in sorted(self.folder.glob(f"v*/{VERSION_NAME}"))]
-        return [version for version in found if version.number <= latest.number]
+        numbers = range(1, 1 if latest is None else latest.number + 1)
+        return [self._read(self.folder / _folder_name(number)) for number in numbers]
 
     def find(self, number: int) -> Version:
         """The version of a number, whole.
@@ -156,16 +181,16 @@ class Publication:
         ArtifactMissing
             There is no such version.
         StoreError
-            It is what is published now.
+            Its tables are what is published now.
         """
         latest = self.latest()
         if latest is None:
             raise ArtifactMissing(f"nothing is published in {self.folder}: there is nothing to go back to")
         old = self.find(self._before(latest) if number is None else number)
-        if old.number == latest.number:
+        original = old.rolled_back_to or old.number
+        if original == (latest.rolled_back_to or latest.number):
             raise StoreError(f"version {old.number} is what is published now; name an older one")
         tables = {name: old.table(name) for name in ("assignments", "clusters", "lineage")}
-        original = old.rolled_back_to or old.number
         # First the hold: what was rolled back must not come again by itself, whenever this is cut short.
         write_atomically(self.folder / HOLD_NAME, json.dumps({"rolled_back_to": original}))
         return self._add(tables, source=old.source, entry=old.entry, rolled_back_to=original)
@@ -230,7 +255,7 @@ class Publication:
         changes = self.compare(tables["assignments"]).images.with_columns(version=pl.lit(number, dtype=pl.Int32))
         record = {"version": number, "schema": PUBLISHED_SCHEMA, "entry": entry, "source": source,
                   "rolled_back_to": rolled_back_to, "made_at": time.time()}  # fmt: skip
-        target = self.folder / f"v{number:06d}"
+        target = self.folder / _folder_name(number)
         aside = self.folder / f".building-{uuid.uuid4().hex[:12]}"
         aside.mkdir(parents=True)
         try:
@@ -263,6 +288,12 @@ class Publication:
                 rolled_back_to=record["rolled_back_to"], made_at=float(record["made_at"]), folder=folder,
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ArtifactDamaged(
-                f"{path} cannot be read ({error}). Put it back from a backup, or delete {self.folder} to publish anew."
-            ) from error
+            raise ArtifactDamaged(f"{path} cannot be read ({error}). {_remedy(self.folder)}") from error
+
+
+def _folder_name(number: int) -> str:
+    return f"v{number:06d}"
+
+
+def _remedy(folder: Path) -> str:
+    return f"Put it back from a backup, or delete {folder} to publish anew."

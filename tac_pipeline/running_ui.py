@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ ADDRESS_NAME = "ui.json"
 ANSWER_SECONDS = 5.0
 RELOAD_SECONDS = 120.0  # it imports the code anew
 
+# Nothing listens there, or what does is no Dagster.
+_NO_ANSWER = (OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError)
+
 _LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name } } } }"
 _RELOAD = """
 mutation Reload($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
   __typename
-  ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } }
+  ... on WorkspaceLocationEntry { locationOrLoadError { ... on PythonError { message } } }
+  ... on Error { message }
 } }
 """
 
@@ -44,23 +49,29 @@ def reload_location(home: Path, store: str) -> str | None:
     try:
         url = str(json.loads((home / ADDRESS_NAME).read_text(encoding="utf-8"))["url"])
         entries = _ask(url, _LOCATIONS, {}, ANSWER_SECONDS)["workspaceOrError"]["locationEntries"]
-    except (OSError, ValueError, KeyError, TypeError):
+        names = [str(entry["name"]) for entry in entries]
+    except _NO_ANSWER:
         return None
-    names = [str(entry["name"]) for entry in entries]
     # `tac ui` names a location after its store; in a workspace of one's own it may have any name.
-    wanted = [name for name in names if name == store] or names
-    problems = []
-    for name in wanted:
-        try:
-            answer = _ask(url, _RELOAD, {"name": name}, RELOAD_SECONDS)["reloadRepositoryLocation"]
-            error = (answer.get("locationOrLoadError") or {}).get("message")
-        except (OSError, ValueError, KeyError, TypeError) as failure:
-            error = str(failure)
-        if error:
-            problems.append(f"{name}: {error.strip().splitlines()[-1]}")
-    if problems:
-        return f"the UI at {url} could not reload {'; '.join(problems)}"
+    problems = {name: _reload(url, name) for name in ([name for name in names if name == store] or names)}
+    if not problems:
+        return None
+    told = "; ".join(f"{name}: {problem}" for name, problem in problems.items() if problem)
+    if told:
+        return f"the UI at {url} could not reload {told}"
     return f"the UI at {url} has read the settings again"
+
+
+def _reload(url: str, name: str) -> str | None:
+    """Have a location reloaded; what went wrong, in a line, or None."""
+    try:
+        answer = _ask(url, _RELOAD, {"name": name}, RELOAD_SECONDS)["reloadRepositoryLocation"]
+        if answer["__typename"] != "WorkspaceLocationEntry":
+            return str(answer.get("message") or answer["__typename"])
+        problem = (answer["locationOrLoadError"] or {}).get("message")
+        return str(problem).strip().splitlines()[-1] if problem else None
+    except _NO_ANSWER as failure:
+        return str(failure) or type(failure).__name__
 
 
 def _ask(url: str, query: str, variables: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -69,5 +80,8 @@ def _ask(url: str, query: str, variables: dict[str, Any], seconds: float) -> dic
     # A proxy that is set up for the outside world knows nothing of this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=seconds) as answer:
-        data: dict[str, Any] = json.load(answer)["data"]
+        said = json.load(answer)
+    if said.get("errors"):
+        raise ValueError(said["errors"][0]["message"])
+    data: dict[str, Any] = said["data"]
     return data

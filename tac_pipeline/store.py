@@ -280,7 +280,8 @@ class Store:
             key=lambda path: path.stat().st_mtime_ns,
             reverse=True,
         )
-        found = (self.find(asset, path.parent.name) for path in records)
+        # A recipe may lie in both homes: made here before it was shared, and by another store since.
+        found = (self.find(asset, recipe) for recipe in dict.fromkeys(path.parent.name for path in records))
         return [artifact for artifact in found if artifact is not None]
 
     def prune(self, asset: str, *, keep: int) -> list[str]:

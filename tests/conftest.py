@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
+from s3_server import s3, s3_url  # noqa: F401 - fixtures
 from small_store import GROUPS, REPOSITORY, grouped_vectors, write_nouns, write_vectors
 
 # The same examples on every run, and none judged by the clock.

@@ -1,85 +1,22 @@
 """Shards and views: only what is new is read, what cannot be read stays as a row, a crash loses one shard."""
 
-import io
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
+from photo_embedder import ENCODER, Embedder, png, write_photos
 
 from tac_pipeline import embedding
-from tac_pipeline.embedding import (
-    EmbeddedBatch,
-    KnownVectors,
-    embed_missing,
-    encoded_batches,
-    gather_vectors,
-    read_shard_index,
-    unnamed_shards,
-)
+from tac_pipeline.embedding import embed_missing, gather_vectors, read_shard_index, unnamed_shards
 from tac_pipeline.errors import ArtifactDamaged, InputError, SourceError
 from tac_pipeline.method.arrays import FloatMatrix, unit_rows
-from tac_pipeline.sources import FolderSource
-
-ENCODER = "the mean color"
-
-
-class MeanColor:
-    """An encoder whose vectors can be told beforehand."""
-
-    fingerprint, dim, image_size = ENCODER, 4, 8
-    resize_mode, interpolation = "shortest", "bicubic"
-
-    def __init__(self) -> None:
-        self.encoded = 0
-
-    def encode_images(self, pixels: np.ndarray) -> FloatMatrix:
-        self.encoded += len(pixels)
-        means = pixels.reshape(len(pixels), 3, -1).mean(axis=2) / 255
-        return unit_rows(np.concatenate([means, np.full((len(pixels), 1), 0.5)], axis=1))
-
-
-def png(color: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", size, color).save(buffer, format="png")
-    return buffer.getvalue()
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(10):
-        (folder / f"{number}.png").write_bytes(png((number * 20, 0, 0)))
-    return folder
-
-
-class Embedder:
-    """What the asset does, with a count of what it took."""
-
-    def __init__(self, folder: Path, shards: Path) -> None:
-        self.source, self.shards, self.encoder = FolderSource(folder), shards, MeanColor()
-        self.read: list[str] = []
-        self.max_bytes, self.max_pixels = 10**6, 10**6
-
-    def __call__(self, *, batch_size: int = 3) -> pl.DataFrame:
-        self.read, self.encoder.encoded = [], 0
-        return embed_missing(
-            self.source.list_images(), self._embed(batch_size), shards=self.shards, encoder=ENCODER
-        )  # fmt: skip
-
-    def _embed(self, batch_size: int) -> Callable[[pl.DataFrame, KnownVectors], Iterator[EmbeddedBatch]]:
-        def embed(missing: pl.DataFrame, known: KnownVectors) -> Iterator[EmbeddedBatch]:
-            self.read = missing["image_id"].to_list()
-            return encoded_batches(
-                missing, self.source, self.encoder, known=known, batch_size=batch_size,
-                max_pixels=self.max_pixels, max_bytes=self.max_bytes, threads=2,
-            )  # fmt: skip
-
-        return embed
+    return write_photos(tmp_path / "photos")
 
 
 @pytest.fixture
@@ -153,6 +90,8 @@ def test_what_may_pass_next_time_is_tried_again_and_nothing_else(embed: Embedder
     assert embed.read == ["bomb.png"]
     embed.max_pixels = 2000
     assert embed().filter(pl.col("error").is_not_null())["image_id"].to_list() == ["text.jpg"]
+    embed()
+    assert embed.read == []
 
 
 def test_a_crash_loses_the_shard_in_flight_alone(
@@ -259,23 +198,3 @@ def test_known_bytes_over_a_lowered_limit_are_refused_all_the_same(embed: Embedd
 def test_a_slow_encoder_writes_a_shard_a_minute(embed: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "SHARD_SECONDS", 0.0)
     assert embed(batch_size=4)["shard"].n_unique() == 3
-
-
-def test_many_small_shards_are_joined(embed: Embedder, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding, "SMALL_SHARDS", 4)
-    (photos / "text.jpg").write_bytes(b"not an image")
-    embed()
-    for number in range(3):
-        (photos / f"late {number}.png").write_bytes(png((0, number * 50, 9)))
-        view = embed()
-    assert view["shard"].n_unique() == 1
-    assert embed.read == ["late 2.png"]
-    vectors = gather_vectors(view, embed.shards, encoder=ENCODER)
-    of = dict(zip(view.filter(pl.col("error").is_null())["image_id"], vectors, strict=True))
-    np.testing.assert_allclose(of["5.png"], unit_rows(np.array([[100 / 255, 0, 0, 0.5]]))[0], atol=2e-3)
-    np.testing.assert_allclose(of["late 1.png"], unit_rows(np.array([[0, 50, 9, 127.5]]))[0], atol=2e-3)
-    again = embed()
-    assert embed.read == []
-    assert again.drop("computed", "copied").equals(view.drop("computed", "copied"))
-    gone = unnamed_shards([again], embed.shards)
-    assert len(gone) == 4

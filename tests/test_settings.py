@@ -91,7 +91,8 @@ def test_every_key_is_marked_and_described() -> None:
     assert {key.affects for key in keys} == {"result", "execution"}
     assert [key.name for key in keys if not key.description] == []
     assert {key.name for key in keys if key.affects == "execution"} == {
-        "store", "encoder.batch_size", "encoder.device", "data", "keep_versions"
+        "store", "images.compare", "images.max_loss", "encoder.batch_size", "encoder.device", "schedule.observe",
+        "schedule.recluster", "schedule.timezone", "schedule.refresh", "publish", "data", "keep_versions",
     }  # fmt: skip
 
 

@@ -125,8 +125,10 @@ def test_pruning_keeps_the_last_used_and_the_current(store: Store) -> None:
 def test_what_a_killed_build_left_is_swept(store: Store) -> None:
     left = store.folder / ".scratch" / "thing-killed"
     left.mkdir(parents=True)
-    store.sweep_scratch()
+    build(store, "r1")
+    store.sweep_scratch("thing")
     assert not left.exists()
+    assert store.require_current("thing").artifact.damage() is None
 
 
 HOLD = """

@@ -23,13 +23,12 @@ def set_(
         from assets.home import dagster_home
         from tac_pipeline.cli.looking import print_status
         from tac_pipeline.running_ui import reload_location
-        from tac_pipeline.settings_edit import edit_settings, read_assignment
+        from tac_pipeline.settings_edit import edit_settings, read_assignments
 
         console = Console(highlight=False)
-        edits = edit_settings(path, dict(read_assignment(text) for text in assignments))
+        edits = edit_settings(path, read_assignments(assignments))
         for edit in edits:
-            before = f"{_shown(edit.old)} -> " if edit.old != edit.new else "already "
-            console.print(f"{edit.key}: {escape(before + _shown(edit.new))}", soft_wrap=True)
+            console.print(escape(edit.sentence), soft_wrap=True)
         project = load_project(path)
         if any(edit.old != edit.new for edit in edits):
             answer = reload_location(dagster_home(project), project.settings.store)
@@ -44,9 +43,12 @@ def publish(settings: SettingsOption = None) -> None:
     with refusals():
         project = load_project(find_settings(settings))
         from assets.publishing import publish as publish_result
+        from assets.publishing import tell_dagster
 
         console = Console(highlight=False)
-        console.print(publish_result(project, by_hand=True, log=console.print).sentence)
+        decision = publish_result(project, by_hand=True, log=console.print)
+        console.print(decision.sentence)
+        tell_dagster(project, decision)
 
 
 @app.command()
@@ -58,15 +60,9 @@ def rollback(
     with refusals():
         project = load_project(find_settings(settings))
         from assets.publishing import rollback as roll_back
+        from assets.publishing import tell_dagster
 
         console = Console(highlight=False)
-        found = roll_back(project, version, log=console.print)
-        console.print(
-            f"version {found.number} repeats version {found.rolled_back_to}; nothing is published by itself until "
-            "`tac publish`",
-            soft_wrap=True,
-        )
-
-
-def _shown(value: object) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        decision = roll_back(project, version, log=console.print)
+        console.print(decision.sentence, soft_wrap=True)
+        tell_dagster(project, decision)

@@ -161,10 +161,15 @@ def _chunks(numbers: range) -> Iterator[range]:
 def _draw_chunk(aside: Path, numbers: range, size: int) -> int:
     for n in numbers:
         path = picture_path(n)
-        encoded = io.BytesIO()
-        Image.fromarray(draw_picture(path.parent.name, n).pixels(size)).save(encoded, "JPEG", quality=JPEG_QUALITY)
-        (aside / path).write_bytes(encoded.getvalue())
+        (aside / path).write_bytes(picture_bytes(path.parent.name, n, size=size))
     return len(numbers)
+
+
+def picture_bytes(kind: str, seed: int, *, size: int = PICTURE_SIZE) -> bytes:
+    """One picture as the store keeps it, a JPEG."""
+    encoded = io.BytesIO()
+    Image.fromarray(draw_picture(kind, seed).pixels(size)).save(encoded, "JPEG", quality=JPEG_QUALITY)
+    return encoded.getvalue()
 
 
 def _remove_empty(folder: Path) -> None:

@@ -154,7 +154,7 @@ def keep_name(
         return found
     shown = [found.name, *found.alternatives]
     if before not in shown:
-        farthest = min(float(np.dot(center, vectors[noun])) for noun in shown if noun in vectors)
+        farthest = min((float(np.dot(center, vectors[noun])) for noun in shown if noun in vectors), default=np.inf)
         if float(np.dot(center, vectors[before])) <= farthest:
             return found
         weights = (0.0, *found.weights)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.names import ClusterName, name_clusters, noun_profiles
+from tac_pipeline.method.names import ClusterName, keep_name, name_clusters, noun_profiles
 from tests.reference import plain_weights, random_unit_rows
 
 
@@ -83,3 +83,43 @@ def test_names_follow_the_members() -> None:
     profiles = noun_profiles(images, nouns, assignment, n_clusters=4, tau=0.05)
     found = name_clusters(profiles.clusters, profiles.overall, ["cat", "dog", "bird", "frog"])
     assert [name.name for name in found] == ["dog", "bird", "cat", None]
+
+
+CENTER = np.array([1, 0], np.float32)
+FOUND = ClusterName("cat", ("dog", "bird"), (0.5, 0.3, 0.2))
+
+
+def at_cosine(**cosines: float) -> dict[str, np.ndarray]:
+    """A unit vector for each noun, so far from the center."""
+    return {noun: np.array([cosine, (1 - cosine**2) ** 0.5], np.float32) for noun, cosine in cosines.items()}
+
+
+def test_an_old_name_among_the_nouns_found_goes_first() -> None:
+    vectors = at_cosine(cat=0.9, dog=0.8, bird=0.1)
+    assert keep_name(FOUND, "bird", CENTER, vectors) == ClusterName("bird", ("cat", "dog"), (0.2, 0.5, 0.3))
+    assert keep_name(FOUND, "dog", CENTER, vectors) == ClusterName("dog", ("cat", "bird"), (0.3, 0.5, 0.2))
+    assert keep_name(FOUND, "cat", CENTER, vectors) == FOUND
+
+
+@pytest.mark.parametrize(("cosine", "stays"), [(0.9, True), (0.61, True), (0.6, False), (-0.5, False)])
+def test_another_old_name_stays_where_it_is_nearer_than_the_farthest_noun_found(cosine, stays) -> None:
+    vectors = at_cosine(cat=0.9, dog=0.8, bird=0.6, pet=cosine)
+    kept = ClusterName("pet", ("cat", "dog"), (0.0, 0.5, 0.3))
+    assert keep_name(FOUND, "pet", CENTER, vectors) == (kept if stays else FOUND)
+
+
+def test_an_old_name_stays_without_alternatives_too() -> None:
+    found = ClusterName("cat", (), (0.9,))
+    assert keep_name(found, "pet", CENTER, at_cosine(cat=0.5, pet=0.6)) == ClusterName("pet", (), (0.0,))
+    assert keep_name(found, "pet", CENTER, at_cosine(cat=0.5, pet=0.4)) == found
+
+
+def test_a_noun_that_is_no_candidate_any_more_names_nothing() -> None:
+    assert keep_name(FOUND, "dog", CENTER, at_cosine(cat=0.9, bird=0.1)) == FOUND
+    assert keep_name(FOUND, "pet", CENTER, at_cosine(cat=0.9, dog=0.8, bird=0.6)) == FOUND
+    assert keep_name(FOUND, "pet", CENTER, at_cosine(pet=0.9)) == FOUND
+
+
+def test_a_cluster_that_lost_its_members_loses_its_name() -> None:
+    nothing = ClusterName(None, (), ())
+    assert keep_name(nothing, "cat", CENTER, at_cosine(cat=0.9)) == nothing

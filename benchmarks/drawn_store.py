@@ -1,0 +1,95 @@
+"""A store of drawn pictures for benchmarks: its settings, its growth, and what a run of it computed or used again."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from assets.run import Progress, run_job, run_steps
+from assets.step import Step
+from tac_pipeline.demo.kinds import KINDS
+from tac_pipeline.demo.picture_store import picture_bytes, picture_path
+from tac_pipeline.settings import Project, load_project
+
+# The demo's own settings (tac.yaml), but for the count of neighbors, which follows the pictures of a kind.
+SETTINGS: dict[str, Any] = {
+    "images": {"source": "pictures", "labels": "folder"},
+    "encoder": {"model": "tac-small", "pretrained": "drawn"},
+    "clusters": {"count": len(KINDS)},
+    "neighbors": {"count": 20},
+    "heads": {"epochs": 100},
+    # What happens here, a benchmark does.
+    "schedule": {"observe": None, "recluster": None, "refresh": False},
+}
+
+
+@dataclass
+class Run:
+    """One run: its seconds by the clock, and what each asset came to.
+
+    Attributes
+    ----------
+    steps : dict of asset to (computed | reused, seconds)
+    """
+
+    ok: bool = False
+    seconds: float = 0.0
+    steps: dict[str, tuple[str, float]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def hear(self, told: Progress) -> None:
+        """Note what a run tells."""
+        if told.event in ("computed", "reused"):
+            self.steps[told.step] = (told.event, told.seconds)
+        elif told.event == "failed":
+            self.failures.append(f"{told.step}: {told.text}")
+
+    def named(self, event: str) -> set[str]:
+        """The assets that were computed, or reused."""
+        return {name for name, (found, _) in self.steps.items() if found == event}
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds spent in steps."""
+        return sum(seconds for _, seconds in self.steps.values())
+
+
+def write_settings(folder: Path, *, store: str, changes: Mapping[str, Any] | None = None) -> Project:
+    """The settings file of a store of drawn pictures in a folder, dotted keys changed as asked, and its project."""
+    tree: dict[str, Any] = {"store": store, **copy.deepcopy(SETTINGS)}
+    for key, value in (changes or {}).items():
+        *sections, last = key.split(".")
+        place = tree
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = value
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{store}.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump(tree, file)
+    return load_project(path)
+
+
+def run(project: Project, what: Iterable[Step] | str) -> Run:
+    """Run steps, and let readers have the result; or a job, by its name."""
+    found = Run()
+    started = time.monotonic()
+    if isinstance(what, str):
+        found.ok = run_job(project, what, listener=found.hear)
+    else:
+        found.ok = run_steps(project, what, listener=found.hear, publish=True)
+    found.seconds = time.monotonic() - started
+    return found
+
+
+def replace_pictures(folder: Path, numbers: Iterable[int], *, offset: int) -> None:
+    """Put other pictures of the same kinds under the same names."""
+    for n in numbers:
+        path = picture_path(n)
+        (folder / path).write_bytes(picture_bytes(path.parent.name, n + offset))

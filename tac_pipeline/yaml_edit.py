@@ -1,0 +1,159 @@
+"""Setting a key in the text of a YAML file as a careful person would: every byte that was not asked for stays.
+
+Comments, order, quotes, indentation and line ends are kept because only the characters of the value are exchanged. What
+must stay out: which keys there are and what they may hold (settings.py).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+
+def set_key(text: str, key: str, value: object) -> str:
+    """The text of a YAML file with one key set: where its old value stood, else at the end of its section.
+
+    Parameters
+    ----------
+    text : str
+        Holds a mapping. Anchors, aliases and merged keys are not looked through: whoever calls this reads the outcome
+        again, and finds that it is no YAML or that more has changed.
+    key : str
+        Names joined by dots; a section that is not there is added.
+
+    Raises
+    ------
+    YAMLError
+        The text, or what it would become, is no YAML.
+    """
+    edited = _set(text, key, value)
+    _compose(edited)
+    return edited
+
+
+def _compose(text: str) -> Any:
+    return YAML(typ="safe", pure=True).compose(text)
+
+
+def _set(text: str, key: str, value: object) -> str:
+    place, names = _compose(text), key.split(".")
+    for depth, name in enumerate(names):
+        entry = next(((found, node) for found, node in place.value if found.value == name), None)
+        if entry is None:
+            return _add(text, place, names[depth:], value)
+        label, place = entry
+    if isinstance(place, SequenceNode) and not place.flow_style and isinstance(value, list) and value:
+        return _set_items(text, place, value)
+    start, end = place.start_mark.index, _end(text, place)
+    if start >= end:
+        # Nothing is written after the colon.
+        colon = text.find(":", label.end_mark.index) + 1
+        return f"{text[:colon]} {_as_yaml(value)}{text[colon:]}"
+    return _put(text, start, end, _as_yaml(value))
+
+
+def _put(text: str, start: int, end: int, new: str) -> str:
+    """Put new text in the place of old; a comment behind it keeps its column where there is room."""
+    rest = text[end:]
+    gap = re.match(r" +(?=#)", rest)
+    if gap and "\n" not in text[start:end]:
+        spaces = len(gap[0]) - len(new) + (end - start)
+        rest = " " * max(spaces, min(len(gap[0]), 2)) + rest[len(gap[0]) :]
+    return f"{text[:start]}{new}{rest}"
+
+
+def _set_items(text: str, sequence: SequenceNode, values: list[Any]) -> str:
+    """Set the items of a list that has a line for each; comment lines between them stay."""
+    items, pad = sequence.value, " " * sequence.start_mark.column
+    more = [f"{pad}- {_as_yaml(value)}" for value in values[len(items) :]]
+    if more:
+        text = _insert_lines(text, _line_end(text, _end(text, items[-1])), more)
+    for place, item in reversed(list(enumerate(items))):
+        start, end = item.start_mark.index, _end(text, item)
+        if place >= len(values):
+            text = text[: text.rfind("\n", 0, start) + 1] + text[_line_end(text, end) :]
+        elif not (isinstance(item, ScalarNode) and item.value == values[place]):
+            text = _put(text, start, end, _as_yaml(values[place]))
+    return text
+
+
+def _add(text: str, mapping: MappingNode, names: list[str], value: object) -> str:
+    """Add a key that a mapping does not have, below a new section if there are two names."""
+    *sections, last = names
+    if mapping.flow_style:
+        new = f"{last}: {_as_yaml(value)}"
+        for section in sections:
+            new = f"{section}: {{{new}}}"
+        if not mapping.value:
+            return f"{text[: mapping.end_mark.index - 1]}{new}{text[mapping.end_mark.index - 1 :]}"
+        end = _end(text, mapping.value[-1][1])
+        return f"{text[:end]}, {new}{text[end:]}"
+    column = mapping.value[0][0].start_mark.column
+    indents = [column + _indent(mapping) * depth for depth in range(len(names))]
+    lines = [f"{' ' * indent}{section}:" for indent, section in zip(indents, sections, strict=False)]
+    lines.append(f"{' ' * indents[-1]}{last}: {_as_yaml(value)}")
+    return _insert_lines(text, _section_end(text, _line_end(text, _end(text, mapping)), column), lines)
+
+
+def _indent(mapping: MappingNode) -> int:
+    """By how much the sections of a mapping are indented; 2 where none shows it."""
+    for label, node in mapping.value:
+        if isinstance(node, MappingNode) and not node.flow_style:
+            return int(node.value[0][0].start_mark.column - label.start_mark.column)
+    return 2
+
+
+def _end(text: str, node: Node) -> int:
+    """Where the last character of a node ends; a block's own mark stands behind the comments that follow it."""
+    if isinstance(node, MappingNode) and not node.flow_style:
+        label, last = node.value[-1]
+        return max(_end(text, last), int(label.end_mark.index))
+    if isinstance(node, SequenceNode) and not node.flow_style:
+        return _end(text, node.value[-1])
+    start, end = int(node.start_mark.index), int(node.end_mark.index)
+    return start + len(text[start:end].rstrip())
+
+
+def _line_end(text: str, position: int) -> int:
+    """Where the line of a position ends, its line break included."""
+    return text.find("\n", position) + 1 or len(text)
+
+
+def _section_end(text: str, position: int, column: int) -> int:
+    """Where the comments end that belong to a section: those below its last line, and indented like its keys."""
+    end = position
+    for line in text[position:].splitlines(keepends=True):
+        position += len(line)
+        words = line.lstrip()
+        if words.startswith("#") and len(line) - len(words) >= column:
+            end = position
+        elif words:
+            break
+    return end
+
+
+def _insert_lines(text: str, position: int, lines: list[str]) -> str:
+    """Put lines in at the start of a line, broken as the file breaks its own."""
+    line_break = "\r\n" if "\r\n" in text else "\n"
+    before, new = text[:position], line_break.join(lines)
+    if before and not before.endswith("\n"):
+        return f"{before}{line_break}{new}"
+    return f"{before}{new}{line_break}{text[position:]}"
+
+
+def _as_yaml(value: object) -> str:
+    """A value as YAML on one line."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.width = True, 1_000_000
+    buffer = io.StringIO()
+    # In a list, text is quoted wherever it could be taken for something else.
+    yaml.dump([value], buffer)
+    text = buffer.getvalue().strip()
+    # JSON is YAML too, and escapes the rare characters that YAML's own writer leaves bare and reads as line breaks.
+    whole = text if repr(yaml.load(text)) == repr([value]) and not isinstance(value, dict) else json.dumps([value])
+    return whole.removeprefix("[").removesuffix("]")
