@@ -4,6 +4,7 @@ A run that was killed stays `started` in Dagster's books, and automation then wa
 lock file of its own while it lives; the system frees the lock when the process ends, however it ends.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
             continue
         path = _lock_path(project, run.run_id)
         age = dg._check.not_none(record.update_timestamp).timestamp()
-        if _is_dead(path, seconds=_now() - age):
+        if _is_dead(path, seconds=time.time() - age):
             instance.report_run_failed(
                 run, "The process of this run ended without a word: it was killed, or the machine went down. "
                 "What it had finished is kept, and the next run goes on from there.",
@@ -55,12 +56,6 @@ def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
             path.unlink(missing_ok=True)
             dead.append(run.run_id)
     return dead
-
-
-def _now() -> float:
-    import time
-
-    return time.time()
 
 
 def _is_dead(path: Path, *, seconds: float) -> bool:
@@ -89,11 +84,11 @@ def build_lock(project: Project) -> dg.ResourceDefinition:
 
     @dg.resource(description="One run at a time builds the store; a second one waits.")
     def store_lock(context: dg.InitResourceContext) -> Iterator[None]:
-        instance, run_id, log = context.instance, context.run_id, context.log
-        if instance is None or run_id is None or log is None:
+        instance, run, log = context.instance, context.run, context.log
+        if instance is None or run is None or log is None:
             yield
             return
-        with holding_store(project, instance, run_id, log.info):
+        with holding_store(project, instance, run.run_id, log.info):
             yield
 
     return store_lock

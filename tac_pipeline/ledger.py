@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +28,7 @@ import pyarrow as pa
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.method.arrays import FloatMatrix, IntVector
 from tac_pipeline.method.cluster_matching import NONE, Clustering, match_clusters, trace_lineage
-from tac_pipeline.store import flush, write_atomically
+from tac_pipeline.store import building_folder, flush, write_atomically
 from tac_pipeline.tables import (
     CLUSTER_CENTERS,
     CLUSTER_IDS,
@@ -211,9 +209,7 @@ class Ledger:
         self, record: dict[str, Any], tables: Mapping[str, pl.DataFrame], ids: pl.Series, learned: Learned
     ) -> Entry:
         schemas = {"ids": CLUSTER_IDS, "lineage": LINEAGE, "images": LEDGER_IMAGES}
-        aside = self.folder / f".building-{uuid.uuid4().hex[:12]}"
-        aside.mkdir(parents=True)
-        try:
+        with building_folder(self.folder) as aside:
             for name, table in tables.items():
                 columns = {column: table[column].to_arrow() for column in table.columns}
                 write_table(aside / f"{name}.parquet", schemas[name], columns)
@@ -225,8 +221,6 @@ class Ledger:
             target = self.folder / f"{record['entry']:06d}"
             aside.rename(target)
             flush(self.folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
         return self._read(target)
 
     def _read(self, folder: Path) -> Entry:

@@ -30,7 +30,7 @@ import polars as pl
 
 from tac_pipeline.comparison import Comparison, compare_assignments
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
-from tac_pipeline.store import flush, write_atomically
+from tac_pipeline.store import building_folder, flush, write_atomically
 from tac_pipeline.tables import (
     PUBLISHED_ASSIGNMENTS,
     PUBLISHED_CHANGES,
@@ -256,9 +256,7 @@ class Publication:
         record = {"version": number, "schema": PUBLISHED_SCHEMA, "entry": entry, "source": source,
                   "rolled_back_to": rolled_back_to, "made_at": time.time()}  # fmt: skip
         target = self.folder / _folder_name(number)
-        aside = self.folder / f".building-{uuid.uuid4().hex[:12]}"
-        aside.mkdir(parents=True)
-        try:
+        with building_folder(self.folder) as aside:
             for name, table in {**tables, "changes": changes}.items():
                 schema = TABLES[name]
                 columns = {column.name: table[column.name].to_arrow() for column in schema.columns}
@@ -269,8 +267,6 @@ class Publication:
             shutil.rmtree(target, ignore_errors=True)
             aside.rename(target)
             self._announce(target)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
         return self._read(target)
 
     def _announce(self, target: Path) -> None:

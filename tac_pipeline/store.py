@@ -367,6 +367,22 @@ def _pointed(path: Path) -> str | None:
         return None
 
 
+@contextmanager
+def building_folder(folder: Path) -> Iterator[Path]:
+    """A new folder inside another, to be renamed into place; whatever killed writers left there is swept.
+
+    Call it with the store's lock held; what is still there at the end is removed.
+    """
+    for left_over in folder.glob(".building-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    aside = folder / f".building-{uuid.uuid4().hex[:12]}"
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that readers see the old text or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)

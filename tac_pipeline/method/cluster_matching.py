@@ -66,7 +66,8 @@ def match_clusters(old: Clustering, new: Clustering, *, same_space: bool) -> Clu
     """Match new clusters to old ones, each at most once, so that as many known images as can be stay in theirs.
 
     A pair counts only where it shares at least half of the one cluster's known images or of the other's. Clusters of
-    which hardly an image is known on either side are matched by their centers, where each is the other's nearest.
+    which hardly an image is known on either side are matched by their centers, where each is the other's nearest and
+    nearer than any cluster of its own side.
 
     Parameters
     ----------
@@ -112,12 +113,23 @@ def _match_centers(old: Clustering, new: Clustering, shared: IntMatrix, old_of: 
     require_same_width(old.centers, new.centers, names=("the old centers", "the new centers"))
     cosine = new.centers @ old.centers.T  # (n_new, n_old)
     nearest_old, nearest_new = cosine.argmax(axis=1), cosine.argmax(axis=0)
+    # Without this a cluster that went and one that came would be taken for one, however far apart.
+    among_old, among_new = _nearest_neighbor(old.centers), _nearest_neighbor(new.centers)
     silent_old = shared.sum(axis=1) < KNOWN_PART * np.maximum(old.sizes, 1)
     silent_new = shared.sum(axis=0) < KNOWN_PART * np.maximum(new.sizes, 1)
     for now in np.flatnonzero(silent_new & (old_of == NONE)):
         was = nearest_old[now]
-        if silent_old[was] and nearest_new[was] == now and was not in old_of:
+        same = cosine[now, was] > max(among_old[was], among_new[now])
+        if same and silent_old[was] and nearest_new[was] == now and was not in old_of:
             old_of[now] = was
+
+
+def _nearest_neighbor(centers: FloatMatrix) -> FloatMatrix:
+    """The cosine of every center to the nearest other one, float32 (n,); -1 where there is no other."""
+    cosine = centers @ centers.T
+    np.fill_diagonal(cosine, -1.0)
+    nearest: FloatMatrix = cosine.max(axis=1)
+    return nearest
 
 
 def assignment_centers(vectors: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:

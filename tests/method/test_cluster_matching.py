@@ -119,6 +119,8 @@ def test_without_known_images_the_nearest_of_each_other_are_matched(n_old, n_new
         (o, n) for o, n in cosine
         if all(cosine[o, n] >= cosine[o, other] for other in range(n_new))
         and all(cosine[o, n] >= cosine[other, n] for other in range(n_old))
+        and all(cosine[o, n] > old.centers[o] @ old.centers[other] for other in range(n_old) if other != o)
+        and all(cosine[o, n] > new.centers[n] @ new.centers[other] for other in range(n_new) if other != n)
     }  # fmt: skip
     assert pairs(match_clusters(old, new, same_space=True)) == expected
     assert pairs(match_clusters(old, new, same_space=False)) == frozenset()
