@@ -18,13 +18,12 @@ from assets.images import image_manifest, list_source, training_set
 from assets.publishing import PUBLISHED, decision_metadata, publish
 from assets.refusals import refusals
 from assets.results import assignments, clusters
-from assets.runs import LOCK_RESOURCE, STORE_TAG, build_lock
+from assets.runs import IMAGE_STORE, LOCK_RESOURCE, STORE_TAG, build_lock
 from assets.step import Outcome, Step, execute
+from tac_pipeline.digest import digest
 from tac_pipeline.settings import Project, load_project
 from tac_pipeline.store import Artifact
 from tac_pipeline.tables import PUBLISHED_ASSIGNMENTS, TableSchema
-
-IMAGE_STORE = "image_store"
 
 
 def build_definitions(settings_path: str | Path) -> dg.Definitions:
@@ -110,11 +109,13 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
 
 def build_published(project: Project) -> dg.AssetsDefinition:
     """The asset that readers build on: it follows the results where the checks, and whoever holds it, allow that."""
-    schema = column_schema(PUBLISHED_ASSIGNMENTS)
+    schema, above = column_schema(PUBLISHED_ASSIGNMENTS), (assignments, clusters, cluster_ids)
 
     @dg.asset(
         key=asset_key(PUBLISHED, project),
-        deps=[asset_key(step.name, project) for step in (assignments, clusters, cluster_ids)],
+        deps=[asset_key(step.name, project) for step in above],
+        # Chained like a step's, so that an edit marks what readers have together with what it is made from.
+        code_version=digest([PUBLISHED, *(step.version(project.settings) for step in above)]),
         group_name="results",
         description="What readers build on: the assignments and clusters of a numbered version that only moves when "
         "the checks pass (`publish: auto`) or somebody says so (`tac publish`, the job publish).",

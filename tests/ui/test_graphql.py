@@ -13,18 +13,20 @@ from ui_server import SETTINGS, TAU, Ui, clean_environment, free_port, serving, 
 
 from assets.definitions import IMAGE_STORE
 from assets.graph import GROWTH, STEPS
+from assets.publishing import PUBLISHED
 from tac_pipeline.settings import load_project
 
-NAMES = [step.name for step in STEPS]
+NAMES = [*(step.name for step in STEPS), PUBLISHED]
 # Everything that hangs on retrieval.tau.
 COUNTERPARTS_DOWN = {
     "text_counterparts", "text_neighbors", "training_free_clusters",
-    "cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation",
+    "cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation", PUBLISHED,
 }  # fmt: skip
 CHECKS = {
     "unreadable_images": "image_embeddings",
     "centers_without_noun": "noun_vocabulary",
     "heads_converged": "cluster_heads",
+    "drift": "assignments",
     "cluster_sizes": "clusters",
 }
 
@@ -57,7 +59,7 @@ def test_the_code_location_loads_with_its_jobs(ui: Ui) -> None:
     assert location["loadStatus"] == "LOADED"
     [repository] = location["locationOrLoadError"]["repositories"]
     jobs = {job["name"]: job["description"] for job in repository["jobs"] if not job["name"].startswith("__")}
-    assert set(jobs) == {"grow", "recluster"}
+    assert set(jobs) == {"observe", "grow", "recluster", "set_settings", "publish", "rollback"}
     assert all(jobs.values())
 
 
@@ -102,10 +104,11 @@ def test_materialize_all_leaves_everything_fresh_and_described(filled_ui: Ui) ->
     assets = filled_ui.assets()
     for name in NAMES:
         shown = metadata(assets[name])
-        assert shown["reused"]["boolValue"] is False
+        assert name == PUBLISHED or shown["reused"]["boolValue"] is False
         assert Path(shown["path"]["path"]).is_dir()
-        assert shown["dagster/row_count"]["intValue"] > 0
-        assert shown["seconds"]["floatValue"] >= 0
+        assert name == PUBLISHED or shown["dagster/row_count"]["intValue"] > 0
+        assert name == PUBLISHED or shown["seconds"]["floatValue"] >= 0
+    assert metadata(assets[PUBLISHED])["decision"]["text"] == "version 1 is published"
     assert metadata(assets["assignments"])["dagster/row_count"]["intValue"] == 60
     assert metadata(assets["cluster_count"])["count"]["intValue"] == 3
 
@@ -149,7 +152,8 @@ def test_an_edited_setting_marks_exactly_its_chain_and_going_back_costs_nothing(
     assert run["status"] == "SUCCESS", ui.failures(run["runId"])
     assert ui.stale() == {}
     assets = ui.assets()
-    assert {name for name in below if metadata(assets[name])["reused"]["boolValue"]} == COUNTERPARTS_DOWN
+    steps = COUNTERPARTS_DOWN - {PUBLISHED}
+    assert {name for name in steps if metadata(assets[name])["reused"]["boolValue"]} == steps
 
 
 def test_a_step_without_its_inputs_fails_with_what_to_build_first(filled_ui: Ui) -> None:
