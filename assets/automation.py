@@ -62,13 +62,13 @@ def build_sensors(project: Project) -> list[dg.SensorDefinition]:
     ]
 
 
-def build_schedules(project: Project, jobs: Mapping[str, Any]) -> list[dg.ScheduleDefinition]:
-    """The schedules `observe` and `recluster`, switched on; those that the settings leave out are not there.
+def require_schedule(project: Project) -> None:
+    """Refuse the settings of a schedule that cannot be used.
 
     Raises
     ------
     SettingsError
-        A cron or the time zone cannot be used.
+        A cron or the time zone is none.
     """
     settings, place = project.settings.schedule, project.path.name
     try:
@@ -77,14 +77,27 @@ def build_schedules(project: Project, jobs: Mapping[str, Any]) -> list[dg.Schedu
         raise SettingsError(
             f"schedule.timezone must be a name such as Europe/Berlin; got {settings.timezone!r} ({place})"
         ) from error
+    for name, cron in (("observe", settings.observe), ("recluster", settings.recluster)):
+        if cron is not None and not is_valid_cron_schedule(cron):
+            raise SettingsError(
+                f"schedule.{name} must be a cron of five fields, such as '0 3 * * 0', or null; got {cron!r} ({place})"
+            )
+
+
+def build_schedules(project: Project, jobs: Mapping[str, Any]) -> list[dg.ScheduleDefinition]:
+    """The schedules `observe` and `recluster`, switched on; those that the settings leave out are not there.
+
+    Raises
+    ------
+    SettingsError
+        A cron or the time zone cannot be used.
+    """
+    require_schedule(project)
+    settings = project.settings.schedule
     schedules = []
     for name, cron in (("observe", settings.observe), ("recluster", settings.recluster)):
         if cron is None:
             continue
-        if not is_valid_cron_schedule(cron):
-            raise SettingsError(
-                f"schedule.{name} must be a cron of five fields, such as '0 3 * * 0', or null; got {cron!r} ({place})"
-            )
         schedules.append(
             dg.ScheduleDefinition(
                 name=f"{name}_on_schedule",

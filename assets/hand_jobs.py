@@ -4,10 +4,11 @@ from typing import Any
 
 import dagster as dg
 
+from assets.automation import require_schedule
 from assets.home import dagster_home
 from assets.publishing import Decision, decision_event, publish, rollback
 from assets.refusals import refusals
-from assets.runs import STORE_TAG
+from assets.runs import LOCK_RESOURCE, STORE_TAG, build_lock
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.running_ui import reload_location
 from tac_pipeline.settings import Project
@@ -16,7 +17,7 @@ from tac_pipeline.settings_edit import edit_settings
 
 def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
     """The jobs `set_settings`, `publish` and `rollback` of a store."""
-    tags = {STORE_TAG: project.settings.store}
+    tags, lock = {STORE_TAG: project.settings.store}, {LOCK_RESOURCE: build_lock(project)}
 
     @dg.op(
         name="edit",
@@ -32,7 +33,7 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
         with refusals():
             if not changes:
                 raise SettingsError("changes must name at least one settings key, such as {retrieval.tau: 0.01}")
-            for done in edit_settings(project.path, changes):
+            for done in edit_settings(project.path, changes, accept=require_schedule):
                 context.log.info(done.sentence)
         context.log.info(
             reload_location(dagster_home(project), project.settings.store)
@@ -43,12 +44,15 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
         context.log.info(decision.sentence)
         context.log_event(decision_event(project, decision))
 
-    @dg.op
+    @dg.op(required_resource_keys={LOCK_RESOURCE})
     def publish_result(context: dg.OpExecutionContext) -> None:
         with refusals():
             note(context, publish(project, by_hand=True, log=context.log.info))
 
-    @dg.op(config_schema={"version": dg.Field(dg.Noneable(int), default_value=None, is_required=False)})
+    @dg.op(
+        config_schema={"version": dg.Field(dg.Noneable(int), default_value=None, is_required=False)},
+        required_resource_keys={LOCK_RESOURCE},
+    )
     def roll_back(context: dg.OpExecutionContext) -> None:
         with refusals():
             note(context, rollback(project, context.op_config["version"], log=context.log.info))
@@ -57,11 +61,21 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
     def set_settings_job() -> None:
         edit()
 
-    @dg.job(name="publish", description="Let readers have the current result, whatever the checks say.", tags=tags)
+    @dg.job(
+        name="publish",
+        description="Let readers have the current result, whatever the checks say.",
+        tags=tags,
+        resource_defs=lock,
+    )
     def publish_job() -> None:
         publish_result()
 
-    @dg.job(name="rollback", description="Let readers have an older version, and hold there.", tags=tags)
+    @dg.job(
+        name="rollback",
+        description="Let readers have an older version, and hold there.",
+        tags=tags,
+        resource_defs=lock,
+    )
     def rollback_job() -> None:
         roll_back()
 

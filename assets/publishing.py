@@ -99,6 +99,12 @@ def _why_not(
     found = [finding for finding in blocking_findings(store, artifacts) if finding.blocks]
     if found:
         return f"{' '.join(finding.sentence for finding in found)} `tac publish` publishes it all the same."
+    gone, was = comparison.gone, comparison.gone + comparison.known
+    if gone > project.settings.images.max_loss * was:
+        return (
+            f"{gone:,} of the {was:,} images that readers know would be gone, a larger share than images.max_loss "
+            f"({project.settings.images.max_loss:g}) allows. If they are meant to go, `tac publish` publishes it."
+        )
     if comparison.moved_share > MOST_MOVED:
         return (
             f"{comparison.moved:,} of {comparison.known:,} images ({comparison.moved_share:.0%}) would change their "
@@ -169,7 +175,7 @@ def publication_in_words(project: Project) -> str:
     current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
     if current != latest.source:
         text += "; the result as it stands is another one (`tac diff`)"
-    return f"{text}; {held}" if held else text
+    return f"{text}; {held} (`tac publish` ends that)" if held else text
 
 
 def decision_event(project: Project, decision: Decision) -> dg.AssetMaterialization:

@@ -1,7 +1,7 @@
 """Who is building: one run at a time holds a store, and runs that died are declared failed.
 
-A run that was killed stays `started` in Dagster's books, and automation then waits for it for ever. So each run holds a
-lock file of its own while it lives; the system frees the lock when the process ends, however it ends.
+A run that was killed stays `started` in Dagster's books, and automation then waits for it for ever. So the process of a
+run holds a lock file in the run's name; the system frees it when the process ends, however it ends.
 """
 
 import time
@@ -17,55 +17,76 @@ from filelock import FileLock, Timeout
 from assets.step import Log, open_store
 from tac_pipeline.settings import Project
 
+IMAGE_STORE = "image_store"
 STORE_TAG = "tac/store"
 LOCK_RESOURCE = "store_lock"
-# A run is marked started some seconds before it takes its lock: it has to import and load the definitions first.
+# A run is marked started some seconds before it has its lock: it has to import and load the definitions first.
 STARTING_SECONDS = 300.0
-_UNFINISHED = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+_UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
+
+# The locks of this process's runs, held until it ends: a run is marked finished only after its resources are gone, and
+# must not look dead in between.
+_living: dict[Path, FileLock] = {}
 
 
 @contextmanager
 def holding_store(project: Project, instance: dg.DagsterInstance, run_id: str, log: Log) -> Iterator[None]:
     """Hold a store for one run from its first step to its last; no other run builds it meanwhile."""
-    store, path = open_store(project), _lock_path(project, run_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    living = FileLock(path)
-    with living:
-        try:
-            with store.lock(on_wait=log):
-                fail_dead_runs(project, instance)
-                yield
-        finally:
-            path.unlink(missing_ok=True)
+    _declare_living(_lock_path(project, run_id))
+    with open_store(project).lock(on_wait=log):
+        fail_dead_runs(project, instance)
+        yield
 
 
 def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
     """Report the runs of a store as failed whose process has ended; returns their ids."""
     dead = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
-        run = record.dagster_run
-        if not _builds(run, project):
-            continue
-        path = _lock_path(project, run.run_id)
-        age = dg._check.not_none(record.update_timestamp).timestamp()
-        if _is_dead(path, seconds=time.time() - age):
-            instance.report_run_failed(
-                run, "The process of this run ended without a word: it was killed, or the machine went down. "
-                "What it had finished is kept, and the next run goes on from there.",
-            )  # fmt: skip
+    for path in sorted(open_store(project).runs_folder.glob("*.lock")):
+        # First whether the process lives, then what the books say: one that ended well wrote that down before.
+        run_id = path.stem
+        if not _lives(path) and instance.has_run(run_id):
+            if _fail(instance, run_id):
+                dead.append(run_id)
             path.unlink(missing_ok=True)
-            dead.append(run.run_id)
+    # Runs that died before they had a lock.
+    for record in instance.get_run_records(dg.RunsFilter(statuses=list(_UNFINISHED))):
+        run = record.dagster_run
+        quiet = time.time() - record.update_timestamp.timestamp()
+        if _builds(run, project) and quiet > STARTING_SECONDS and not _lock_path(project, run.run_id).exists():
+            dead += [run.run_id] if _fail(instance, run.run_id) else []
     return dead
 
 
-def _is_dead(path: Path, *, seconds: float) -> bool:
-    if not path.exists():
-        return seconds > STARTING_SECONDS
+def _fail(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Report a run as failed unless it has ended; whether it was reported."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.status not in _UNFINISHED:
+        return False
+    instance.report_run_failed(
+        run, "The process of this run ended without a word: it was killed, or the machine went down. "
+        "What it had finished is kept, and the next run goes on from there.",
+    )  # fmt: skip
+    return True
+
+
+def _declare_living(path: Path) -> None:
+    """Hold a lock file until this process ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # It appears under its name when it is locked already, so that nobody finds it free.
+    aside = path.with_suffix(".new")
+    lock = FileLock(aside)
+    lock.acquire()
+    aside.rename(path)
+    _living[path] = lock
+
+
+def _lives(path: Path) -> bool:
+    """Whether a process holds this lock file."""
     try:
         with FileLock(path, timeout=0):
-            return True
+            return False
     except Timeout:
-        return False
+        return True
 
 
 def _lock_path(project: Project, run_id: str) -> Path:
@@ -73,10 +94,11 @@ def _lock_path(project: Project, run_id: str) -> Path:
 
 
 def _builds(run: dg.DagsterRun, project: Project) -> bool:
-    """Whether a run is of this store: by its tag, or by the assets that somebody picked."""
+    """Whether a run builds this store: by its tag, or by the assets that somebody picked."""
     store = project.settings.store
-    picked = run.asset_selection or set()
-    return run.tags.get(STORE_TAG) == store or any(key.path[0] == store for key in picked)
+    # Observing the source takes no lock, and may take its time.
+    picked = [key.path for key in run.asset_selection or () if key.path[-1] != IMAGE_STORE]
+    return run.tags.get(STORE_TAG) == store or any(path[0] == store for path in picked)
 
 
 def build_lock(project: Project) -> dg.ResourceDefinition:

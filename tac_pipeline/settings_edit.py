@@ -5,7 +5,7 @@ The new value is put where the old one stood; the outcome is validated, and only
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +14,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tac_pipeline.errors import SettingsError
-from tac_pipeline.settings import Settings, load_project, parse_settings, require_key, settings_keys, value_at
+from tac_pipeline.settings import (
+    Project,
+    Settings,
+    load_project,
+    parse_settings,
+    require_key,
+    settings_keys,
+    value_at,
+)
 from tac_pipeline.store import write_atomically
 from tac_pipeline.yaml_edit import set_key
 
@@ -80,7 +88,9 @@ def read_assignment(text: str) -> tuple[str, object]:
         ) from error
 
 
-def edit_settings(path: Path, changes: Mapping[str, object]) -> list[Edit]:
+def edit_settings(
+    path: Path, changes: Mapping[str, object], *, accept: Callable[[Project], None] = lambda _: None
+) -> list[Edit]:
     """Set keys of a settings file, all or none; everything else of it stays as it is, to the byte.
 
     Parameters
@@ -88,6 +98,8 @@ def edit_settings(path: Path, changes: Mapping[str, object]) -> list[Edit]:
     path : Path
         The settings file; a link to it is followed.
     changes : mapping of dotted key to value
+    accept : callable
+        Is shown the project as it would be, and raises SettingsError to refuse what this module cannot judge.
 
     Raises
     ------
@@ -100,12 +112,16 @@ def edit_settings(path: Path, changes: Mapping[str, object]) -> list[Edit]:
     target = path.resolve()
     written = target.read_bytes().decode("utf-8")
     text = written.removeprefix(_BYTE_ORDER_MARK)
-    after = _validated(_edited(text, changes, path.name), before, changes, path.name)
+    after = _validated(_edited(text, changes, path.name), before, changes, path)
+    try:
+        accept(Project(after, path))
+    except SettingsError as error:
+        raise SettingsError(f"{error}. Nothing was changed.") from error
     edits = [Edit(key, value_at(before, key), value_at(after, key)) for key in changes]
     changed = {edit.key: changes[edit.key] for edit in edits if edit.old != edit.new}
     if changed:
         edited = _edited(text, changed, path.name)
-        _validated(edited, before, changed, path.name)
+        _validated(edited, before, changed, path)
         _replace(target, written.removesuffix(text) + edited)
     return edits
 
@@ -121,16 +137,16 @@ def _takes_text(key: str) -> bool:
     return any(kind is str or isinstance(kind, str) for kind in get_args(section) or (section,))
 
 
-def _validated(edited: str, before: Settings, changes: Mapping[str, object], name: str) -> Settings:
+def _validated(edited: str, before: Settings, changes: Mapping[str, object], path: Path) -> Settings:
     """The settings as edited, in which the asked keys and no others have changed."""
     try:
-        after = parse_settings(edited, name=f"{name} as it would be")
+        after = parse_settings(edited, name=f"{path.name} as it would be")
     except SettingsError as error:
         raise SettingsError(f"{error}. Nothing was changed.") from None
     astray = [key.name for key in settings_keys()
               if value_at(after, key.name) != changes.get(key.name, value_at(before, key.name))]  # fmt: skip
     if astray:
-        raise _by_hand(changes, name)
+        raise _by_hand(changes, path.name)
     return after
 
 

@@ -5,21 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import done, tac
 from small_store import REPOSITORY, grouped_vectors, write_vectors
-from typer.testing import CliRunner, Result
 
 from tac_pipeline.cli import app
 
 Writer = Callable[..., Path]
-
-
-def tac(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-
-
-def done(result: Result, word: str) -> set[str]:
-    """The steps that a run's lines call computed, or reused."""
-    return set(re.findall(rf"^  {word} +(\w+)", result.stdout, flags=re.MULTILINE))
 
 
 def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> None:
@@ -70,17 +61,6 @@ def test_reclustering_learns_from_what_came(vector_store: Writer) -> None:
     assert "training_set" not in done(grown, "computed") | done(grown, "reused")
     assert "the store has changed since; `tac run --recluster`" in tac("status", "-s", path).stdout
     assert {"training_set", "cluster_heads"} <= done(tac("run", "-s", path, "--recluster"), "computed")
-
-
-def test_status_lists_every_asset_with_its_reason(vector_store: Writer) -> None:
-    path = vector_store()
-    missing = tac("status", "-s", path)
-    assert missing.exit_code == 0
-    assert len(re.findall(r"\bmissing\b", missing.stdout)) == 19
-    assert tac("run", "-s", path).exit_code == 0
-    assert len(re.findall(r"\bfresh\b", tac("status", "-s", path).stdout)) == 19
-    changed = tac("status", "-s", vector_store({"retrieval.tau": 0.02})).stdout
-    assert re.search(r"text_counterparts +stale +60 .* retrieval\.tau: 0\.005 -> 0\.02", changed)
 
 
 def test_path_prints_the_folder_alone(vector_store: Writer) -> None:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tac_pipeline.cli.shared import SettingsOption, app, refusals
+from tac_pipeline.cli.shared import SettingsOption, app, misuse, refusals, version_number
 from tac_pipeline.settings import find_settings, load_project
 
 
@@ -20,13 +20,14 @@ def set_(
     """Edit the settings file, comments kept, and have a running UI read it; then say what would rerun."""
     with refusals():
         path = find_settings(settings)
+        from assets.automation import require_schedule
         from assets.home import dagster_home
         from tac_pipeline.cli.looking import print_status
         from tac_pipeline.running_ui import reload_location
         from tac_pipeline.settings_edit import edit_settings, read_assignments
 
         console = Console(highlight=False)
-        edits = edit_settings(path, read_assignments(assignments))
+        edits = edit_settings(path, read_assignments(assignments), accept=require_schedule)
         for edit in edits:
             console.print(escape(edit.sentence), soft_wrap=True)
         project = load_project(path)
@@ -53,7 +54,7 @@ def publish(settings: SettingsOption = None) -> None:
 
 @app.command()
 def rollback(
-    version: Annotated[int | None, typer.Argument(help="A published version; by default the one before.")] = None,
+    version: Annotated[str | None, typer.Argument(help="A published version; by default the one before.")] = None,
     settings: SettingsOption = None,
 ) -> None:
     """Let readers have an older version again, under a new number, and hold there until somebody publishes."""
@@ -63,6 +64,8 @@ def rollback(
         from assets.publishing import tell_dagster
 
         console = Console(highlight=False)
-        decision = roll_back(project, version, log=console.print)
+        with misuse("VERSION"):
+            number = None if version is None else version_number(version)
+        decision = roll_back(project, number, log=console.print)
         console.print(decision.sentence, soft_wrap=True)
         tell_dagster(project, decision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,16 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tac_pipeline.cli.shared import SettingsOption, app, misuse, refusals
-from tac_pipeline.errors import InputError
+from tac_pipeline.cli.shared import SettingsOption, app, current_table, misuse, refusals, version_number
+from tac_pipeline.errors import ArtifactMissing
 from tac_pipeline.progress import duration
 from tac_pipeline.settings import Project, find_settings, load_project
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from tac_pipeline.publication import Publication
-    from tac_pipeline.store import Store
 
 
 @app.command()
@@ -47,18 +45,22 @@ def print_status(console: Console, project: Project, *, only_stale: bool = False
             duration(artifact.record["seconds"]) if artifact else "",
             escape(entry.why),
         )
-    if table.row_count:
+    # Before the first run every line would say the same.
+    if table.row_count and not (only_stale and all(entry.current is None for entry in found)):
         console.print(table)
     due = [entry for entry in found if entry.state in (State.STALE, State.MISSING)]
     took = [entry.current.artifact.record["seconds"] for entry in due if entry.current]
     reusable = sum(entry.state == State.REUSABLE for entry in found)
     again = f", which took {duration(sum(took))} last time" if took else ""
-    console.print(
-        f"a run computes {len(due)} assets{again}, finds {reusable} again"
-        if due or reusable
-        else "everything is fresh: a run has nothing to do"
-    )
+    parts = [f"computes {_assets(len(due))}{again}"] if due else []
+    parts += [f"finds {_assets(reusable)} again"] if reusable else []
+    told = f"a run {' and '.join(parts)}" if parts else "everything is fresh: a run has nothing to do"
+    console.print(told, soft_wrap=True)
     console.print(publication_in_words(project), soft_wrap=True)
+
+
+def _assets(count: int) -> str:
+    return f"{count} asset" if count == 1 else f"{count} assets"
 
 
 @app.command()
@@ -83,34 +85,31 @@ def path(
 
 @app.command()
 def diff(
-    old: Annotated[str | None, typer.Argument(help="A published version, such as 6; by default the latest.")] = None,
-    new: Annotated[str | None, typer.Argument(help="Another one; by default the result as it stands.")] = None,
+    old: Annotated[
+        str | None, typer.Argument(help="A published version, such as 6, or current; by default the latest.")
+    ] = None,
+    new: Annotated[
+        str | None, typer.Argument(help="Another one, or latest; by default current, the result as it stands.")
+    ] = None,
     settings: SettingsOption = None,
 ) -> None:
     """Compare two versions of the assignments: how many images moved, and which clusters changed by that."""
     with refusals():
         project = load_project(find_settings(settings))
-        from assets.step import open_store
         from tac_pipeline.comparison import compare_assignments
-        from tac_pipeline.publication import Publication
 
-        store = open_store(project)
-        publication = Publication(store.published_folder)
         console = Console(highlight=False)
         with misuse("VERSION"):
-            (before, old_name), (after, new_name) = (
-                _assignments(publication, store, old or "latest"),
-                _assignments(publication, store, new or "current"),
-            )
-        found = compare_assignments(before, after)
-        console.print(f"from {old_name} to {new_name}:")
+            before, after = _side(project, old or "latest"), _side(project, new or "current")
+        found = compare_assignments(before.assignments, after.assignments)
+        console.print(f"from {before.title} to {after.title}:")
         console.print(
             f"{found.moved:,} of {found.known:,} images ({found.moved_share:.1%}) moved to another cluster, "
             f"{found.came:,} came, {found.gone:,} went"
         )
         if found.clusters.is_empty():
             return
-        names = _cluster_names(project)
+        names = before.names | after.names
         table = Table("id", "name", "images before", "after", "stayed", "came", "left", box=None, pad_edge=False)
         for row in found.clusters.iter_rows(named=True):
             sizes = [f"{row[name]:,}" for name in ("old_size", "new_size", "stayed", "came", "left")]
@@ -133,33 +132,34 @@ def changes(
         typer.echo(Publication(open_store(project).published_folder).changes(since=since).write_csv(), nl=False)
 
 
-def _assignments(publication: Publication, store: Store, version: str) -> tuple[pl.DataFrame, str]:
-    """The assignments of a version that somebody named: a number, latest, or current; and what to call it."""
-    import polars as pl
+@dataclass(frozen=True)
+class _Side:
+    """One side of a comparison: its assignments, the names of its cluster ids, and what to call it."""
 
-    from tac_pipeline.tables import ASSIGNMENTS, read_table
-
-    if version == "current":
-        artifact = store.require_current("assignments").artifact
-        table = read_table(artifact.file("assignments.parquet"), ASSIGNMENTS)
-        return pl.DataFrame(pl.from_arrow(table)), "the result as it stands"
-    if version == "latest":
-        latest = publication.latest()
-        if latest is None:
-            raise InputError("nothing is published yet: there is no version to compare with (`tac publish`)")
-        return latest.assignments, f"published version {latest.number}"
-    if not version.removeprefix("v").isdigit():
-        raise InputError(f"a version must be a number, latest or current; got {version!r}")
-    found = publication.find(int(version.removeprefix("v")))
-    return found.assignments, f"published version {found.number}"
+    assignments: pl.DataFrame
+    names: dict[int, str | None]
+    title: str
 
 
-def _cluster_names(project: Project) -> dict[int, str | None]:
-    """The names of the ids: of the result as it stands, else as they were published."""
+def _side(project: Project, version: str) -> _Side:
+    """The version that somebody named: a number, latest, or current."""
     from assets.clustering import names_in_force
-    from assets.results import clusters
+    from assets.results import assignments, clusters
     from assets.step import open_store
-    from tac_pipeline.cli.shared import current_table
+    from tac_pipeline.publication import Publication
 
-    current = current_table(project, clusters)
-    return {**names_in_force(open_store(project)), **dict(current.select("cluster_id", "name").iter_rows())}
+    store = open_store(project)
+    publication = Publication(store.published_folder)
+    if version == "current":
+        names: dict[int, str | None] = dict(names_in_force(store))
+        if store.current(clusters.name) is not None:
+            names |= _names(current_table(project, clusters))
+        return _Side(current_table(project, assignments), names, "the result as it stands")
+    found = publication.latest() if version == "latest" else publication.find(version_number(version))
+    if found is None:
+        raise ArtifactMissing("nothing is published yet: there is no version to compare with (`tac publish`)")
+    return _Side(found.assignments, _names(found.clusters), f"published version {found.number}")
+
+
+def _names(clusters: pl.DataFrame) -> dict[int, str | None]:
+    return dict(clusters.select("cluster_id", "name").iter_rows())

@@ -120,7 +120,7 @@ class _StepLines:
                 self._console.print(f"    {escape(told.text)}", soft_wrap=True)
         elif told.event in ("published", "held"):
             color = "green" if told.event == "published" else "yellow"
-            self._console.print(f"  [{color}]{told.event:<9}[/] {escape(told.text)}", soft_wrap=True)
+            self._console.print(f"  [{color}]{escape(told.text)}[/]", soft_wrap=True)
         elif told.event == "failed":
             self._console.print(f"  [red]failed[/]    {told.step}")
             complain(told.text)

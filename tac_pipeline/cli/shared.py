@@ -40,6 +40,20 @@ def current_table(project: Project, step: Any) -> Any:
     return Inputs(project, {step.name: artifact}).table(step)
 
 
+def version_number(text: str) -> int:
+    """The number of a published version as people write it: 6, or v6 and v000006 as its folder is called.
+
+    Raises
+    ------
+    InputError
+        It is no number.
+    """
+    digits = text.removeprefix("v")
+    if not digits.isdecimal():
+        raise InputError(f"a published version must be a number such as 6; got {text!r}")
+    return int(digits)
+
+
 @contextmanager
 def misuse(argument: str) -> Iterator[None]:
     """A name that does not exist is a misuse of the command, told as such."""

@@ -1,6 +1,7 @@
 """The chain from image files: a small open_clip model of our own config with random weights, on drawn pictures."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ MODEL = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
 }
 NOUNS = ["dog", "cat", "red square", "sky", "boat", "tree", "lamp", "stone", "river", "chair", "noise", "paper"]
+
+GROWN = [step.name for step in GROWTH]
+GROWN_FIRST = ["image_manifest", "image_embeddings"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::tac_pipeline.errors.TacWarning")
 
@@ -97,7 +101,7 @@ def test_only_new_images_are_encoded(store: Path) -> None:
     materialize(store)
     draw(store.parent / "photos/group0/new.png", (220, 30, 30), 99)
     (store.parent / "photos/group1/3.png").unlink()
-    outcomes = materialize(store, [step.name for step in GROWTH])
+    outcomes = materialize(store, GROWN)
     assert outcomes["image_embeddings"].artifact.facts["computed"] == 1
     assert len(view(store)) == 30
     assert "group0/new.png" in view(store)["image_id"]
@@ -115,6 +119,106 @@ def test_a_touched_file_is_read_again_and_stops_there(store: Path) -> None:
 def test_a_larger_batch_makes_nothing_stale(store: Path) -> None:
     materialize(store)
     assert computed(materialize(edit(store, "encoder.batch_size", 16))) == set()
+
+
+def contents(path: Path) -> dict[str, str]:
+    """What is current of every asset."""
+    store = open_store(load_project(path))
+    return {step.name: found.artifact.content for step in STEPS if (found := store.current(step.name))}
+
+
+def remove(path: Path, count: int) -> list[Path]:
+    """Take so many pictures out of the source."""
+    removed = sorted(path.parent.glob("photos/*/*"))[:count]
+    for picture in removed:
+        picture.unlink()
+    return removed
+
+
+def test_a_sudden_loss_stops_the_run_before_anything_is_dropped(store: Path) -> None:
+    materialize(store)
+    before = contents(store)
+    remove(store, 16)
+    with pytest.raises(SourceError) as refused:
+        materialize(store, GROWN)
+    assert str(refused.value) == (
+        "16 of 30 known images are gone from photos (group0/0.jpg, group0/1.png, group0/2.jpg ...), a larger share "
+        "than images.max_loss (0.5) allows; nothing was dropped. If they were removed on purpose: `tac set "
+        "images.max_loss=1`, run, and set it back."
+    )
+    assert contents(store) == before
+    outcomes = materialize(edit(store, "images.max_loss", 1), GROWN)
+    assert outcomes["image_embeddings"].artifact.facts["computed"] == 0
+    assert len(view(store)) == 14
+
+
+@pytest.mark.parametrize(
+    ("share", "lost", "allowed"), [(0.5, 15, True), (0.1, 3, True), (0.1, 4, False), (0, 1, False)]
+)
+def test_the_share_that_may_go_is_a_setting(store: Path, share: float, lost: int, allowed: bool) -> None:
+    materialize(edit(store, "images.max_loss", share), ["image_manifest"])
+    remove(store, lost)
+    if allowed:
+        assert materialize(store, ["image_manifest"])["image_manifest"].artifact.rows == 30 - lost
+    else:
+        with pytest.raises(SourceError, match=rf"^{lost} of 30 known images are gone"):
+            materialize(store, ["image_manifest"])
+
+
+def test_images_that_came_do_not_make_up_for_those_that_went(store: Path) -> None:
+    materialize(store, ["image_manifest"])
+    for number, picture in enumerate(remove(store, 16)):
+        draw(picture.with_name(f"renamed-{number}.png"), (9, 9, 9), number)
+    with pytest.raises(SourceError, match=r"^16 of 30 known images are gone"):
+        materialize(store, ["image_manifest"])
+
+
+def test_a_source_that_disappears_is_an_error_and_drops_nothing(store: Path) -> None:
+    materialize(edit(store, "images.max_loss", 1))
+    before = contents(store)
+    photos = store.parent / "photos"
+    photos.rename(store.parent / "unmounted")
+    with pytest.raises(SourceError, match="must be an existing folder or table; nothing is at"):
+        materialize(store, GROWN)
+    # A mount point without its disk.
+    photos.mkdir()
+    with pytest.raises(SourceError, match="holds no images"):
+        materialize(store, GROWN)
+    assert contents(store) == before
+    photos.rmdir()
+    (store.parent / "unmounted").rename(photos)
+    assert computed(materialize(store)) == set()
+
+
+def exchange(picture: Path, seed: int) -> None:
+    """Another picture of the same size, under the same name and time."""
+    was = picture.stat()
+    draw(picture, (120, 120, 20), seed)
+    os.utime(picture, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert (picture.stat().st_size, picture.stat().st_mtime_ns) == (was.st_size, was.st_mtime_ns)
+
+
+def test_a_change_that_size_and_time_do_not_show_is_found_by_content(store: Path) -> None:
+    picture = store.parent / "photos/group0/plain.bmp"
+    draw(picture, (220, 30, 30), 50)
+    materialize(store, GROWN_FIRST)
+    exchange(picture, 51)
+    listed = materialize(store, GROWN_FIRST)
+    assert computed(listed) == set(), "the listing shows nothing"
+    # Asked to look closely it reads all once, and encodes that one alone.
+    first = materialize(edit(store, "images.compare", "content"), GROWN_FIRST)["image_embeddings"].artifact
+    assert (first.facts["computed"], first.facts["copied"]) == (31, 27)
+    exchange(picture, 52)
+    second = materialize(store, GROWN_FIRST)["image_embeddings"].artifact
+    assert (second.facts["computed"], second.facts["copied"]) == (1, 0)
+    assert second.content != first.content
+    assert computed(materialize(store, GROWN_FIRST)) == set()
+
+
+def test_compared_by_content_a_touched_file_is_not_read_again(store: Path) -> None:
+    materialize(edit(store, "images.compare", "content"), GROWN_FIRST)
+    (store.parent / "photos/group0/1.png").touch()
+    assert computed(materialize(store, GROWN_FIRST)) == set()
 
 
 def test_another_model_is_encoded_beside_the_first_and_going_back_is_free(store: Path) -> None:
@@ -142,7 +246,7 @@ def test_a_store_whose_images_all_broke_is_assigned_to_nothing(store: Path) -> N
     materialize(store)
     for path in store.parent.glob("photos/*/*"):
         path.write_bytes(b"broken")
-    outcomes = materialize(store, [step.name for step in GROWTH])
+    outcomes = materialize(store, GROWN)
     assigned = pl.read_parquet(outcomes["assignments"].artifact.file("assignments.parquet"))
     assert assigned["cluster_id"].null_count() == len(assigned) == 30
     clusters = pl.read_parquet(outcomes["clusters"].artifact.file("clusters.parquet"))

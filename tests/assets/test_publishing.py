@@ -136,6 +136,22 @@ def test_a_result_that_moves_most_images_is_held_back(path: Path) -> None:
     assert published(path).changes(since=1).drop_nulls().height == 60
 
 
+def test_a_result_without_most_images_is_held_back(path: Path, vector_store: Writer) -> None:
+    """As when another source is read under the name of this store."""
+    publish(path)
+    vectors, _ = grouped_vectors()
+    write_vectors(path.parent / "others.parquet", [f"other-{number}" for number in range(60)], vectors, ["x"] * 60)
+    path = vector_store({"images.source": "others.parquet"})
+    materialize(path)
+    decision = publish(path)
+    assert not decision.moved
+    assert decision.sentence == (
+        "readers keep version 1: 60 of the 60 images that readers know would be gone, a larger share than "
+        "images.max_loss (0.5) allows. If they are meant to go, `tac publish` publishes it."
+    )
+    assert publish(vector_store({"images.max_loss": 1})).sentence == "version 2 is published"
+
+
 def test_a_rollback_holds_until_somebody_publishes(path: Path) -> None:
     publish(path)
     add_images(path, 3)

@@ -1,0 +1,189 @@
+"""`tac set`, `tac publish` and `tac rollback`: what they say, and what they leave behind."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+from assets_helpers import materialize
+from command_line import done, tac, told
+from small_store import grouped_vectors, write_vectors
+
+from assets.definitions import asset_key
+from assets.graph import GROWTH
+from assets.home import prepare_home
+from tac_pipeline.settings import load_project
+
+Writer = Callable[..., Path]
+
+
+@pytest.fixture
+def path(vector_store: Writer) -> Path:
+    """A small store with a result, of which nothing is published yet."""
+    settings = vector_store()
+    materialize(settings)
+    return settings
+
+
+def grow(path: Path, count: int) -> None:
+    """So many more images like the first one."""
+    vectors, _ = grouped_vectors()
+    ids = [f"image-{n:03d}" for n in range(60)] + [f"new-{n:04d}" for n in range(count)]
+    grown = np.concatenate([vectors, np.repeat(vectors[:1], count, axis=0)])
+    write_vectors(path.parent / "images.parquet", ids, grown, ["x"] * len(ids))
+    materialize(path, [step.name for step in GROWTH])
+
+
+def test_set_says_what_changed_what_would_rerun_and_how_long_that_took(path: Path) -> None:
+    result = tac("set", "retrieval.tau=0.02", "seed=0", "heads.epochs=null", "-s", path)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[:3] == ["retrieval.tau: 0.005 -> 0.02", "seed: already 0", "heads.epochs: 60 -> null"]
+    assert {line.split()[0] for line in lines[4:-2]} == {
+        "text_counterparts", "text_neighbors", "training_free_clusters", "cluster_heads", "cluster_ids", "assignments",
+        "clusters", "evaluation",
+    }  # fmt: skip
+    assert lines[-2].startswith("a run computes 8 assets, which took ")
+    assert lines[-2].endswith(" s last time")
+    assert lines[-1] == "nothing is published yet"
+    assert load_project(path).settings.retrieval.tau == 0.02
+
+
+def test_setting_it_back_says_that_a_run_finds_all_again(path: Path) -> None:
+    tac("set", "clusters.count=4", "-s", path)
+    materialize(path)
+    result = tac("set", "clusters.count=3", "-s", path)
+    assert "a run finds 12 assets again" in result.stdout
+    assert "computes" not in result.stdout
+    assert done(tac("run", "-s", path), "computed") == set()
+
+
+def test_what_is_so_already_leaves_the_file_and_everything_fresh(path: Path) -> None:
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    result = tac("set", "clusters.count=3", "-s", path)
+    assert result.stdout.splitlines() == [
+        "clusters.count: already 3",
+        "everything is fresh: a run has nothing to do",
+        "nothing is published yet",
+    ]
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_before_the_first_run_set_does_not_list_what_is_all_missing(vector_store: Writer) -> None:
+    result = tac("set", "schedule.observe=*/5 * * * *", "-s", vector_store())
+    assert result.stdout.splitlines() == [
+        "schedule.observe: */15 * * * * -> */5 * * * *",
+        "a run computes 19 assets",
+        "nothing is published yet",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "code", "message"),
+    [
+        ([], 2, "Missing argument 'KEY=VALUE...'"),
+        (["retrieval.tau", "0.01"], 1, "error: a setting must be given as KEY=VALUE, such as retrieval.tau=0.01"),
+        (["tau=0.01"], 1, "error: tau is not a settings key; did you mean retrieval.tau? (tac.yaml)"),
+        (["retrieval.tau=0,01"], 1, "error: retrieval.tau must be a number; got '0,01' (tac.yaml as it would be"),
+        (["seed=1", "clusters.count=1"], 1, "error: clusters.count must be >= 2; got 1"),
+        (["seed=1", "seed=2"], 1, "error: seed must be given once; got it twice"),
+        (["heads={epochs: 3}"], 1, "error: heads is a section: name one of its keys"),
+        # What only Dagster can judge is judged before the file is written too.
+        (["schedule.observe=hourly"], 1, "error: schedule.observe must be a cron of five fields, such as '0 3 * * 0', "
+         "or null; got 'hourly' (tac.yaml). Nothing was changed."),
+        (["schedule.timezone=Berlin"], 1, "error: schedule.timezone must be a name such as Europe/Berlin; got"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_and_changes_nothing(
+    vector_store: Writer, assignments: list[str], code: int, message: str
+) -> None:
+    path = vector_store()
+    before = path.read_bytes()
+    result = tac("set", *assignments, "-s", path)
+    assert result.exit_code == code
+    assert message in told(result)
+    assert path.read_bytes() == before
+
+
+def test_a_ui_that_is_gone_is_passed_over(path: Path) -> None:
+    home = prepare_home(load_project(path))
+    (home / "ui.json").write_text(json.dumps({"url": "http://127.0.0.1:9"}))
+    result = tac("set", "seed=1", "-s", path)
+    assert result.exit_code == 0
+    assert "UI" not in result.output
+
+
+def shown_version(path: Path) -> object:
+    """The version that the UI shows for the asset `published`."""
+    project = load_project(path)
+    prepare_home(project)
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(asset_key("published", project))
+    assert event is not None and event.asset_materialization is not None
+    return event.asset_materialization.metadata["version"].value
+
+
+def test_publish_and_rollback_move_what_readers_have_and_the_ui_knows(path: Path) -> None:
+    assert tac("publish", "-s", path).stdout == "version 1 is published\n"
+    assert tac("publish", "-s", path).stdout == "version 1 is this result already\n"
+    grow(path, 3)
+    assert tac("publish", "-s", path).stdout == "version 2 is published\n"
+    assert shown_version(path) == 2
+    back = tac("rollback", "-s", path)
+    assert back.stdout == (
+        "version 3 repeats version 1; nothing is published by itself until somebody publishes (`tac publish`, the job "
+        "publish)\n"
+    )
+    assert shown_version(path) == 3
+    assert tac("rollback", "v2", "-s", path).stdout.startswith("version 4 repeats version 2; ")
+    held = tac("run", "-s", path)
+    assert held.exit_code == 0, "that something is held back is no failure"
+    assert "  version 4 is this result already\n" in held.stdout
+    grow(path, 4)
+    assert "  readers keep version 4: held since the rollback to version 2; " in tac("run", "-s", path).stdout
+    assert tac("publish", "-s", path).stdout == "version 5 is published\n"
+    assert "held" not in tac("status", "-s", path).stdout
+
+
+def test_what_cannot_be_published_or_gone_back_to_is_told(vector_store: Writer) -> None:
+    path = vector_store()
+    unpublished, nothing = tac("publish", "-s", path), tac("rollback", "-s", path)
+    assert (unpublished.exit_code, nothing.exit_code) == (1, 1)
+    assert "error: there is no result to publish yet in " in told(unpublished)
+    assert told(unpublished).endswith("must be materialized first (`tac run`).")
+    assert told(nothing).endswith("there is nothing to go back to")
+    word = tac("rollback", "yesterday", "-s", path)
+    assert word.exit_code == 2
+    assert "a published version must be a number such as 6; got 'yesterday'" in told(word)
+    tac("run", "-s", path)
+    for version, message in (("1", "version 1 is what is published now"), ("7", "no published version 7"),
+                             ("v000000", "no published version 0")):  # fmt: skip
+        refused = tac("rollback", version, "-s", path)
+        assert refused.exit_code == 1
+        assert message in told(refused)
+
+
+def test_run_publishes_and_a_selection_does_not(path: Path) -> None:
+    assert tac("run", "-s", path, "--select", "assignments").exit_code == 0
+    assert "nothing is published yet" in tac("status", "-s", path).stdout
+    assert "  version 1 is published\n" in tac("run", "-s", path).stdout
+    assert "readers have version 1 of 20" in tac("status", "-s", path).stdout
+
+
+def test_run_says_why_readers_keep_the_old_version(path: Path) -> None:
+    tac("run", "-s", path)
+    grow(path, 900)
+    held = tac("run", "-s", path)
+    assert held.exit_code == 0
+    assert "  readers keep version 1: Clusters far above their even share: " in held.stdout
+    status = tac("status", "-s", path).stdout
+    assert "; the result as it stands is another one (`tac diff`)" in " ".join(status.split())
+
+
+def test_manual_publishing_waits_and_says_for_what(path: Path) -> None:
+    assert tac("set", "publish=manual", "-s", path).exit_code == 0
+    assert "  nothing is published yet: publish is manual; `tac publish` publishes this result\n" in tac(
+        "run", "-s", path
+    ).stdout  # fmt: skip

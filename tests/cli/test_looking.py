@@ -1,0 +1,160 @@
+"""`tac status`, `tac diff` and `tac changes`: what is so, what would be done, and what changed."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from assets_helpers import materialize
+from command_line import tac, told
+from small_store import grouped_vectors, write_vectors
+
+from assets.graph import GROWTH
+
+Writer = Callable[..., Path]
+
+
+@pytest.fixture
+def path(vector_store: Writer) -> Path:
+    """A small store of which version 1 is published."""
+    settings = vector_store()
+    assert tac("run", "-s", settings).exit_code == 0
+    return settings
+
+
+def put(path: Path, ids: list[str], vectors: np.ndarray) -> None:
+    """Give the store these images, and take them through what was learned."""
+    write_vectors(path.parent / "images.parquet", ids, vectors, ["x"] * len(ids))
+    materialize(path, [step.name for step in GROWTH])
+
+
+IDS = [f"image-{number:03d}" for number in range(60)]
+
+
+def move_some(path: Path) -> None:
+    """Five images of the first group come to show the second; one image goes, two come."""
+    vectors, _ = grouped_vectors()
+    vectors[:5] = vectors[20:25]
+    put(path, [*IDS[:-1], "new-a", "new-b"], np.concatenate([vectors[:-1], vectors[-2:]]))
+
+
+def test_status_before_and_after_a_run(vector_store: Writer) -> None:
+    path = vector_store()
+    before = tac("status", "-s", path).stdout
+    assert len(re.findall(r"^\w+ +missing\b", before, flags=re.MULTILINE)) == 19
+    assert before.splitlines()[-2:] == ["a run computes 19 assets", "nothing is published yet"]
+    assert tac("run", "-s", path).exit_code == 0
+    after = tac("status", "-s", path).stdout
+    assert len(re.findall(r"^\w+ +fresh +\d+ +\d+\.\d s", after, flags=re.MULTILINE)) == 19
+    assert after.splitlines()[-2] == "everything is fresh: a run has nothing to do"
+    assert re.fullmatch(r"readers have version 1 of \d{4}-\d\d-\d\d \d\d:\d\d", after.splitlines()[-1])
+
+
+def test_status_says_what_would_rerun_why_and_how_long_that_took(path: Path, vector_store: Writer) -> None:
+    changed = tac("status", "-s", vector_store({"heads.epochs": 61})).stdout
+    states = dict(re.findall(r"^(\w+) +(fresh|stale|missing)\b", changed, flags=re.MULTILINE))
+    assert {name for name, state in states.items() if state == "stale"} == {
+        "cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation"
+    }  # fmt: skip
+    assert re.search(r"^cluster_heads +stale +60 +\d+\.\d s +heads\.epochs: 60 -> 61 *$", changed, flags=re.MULTILINE)
+    assert re.search(r"^assignments +stale .* waits for cluster_heads, cluster_ids *$", changed, flags=re.MULTILINE)
+    assert re.search(r"^a run computes 5 assets, which took \d+\.\d s last time$", changed, flags=re.MULTILINE)
+
+
+def test_what_is_computed_and_what_is_found_again_are_told_apart(path: Path, vector_store: Writer) -> None:
+    materialize(vector_store({"retrieval.tau": 0.02}))
+    mixed = tac("status", "-s", vector_store({"retrieval.tau": 0.005, "heads.epochs": 61})).stdout
+    assert re.search(r"^text_counterparts +stale but reusable ", mixed, flags=re.MULTILINE)
+    assert re.search(r"^a run computes 5 assets, which took .* and finds 3 assets again$", mixed, flags=re.MULTILINE)
+
+
+def test_a_source_that_is_not_there_is_told_by_status_too(vector_store: Writer) -> None:
+    result = tac("status", "-s", vector_store({"images.source": "absent.parquet"}))
+    assert result.exit_code == 0
+    assert "cannot be built: images.source must be an existing folder or table" in " ".join(result.stdout.split())
+
+
+def test_diff_counts_what_moved_and_names_the_clusters_that_changed(path: Path) -> None:
+    same = tac("diff", "-s", path).stdout
+    assert same.splitlines() == [
+        "from published version 1 to the result as it stands:",
+        "0 of 60 images (0.0%) moved to another cluster, 0 came, 0 went",
+    ]
+    move_some(path)
+    lines = tac("diff", "-s", path).stdout.splitlines()
+    assert lines[1] == "5 of 59 images (8.5%) moved to another cluster, 2 came, 1 went"
+    assert re.split("  +", lines[3].strip()) == ["id", "name", "images before", "after", "stayed", "came", "left"]
+    rows = sorted(re.split("  +", line.strip())[2:] for line in lines[4:])
+    assert rows == [["20", "15", "15", "0", "5"], ["20", "21", "19", "2", "1"], ["20", "25", "20", "5", "0"]]
+    assert all(re.search(r"^\d +(red|green|blue) thing \d ", line) for line in lines[4:])
+
+
+def test_diff_takes_versions_by_number_folder_or_word(path: Path) -> None:
+    move_some(path)
+    tac("publish", "-s", path)
+    forward = tac("diff", "1", "2", "-s", path).stdout
+    assert forward.startswith("from published version 1 to published version 2:\n5 of 59")
+    assert tac("diff", "v1", "v000002", "-s", path).stdout == forward
+    assert tac("diff", "1", "latest", "-s", path).stdout == forward
+    back = tac("diff", "2", "1", "-s", path).stdout
+    assert "5 of 59 images (8.5%) moved to another cluster, 1 came, 2 went" in back
+    assert tac("diff", "current", "1", "-s", path).stdout.splitlines()[1:] == back.splitlines()[1:]
+
+
+def test_diff_names_a_cluster_that_is_there_no_more(path: Path, vector_store: Writer) -> None:
+    assert tac("run", "-s", vector_store({"clusters.count": 2})).exit_code == 0
+    rows = [line for line in tac("diff", "1", "-s", path).stdout.splitlines()[4:] if " 20  " in line]
+    assert rows
+    assert all(re.search(r"^\d +(red|green|blue) thing \d ", row) for row in rows)
+
+
+def test_a_version_that_is_not_there_is_told(vector_store: Writer) -> None:
+    path = vector_store()
+    none = tac("diff", "-s", path)
+    assert none.exit_code == 1
+    assert told(none) == "error: nothing is published yet: there is no version to compare with (`tac publish`)"
+    assert tac("run", "-s", path).exit_code == 0
+    absent = tac("diff", "99", "-s", path)
+    assert absent.exit_code == 1
+    assert "there is no published version 99 in " in told(absent)
+    word = tac("diff", "yesterday", "-s", path)
+    assert word.exit_code == 2
+    assert "a published version must be a number such as 6; got 'yesterday'" in told(word)
+
+
+def test_changes_add_up_to_what_is_published(path: Path) -> None:
+    move_some(path)
+    tac("publish", "-s", path)
+    first, second = (pl.read_csv(io.StringIO(tac("changes", "--since", since, "-s", path).stdout)) for since in "01")
+    assert first.columns == ["image_id", "old_cluster_id", "new_cluster_id", "version"]
+    assert (len(first), len(second)) == (68, 8)
+    assert first.tail(8).equals(second)
+    assert set(second["image_id"]) == {*IDS[:5], IDS[-1], "new-a", "new-b"}
+    state: dict[str, int | None] = {}
+    for image_id, _, new, _ in first.iter_rows():
+        state[image_id] = new
+    published = pl.read_parquet(path.parent / "data/small/published/latest/assignments.parquet")
+    assert {id_: cluster for id_, cluster in state.items() if cluster is not None} == dict(
+        published.select("image_id", "cluster_id").iter_rows()
+    )
+    assert tac("changes", "--since", "2", "-s", path).stdout == "image_id,old_cluster_id,new_cluster_id,version\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["changes"], 2, "Missing option '--since'"),
+        (["changes", "--since", "-1"], 2, "Invalid value for '--since'"),
+        (["changes", "--since", "9"], 1, "changes are kept since "),
+    ],
+)
+def test_changes_since_what_cannot_be_are_told(
+    vector_store: Writer, arguments: list[str], code: int, message: str
+) -> None:
+    result = tac(*arguments, "-s", vector_store())
+    assert result.exit_code == code
+    assert message in told(result)
+    assert result.stdout == ""
