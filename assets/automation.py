@@ -105,6 +105,7 @@ def build_schedules(project: Project, jobs: Mapping[str, Any]) -> list[dg.Schedu
                 cron_schedule=cron,
                 execution_timezone=settings.timezone,
                 default_status=dg.DefaultScheduleStatus.RUNNING,
+                description=jobs[name].description,
             )
         )
     return schedules

@@ -65,18 +65,27 @@ def _assets(count: int) -> str:
 
 @app.command()
 def path(
-    asset: Annotated[str, typer.Argument(help="An asset's name, such as assignments.")],
+    asset: Annotated[str, typer.Argument(help="An asset's name, such as assignments, or published.")],
     settings: SettingsOption = None,
 ) -> None:
-    """Print the folder of an asset's current artifact."""
+    """Print the folder of an asset's current artifact, or of the version that readers have."""
     with refusals():
         project = load_project(find_settings(settings))
         from assets.graph import find
+        from assets.publishing import PUBLISHED
         from assets.step import open_store
+        from tac_pipeline.publication import Publication
 
+        store = open_store(project)
+        if asset == PUBLISHED:
+            latest = Publication(store.published_folder).latest()
+            if latest is None:
+                raise ArtifactMissing("nothing is published yet (`tac run` or `tac publish`)")
+            typer.echo(latest.folder)
+            return
         with misuse("ASSET"):
             name = find(asset).name
-        artifact = open_store(project).require_current(name).artifact
+        artifact = store.require_current(name).artifact
         damage = artifact.damage()
         if damage:
             Console(stderr=True, highlight=False).print(f"[yellow]warning:[/] {escape(damage)}")

@@ -77,6 +77,17 @@ def test_a_source_that_is_not_there_is_told_by_status_too(vector_store: Writer) 
     assert "cannot be built: images.source must be an existing folder or table" in " ".join(result.stdout.split())
 
 
+def test_path_prints_the_folder_that_readers_open(vector_store: Writer) -> None:
+    path = vector_store()
+    nothing = tac("path", "published", "-s", path)
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
+    assert "nothing is published yet" in told(nothing)
+    assert tac("run", "-s", path).exit_code == 0
+    folder = Path(tac("path", "published", "-s", path).stdout.strip())
+    assert folder.name == "v000001"
+    assert (folder / "assignments.parquet").is_file()
+
+
 def test_diff_counts_what_moved_and_names_the_clusters_that_changed(path: Path) -> None:
     same = tac("diff", "-s", path).stdout
     assert same.splitlines() == [
