@@ -6,6 +6,7 @@ by hand (`tac publish`, the job `publish`) it is published as it is.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -19,7 +20,7 @@ from assets.home import prepare_home
 from assets.results import assignments, clusters
 from assets.step import Log, open_store
 from tac_pipeline.comparison import Comparison
-from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated
+from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, TacError
 from tac_pipeline.publication import Publication, Version
 from tac_pipeline.settings import Project
 from tac_pipeline.store import Artifact, Store
@@ -103,7 +104,8 @@ def _why_not(
     if gone > project.settings.images.max_loss * was:
         return (
             f"{gone:,} of the {was:,} images that readers know would be gone, a larger share than images.max_loss "
-            f"({project.settings.images.max_loss:g}) allows. If they are meant to go, `tac publish` publishes it."
+            f"({project.settings.images.max_loss:g}) allows. If they are meant to go, `tac publish` publishes it; "
+            "if not, see whether images.source is right and no other settings file names this store."
         )
     if comparison.moved_share > MOST_MOVED:
         return (
@@ -162,20 +164,28 @@ def _frame(schema: Any, artifact: Artifact) -> pl.DataFrame:
 
 
 def publication_in_words(project: Project) -> str:
-    """What readers have, and whether that is the result as it stands."""
-    from datetime import datetime
-
+    """What readers have, whether that is the result as it stands, and what holds that back."""
     store = open_store(project)
     publication = Publication(store.published_folder)
     latest, held = publication.latest(), publication.held()
-    if latest is None:
-        return "nothing is published yet"
-    repeated = f", which repeats version {latest.rolled_back_to}" if latest.rolled_back_to else ""
-    text = f"readers have version {latest.number} of {datetime.fromtimestamp(latest.made_at):%Y-%m-%d %H:%M}{repeated}"
+    have = "nothing is published yet" if latest is None else f"readers have version {latest.number} of {_day(latest)}"
     current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
-    if current != latest.source:
-        text += "; the result as it stands is another one (`tac diff`)"
-    return f"{text}; {held} (`tac publish` ends that)" if held else text
+    if latest is not None and current == latest.source:
+        return f"{have}; {held} (`tac publish` ends that)" if held else have
+    another = "" if latest is None else "; the result as it stands is another one (`tac diff`)"
+    try:
+        artifacts = _result(store)
+        comparison = publication.compare(_frame(assignments.schema, artifacts[assignments.name]))
+        reason = _why_not(project, store, artifacts, publication, comparison)
+    except TacError:
+        # There is no whole result; the states of the assets say why.
+        reason = held
+    return f"{have}{another}{f': {reason}' if reason else ''}"
+
+
+def _day(version: Version) -> str:
+    day = f"{datetime.fromtimestamp(version.made_at):%Y-%m-%d %H:%M}"
+    return f"{day}, which repeats version {version.rolled_back_to}" if version.rolled_back_to else day
 
 
 def decision_event(project: Project, decision: Decision) -> dg.AssetMaterialization:

@@ -228,7 +228,8 @@ class Publication:
         versions = self.versions()
         newest = versions[-1].number if versions else 0
         if not 0 <= since <= newest:
-            raise ArtifactMissing(f"changes are kept since versions 0 to {newest} of {self.folder}; got {since}")
+            have = f"versions 1 to {newest} are" if newest else "nothing is"
+            raise ArtifactMissing(f"there are no changes since version {since}: {have} published in {self.folder}")
         empty = pl.DataFrame(schema={"image_id": pl.String, "old_cluster_id": pl.Int32, "new_cluster_id": pl.Int32,
                                      "version": pl.Int32})  # fmt: skip
         return pl.concat([empty, *(version.table("changes") for version in versions if version.number > since)])

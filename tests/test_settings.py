@@ -8,6 +8,7 @@ from small_store import REPOSITORY
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings import (
     PUBLISHED_TEMPLATES,
+    HeadSettings,
     find_settings,
     load_project,
     parse_settings,
@@ -133,3 +134,12 @@ def test_relative_paths_resolve_against_the_file(tmp_path: Path, monkeypatch: py
     assert project.store_folder == tmp_path / "data" / "photos"
     assert project.resolve_file("openai") == "openai"
     assert project.resolve_file("weights/own.safetensors") == str(tmp_path / "weights/own.safetensors")
+
+
+def test_a_section_whose_keys_are_all_commented_out_has_its_defaults() -> None:
+    settings = parse_settings(
+        "store: a\nimages: {source: b}\nclusters: {count: 3}\nheads:\n  # epochs: 5\nnouns:\n", name="tac.yaml"
+    )
+    assert settings.heads == HeadSettings()
+    with pytest.raises(SettingsError, match=r"images\.source is required"):
+        parse_settings("store: a\nimages:\nclusters: {count: 3}\n", name="tac.yaml")

@@ -147,7 +147,8 @@ def test_a_result_without_most_images_is_held_back(path: Path, vector_store: Wri
     assert not decision.moved
     assert decision.sentence == (
         "readers keep version 1: 60 of the 60 images that readers know would be gone, a larger share than "
-        "images.max_loss (0.5) allows. If they are meant to go, `tac publish` publishes it."
+        "images.max_loss (0.5) allows. If they are meant to go, `tac publish` publishes it; if not, see whether "
+        "images.source is right and no other settings file names this store."
     )
     assert publish(vector_store({"images.max_loss": 1})).sentence == "version 2 is published"
 
@@ -241,19 +242,27 @@ def test_old_versions_lose_their_tables_and_keep_their_changes(vector_store: Wri
     assert published(path).changes(since=0).height == 63
 
 
-def test_status_says_what_readers_have(path: Path) -> None:
+def test_status_says_what_readers_have_and_what_holds_the_result_back(path: Path, vector_store: Writer) -> None:
     def words() -> str:
         return publication_in_words(load_project(path))
 
+    another = "; the result as it stands is another one (`tac diff`)"
     assert words() == "nothing is published yet"
     publish(path)
     assert words().startswith("readers have version 1 of 20")
     assert ";" not in words()
     add_images(path, 3)
-    assert words().endswith("; the result as it stands is another one (`tac diff`)")
+    assert words().endswith(another), "nothing holds it back: the next run publishes it"
     publish(path)
     back(path)
-    assert ", which repeats version 1; the result as it stands is another one (`tac diff`); held since" in words()
+    assert f", which repeats version 1{another}: held since the rollback to version 1; `tac publish`" in words()
+    add_images(path, 0)
+    assert words().endswith(", which repeats version 1; held since the rollback to version 1 (`tac publish` ends that)")
+    publish(path, by_hand=True)
+    rotate_groups(path)
+    assert f"{another}: 60 of 60 images (100%) would change their cluster." in words()
+    vector_store({"publish": "manual"})
+    assert words().endswith(f"{another}: publish is manual; `tac publish` publishes this result")
 
 
 def test_the_ui_shows_the_decision_and_what_moved(path: Path) -> None:
