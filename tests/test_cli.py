@@ -35,13 +35,13 @@ def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> 
     assert again.exit_code == 0
     assert done(again, "computed") == set()
     assert done(again, "reused") == {
-        "image_manifest", "image_labels", "image_embeddings", "assignments", "clusters", "evaluation"
+        "image_manifest", "image_labels", "image_embeddings", "assignments", "clusters", "cluster_tree", "evaluation"
     }  # fmt: skip
 
     changed = tac("run", "--settings", vector_store({"retrieval.tau": 0.02}))
     assert done(changed, "computed") == {
         "text_counterparts", "text_neighbors", "training_free_clusters", "cluster_heads", "cluster_ids",
-        "assignments", "clusters", "evaluation",
+        "assignments", "clusters", "cluster_tree", "evaluation",
     }  # fmt: skip
 
     back = tac("run", "--settings", vector_store({"retrieval.tau": 0.005}))

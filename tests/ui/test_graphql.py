@@ -19,7 +19,7 @@ NAMES = [step.name for step in STEPS]
 # Everything that hangs on retrieval.tau.
 COUNTERPARTS_DOWN = {
     "text_counterparts", "text_neighbors", "training_free_clusters",
-    "cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation",
+    "cluster_heads", "cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation",
 }  # fmt: skip
 CHECKS = {
     "unreadable_images": "image_embeddings",
