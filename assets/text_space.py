@@ -55,7 +55,13 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
     out.write({"count": [found.count]})
     evidence = pl.DataFrame({"count": found.counts, "held_out": found.held_out, "excess": found.excess})
     out.write_other(COUNT_EVIDENCE, evidence)
-    out.fact(count=found.count, found=True, without_bounds=found.unbounded, images_looked_at=found.images)
+    out.fact(
+        count=found.count,
+        found=True,
+        without_bounds=found.unbounded,
+        knee=float(found.excess.max()),
+        images_looked_at=found.images,
+    )
     best = evidence.sort("excess", descending=True).head(5)
     out.markdown("evidence", previews.table(best))
     out.picture("criterion by K", previews.count_picture(evidence, found.count))

@@ -202,7 +202,7 @@ def nested_kmeans(
     return dict(sorted(results.items()))
 
 
-def merge_clusters(sums: FloatMatrix, count: int) -> FloatMatrix:
+def merge_clusters(sums: npt.NDArray[np.floating], count: int) -> FloatMatrix:
     """Join clusters until count are left, each time the two that lose least cosine: float32 (count, dim), unit rows.
 
     Parameters
@@ -231,9 +231,11 @@ def merge_clusters(sums: FloatMatrix, count: int) -> FloatMatrix:
     return unit_rows(sums[kept])
 
 
-def _lengths_of_sums(left: FloatVector, right: FloatVector, product: FloatVector) -> FloatVector:
+def _lengths_of_sums(
+    left: npt.NDArray[np.floating], right: npt.NDArray[np.floating], product: npt.NDArray[np.floating]
+) -> FloatVector:
     """|a + b| from |a|, |b| and their product; rounding can bring the square below zero where they cancel out."""
-    lengths: FloatVector = np.sqrt(np.maximum(left**2 + right**2 + 2 * product, 0))
+    lengths: FloatVector = np.sqrt(np.maximum(left**2 + right**2 + 2 * product, 0)).astype(np.float64)
     return lengths
 
 
