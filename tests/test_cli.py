@@ -78,7 +78,7 @@ def test_status_lists_every_asset_with_its_reason(vector_store: Writer) -> None:
     assert missing.exit_code == 0
     assert len(re.findall(r"\bmissing\b", missing.stdout)) == 20
     assert tac("run", "-s", path).exit_code == 0
-    assert len(re.findall(r"\bfresh\b", tac("status", "-s", path).stdout)) == 20
+    assert len(re.findall(r"^\w+ +fresh\b", tac("status", "-s", path).stdout, flags=re.MULTILINE)) == 20
     changed = tac("status", "-s", vector_store({"retrieval.tau": 0.02})).stdout
     assert re.search(r"text_counterparts +stale +60 .* retrieval\.tau: 0\.005 -> 0\.02", changed)
 
