@@ -10,6 +10,7 @@ from assets.nouns import candidate_nouns, noun_embeddings
 from assets.results import assignments, clusters, evaluation
 from assets.step import Step
 from assets.text_space import cluster_count, noun_vocabulary, semantic_centers, text_counterparts
+from assets.tree import cluster_tree
 from tac_pipeline.errors import InputError
 
 STEPS: tuple[Step, ...] = (
@@ -31,11 +32,14 @@ STEPS: tuple[Step, ...] = (
     cluster_ids,
     assignments,
     clusters,
+    cluster_tree,
     evaluation,
 )
 
 # What new images flow through, every day; it relearns nothing.
-GROWTH: tuple[Step, ...] = (image_manifest, image_labels, image_embeddings, assignments, clusters, evaluation)
+GROWTH: tuple[Step, ...] = (
+    image_manifest, image_labels, image_embeddings, assignments, clusters, cluster_tree, evaluation,
+)  # fmt: skip
 # What is learned from a training set, on a schedule of its own.
 LEARNING: tuple[Step, ...] = tuple(step for step in STEPS if step not in GROWTH)
 

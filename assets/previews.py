@@ -76,7 +76,24 @@ def loss_picture(history: pl.DataFrame) -> bytes:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.legend(frameon=False)
-    return _png(figure)
+    return png(figure)
+
+
+def count_picture(evidence: pl.DataFrame, count: int) -> bytes:
+    """The table count_evidence: the cosine of unseen images and its height above the chord, by K, as PNG."""
+    figure, panels = _figure(2)
+    counts = evidence["count"].to_numpy()
+    for axes, name, title in zip(
+        panels, ("held_out", "excess"), ("cosine of unseen images", "height above its chord"), strict=True
+    ):
+        axes.plot(counts, evidence[name].to_numpy(), color=ACCENT, marker=".")
+        axes.axvline(count, color=INK, linewidth=1, linestyle=":", label=f"K = {count}")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlabel("number of groups")
+        axes.set_title(title, fontsize=10, color=INK)
+        axes.legend(frameon=False)
+    return png(figure)
 
 
 def sizes_picture(assignment: np.ndarray, n_clusters: int) -> bytes:
@@ -88,7 +105,7 @@ def sizes_picture(assignment: np.ndarray, n_clusters: int) -> bytes:
     axes.set_xlabel("cluster, largest first")
     axes.set_ylabel("images")
     axes.legend(frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def _figure(n_panels: int) -> tuple[Any, list[Any]]:
@@ -105,7 +122,8 @@ def _figure(n_panels: int) -> tuple[Any, list[Any]]:
     return figure, panels
 
 
-def _png(figure: Any) -> bytes:
+def png(figure: Any) -> bytes:
+    """A figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=PICTURE_DPI)
     return buffer.getvalue()

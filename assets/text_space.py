@@ -8,20 +8,63 @@ from assets.nouns import noun_embeddings
 from assets.step import Inputs, Output, Values, step
 from tac_pipeline.errors import InputError
 from tac_pipeline.settings import Clusters, Retrieval, SemanticCenters, Vocabulary
-from tac_pipeline.tables import CLUSTER_COUNT, NOUN_VOCABULARY, SEMANTIC_CENTERS, TEXT_COUNTERPARTS
+from tac_pipeline.tables import CLUSTER_COUNT, COUNT_EVIDENCE, NOUN_VOCABULARY, SEMANTIC_CENTERS, TEXT_COUNTERPARTS
 
 
-@step(group="text space", schema=CLUSTER_COUNT, reads=["clusters"], deps=[training_set])
-def cluster_count(inputs: Inputs, out: Output, clusters: Clusters) -> None:
-    """K, the number of groups; every later step reads it from here."""
+def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
     n_images = inputs.rows(training_set)
-    if clusters.count > n_images:
+    key, fewest = ("min", clusters.min) if clusters.count == "auto" else ("count", clusters.count)
+    if fewest > n_images:
         raise InputError(
-            f"clusters.count must be at most the number of training images; got {clusters.count} "
-            f"and {n_images} images. Lower clusters.count, or add images."
+            f"clusters.{key} must be at most the number of training images; got {fewest} "
+            f"and {n_images} images. Lower clusters.{key}, or add images."
         )
-    out.write({"count": [clusters.count]})
-    out.fact(count=clusters.count)
+    # A number that is given hangs on nothing else.
+    return {"count": clusters.count} if clusters.count != "auto" else {
+        "count": "auto", "min": clusters.min, "max": min(clusters.max, n_images), "seed": seed
+    }  # fmt: skip
+
+
+@step(
+    group="text space",
+    schema=CLUSTER_COUNT,
+    reads=["clusters", "seed"],
+    deps=[training_set],
+    resolve=_resolve_count,
+    kinds=["parquet", "numpy"],
+    code="2",
+)
+def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) -> None:
+    """K, the number of groups, as given or as found from the image vectors; every later step reads it from here.
+
+    Found without labels: the K beyond which centers say little more of images that they have not seen.
+    """
+    if clusters.count != "auto":
+        out.write({"count": [clusters.count]})
+        out.fact(count=clusters.count, found=False)
+        return
+    from tac_pipeline.method.cluster_count import estimate_cluster_count
+
+    found = estimate_cluster_count(
+        inputs.vectors(training_set),
+        fewest=inputs.values["min"],
+        most=inputs.values["max"],
+        seed=seed,
+        progress=inputs.progress("numbers of groups tried"),
+    )
+    out.write({"count": [found.count]})
+    evidence = pl.DataFrame({"count": found.counts, "held_out": found.held_out, "excess": found.excess})
+    out.write_other(COUNT_EVIDENCE, evidence)
+    out.fact(
+        count=found.count,
+        found=True,
+        without_bounds=found.unbounded,
+        knee=float(found.excess.max()),
+        images_looked_at=found.images,
+    )
+    best = evidence.sort("excess", descending=True).head(5)
+    out.markdown("evidence", previews.table(best))
+    out.picture("criterion by K", previews.count_picture(evidence, found.count))
 
 
 def _resolve_centers(inputs: Inputs, semantic_centers: SemanticCenters, seed: int) -> Values:

@@ -33,6 +33,7 @@ from assets.results import assignments, clusters
 from assets.run import run_steps
 from assets.status import steps_to_run
 from assets.step import Inputs, open_store
+from assets.text_space import cluster_count
 from benchmarks.parity import RESULTS, ReferenceTable, SeedScores, run_seed
 from tac_pipeline.decoding import decode_image
 from tac_pipeline.demo import PICTURE_SIZE
@@ -193,7 +194,7 @@ def estimator(project: Project) -> TextAidedClustering:
     """The method as the settings have it."""
     settings = project.settings
     return TextAidedClustering(
-        settings.clusters.count,
+        int(artifact_of(project, cluster_count).fact(cluster_count, "count")),
         tau=settings.retrieval.tau,
         nouns_per_center=settings.vocabulary.nouns_per_center,
         images_per_center=settings.semantic_centers.images_per_center,

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
@@ -122,10 +123,29 @@ class TrainingSet(Section):
     max_images: int = result(200_000, ge=2, description="a larger store is sampled down to so many")
 
 
+def _require_count(value: object) -> object:
+    """A whole number of at least 2, or auto: one sentence for both, where a union would give one for each."""
+    if value == "auto" or (type(value) is int and value >= 2):
+        return value
+    if type(value) is int:
+        raise PydanticCustomError("greater_than_equal", "must be >= {ge}", {"ge": 2})
+    raise PydanticCustomError("cluster_count", "must be a whole number or auto")
+
+
 class Clusters(Section):
     """The groups."""
 
-    count: int = result(ge=2, description="K, the number of groups")
+    count: Annotated[int | Literal["auto"], BeforeValidator(_require_count)] = result(
+        description="K, the number of groups; auto = found from the image vectors, between min and max"
+    )
+    min: int = result(2, ge=2, description="the fewest groups that auto may find")
+    max: int = result(200, ge=2, description="the most groups that auto may find, at most the training images")
+
+    @model_validator(mode="after")
+    def _require_order(self) -> Clusters:
+        if self.min > self.max:
+            raise PydanticCustomError("cluster_bounds", "must have min <= max")
+        return self
 
 
 class SemanticCenters(Section):
@@ -377,6 +397,8 @@ _SENTENCES = {
     "literal_error": "must be {expected}",
     "too_short": "must have at least {min_length} entry",
     "string_too_short": "must not be empty",
+    "cluster_count": "must be a whole number or auto",
+    "cluster_bounds": "must have min <= max",
 }
 
 # What a pattern asks for, in words.

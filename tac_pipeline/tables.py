@@ -131,6 +131,15 @@ CANDIDATE_NOUNS = TableSchema(
 )
 NOUN_EMBEDDINGS = TableSchema("noun_embeddings", (_NOUN, _EMBEDDING), key="noun")
 CLUSTER_COUNT = TableSchema("cluster_count", (Column("count", pa.int32(), "K"),))
+COUNT_EVIDENCE = TableSchema(
+    "count_evidence",
+    (
+        Column("count", pa.int32(), "a K that was tried"),
+        Column("held_out", pa.float64(), "mean cosine of images to the nearest of K centers that never saw them"),
+        Column("excess", pa.float64(), "how far that stands above its chord over log K; K is where this is largest"),
+    ),
+    key="count",
+)
 SEMANTIC_CENTERS = TableSchema(
     "semantic_centers", (Column("center", pa.int32(), "its number"), _EMBEDDING), key="center"
 )
@@ -236,6 +245,20 @@ CLUSTERS = TableSchema(
         Column("lineage", pa.string(), "how the id came to be"),
     ),
     key="cluster_id",
+)
+CLUSTER_TREE = TableSchema(
+    "cluster_tree",
+    (
+        Column("node", pa.int32(), "0 to K-1 are the clusters, then one for each join by height; the last is the root"),
+        Column("parent", pa.int32(), "the node right above; null for the root", nullable=True),
+        Column("cluster_id", pa.int32(), "the cluster; null for an inner node", nullable=True),
+        Column("name", pa.string(), "of the cluster, or what the clusters below have in common"),
+        Column("size", pa.int64(), "images of the whole store below it"),
+        Column("n_clusters", pa.int32(), "clusters below it; 1 for a cluster"),
+        Column("height", pa.float32(), "how far apart the two nodes that it joins are; 0 for a cluster"),
+        Column("top_level", pa.bool_(), "whether it is of the cut to read first; every cluster lies below one that is"),
+    ),
+    key="node",
 )
 PUBLISHED_ASSIGNMENTS = TableSchema(
     "published_assignments",

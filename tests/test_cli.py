@@ -17,8 +17,8 @@ def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> 
     path = vector_store()
     first = tac("run", "--settings", path)
     assert first.exit_code == 0, first.output
-    assert len(done(first, "computed")) == 19
-    assert "19 computed, 0 reused" in first.stdout
+    assert len(done(first, "computed")) == 20
+    assert "20 computed, 0 reused" in first.stdout
     assert re.search(r"^id +name +images +share +also", first.stdout, flags=re.MULTILINE)
     assert re.search(r"image_kmeans +training_set +60 +100\.0 +100\.0 +100\.0", first.stdout)
 
@@ -26,13 +26,13 @@ def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> 
     assert again.exit_code == 0
     assert done(again, "computed") == set()
     assert done(again, "reused") == {
-        "image_manifest", "image_labels", "image_embeddings", "assignments", "clusters", "evaluation"
+        "image_manifest", "image_labels", "image_embeddings", "assignments", "clusters", "cluster_tree", "evaluation"
     }  # fmt: skip
 
     changed = tac("run", "--settings", vector_store({"retrieval.tau": 0.02}))
     assert done(changed, "computed") == {
         "text_counterparts", "text_neighbors", "training_free_clusters", "cluster_heads", "cluster_ids",
-        "assignments", "clusters", "evaluation",
+        "assignments", "clusters", "cluster_tree", "evaluation",
     }  # fmt: skip
 
     back = tac("run", "--settings", vector_store({"retrieval.tau": 0.005}))

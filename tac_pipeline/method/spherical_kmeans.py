@@ -103,6 +103,26 @@ def spherical_kmeans(
     return replace(final, iterations=best.iterations + final.iterations)
 
 
+def refine_centers(rows: FloatMatrix, centers: FloatMatrix, *, max_iterations: int) -> KMeansResult:
+    """Go on from given centers, without restarts: for centers that are nearly right, such as merged ones.
+
+    Parameters
+    ----------
+    rows : float32 (n_rows, dim), unit rows
+    centers : float32 (n_clusters, dim), unit rows, from 1 to n_rows of them
+    max_iterations : int >= 1
+
+    Raises
+    ------
+    InputError
+        The number of centers or max_iterations is out of range.
+    """
+    _require_count("the number of centers", len(centers), most=len(rows))
+    _require_count("max_iterations", max_iterations, most=None)
+    prepared = _prepare(rows)
+    return _improve(prepared.exact, prepared.draft, centers, max_iterations=max_iterations)
+
+
 def _require_count(name: str, value: int, *, most: int | None) -> None:
     """Raise InputError unless value lies in 1..most."""
     if value < 1 or (most is not None and value > most):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import TypeVar
@@ -56,6 +56,10 @@ class WordNet:
             level = tuple(above for below in level for above in self.hypernyms(below) if above not in found)
         return tuple(found)
 
+    def share_below(self, synset: str) -> float:
+        """The share of all synsets that are this one or lie under it: 1 for entity.n.01, little for a narrow kind."""
+        return _entry(self._n_below, synset) / len(self._above)
+
     def lexname(self, synset: str) -> str:
         """The lexicographer's file of a synset, such as noun.animal: WordNet's 26 coarsest kinds of noun."""
         return _entry(self._lexname_of, synset)
@@ -81,6 +85,10 @@ class WordNet:
     def _above(self) -> dict[str, tuple[str, ...]]:
         rows = load_synsets().select("synset", "hypernyms", "instance_hypernyms").iter_rows()
         return {synset: (*kinds, *instance_of) for synset, kinds, instance_of in rows}
+
+    @cached_property
+    def _n_below(self) -> Counter[str]:
+        return Counter(kind for synset in self._above for kind in (synset, *self.ancestors(synset)))
 
     @cached_property
     def _lexname_of(self) -> dict[str, str]:

@@ -35,6 +35,7 @@ EDGES = {
         "noun_embeddings",
         "noun_vocabulary",
     },
+    "cluster_tree": {"clusters", "cluster_ids", "assignments", "training_set", "noun_vocabulary"},
     "evaluation": {"image_labels", "image_kmeans", "training_free_clusters", "assignments", "training_set"},
 }
 
@@ -44,7 +45,7 @@ GROUPS = {
     "text space": {"cluster_count", "semantic_centers", "noun_vocabulary", "text_counterparts"},
     "neighbors": {"image_neighbors", "text_neighbors"},
     "clustering": {"image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids"},
-    "results": {"assignments", "clusters", "evaluation"},
+    "results": {"assignments", "clusters", "cluster_tree", "evaluation"},
 }
 
 
@@ -67,7 +68,8 @@ def test_labels_never_touch_the_chain() -> None:
 
 def test_growth_relearns_nothing() -> None:
     assert {step.name for step in GROWTH} == {
-        "image_manifest", "image_labels", "image_embeddings", "assignments", "clusters", "evaluation"
+        "image_manifest", "image_labels", "image_embeddings", "assignments", "clusters", "cluster_tree",
+        "evaluation",
     }  # fmt: skip
     assert {*GROWTH, *LEARNING} == set(STEPS)
 
@@ -77,7 +79,7 @@ def test_growth_relearns_nothing() -> None:
     [
         ("text_counterparts", ["text_counterparts"]),
         ("evaluation, image_manifest", ["image_manifest", "evaluation"]),
-        ("cluster_ids+", ["cluster_ids", "assignments", "clusters", "evaluation"]),
+        ("cluster_ids+", ["cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation"]),
         ("+image_neighbors", ["image_manifest", "image_embeddings", "training_set", "image_neighbors"]),
         ("+candidate_nouns", ["candidate_nouns"]),
         ("*", list(EDGES)),
@@ -91,7 +93,7 @@ def test_everything_below_and_above() -> None:
     assert [step.name for step in descendants([find("image_manifest"), find("candidate_nouns")])] == list(EDGES)
     assert {step.name for step in ancestors([find("cluster_heads")])} == set(EDGES) - {
         "image_labels", "image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids",
-        "assignments", "clusters", "evaluation",
+        "assignments", "clusters", "cluster_tree", "evaluation",
     } | {"cluster_heads"}  # fmt: skip
 
 

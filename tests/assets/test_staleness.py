@@ -12,7 +12,7 @@ from assets.status import State, all_status
 from tac_pipeline.settings import load_project, settings_keys
 
 ALL = {step.name for step in STEPS}
-RESULTS = {"assignments", "clusters", "evaluation"}
+RESULTS = {"assignments", "clusters", "cluster_tree", "evaluation"}
 HEADS_DOWN = {"cluster_heads", "cluster_ids", *RESULTS}
 COUNTERPARTS_DOWN = {"text_counterparts", "text_neighbors", "training_free_clusters", *HEADS_DOWN}
 VOCABULARY_DOWN = {"noun_vocabulary", *COUNTERPARTS_DOWN}
@@ -41,6 +41,8 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "nouns.exclude_offensive": (False, {"candidate_nouns", *NOUN_EMBEDDINGS_DOWN}),
     "training_set.max_images": (50, TRAINING_SET_DOWN),
     "clusters.count": (4, COUNT_DOWN),
+    "clusters.min": (3, COUNT_DOWN),
+    "clusters.max": (9, COUNT_DOWN),
     "semantic_centers.images_per_center": (12, CENTERS_DOWN),
     "semantic_centers.count": (4, CENTERS_DOWN),
     "vocabulary.nouns_per_center": (2, VOCABULARY_DOWN),

@@ -44,11 +44,11 @@ def move_some(path: Path) -> None:
 def test_status_before_and_after_a_run(vector_store: Writer) -> None:
     path = vector_store()
     before = tac("status", "-s", path).stdout
-    assert len(re.findall(r"^\w+ +missing\b", before, flags=re.MULTILINE)) == 19
+    assert len(re.findall(r"^\w+ +missing\b", before, flags=re.MULTILINE)) == 20
     assert before.splitlines()[-2:] == ["a run computes 19 assets", "nothing is published yet"]
     assert tac("run", "-s", path).exit_code == 0
     after = tac("status", "-s", path).stdout
-    assert len(re.findall(r"^\w+ +fresh +\d+ +\d+\.\d s", after, flags=re.MULTILINE)) == 19
+    assert len(re.findall(r"^\w+ +fresh +\d+ +\d+\.\d s", after, flags=re.MULTILINE)) == 20
     assert after.splitlines()[-2] == "everything is fresh: a run has nothing to do"
     assert re.fullmatch(r"readers have version 1 of \d{4}-\d\d-\d\d \d\d:\d\d", after.splitlines()[-1])
 

@@ -27,11 +27,11 @@ GROW_SECONDS = 60.0 + 3 * TICK_SECONDS + 60.0
 QUIET_TICKS = 2.2
 COUNTERPARTS_DOWN = {
     "text_counterparts", "text_neighbors", "training_free_clusters",
-    "cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation", PUBLISHED,
+    "cluster_heads", "cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation", PUBLISHED,
 }  # fmt: skip
 # What was learned lags behind images that came since, until the store is clustered anew.
 LAG = {"training_set": "STALE"}
-HEADS_DOWN = {"cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation", PUBLISHED}
+HEADS_DOWN = {"cluster_heads", "cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation", PUBLISHED}
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ NAMES = [*(step.name for step in STEPS), PUBLISHED]
 # Everything that hangs on retrieval.tau.
 COUNTERPARTS_DOWN = {
     "text_counterparts", "text_neighbors", "training_free_clusters",
-    "cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation", PUBLISHED,
+    "cluster_heads", "cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation", PUBLISHED,
 }  # fmt: skip
 CHECKS = {
     "unreadable_images": "image_embeddings",

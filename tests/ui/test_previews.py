@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from assets.previews import INLINE_CHARACTERS, loss_picture, shorten, sizes_picture, table
+from assets.previews import INLINE_CHARACTERS, count_picture, loss_picture, shorten, sizes_picture, table
 
 ACCENT = (0x4F, 0x46, 0xE5)
 
@@ -83,3 +83,10 @@ def colors(png: bytes) -> set[tuple[int, ...]]:
     found = image.getcolors(maxcolors=image.width * image.height)
     assert found is not None
     return {color for _, color in found}  # type: ignore[misc]
+
+
+def test_the_number_of_groups_is_marked_on_its_criterion() -> None:
+    counts = np.array([2, 4, 8, 16])
+    evidence = pl.DataFrame({"count": counts, "held_out": [0.2, 0.4, 0.7, 0.75], "excess": [0.0, 0.1, 0.4, 0.0]})
+    assert ACCENT in colors(count_picture(evidence, 8))
+    assert count_picture(evidence, 8) != count_picture(evidence, 4)

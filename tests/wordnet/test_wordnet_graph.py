@@ -67,3 +67,13 @@ def test_a_noun_that_wordnet_does_not_hold_has_no_senses(wordnet):
 def test_an_unknown_synset_is_refused(wordnet, method):
     with pytest.raises(InputError, match=r"named as in dog\.n\.01.*got 'dog'"):
         getattr(wordnet, method)("dog")
+
+
+def test_the_share_below_is_that_of_all_that_lies_under_a_synset() -> None:
+    wordnet = open_wordnet()
+    assert wordnet.share_below("entity.n.01") == 1
+    beagles = [synset for synset in load_synsets()["synset"] if "beagle.n.01" in (synset, *wordnet.ancestors(synset))]
+    assert wordnet.share_below("beagle.n.01") == len(beagles) / len(load_synsets())
+    assert wordnet.share_below("dog.n.01") < wordnet.share_below("animal.n.01")
+    with pytest.raises(InputError, match="a synset must be named as in"):
+        wordnet.share_below("dog")

@@ -1,0 +1,95 @@
+"""Group results: the clusters joined into a tree, so that a hundred of them can be read as a dozen."""
+
+import numpy as np
+import polars as pl
+
+from assets import previews
+from assets.clustering import cluster_ids
+from assets.images import training_set
+from assets.results import assignments, clusters
+from assets.step import Inputs, Output, step
+from assets.text_space import noun_vocabulary
+from assets.tree_picture import tree_picture
+from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.settings import Retrieval
+from tac_pipeline.tables import CLUSTER_CENTERS, CLUSTER_TREE, read_table, vectors_of
+
+# So few groups can be taken in at a glance.
+FEWEST_TOP, MOST_TOP = 5, 15
+# What the kinds of nouns count beside the centers (docs/decisions/0071-the-cluster-tree.md).
+KIND_WEIGHT = 0.5
+
+
+@step(
+    group="results",
+    schema=CLUSTER_TREE,
+    reads=["retrieval"],
+    deps=[clusters, cluster_ids, assignments, training_set, noun_vocabulary],
+    kinds=["parquet", "numpy"],
+)
+def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
+    """The groups joined two by two into a tree; every node is named by what its groups have in common.
+
+    Joined by their centers, by the nouns that their members retrieve, and by what kinds of things those are. The nodes
+    marked top_level are a cut of the tree, five to fifteen nodes to read first.
+    """
+    from tac_pipeline.method.arrays import unit_rows
+    from tac_pipeline.method.cluster_tree import count_top_level, join_clusters
+    from tac_pipeline.noun_kinds import kind_profiles
+    from tac_pipeline.tree_names import name_nodes
+    from tac_pipeline.wordnet import open_wordnet
+
+    # An id that no image has is in the table too.
+    leaves = inputs.table(clusters).sort("cluster_id")
+    words = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
+    profiles = _noun_profiles(inputs, leaves["cluster_id"], tau=retrieval.tau)
+    tree = join_clusters(
+        _centers(inputs, leaves["cluster_id"]),
+        unit_rows(profiles @ inputs.vectors(noun_vocabulary)),
+        kind_profiles(profiles, words, wordnet=open_wordnet()),
+        kind_weight=KIND_WEIGHT,
+    )
+    names = [name if name is not None else f"unnamed {id_}" for id_, name in leaves.select("cluster_id", "name").rows()]
+    top = tree.cut(count_top_level(tree, fewest=FEWEST_TOP, most=MOST_TOP))
+    below, sizes = tree.leaves_below(), leaves["size"].to_list()
+    nodes = pl.DataFrame(
+        {
+            "node": range(tree.n_nodes),
+            "parent": [None if parent < 0 else int(parent) for parent in tree.parents],
+            "cluster_id": [*leaves["cluster_id"], *[None] * len(tree.children)],
+            "name": name_nodes(tree, names, leaves["alternatives"].to_list(), sizes, wordnet=open_wordnet()),
+            "size": [sum(sizes[leaf] for leaf in members) for members in below],
+            "n_clusters": [len(members) for members in below],
+            "height": [*[0.0] * tree.n_leaves, *tree.heights],
+            "top_level": np.isin(np.arange(tree.n_nodes), top),
+        },
+        schema={column.name: pl.Schema(CLUSTER_TREE.arrow(None))[column.name] for column in CLUSTER_TREE.columns},
+    )
+    out.write(nodes)
+    out.fact(n_clusters=tree.n_leaves, top_level=len(top))
+    shown = nodes.filter("top_level").sort("size", descending=True).select("name", "n_clusters", "size")
+    out.markdown("top level", previews.table(shown))
+    out.picture("tree", tree_picture(nodes))
+
+
+def _centers(inputs: Inputs, ids: pl.Series) -> FloatMatrix:
+    """The centers of the groups, in the order of the ids."""
+    table = read_table(inputs.path(cluster_ids, "cluster_centers.parquet"), CLUSTER_CENTERS)
+    position = {id_: row for row, id_ in enumerate(table.column("cluster_id").to_pylist())}
+    return vectors_of(table)[[position[id_] for id_ in ids]]
+
+
+def _noun_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatMatrix:
+    """How much each noun of the vocabulary says of each group's training images (n_groups, n_nouns)."""
+    from tac_pipeline.method.names import noun_profiles
+
+    position = pl.DataFrame({"cluster_id": ids}).with_row_index("position")
+    known = (
+        inputs.table(training_set, columns=["image_id"]).with_row_index("row")
+        .join(inputs.table(assignments).select("image_id", "cluster_id"), on="image_id")
+        .join(position, on="cluster_id").sort("row")
+    )  # fmt: skip
+    vectors = inputs.vectors(training_set)[known["row"].to_numpy()]
+    members = known["position"].to_numpy().astype(np.int64)
+    nouns = inputs.vectors(noun_vocabulary)
+    return noun_profiles(vectors, nouns, members, n_clusters=len(ids), tau=tau).clusters

@@ -1,0 +1,143 @@
+"""Criteria for the number of clusters that the chosen one is compared with; each names one K of a table.
+
+All but the last two read the same nested k-means fits. What must stay out: labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import (
+    adjusted_mutual_info_score,
+    adjusted_rand_score,
+    calinski_harabasz_score,
+    davies_bouldin_score,
+    silhouette_score,
+)
+
+from tac_pipeline.method.arrays import FloatMatrix, IntVector
+from tac_pipeline.method.cluster_count import nested_kmeans
+from tac_pipeline.method.neighbors import nearest_neighbors
+from tac_pipeline.method.spherical_kmeans import KMeansResult
+
+Fits = dict[int, KMeansResult]
+FloatVector = npt.NDArray[np.float64]
+
+SILHOUETTE_ROWS = 2_000
+# As published: the largest K whose clusters are predicted so well (Tibshirani and Walther, 2005).
+STRONG = 0.8
+MODE_NEIGHBORS = 20
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Two halves of the rows and the fits of both."""
+
+    rows: FloatMatrix
+    own: tuple[IntVector, IntVector]
+    fits: tuple[Fits, Fits]
+
+
+def fit_halves(rows: FloatMatrix, counts: IntVector, *, seed: int) -> Halves:
+    """Nested k-means of two random halves."""
+    own = np.array_split(np.random.default_rng(seed).permutation(len(rows)), 2)
+    first, second = (
+        nested_kmeans(rows[part], counts, seed=seed + turn, max_iterations=20, refinements=10)
+        for turn, part in enumerate(own)
+    )
+    return Halves(rows, (own[0], own[1]), (first, second))
+
+
+def silhouette(rows: FloatMatrix, fits: Fits, *, seed: int) -> int:
+    """The highest mean silhouette by cosine, over sampled rows (Rousseeuw, 1987)."""
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:SILHOUETTE_ROWS]
+    apart = np.maximum(1 - rows[drawn] @ rows[drawn].T, 0)
+    np.fill_diagonal(apart, 0)
+
+    def of(fit: KMeansResult) -> float:
+        return float(silhouette_score(apart, fit.assignment[drawn], metric="precomputed"))
+
+    return max(fits, key=lambda count: of(fits[count]))
+
+
+def calinski_harabasz(rows: FloatMatrix, fits: Fits) -> int:
+    """The highest ratio of the spread between clusters to that within (Calinski and Harabasz, 1974)."""
+    return max(fits, key=lambda count: float(calinski_harabasz_score(rows, fits[count].assignment)))
+
+
+def davies_bouldin(rows: FloatMatrix, fits: Fits) -> int:
+    """The lowest mean likeness of a cluster to its most similar one (Davies and Bouldin, 1979)."""
+    return min(fits, key=lambda count: float(davies_bouldin_score(rows, fits[count].assignment)))
+
+
+def von_mises_fisher_bic(rows: FloatMatrix, fits: Fits) -> int:
+    """The best BIC of a hard mixture of von Mises-Fisher directions of one concentration, as in X-means (2000)."""
+    n_rows, dim = rows.shape
+
+    def bic(fit: KMeansResult) -> float:
+        count, mean = len(fit.centers), fit.objective
+        kappa = (mean * dim - mean**3) / (1 - mean**2)  # Banerjee et al., 2005
+        shares = np.bincount(fit.assignment, minlength=count) / n_rows
+        entropy = -float(np.sum(shares[shares > 0] * np.log(shares[shares > 0])))
+        likelihood = n_rows * (_log_normalizer(kappa, dim) + kappa * mean - entropy)
+        return likelihood - 0.5 * count * dim * np.log(n_rows)
+
+    return max(fits, key=lambda count: bic(fits[count]))
+
+
+def _log_normalizer(kappa: float, dim: int) -> float:
+    """Of the von Mises-Fisher density, by the uniform expansion of the Bessel function for large orders."""
+    order = dim / 2 - 1
+    root = np.sqrt(1 + (kappa / order) ** 2)
+    eta = root + np.log(kappa / order / (1 + root))
+    log_bessel = order * eta - 0.5 * np.log(2 * np.pi * order * root)
+    return float(order * np.log(kappa) - dim / 2 * np.log(2 * np.pi) - log_bessel)
+
+
+def stability(halves: Halves) -> int:
+    """Where centers of two halves part all rows most alike, by adjusted Rand index (Ben-Hur et al., 2002)."""
+
+    def alike(count: int) -> float:
+        return float(adjusted_rand_score(*(_nearest(halves.rows, fits[count]) for fits in halves.fits)))
+
+    return max(halves.fits[0], key=alike)
+
+
+def prediction_strength(halves: Halves) -> int:
+    """The largest K at which the weakest cluster of one half is predicted well by the other."""
+    strong = [count for count in halves.fits[0] if _weakest(halves, count) >= STRONG]
+    return max(strong, default=min(halves.fits[0]))
+
+
+def _weakest(halves: Halves, count: int) -> float:
+    """The least share of a cluster's pairs that the other half's centers keep together."""
+    rows = halves.rows[halves.own[1]]
+    own, other = (_nearest(rows, fits[count]) for fits in (halves.fits[1], halves.fits[0]))
+    together = np.zeros((count, count))
+    np.add.at(together, (own, other), 1)
+    sizes = together.sum(axis=1)
+    pairs = (together * (together - 1)).sum(axis=1) / np.maximum(sizes * (sizes - 1), 1)
+    return float(pairs[sizes > 1].min(initial=1.0))
+
+
+def _nearest(rows: FloatMatrix, fit: KMeansResult) -> IntVector:
+    nearest: IntVector = (rows @ fit.centers.T).argmax(axis=1)
+    return nearest
+
+
+def image_text_agreement(image_fits: Fits, text_fits: Fits) -> int:
+    """Where k-means on images and on their text counterparts agree most, by adjusted mutual information."""
+
+    def agreement(count: int) -> float:
+        return float(adjusted_mutual_info_score(image_fits[count].assignment, text_fits[count].assignment))
+
+    return max(image_fits, key=agreement)
+
+
+def density_modes(rows: FloatMatrix) -> int:
+    """Rows that lie denser than all of their nearest rows: the modes of a neighbor graph (Koontz et al., 1976)."""
+    neighbors = nearest_neighbors(rows, count=MODE_NEIGHBORS)
+    density = np.array([float((rows[near] @ row).mean()) for row, near in zip(rows, neighbors, strict=True)])
+    return int((density > density[neighbors].max(axis=1)).sum())
