@@ -5,7 +5,15 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
+from assets.graph import STEPS, descendants, find
 from tac_pipeline.cli import app
+
+ALL = len(STEPS)
+
+
+def below(name: str) -> set[str]:
+    """An asset and everything that hangs on it."""
+    return {step.name for step in descendants([find(name)])}
 
 
 def tac(*arguments: str | Path) -> Result:
