@@ -21,10 +21,11 @@ def tables(cluster_of: ClusterOf) -> dict[str, pl.DataFrame]:
     assignments = pl.DataFrame(
         {"image_id": list(cluster_of), "cluster_id": list(cluster_of.values())},
         schema={"image_id": pl.String, "cluster_id": pl.Int32},
-    ).with_columns(cluster_name=pl.lit("a name"), confidence=0.9, runner_up=0, similarity=0.8)
+    ).with_columns(cluster_name=pl.lit("a name"), confidence=0.9, runner_up=0, similarity=0.8, curated=False)
     clusters = pl.DataFrame({"cluster_id": ids}, schema={"cluster_id": pl.Int32}).with_columns(
         name=pl.lit("a name"), alternatives=pl.lit(["another"]), size=1, share=0.1, confidence=0.9,
-        medoids=pl.lit(["a"]), lineage=pl.lit("born"),
+        medoids=pl.lit(["a"]), lineage=pl.lit("born"), alternative_weights=pl.lit([0.1]), name_confidence=0.5,
+        curated=False,
     )  # fmt: skip
     lineage = pl.DataFrame({"cluster_id": ids}, schema={"cluster_id": pl.Int32}).with_columns(
         entry=1, event=pl.lit("born"), other_id=None, shared=0, images_before=0, images_after=1
