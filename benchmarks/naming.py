@@ -104,7 +104,8 @@ def relation(name: str | None, kind: TrueKind, wordnet: WordNet) -> str:
         return "synonym"
     if noun in _words(kind.above, wordnet):
         return "hypernym"
-    below = kind.synset is not None and any(kind.synset in wordnet.hypernyms(sense) for sense in wordnet.synsets(noun))
+    said = wordnet.synset(noun)
+    below = said is not None and kind.synset in wordnet.hypernyms(said)
     return "hyponym" if below else "other"
 
 

@@ -175,6 +175,9 @@ def name_clusters(
     names, columns = _names_of_kinds(profiles, kinds, said.values())
     weights = kinds.sums(profiles.clusters)
     confidence = _confidence(weights, kinds.sums(profiles.overall[np.newaxis])[0], sizes)
+    if np.count_nonzero(sizes) == 1:
+        # Against nothing, where one cluster holds every image, the nouns' own weight alone tells.
+        confidence = _own_weights(profiles.clusters, kinds)
     anyhow = _by_name(confidence, columns, len(names))
     able = _by_name(np.where(_adds_nothing(weights, kinds), 0, confidence), columns, len(names))
     places = {name.lower(): column for column, name in enumerate(names)}
@@ -230,13 +233,22 @@ def _names_of_kinds(
 
 def _confidence(weights: FloatTable, overall: FloatTable, sizes: IntVector) -> FloatTable:
     """How much of what a name could say each kind says of each cluster, (n_clusters, n_kinds), 0 to 1."""
-    most = np.log(sizes.sum() / np.maximum(sizes, 1)) if len(sizes) else np.empty(0)
-    tiny = np.finfo(np.float64).tiny
-    scores = weights * np.log(np.maximum(weights, tiny) / np.maximum(overall, tiny))
-    # Against nothing, where one cluster holds every image, the weight alone tells.
-    told = scores / np.where(most > 0, most, 1)[:, np.newaxis]
-    found: FloatTable = np.clip(np.where((most > 0)[:, np.newaxis], told, weights), 0, 1)
+    most = np.log(max(sizes.sum(), 1) / np.maximum(sizes, 1))[:, np.newaxis]
+    found: FloatTable = np.clip(_divergence(weights, overall) / np.where(most > 0, most, 1), 0, 1)
     return found
+
+
+def _divergence(weights: FloatTable, overall: FloatTable) -> FloatTable:
+    """The terms of the Kullback-Leibler divergence of each row from the overall weights, nats."""
+    # A weight of zero scores zero whatever the logarithm; the smallest number keeps that from being NaN.
+    tiny = np.finfo(np.float64).tiny
+    terms: FloatTable = weights * np.log(np.maximum(weights, tiny) / np.maximum(overall, tiny))
+    return terms
+
+
+def _own_weights(weights: npt.NDArray[np.floating], kinds: NounKinds) -> FloatTable:
+    """The weight of the nouns that mean each kind, those below it left out, (n_rows, n_kinds)."""
+    return np.array([np.bincount(kinds.meant, row, minlength=len(kinds.names)) for row in weights])
 
 
 def _adds_nothing(weights: FloatTable, kinds: NounKinds) -> npt.NDArray[np.bool_]:
@@ -295,11 +307,8 @@ def _alternatives(
     profiles: NounProfiles, kinds: NounKinds, row: int, name: str | None, *, count: int
 ) -> list[tuple[str, float]]:
     """The nouns of highest score but the name, each meaning once, with their share of the weight."""
-    n_kinds = len(kinds.names)
-    weight = np.bincount(kinds.meant, profiles.clusters[row], minlength=n_kinds)
-    overall = np.bincount(kinds.meant, profiles.overall, minlength=n_kinds)
-    tiny = np.finfo(np.float64).tiny
-    scores = weight * np.log(np.maximum(weight, tiny) / np.maximum(overall, tiny))
+    weight, overall = _own_weights(np.stack([profiles.clusters[row], profiles.overall]), kinds)
+    scores = _divergence(weight, overall)
     own = profiles.clusters[row]
     # Of each meaning, the noun of most weight in this cluster says it.
     said = {kinds.meant[noun]: kinds.spelled[noun] for noun in np.argsort(own, kind="stable")}
