@@ -266,3 +266,14 @@ def test_a_table_that_cannot_be_read_is_refused(publication: Publication) -> Non
     (version.folder / "assignments.parquet").write_bytes(b"cut")
     with pytest.raises(ArtifactDamaged, match=r"assignments\.parquet must be a Parquet file .* to publish anew"):
         publish(publication, B)
+
+
+def test_tables_from_before_a_column_was_kept_are_published_without_it(publication: Publication) -> None:
+    """Rolling back to a version of an older release."""
+    old = tables(A)
+    old["clusters"] = old["clusters"].drop("alternative_weights", "name_confidence", "curated")
+    old["assignments"] = old["assignments"].drop("curated")
+    version = publication.publish(old, source={}, entry=1)
+    assert shown(version) == A
+    for name in ("alternative_weights", "name_confidence", "curated"):
+        assert version.clusters[name].null_count() == len(version.clusters)
