@@ -3,10 +3,12 @@
 import polars as pl
 
 from assets import previews
+from assets.corrected import corrections_of
 from assets.images import training_set
 from assets.neighbors import image_neighbors, text_neighbors
 from assets.step import Inputs, Output, Step, Values, open_store, step
 from assets.text_space import cluster_count, text_counterparts
+from tac_pipeline.errors import InputError
 from tac_pipeline.method.arrays import IntMatrix, IntVector
 from tac_pipeline.settings import EncoderSettings, HeadSettings
 from tac_pipeline.store import Store
@@ -153,46 +155,78 @@ def _neighbor_rows(inputs: Inputs, asset: Step) -> IntMatrix:
     return column.explode().to_numpy().reshape(len(column), -1).astype("int64")
 
 
+def _resolve_ids(inputs: Inputs, corrections: str | None) -> Values:
+    return {"merge": [list(pair) for pair in sorted(corrections_of(inputs).merged_into.items())]}
+
+
 @step(
     group="clustering",
     schema=CLUSTER_IDS,
+    reads=["corrections"],
     deps=[cluster_heads, training_set],
-    code="2",
+    resolve=_resolve_ids,
+    code="3",
 )
-def cluster_ids(inputs: Inputs, out: Output) -> None:
+def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     """Which lasting cluster id each column of the image head stands for, from the store's ledger; and every id's past.
 
     Heads that the ledger knows get the ids that they had. New heads are matched to the ids that are published, or that
-    were current: a cluster that goes on keeps its id, and no id is ever given twice.
+    were current: a cluster that goes on keeps its id, and no id is ever given twice. Ids that people say are one
+    (`merge` in the corrections file) are shown as the first of them; the ledger itself does not forget the others.
     """
+    from tac_pipeline.corrections import groups_of, merge_lineage, require_known, sum_groups
     from tac_pipeline.digest import digest
     from tac_pipeline.ledger import Learned, Ledger
     from tac_pipeline.method.cluster_matching import assignment_centers
     from tac_pipeline.method.heads import load_heads, soft_assignment
 
-    store = open_store(inputs.project)
+    store, corrected = open_store(inputs.project), corrections_of(inputs)
     ledger = Ledger(store.ledger_folder)
     vectors, encoder = inputs.vectors(training_set), inputs.encoder(training_set)
     soft = soft_assignment(load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head, vectors)
-    centers = assignment_centers(vectors, soft)
     key = digest([inputs.artifact(cluster_heads).content, inputs.artifact(training_set).content])
     entry = ledger.find(key)
     if entry is None:
         known = inputs.table(training_set, columns=["image_id", "content_hash"])
+        centers = assignment_centers(vectors, soft)
         learned = Learned(key, known["image_id"], known["content_hash"], soft.argmax(axis=1), centers, encoder)
-        entry = ledger.enter(learned, in_force=entry_in_force(store), names=names_in_force(store))
-    history = ledger.history(entry)
-    ids = entry.ids
+        entry = ledger.enter(learned, in_force=entry_in_force(store), names=names_to_keep(store))
+    next_id = max(known.next_id for known in ledger.entries())
+    require_known(corrected, next_id=next_id, path=inputs.project.corrections_file)
+    kept, groups = groups_of(entry.ids["cluster_id"].to_list(), corrected.merged_into)
+    if len(kept) < 2:
+        raise InputError(
+            f"merge must leave at least two clusters; {inputs.project.corrections_file} makes all of "
+            f"{len(groups)} one. Take a merge out of it."
+        )
+    ids = _merged_ids(entry.ids, kept, groups)
+    history = merge_lineage(ledger.history(entry), entry=entry.number, merged_into=corrected.merged_into)
     out.write(ids)
     out.write_other(
-        CLUSTER_CENTERS, {"cluster_id": ids["cluster_id"].to_arrow(), "embedding": centers}, encoder=encoder
-    )
+        CLUSTER_CENTERS, {"cluster_id": kept, "embedding": assignment_centers(vectors, sum_groups(soft, groups))},
+        encoder=encoder,
+    )  # fmt: skip
     out.write_other(LINEAGE, history)
     latest = history.filter(pl.col("entry") == entry.number)
     counts = dict(latest["event"].value_counts().iter_rows())
-    out.fact(entry=entry.number, key=key, n_clusters=len(ids), **{event: counts.get(event, 0) for event in EVENTS})
+    # What heads assigned before is looked up under this key: merged columns are assigned as one.
+    assigned_key = key if len(kept) == len(ids) else digest([key, groups.tolist()])
+    out.fact(
+        entry=entry.number, key=key, assigned_key=assigned_key, next_id=next_id, n_clusters=len(kept),
+        merged_by_hand=len(ids) - len(kept), **{event: counts.get(event, 0) for event in EVENTS},
+    )  # fmt: skip
     moved = latest.filter(pl.col("event") != "kept").drop("entry")
     out.markdown("what changed", previews.table(moved.head(60)) if len(moved) else "Every cluster kept its id.")
+
+
+def _merged_ids(ids: pl.DataFrame, kept: list[int], groups: IntVector) -> pl.DataFrame:
+    """The ledger's ids with those that stay in place of those that people merged away, and the names of these."""
+    names = dict(ids.select("cluster_id", "kept_name").iter_rows())
+    shown = [kept[group] for group in groups]
+    return ids.with_columns(
+        cluster_id=pl.Series(shown, dtype=pl.Int32),
+        kept_name=pl.Series([names.get(id_) for id_ in shown], dtype=pl.String),
+    )
 
 
 EVENTS = ("kept", "grown", "split", "merged", "born", "retired")
@@ -212,14 +246,31 @@ def entry_in_force(store: Store) -> int | None:
 
 def names_in_force(store: Store) -> dict[int, str]:
     """The names that people know the cluster ids by."""
+    table = _clusters_in_force(store)
+    return {} if table is None else dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
+
+
+def names_to_keep(store: Store) -> dict[int, str]:
+    """Those of them that nouns gave: no name of a corrections file, which says it anew, no label of an unnamed one."""
+    from tac_pipeline.method.names import LEAST_CONFIDENCE
+
+    table = _clusters_in_force(store)
+    if table is None:
+        return {}
+    if "name_confidence" in table.columns:  # not in versions from before there were corrections
+        sure, by_people = pl.col("name_confidence"), pl.col("curated") & (pl.col("name_confidence") == 1)
+        table = table.filter(sure.is_null() | ((sure >= LEAST_CONFIDENCE) & ~by_people))
+    return dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
+
+
+def _clusters_in_force(store: Store) -> pl.DataFrame | None:
+    """The table of clusters that people go by: what is published, else what was last current."""
     from tac_pipeline.publication import Publication
 
     published = Publication(store.published_folder).latest()
     if published is not None:
-        table = published.clusters
-    else:
-        current = store.current("clusters")
-        if current is None or current.artifact.damage():
-            return {}
-        table = pl.DataFrame(pl.from_arrow(read_table(current.artifact.file("clusters.parquet"), CLUSTERS)))
-    return dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
+        return published.clusters
+    current = store.current("clusters")
+    if current is None or current.artifact.damage():
+        return None
+    return pl.DataFrame(pl.from_arrow(read_table(current.artifact.file("clusters.parquet"), CLUSTERS)))

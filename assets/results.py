@@ -7,9 +7,10 @@ import polars as pl
 
 from assets import previews
 from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids, image_kmeans, training_free_clusters
+from assets.corrected import corrections_of
 from assets.images import image_embeddings, image_labels, training_set
 from assets.nouns import noun_embeddings
-from assets.step import Inputs, Output, open_store, step
+from assets.step import Inputs, Output, Values, open_store, step
 from assets.text_space import noun_vocabulary, text_counterparts
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.settings import Retrieval
@@ -39,38 +40,48 @@ def _drop_unused_assignments(store: Store) -> None:
     drop_unused(store.assigned_folder, kept, store.shards_folder)
 
 
+def _resolve_assignments(inputs: Inputs, corrections: str | None) -> Values:
+    return {"pins": corrections_of(inputs).pinned}
+
+
 @step(
     group="results",
     schema=ASSIGNMENTS,
+    reads=["corrections"],
     deps=[image_embeddings, cluster_heads, cluster_ids],
+    resolve=_resolve_assignments,
     kinds=["parquet", "pytorch"],
-    code="2",
+    code="3",
     cleanup=_drop_unused_assignments,
 )
-def assignments(inputs: Inputs, out: Output) -> None:
+def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     """One row per image of the whole store: its group, how sure that is, and the runner-up (paper step 10).
 
-    Shards that these heads have assigned before are not read again.
+    Shards that these heads have assigned before are not read again. Images that people pinned lie where they said.
     """
     from tac_pipeline.assigning import assign_shards
+    from tac_pipeline.corrections import groups_of, pin_images
     from tac_pipeline.method.heads import load_heads
 
-    store, key = open_store(inputs.project), inputs.fact(cluster_ids, "key")
+    store, key = open_store(inputs.project), inputs.fact(cluster_ids, "assigned_key")
     view, encoder = inputs.table(image_embeddings), inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
-    ids = inputs.table(cluster_ids).sort("column")["cluster_id"]
+    # Columns that people said are one share an id already.
+    kept, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
+    ids = pl.Series(kept, dtype=pl.Int32)
     found = assign_shards(
-        view, store.shards_folder, encoder=encoder, head=head, centers=_centers_by_column(inputs, ids),
-        kept=store.assigned_folder / key, progress=inputs.progress("images"),
+        view, store.shards_folder, encoder=encoder, head=head, centers=_centers_of(inputs, ids),
+        kept=store.assigned_folder / key, groups=groups, progress=inputs.progress("images"),
     )  # fmt: skip
     lasting = pl.DataFrame({"column": range(len(ids)), "cluster_id": ids}, schema_overrides={"column": pl.Int32})
     runners_up = lasting.rename({"column": "runner_up", "cluster_id": "runner_up_id"})
-    table = (
+    placed = (
         found.rows.join(lasting, on="column", how="left").join(runners_up, on="runner_up", how="left")
         .select("image_id", "cluster_id", "confidence", pl.col("runner_up_id").alias("runner_up"), "similarity")
         .sort("image_id")
     )  # fmt: skip
+    table = pin_images(placed, corrections_of(inputs).pinned, ids=kept)
     out.write(table)
     sure = table["confidence"].mean()
     out.fact(
@@ -78,34 +89,50 @@ def assignments(inputs: Inputs, out: Output) -> None:
         n_clusters=len(ids),
         key=key,
         images_computed=found.computed,
+        pinned=int(table["curated"].sum()),
     )
-    sizes = ids.to_frame().with_row_index("place").join(table, on="cluster_id")["place"].to_numpy()
+    sizes = ids.alias("cluster_id").to_frame().with_row_index("place").join(table, on="cluster_id")["place"].to_numpy()
     out.picture("cluster sizes", previews.sizes_picture(sizes, len(ids)))
 
 
-def _centers_by_column(inputs: Inputs, ids: pl.Series) -> FloatMatrix:
-    """The centers of the groups in the order of the head's columns."""
+def _centers_of(inputs: Inputs, ids: pl.Series) -> FloatMatrix:
+    """The centers of the clusters in the order of ids."""
     table = read_table(inputs.path(cluster_ids, "cluster_centers.parquet"), CLUSTER_CENTERS)
     position = {id_: row for row, id_ in enumerate(table.column("cluster_id").to_pylist())}
     return vectors_of(table)[[position[id_] for id_ in ids]]
 
 
+def _resolve_clusters(inputs: Inputs, retrieval: Retrieval, corrections: str | None) -> Values:
+    corrected = corrections_of(inputs)
+    return {
+        "retrieval.tau": retrieval.tau,
+        "names": [list(pair) for pair in sorted(corrected.names.items())],
+        "merge": [list(pair) for pair in sorted(corrected.merged_into.items())],
+        "pins": corrected.pinned,
+    }
+
+
 @step(
     group="results",
     schema=CLUSTERS,
-    reads=["retrieval"],
+    reads=["retrieval", "corrections"],
     deps=[assignments, cluster_ids, training_set, text_counterparts, noun_vocabulary, noun_embeddings],
-    code="2",
+    resolve=_resolve_clusters,
+    code="3",
 )
-def clusters(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
+def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str | None) -> None:
     """Every group: its name and alternatives, its size, its most typical images, and how its id came to be.
 
-    A group that goes on keeps its name unless that is clearly wrong: unless all of the nouns that now fit best are
-    nearer to it.
+    A group that goes on keeps its name unless that is clearly wrong. What people corrected is marked curated.
     """
-    from tac_pipeline.method.names import name_clusters, noun_profiles
+    from tac_pipeline.corrections import require_known
+    from tac_pipeline.method.names import label
 
-    known_ids = inputs.table(cluster_ids).sort("cluster_id")
+    corrected, merge_targets = corrections_of(inputs), set(corrections_of(inputs).merged_into.values())
+    require_known(
+        corrected, next_id=inputs.fact(cluster_ids, "next_id"), path=inputs.project.corrections_file
+    )  # fmt: skip
+    known_ids = inputs.table(cluster_ids).sort("cluster_id", "column").unique("cluster_id", maintain_order=True)
     ids = known_ids["cluster_id"]
     assigned = inputs.table(assignments)
     # The groups of the training images, as positions in ids; images that have left the store since count no more.
@@ -116,46 +143,76 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     )  # fmt: skip
     rows, members = known["row"].to_numpy(), known["position"].to_numpy().astype(np.int64)
     vectors = inputs.vectors(training_set)[rows]
-    profiles = noun_profiles(vectors, inputs.vectors(noun_vocabulary), members, n_clusters=len(ids), tau=retrieval.tau)
-    nouns = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
-    names = name_clusters(profiles.clusters, profiles.overall, nouns, alternatives=ALTERNATIVES)
-    names = _keep_names(inputs, known_ids, names)
+    names = _names(inputs, known_ids, vectors, members, tau=retrieval.tau)
+    by_hand = {*corrected.names, *merge_targets, *assigned.filter("curated")["cluster_id"]}
     table = (
         _describe(ids, assigned, known["image_id"].to_list(), vectors, members)
         .with_columns(
-            name=pl.Series([name.name for name in names], dtype=pl.String),
+            name=pl.Series([label(name, id_) for name, id_ in zip(names, ids, strict=True)], dtype=pl.String),
             alternatives=pl.Series([list(name.alternatives) for name in names], dtype=pl.List(pl.String)),
+            alternative_weights=pl.Series([list(name.weights[1:]) for name in names], dtype=pl.List(pl.Float32)),
+            name_confidence=pl.Series([name.confidence for name in names], dtype=pl.Float32),
+            curated=ids.is_in(list(by_hand)),
         )
         .join(_lineage_in_words(inputs), on="cluster_id", how="left", maintain_order="left")
     )
     out.write(table.select(column.name for column in CLUSTERS.columns))
-    out.fact(n_clusters=len(ids), empty=int((table["size"] == 0).sum()), largest_share=float(table["share"].max()))
-    shown = table.sort("size", descending=True).select("cluster_id", "name", "size", "share", "alternatives")
+    _tell_unused(inputs, out, ids, assigned)
+    out.fact(
+        n_clusters=len(ids), empty=int((table["size"] == 0).sum()), largest_share=float(table["share"].max()),
+        curated=int(table["curated"].sum()), unnamed=sum(name.name is None for name in names),
+    )  # fmt: skip
+    shown = table.sort("size", descending=True).select(
+        "cluster_id", "name", "name_confidence", "size", "share", "alternatives"
+    )
     out.markdown("clusters", previews.table(shown.head(100)))
 
 
-def _keep_names(inputs: Inputs, known_ids: pl.DataFrame, names: "list[ClusterName]") -> "list[ClusterName]":
-    """The names that the ids had, where they still fit."""
-    from tac_pipeline.method.names import keep_name
+def _names(
+    inputs: Inputs, known_ids: pl.DataFrame, vectors: np.ndarray, members: np.ndarray, *, tau: float
+) -> "list[ClusterName]":
+    """The names, by the vocabulary and by the names that the ids had; what people said goes before both."""
+    from tac_pipeline.method.names import name_clusters, noun_profiles
+    from tac_pipeline.wordnet import noun_kinds
 
     earlier = known_ids["kept_name"].to_list()
-    centers = read_table(inputs.path(cluster_ids, "cluster_centers.parquet"), CLUSTER_CENTERS)
-    by_id = dict(zip(centers.column("cluster_id").to_pylist(), vectors_of(centers), strict=True))
-    wanted = {name for name in earlier if name is not None}
-    wanted |= {noun for name in names for noun in (name.name, *name.alternatives) if noun is not None}
-    vectors = _noun_vectors(inputs, wanted) if any(earlier) else {}
-    return [
-        found if before is None else keep_name(found, before, by_id[id_], vectors)
-        for id_, before, found in zip(known_ids["cluster_id"], earlier, names, strict=True)
-    ]
+    nouns = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
+    more, more_vectors = _nouns_of_names(inputs, {name for name in earlier if name is not None}, nouns)
+    profiles = noun_profiles(
+        vectors, np.concatenate([inputs.vectors(noun_vocabulary), more_vectors]), members,
+        n_clusters=len(known_ids), tau=tau,
+    )  # fmt: skip
+    said = corrections_of(inputs).names
+    given = {row: said[id_] for row, id_ in enumerate(known_ids["cluster_id"]) if id_ in said}
+    sizes = np.bincount(members, minlength=len(known_ids))
+    return name_clusters(
+        profiles, sizes, noun_kinds([*nouns, *more]), before=earlier, given=given, alternatives=ALTERNATIVES
+    )
 
 
-def _noun_vectors(inputs: Inputs, wanted: set[str]) -> dict[str, np.ndarray]:
-    """The vectors of some nouns, where they are still among the candidates; unit rows."""
+def _nouns_of_names(inputs: Inputs, names: set[str], vocabulary: list[str]) -> tuple[list[str], FloatMatrix]:
+    """The candidate nouns that earlier names were made from and that the vocabulary lacks now, with their vectors.
+
+    Without them a name could not be compared with those found now: each learning chooses its vocabulary anew.
+    """
+    spelled = pl.col("noun").str.replace(r" \([^()]*\)$", "").str.to_lowercase()
+    wanted = [name.lower() for name in names]
     nouns = inputs.table(noun_embeddings, columns=["noun"]).with_row_index("row")
-    rows = nouns.filter(pl.col("noun").is_in(list(wanted)))
-    vectors = inputs.vectors_at(noun_embeddings, rows["row"].to_numpy())
-    return dict(zip(rows["noun"], vectors, strict=True))
+    found = nouns.filter(spelled.is_in(wanted) & ~pl.col("noun").is_in(vocabulary))
+    return found["noun"].to_list(), inputs.vectors_at(noun_embeddings, found["row"].to_numpy())
+
+
+def _tell_unused(inputs: Inputs, out: Output, ids: pl.Series, assigned: pl.DataFrame) -> None:
+    """Say which corrections speak of clusters and images that are not there now."""
+    from tac_pipeline.corrections import unused
+
+    images = assigned.drop_nulls("cluster_id")["image_id"]
+    found = unused(corrections_of(inputs), ids=ids.to_list(), images=images)
+    out.fact(unused_corrections=found)
+    for sentence in found:
+        inputs.log(f"corrections, {sentence}")
+    if found:
+        out.markdown("corrections that do nothing now", previews.table(pl.DataFrame({"what": found})))
 
 
 def _lineage_in_words(inputs: Inputs) -> pl.DataFrame:

@@ -33,9 +33,9 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     Joined by their centers, by the nouns that their members retrieve, and by what kinds of things those are. The nodes
     marked top_level are a cut of the tree, five to fifteen nodes to read first.
     """
+    from tac_pipeline.kind_profiles import kind_profiles
     from tac_pipeline.method.arrays import unit_rows
     from tac_pipeline.method.cluster_tree import count_top_level, join_clusters
-    from tac_pipeline.noun_kinds import kind_profiles
     from tac_pipeline.tree_names import name_nodes
     from tac_pipeline.wordnet import open_wordnet
 

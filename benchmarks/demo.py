@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sklearn.cluster import KMeans
 
@@ -34,6 +34,7 @@ from assets.run import run_steps
 from assets.status import steps_to_run
 from assets.step import Inputs, open_store
 from assets.text_space import cluster_count
+from benchmarks.naming import Naming, judge, right_share, true_kind
 from benchmarks.parity import RESULTS, ReferenceTable, SeedScores, run_seed
 from tac_pipeline.decoding import decode_image
 from tac_pipeline.demo import PICTURE_SIZE
@@ -45,21 +46,9 @@ from tac_pipeline.estimator import TextAidedClustering
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.method.evaluation import Scores, score
 from tac_pipeline.settings import Project, load_project
-from tac_pipeline.wordnet import WordNet, open_wordnet
+from tac_pipeline.wordnet import open_wordnet
 
 PIXEL_SIDE = 32
-
-
-@dataclass(frozen=True)
-class Naming:
-    """A group, the kind of most of its pictures, and how its name stands to that kind."""
-
-    cluster_id: int
-    name: str
-    kind: str
-    purity: float
-    size: int
-    relation: str  # kind | synonym | hypernym | other
 
 
 def materialize(project: Project, console: Console) -> None:
@@ -103,33 +92,13 @@ def pixel_kmeans(paths: Sequence[Path], labels: npt.NDArray[Any], n_clusters: in
     return score(labels, KMeans(n_clusters, n_init=3, random_state=0).fit_predict(pixels.astype(np.float32)))
 
 
-def relation(name: str | None, kind: str, wordnet: WordNet) -> str:
-    """How a group's name stands to a kind: kind, synonym, hypernym (a direct one) or other."""
-    noun = re.sub(r" \(.*\)$", "", name or "").lower()
-    synset = KINDS[kind].synset
-    if noun == kind:
-        return "kind"
-    if noun in [lemma.lower() for lemma in wordnet.lemmas(synset)]:
-        return "synonym"
-    above = [lemma.lower() for wider in wordnet.hypernyms(synset) for lemma in wordnet.lemmas(wider)]
-    return "hypernym" if noun in above else "other"
-
-
 def namings(found: pl.DataFrame, assigned: pl.DataFrame, labels: pl.DataFrame) -> list[Naming]:
     """Every group with pictures in it, the largest first."""
     wordnet = open_wordnet()
+    kinds = {name: true_kind(name, kind.synset, wordnet) for name, kind in KINDS.items()}
     known = assigned.join(labels, on="image_id").drop_nulls("cluster_id")
-    kinds = (
-        known.group_by("cluster_id", "label").len().sort("len", "label", descending=[True, False])
-        .group_by("cluster_id", maintain_order=True)
-        .agg(pl.col("label").first(), pl.col("len").first(), n=pl.col("len").sum())
-    )  # fmt: skip
-    rows = found.join(kinds, on="cluster_id").sort("size", "cluster_id", descending=[True, False])
-    return [
-        Naming(row["cluster_id"], row["name"] or "", row["label"], row["len"] / row["n"], row["size"],
-               relation(row["name"], row["label"], wordnet))
-        for row in rows.iter_rows(named=True)
-    ]  # fmt: skip
+    names = dict(found.select("cluster_id", "name").iter_rows())
+    return judge(names, known["cluster_id"].to_numpy(), known["label"].to_list(), kinds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -175,8 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = namings(table_of(project, clusters), table_of(project, assignments), labels)
     console.print()
     console.print(show_names(found))
-    right = sum(naming.relation != "other" for naming in found) / len(found)
-    console.print(f"{right:.1%} of {len(found)} groups named by the kind, a synonym or a direct hypernym")
+    console.print(f"{right_share(found):.1%} of {len(found)} groups named by the kind, a synonym or a direct hypernym")
     if asked.json is not None:
         tree = {"zero_shot": shots, "pixels": asdict(on_pixels), "runs": [asdict(run) for run in runs],
                 "names": [asdict(naming) for naming in found]}  # fmt: skip
@@ -231,10 +199,11 @@ def show_names(found: Sequence[Naming]) -> Table:
             "kind": "right",
             "synonym": "right (synonym)",
             "hypernym": "right (hypernym)",
+            "hyponym": "[red]narrower",
             "other": "[red]another",
         }
         shown.add_row(
-            str(naming.cluster_id), naming.name, f"{naming.size:,}", naming.kind, f"{naming.purity:.0%}",
+            str(naming.cluster_id), escape(naming.name), f"{naming.size:,}", naming.kind, f"{naming.purity:.0%}",
             verdict[naming.relation],
         )  # fmt: skip
     return shown

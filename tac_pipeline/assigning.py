@@ -17,7 +17,7 @@ import polars as pl
 
 from tac_pipeline.embedding import read_shard
 from tac_pipeline.errors import ArtifactDamaged
-from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.method.arrays import FloatMatrix, IntVector
 from tac_pipeline.progress import Progress
 from tac_pipeline.tables import SHARD_ASSIGNMENTS, place_table, read_table
 
@@ -49,6 +49,7 @@ def assign_shards(
     head: ClusterHead,
     centers: FloatMatrix,
     kept: Path,
+    groups: IntVector | None = None,
     progress: Progress | None = None,
 ) -> StoreAssignment:
     """Assign every image of a view (paper step 10).
@@ -63,9 +64,11 @@ def assign_shards(
     head : ClusterHead
         The image head.
     centers : float32 (n_clusters, dim), unit rows
-        By column of the head.
+        By column of the head, or by group.
     kept : Path
-        Folder of what this head has assigned before; new shards are added to it.
+        Folder of what this head has assigned before, grouped alike; new shards are added to it.
+    groups : int64 (n_columns,), optional
+        Columns of one group are one cluster, with the sum of their probabilities; the column found is then the group.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def assign_shards(
         path = kept / str(name)
         assigned = _read_kept(path)
         if assigned is None:
-            assigned = _assign(shards / str(name), encoder, head, centers)
+            assigned = _assign(shards / str(name), encoder, head, centers, groups)
             columns = {name: assigned[name].to_arrow() for name in assigned.columns}
             place_table(path, SHARD_ASSIGNMENTS, columns)
             computed += len(rows)
@@ -88,12 +91,16 @@ def assign_shards(
     return StoreAssignment(pl.concat(parts), computed)
 
 
-def _assign(shard: Path, encoder: str, head: ClusterHead, centers: FloatMatrix) -> pl.DataFrame:
+def _assign(
+    shard: Path, encoder: str, head: ClusterHead, centers: FloatMatrix, groups: IntVector | None
+) -> pl.DataFrame:
+    from tac_pipeline.corrections import sum_groups
     from tac_pipeline.method.assignment import assign
     from tac_pipeline.method.heads import soft_assignment
 
     rows, vectors = read_shard(shard, encoder=encoder)
-    found = assign(soft_assignment(head, vectors))
+    soft = soft_assignment(head, vectors)
+    found = assign(soft if groups is None else sum_groups(soft, groups))
     similarity = np.einsum("nd,nd->n", vectors, centers[found.column])
     table = pl.DataFrame({
         "column": pl.Series(found.column, dtype=pl.Int32),

@@ -19,7 +19,7 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.method.arrays import FloatMatrix, IntVector, require_same_width, require_unit_rows
 from tac_pipeline.method.assignment import assign
 from tac_pipeline.method.heads import soft_assignment
-from tac_pipeline.method.names import name_clusters, noun_profiles
+from tac_pipeline.method.names import label, name_clusters, noun_profiles
 from tac_pipeline.method.neighbors import nearest_neighbors
 from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
 from tac_pipeline.method.published import TRAINING_FREE_RESTARTS, training_schedule
@@ -27,6 +27,7 @@ from tac_pipeline.method.semantic_centers import count_semantic_centers, find_se
 from tac_pipeline.method.text_counterparts import require_tau, retrieve_text_counterparts
 from tac_pipeline.method.training import train_cluster_heads
 from tac_pipeline.method.training_free import training_free_clusters
+from tac_pipeline.wordnet import noun_kinds
 
 _LEAST = {
     "nouns_per_center": 1,
@@ -74,9 +75,9 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     labels_ : int64 (n_images,)
         The cluster of each image that was fitted.
     cluster_names_ : list of str or None, n_clusters long
-        The noun that says most of each cluster; None for a cluster without members. Names may repeat.
+        What each cluster is called, no two alike; None for a cluster without members.
     cluster_words_ : list of ClusterName
-        The same with alternatives and weights.
+        The same with alternatives, weights and confidence.
     training_free_labels_ : int64 (n_images,)
         Step 6: the clusters without trained heads, numbered independently of labels_.
     semantic_centers_ : float32 (n_centers, n_features_in_), unit rows
@@ -236,8 +237,9 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         profiles = noun_profiles(
             images, candidates[self.vocabulary_rows_], self.labels_, n_clusters=self.n_clusters, tau=self.tau
         )
-        self.cluster_words_ = name_clusters(profiles.clusters, profiles.overall, self.noun_vocabulary_)
-        self.cluster_names_ = [found.name for found in self.cluster_words_]
+        sizes = np.bincount(self.labels_, minlength=self.n_clusters)
+        self.cluster_words_ = name_clusters(profiles, sizes, noun_kinds(self.noun_vocabulary_))
+        self.cluster_names_ = [label(found, column) for column, found in enumerate(self.cluster_words_)]
 
 
 def _require_nouns(nouns: Sequence[str], *, n_rows: int) -> list[str]:

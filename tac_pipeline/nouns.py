@@ -32,7 +32,7 @@ LARGEST_TEXT_FILE = 100_000_000  # bytes
 LARGEST_TABLE = 8_000_000_000  # bytes, uncompressed: two million vectors of width 1024 in float32
 
 # Controls, line and paragraph separators, and the marks that reverse the direction of text.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SHOWN = 3  # examples in a message
 
 
@@ -253,7 +253,7 @@ def _check_nouns(found: _Source, path: Path) -> None:
             (place, f" has {len(noun)}") for place, noun in placed if len(noun) > LONGEST_NOUN
         ],
         "must not hold control characters": [
-            (place, f" is {noun[:LONGEST_NOUN]!r}") for place, noun in placed if _CONTROL.search(noun)
+            (place, f" is {noun[:LONGEST_NOUN]!r}") for place, noun in placed if CONTROL.search(noun)
         ],
         "must each stand there once": [
             (place, f" repeats {noun!r} of {first[noun]}") for place, noun in placed if first[noun] != place

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from tac_pipeline.comparison import Comparison, compare_assignments
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
@@ -260,7 +261,12 @@ class Publication:
         with building_folder(self.folder) as aside:
             for name, table in {**tables, "changes": changes}.items():
                 schema = TABLES[name]
-                columns = {column.name: table[column.name].to_arrow() for column in schema.columns}
+                # A version from before a column was kept is rolled back to without it.
+                columns = {
+                    column.name: table[column.name].to_arrow() if column.name in table.columns
+                    else pa.nulls(len(table), column.type)
+                    for column in schema.columns
+                }  # fmt: skip
                 write_table(aside / f"{name}.parquet", schema, columns)
                 flush(aside / f"{name}.parquet")
             write_atomically(aside / VERSION_NAME, json.dumps(record, indent=1))

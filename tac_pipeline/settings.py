@@ -214,6 +214,9 @@ class Settings(Section):
     heads: HeadSettings = HeadSettings()
     method: Literal["published"] = result("published", description="the recipe that the heads are trained by")
     schedule: Schedule = Schedule()
+    corrections: str | None = result(
+        None, min_length=1, description="a file of people's corrections: names, merges and pins; null = none"
+    )
     publish: Literal["auto", "manual"] = execution(
         "auto", description="readers get a new version as soon as its checks pass, or when somebody publishes it"
     )
@@ -307,6 +310,12 @@ class Project:
             return location
         return str(self.path.parent / Path(location).expanduser())
 
+    @property
+    def corrections_file(self) -> Path | None:
+        """The file of people's corrections, where there is one."""
+        named = self.settings.corrections
+        return None if named is None else Path(self.resolve(named))
+
     def resolve_file(self, name: str) -> str:
         """A name that may be a file: resolved where it has a file's ending, else as it is."""
         return self.resolve(name) if Path(name).suffix.lower() in FILE_SUFFIXES else name
@@ -356,15 +365,7 @@ def load_project(path: str | Path) -> Project:
 
 def parse_settings(text: str, *, name: str) -> Settings:
     """Validate the text of a settings file; `name` is what messages call it."""
-    try:
-        tree = _loader().compose(text)
-        written = _loader().load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise SettingsError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from error
-    except (YAMLError, ValueError) as error:
-        raise SettingsError(f"{name}: not valid YAML: {error}") from error
+    tree, written = read_yaml(text, name=name)
     if not isinstance(written, Mapping):
         raise SettingsError(f"{name} must hold keys and values such as `store: photos`; got {type(written).__name__}")
     try:
@@ -373,6 +374,24 @@ def parse_settings(text: str, *, name: str) -> Settings:
         lines = [_sentence(dict(problem), tree, name) for problem in error.errors(include_url=False)]
         # Pydantic's own words would follow ours in the UI, and say the same less well.
         raise SettingsError("\n".join(lines)) from None
+
+
+def read_yaml(text: str, *, name: str) -> tuple[Node | None, Any]:
+    """The nodes of a YAML text, which know their lines (see line_of), and its values.
+
+    Raises
+    ------
+    SettingsError
+        Not YAML, or a key stands twice; names the line.
+    """
+    try:
+        return _loader().compose(text), _loader().load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from error
+    except (YAMLError, ValueError) as error:
+        raise SettingsError(f"{name}: not valid YAML: {error}") from error
 
 
 def _loader() -> YAML:
@@ -415,17 +434,18 @@ def _sentence(problem: dict[str, Any], tree: Node | None, name: str) -> str:
     key = ".".join(str(part) for part in parts if isinstance(part, str))
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{key} is not a settings key{_suggestion(key)} ({name}, line {_line(tree, parts)})"
+        return f"{key} is not a settings key{_suggestion(key)} ({name}, line {line_of(tree, parts)})"
     if kind == "missing":
         return f"{key} is required; add it to {name}"
     if kind == "string_pattern_mismatch" and key in _PATTERNS:
         must = _PATTERNS[key]
     else:
         must = _SENTENCES.get(kind, f"is not valid: {problem['msg']}").format(**problem.get("ctx", {}))
-    return f"{key} {must}; got {_shown(problem['input'])} ({name}, line {_line(tree, parts)})"
+    return f"{key} {must}; got {shown(problem['input'])} ({name}, line {line_of(tree, parts)})"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value in a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -440,12 +460,12 @@ def _suggestion(key: str) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _line(tree: Node | None, parts: tuple[str | int, ...]) -> int:
-    """The line of the deepest part of a path that the file holds, counted from 1."""
+def line_of(tree: Node | None, parts: tuple[str | int, ...]) -> int:
+    """The line of the deepest part of a path that the YAML holds, counted from 1."""
     node, line = tree, 1
     for part in parts:
         if isinstance(node, MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == part]
+            found = [(key, value) for key, value in node.value if key.value == str(part)]
             if not found:
                 break
             line, node = found[0][0].start_mark.line + 1, found[0][1]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +219,8 @@ ASSIGNMENTS = TableSchema(
         Column("cluster_id", pa.int32(), "null where the image cannot be read", nullable=True),
         Column("confidence", pa.float32(), "probability of that cluster", nullable=True),
         Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
-        Column("similarity", pa.float32(), "cosine to the cluster's center", nullable=True),
+        Column("similarity", pa.float32(), "cosine to the cluster's center; null where people moved it", nullable=True),
+        Column("curated", pa.bool_(), "people said that it belongs there"),
     ),
     key="image_id",
 )
@@ -232,12 +233,18 @@ SHARD_ASSIGNMENTS = TableSchema(
         Column("similarity", pa.float32(), "cosine to the column's center", nullable=True),
     ),
 )
+_ALTERNATIVE_WEIGHTS = Column(
+    "alternative_weights", pa.list_(pa.float32()), "share of its images' retrieval weight that each alternative has"
+)
 CLUSTERS = TableSchema(
     "clusters",
     (
         Column("cluster_id", pa.int32(), "the lasting id"),
-        Column("name", pa.string(), "the noun that sets its members apart; null where no noun does", nullable=True),
-        Column("alternatives", pa.list_(pa.string()), "the next four nouns, or all where the vocabulary is smaller"),
+        Column("name", pa.string(), "what sets its members apart, no two alike; null where it has none", nullable=True),
+        Column("alternatives", pa.list_(pa.string()), "four other nouns, best first, or all where there are fewer"),
+        _ALTERNATIVE_WEIGHTS,
+        Column("name_confidence", pa.float32(), "how sure the name is, 0 to 1; below 0.25 it says unnamed"),
+        Column("curated", pa.bool_(), "people named it, merged others into it or pinned images to it"),
         Column("size", pa.int64(), "images of the whole store"),
         Column("share", pa.float64(), "of the store's readable images"),
         Column("confidence", pa.float32(), "mean over its images; null where it is empty", nullable=True),
@@ -268,7 +275,8 @@ PUBLISHED_ASSIGNMENTS = TableSchema(
         Column("cluster_name", pa.string(), "the cluster's name; null where it has none", nullable=True),
         Column("confidence", pa.float32(), "probability of that cluster, 0 to 1", nullable=True),
         Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
-        Column("similarity", pa.float32(), "cosine to the cluster's center, -1 to 1", nullable=True),
+        Column("similarity", pa.float32(), "cosine to its center, -1 to 1; null where people moved it", nullable=True),
+        Column("curated", pa.bool_(), "people said that it belongs there; null before that was kept", nullable=True),
     ),
     key="image_id",
 )
@@ -276,8 +284,14 @@ PUBLISHED_CLUSTERS = TableSchema(
     "published_clusters",
     (
         Column("cluster_id", pa.int32(), "lasting id, never given to another cluster"),
-        Column("name", pa.string(), "in words; null where no noun fits", nullable=True),
+        Column("name", pa.string(), "in words, no two alike; null where it has no members", nullable=True),
         Column("alternatives", pa.list_(pa.string()), "other nouns that fit, best first"),
+        # Null in what is rolled back to from before these were kept.
+        replace(_ALTERNATIVE_WEIGHTS, nullable=True),
+        Column(
+            "name_confidence", pa.float32(), "how sure the name is, 0 to 1; below 0.25 it says unnamed", nullable=True
+        ),
+        Column("curated", pa.bool_(), "people named it, merged others into it or pinned images to it", nullable=True),
         Column("size", pa.int64(), "images"),
         Column("share", pa.float64(), "of the readable images, 0 to 1"),
         Column("confidence", pa.float32(), "mean over its images; null where it is empty", nullable=True),

@@ -50,7 +50,8 @@ def name_nodes(
     list of str or None, n_nodes long; None for nodes whose clusters have no names
     """
     below = [sorted(leaves, key=lambda leaf: (-sizes[leaf], leaf)) for leaves in tree.leaves_below()]
-    synsets = [None if name is None else wordnet.synset(name) for name in names]
+    meanings = [None if name is None else wordnet.meaning(name) for name in names]
+    synsets = [None if meaning is None else meaning[0] for meaning in meanings]
     nouns = [set() if name is None else {name, *others} for name, others in zip(names, alternatives, strict=True)]
     found: list[str | None] = list(names)
     plain: dict[int, str] = {}

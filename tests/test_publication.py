@@ -21,10 +21,11 @@ def tables(cluster_of: ClusterOf) -> dict[str, pl.DataFrame]:
     assignments = pl.DataFrame(
         {"image_id": list(cluster_of), "cluster_id": list(cluster_of.values())},
         schema={"image_id": pl.String, "cluster_id": pl.Int32},
-    ).with_columns(cluster_name=pl.lit("a name"), confidence=0.9, runner_up=0, similarity=0.8)
+    ).with_columns(cluster_name=pl.lit("a name"), confidence=0.9, runner_up=0, similarity=0.8, curated=False)
     clusters = pl.DataFrame({"cluster_id": ids}, schema={"cluster_id": pl.Int32}).with_columns(
         name=pl.lit("a name"), alternatives=pl.lit(["another"]), size=1, share=0.1, confidence=0.9,
-        medoids=pl.lit(["a"]), lineage=pl.lit("born"),
+        medoids=pl.lit(["a"]), lineage=pl.lit("born"), alternative_weights=pl.lit([0.1]), name_confidence=0.5,
+        curated=False,
     )  # fmt: skip
     lineage = pl.DataFrame({"cluster_id": ids}, schema={"cluster_id": pl.Int32}).with_columns(
         entry=1, event=pl.lit("born"), other_id=None, shared=0, images_before=0, images_after=1
@@ -265,3 +266,14 @@ def test_a_table_that_cannot_be_read_is_refused(publication: Publication) -> Non
     (version.folder / "assignments.parquet").write_bytes(b"cut")
     with pytest.raises(ArtifactDamaged, match=r"assignments\.parquet must be a Parquet file .* to publish anew"):
         publish(publication, B)
+
+
+def test_tables_from_before_a_column_was_kept_are_published_without_it(publication: Publication) -> None:
+    """Rolling back to a version of an older release."""
+    old = tables(A)
+    old["clusters"] = old["clusters"].drop("alternative_weights", "name_confidence", "curated")
+    old["assignments"] = old["assignments"].drop("curated")
+    version = publication.publish(old, source={}, entry=1)
+    assert shown(version) == A
+    for name in ("alternative_weights", "name_confidence", "curated"):
+        assert version.clusters[name].null_count() == len(version.clusters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
@@ -11,6 +12,12 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.wordnet.tables import load_nouns, load_senses, load_synsets
 
 Value = TypeVar("Value")
+
+# What WordNet's own morphology detaches from nouns, in its order.
+_PLURALS = (
+    ("s", ""), ("ses", "s"), ("xes", "x"), ("zes", "z"), ("ches", "ch"), ("shes", "sh"), ("men", "man"), ("ies", "y")
+)  # fmt: skip
+_QUALIFIED = re.compile(r"(?P<noun>.+?) \((?P<qualifier>[^()]+)\)")
 
 
 @lru_cache(maxsize=1)
@@ -33,6 +40,27 @@ class WordNet:
     def synset(self, noun: str) -> str | None:
         """The sense that a noun stands for as a candidate: its most frequent one, or the reviewed one."""
         return self._stands_for.get(_key(noun))
+
+    def meaning(self, noun: str) -> tuple[str, str] | None:
+        """What a noun of any list means: a synset, and the noun as WordNet spells it there; None where it holds none.
+
+        A plural that WordNet does not hold stands for its singular. Words in brackets at the end, as in "ram (animal)",
+        choose the first sense that they speak of; else the noun has the sense that it stands for as a candidate.
+        """
+        parts = _QUALIFIED.fullmatch(noun.strip())
+        base, qualifier = (parts["noun"], parts["qualifier"]) if parts else (noun, "")
+        key = next((form for form in _forms(_key(base)) if form in self._senses_of), None)
+        if key is None:
+            return None
+        synset = self._stands_for.get(key) or self._senses_of[key][0]
+        wanted = {qualifier.lower(), *re.findall(r"\w+", qualifier.lower())}
+        if qualifier:
+            synset = next((sense for sense in self._senses_of[key] if wanted & self._words_above(sense)), synset)
+        return synset, next(lemma for lemma in self.lemmas(synset) if lemma.lower() == key)
+
+    def _words_above(self, synset: str) -> set[str]:
+        """The nouns of a synset and of all above it, in lower case."""
+        return {lemma.lower() for above in (synset, *self.ancestors(synset)) for lemma in self.lemmas(above)}
 
     def lemmas(self, synset: str) -> tuple[str, ...]:
         """The nouns of a synset in WordNet's order, spaces for underscores."""
@@ -101,6 +129,14 @@ class WordNet:
 
 def _key(noun: str) -> str:
     return " ".join(noun.replace("_", " ").split()).lower()
+
+
+def _forms(key: str) -> Iterable[str]:
+    """A noun, then what it may be the plural of."""
+    yield key
+    for ending, singular in _PLURALS:
+        if key.endswith(ending) and len(key) > len(ending):
+            yield key.removesuffix(ending) + singular
 
 
 def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

@@ -46,7 +46,13 @@ def cluster_table(*sizes: int) -> pl.DataFrame:
     names = [f"noun {number}" if number else None for number in range(len(sizes))]
     shares = [size / max(sum(sizes), 1) for size in sizes]
     return pl.DataFrame({"cluster_id": range(len(sizes)), "name": names, "size": sizes, "share": shares}).with_columns(
-        alternatives=pl.lit(["other"]), confidence=pl.lit(0.5), medoids=pl.lit(["a"]), lineage=pl.lit("born")
+        alternatives=pl.lit(["other"]),
+        confidence=pl.lit(0.5),
+        medoids=pl.lit(["a"]),
+        lineage=pl.lit("born"),
+        alternative_weights=pl.lit([0.1]),
+        name_confidence=pl.lit(0.5),
+        curated=pl.lit(False),
     )
 
 

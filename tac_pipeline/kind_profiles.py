@@ -33,8 +33,8 @@ def kind_profiles(profiles: FloatMatrix, nouns: Sequence[str], *, wordnet: WordN
     column: dict[str, int] = {}
     rows, columns = [], []
     for row, noun in enumerate(nouns):
-        synset = wordnet.synset(noun)
-        for kind in () if synset is None else (synset, *wordnet.ancestors(synset)):
+        meaning = wordnet.meaning(noun)
+        for kind in () if meaning is None else (meaning[0], *wordnet.ancestors(meaning[0])):
             rows.append(row)
             columns.append(column.setdefault(kind, len(column)))
     if not column:

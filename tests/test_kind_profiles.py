@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tac_pipeline.noun_kinds import kind_profiles
+from tac_pipeline.kind_profiles import kind_profiles
 from tac_pipeline.wordnet import open_wordnet
 
 

@@ -1,0 +1,97 @@
+"""The kinds that a list of nouns speaks of: what each noun means, and every kind above it that can be said in words.
+
+What must stay out: embeddings, and which kind names a group (method/names.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tac_pipeline.method.arrays import IntVector
+from tac_pipeline.wordnet.graph import WordNet, open_wordnet
+from tac_pipeline.wordnet.offensive import is_offensive
+
+
+@dataclass(frozen=True)
+class NounKinds:
+    """Nouns as kinds in WordNet's graph; a noun that WordNet does not hold is a kind of its own.
+
+    Attributes
+    ----------
+    names : tuple of str, n_kinds long
+        As WordNet's first noun of the kind that is not offensive; of a noun that WordNet does not hold, as it came.
+    meant : int64 (n_nouns,)
+        The kind that each noun means.
+    spelled : tuple of str, n_nouns long
+        The noun in number and case as WordNet has it.
+    below, above : int64 (n_pairs,)
+        Every noun (below) with every kind that it is of (above), its own kind included.
+    children, parents : int64 (n_steps,)
+        Kinds that stand right below another kind, and that other kind.
+    """
+
+    names: tuple[str, ...]
+    meant: IntVector
+    spelled: tuple[str, ...]
+    below: IntVector
+    above: IntVector
+    children: IntVector
+    parents: IntVector
+
+    def sums(self, weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """The weight of each kind, float64 (n_rows, n_kinds): of all nouns (n_rows, n_nouns) that are of it."""
+        from scipy.sparse import csr_array
+
+        shape = (len(self.spelled), len(self.names))
+        membership = csr_array((np.ones(len(self.below)), (self.below, self.above)), shape=shape)
+        return np.asarray(weights.astype(np.float64) @ membership)
+
+
+def noun_kinds(nouns: Sequence[str]) -> NounKinds:
+    """Look up every noun, with the kinds above it up to the root."""
+    wordnet = open_wordnet()
+    places: dict[str, int] = {}
+    names: list[str] = []
+    spelled: list[str] = []
+    meant: list[int] = []
+    pairs: list[tuple[int, int]] = []
+    for row, noun in enumerate(nouns):
+        found = wordnet.meaning(noun)
+        chain: tuple[str, ...] = ()
+        if found is None:
+            name = noun
+            own = places.setdefault(f" {noun}", len(places))
+            if own == len(names):
+                names.append(noun)
+        else:
+            synset, name = found
+            chain = (synset, *wordnet.ancestors(synset))
+            for above in chain:
+                if places.setdefault(above, len(places)) == len(names):
+                    names.append(_name(above, wordnet))
+            own = places[synset]
+        spelled.append(name)
+        meant.append(own)
+        pairs += [(row, own)] if not chain else [(row, places[above]) for above in chain]
+    steps = [
+        (place, places[above])
+        for kind, place in places.items() if not kind.startswith(" ")
+        for above in wordnet.hypernyms(kind)
+    ]  # fmt: skip
+    below, above_ = _columns(pairs)
+    children, parents = _columns(steps)
+    return NounKinds(tuple(names), np.array(meant, dtype=np.int64), tuple(spelled), below, above_, children, parents)
+
+
+def _name(synset: str, wordnet: WordNet) -> str:
+    """The first noun of a kind that may be said, or an empty text: then it names nothing."""
+    return next((lemma for lemma in wordnet.lemmas(synset) if not is_offensive(lemma)), "")
+
+
+def _columns(pairs: list[tuple[int, int]]) -> tuple[IntVector, IntVector]:
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
