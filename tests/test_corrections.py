@@ -177,7 +177,7 @@ def test_corrections_survive_a_reclustering_and_can_be_taken_back(vector_store: 
     text = f'names: {{0: "red <boats> | 1"}}\nmerge: [[1, 2]]\npins: {{{image}: 1}}\n'
     path = vector_store({"corrections": "corrections.yaml"})
     write(path, text)
-    assert computed(materialize(path)) == {"cluster_ids", "assignments", "clusters", "evaluation"}
+    assert computed(materialize(path)) == {"cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation"}
     check(path, image)
     assert computed(materialize(path)) == set()
     path = vector_store({"seed": 1})
