@@ -61,7 +61,7 @@ def assignments(inputs: Inputs, out: Output) -> None:
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
     ids = inputs.table(cluster_ids).sort("column")["cluster_id"]
     found = assign_shards(
-        view, store.shards_folder, encoder=encoder, head=head, centers=_centers_by_column(inputs, ids),
+        view, store.shards_folder, encoder=encoder, head=head, centers=centers_by_column(inputs, ids),
         kept=store.assigned_folder / key, progress=inputs.progress("images"),
     )  # fmt: skip
     lasting = pl.DataFrame({"column": range(len(ids)), "cluster_id": ids}, schema_overrides={"column": pl.Int32})
@@ -83,7 +83,7 @@ def assignments(inputs: Inputs, out: Output) -> None:
     out.picture("cluster sizes", previews.sizes_picture(sizes, len(ids)))
 
 
-def _centers_by_column(inputs: Inputs, ids: pl.Series) -> FloatMatrix:
+def centers_by_column(inputs: Inputs, ids: pl.Series) -> FloatMatrix:
     """The centers of the groups in the order of the head's columns."""
     table = read_table(inputs.path(cluster_ids, "cluster_centers.parquet"), CLUSTER_CENTERS)
     position = {id_: row for row, id_ in enumerate(table.column("cluster_id").to_pylist())}
