@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids
-from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder
+from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder, open_project_source
 from assets.nouns import noun_embeddings
 from assets.results import assignments, centers_by_column, clusters
 from assets.step import Inputs, Step, open_store, require_current
@@ -22,6 +22,7 @@ from tac_pipeline.tables import UNSTATED_ENCODER
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
+    from tac_pipeline.export import ExportResult, Forbidden
     from tac_pipeline.new_images import NamedImage
 
 
@@ -232,3 +233,67 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
         .select("image", "error", "cluster_id", "cluster_name", "confidence", "runner_up", "runner_up_name",
                 "similarity")
     )  # fmt: skip
+
+
+def result_to_export(project: Project, *, current: bool, with_vectors: bool) -> "ExportResult":
+    """The published result, or the one as it stands, with where its images and vectors are.
+
+    Raises
+    ------
+    ArtifactMissing, ArtifactOutdated, ArtifactDamaged
+    """
+    from tac_pipeline.export import ExportResult, StoredVectors
+    from tac_pipeline.sources import VectorSource
+
+    reader = "tac export"
+    manifest = read_current(reader, project, image_manifest).table(image_manifest, columns=["image_id", "uri"])
+    if current:
+        result = read_current(reader, project, assignments, clusters)
+        placed, names, version = result.table(assignments), _names(result), None
+    else:
+        placed, names, version = _published(project)
+    seconds = names.rename({"cluster_id": "runner_up", "cluster_name": "runner_up_name"})
+    first = ["image_id", "uri", "cluster_id", "cluster_name", "confidence", "runner_up", "runner_up_name", "similarity"]
+    images = (
+        placed.drop("cluster_name", strict=False)
+        .join(manifest, on="image_id", how="left", maintain_order="left")
+        .join(names, on="cluster_id", how="left", maintain_order="left")
+        .join(seconds, on="runner_up", how="left", maintain_order="left")
+        .sort("image_id")
+    )
+    images = images.select(*first, *(name for name in images.columns if name not in first))
+    vectors = None
+    if with_vectors:
+        inputs = read_current(reader, project, image_embeddings)
+        shards, encoder = open_store(project).shards_folder, inputs.fact(image_embeddings, "encoder")
+        vectors = StoredVectors(inputs.table(image_embeddings), shards, encoder)
+    source = open_project_source(project)
+    facts = {"store": project.settings.store, "published_version": version}
+    return ExportResult(facts, images, None if isinstance(source, VectorSource) else source, vectors)
+
+
+def _published(project: Project) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+    from tac_pipeline.errors import ArtifactMissing
+    from tac_pipeline.publication import Publication
+
+    latest = Publication(open_store(project).published_folder).latest()
+    if latest is None:
+        raise ArtifactMissing(
+            "nothing is published yet: `tac run` or `tac publish` does, or add --current for the result as it stands"
+        )
+    return latest.assignments, latest.clusters.select("cluster_id", cluster_name="name"), latest.number
+
+
+def places_to_spare(project: Project) -> "list[Forbidden]":
+    """What an export must neither lie in nor replace: the images, the nouns, the store's data and its settings."""
+    from pathlib import Path
+
+    from tac_pipeline.export import Forbidden
+
+    settings = project.settings
+    written = [(settings.images.source, "the images of the store"), (settings.data, "the data folder")]
+    if settings.nouns.source != "wordnet":
+        written.append((settings.nouns.source, "the nouns"))
+    found = [(project.resolve(place), meaning) for place, meaning in written]
+    places = [Forbidden(Path(place), meaning) for place, meaning in found if "://" not in place]
+    return [*places, Forbidden(project.path, "the settings file")]
