@@ -7,10 +7,11 @@ import polars as pl
 
 from assets import previews
 from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids, image_kmeans, training_free_clusters
-from assets.images import image_embeddings, image_labels, training_set
+from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
 from assets.nouns import noun_embeddings
 from assets.step import Inputs, Output, open_store, step
 from assets.text_space import noun_vocabulary, text_counterparts
+from tac_pipeline.errors import TacError
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.settings import Retrieval
 from tac_pipeline.store import Store
@@ -19,6 +20,7 @@ from tac_pipeline.tables import (
     CLUSTER_CENTERS,
     CLUSTERS,
     EVALUATION,
+    IMAGE_MANIFEST,
     LINEAGE,
     read_table,
     require_same_encoder,
@@ -95,7 +97,7 @@ def centers_by_column(inputs: Inputs, ids: pl.Series) -> FloatMatrix:
     schema=CLUSTERS,
     reads=["retrieval"],
     deps=[assignments, cluster_ids, training_set, text_counterparts, noun_vocabulary, noun_embeddings],
-    code="2",
+    code="3",
 )
 def clusters(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     """Every group: its name and alternatives, its size, its most typical images, and how its id came to be.
@@ -132,6 +134,32 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     out.fact(n_clusters=len(ids), empty=int((table["size"] == 0).sum()), largest_share=float(table["share"].max()))
     shown = table.sort("size", descending=True).select("cluster_id", "name", "size", "share", "alternatives")
     out.markdown("clusters", previews.table(shown.head(100)))
+    _draw_sheet(inputs, out, table.sort("size", descending=True))
+
+
+def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
+    """The contact sheet, which never decides what is stale: where images lie, and the limits, are no inputs here."""
+    from tac_pipeline.contact_sheet import draw_strips
+    from tac_pipeline.sources import VectorSource
+
+    manifest = open_store(inputs.project).current(image_manifest.name)
+    if manifest is None or manifest.artifact.damage():
+        return
+    try:
+        source = open_project_source(inputs.project)
+    except TacError as error:
+        inputs.log(f"no contact sheet: {error}")
+        return
+    if isinstance(source, VectorSource):
+        return
+    places = read_table(manifest.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST, columns=["image_id", "uri"])
+    wanted = found["medoids"].explode().drop_nulls().implode()
+    uris = dict(pl.DataFrame(pl.from_arrow(places)).filter(pl.col("image_id").is_in(wanted)).iter_rows())
+    limits = inputs.project.settings.images
+    strips = draw_strips(
+        found["medoids"].to_list(), uris, source, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes
+    )
+    out.page("contact sheet", previews.contact_sheet(found, strips))
 
 
 def _keep_names(inputs: Inputs, known_ids: pl.DataFrame, names: "list[ClusterName]") -> "list[ClusterName]":

@@ -203,6 +203,12 @@ class Output:
         """A table or text for the UI."""
         self.notes[label] = {"markdown": text}
 
+    def page(self, label: str, text: str) -> None:
+        """Markdown for the UI that is long or holds pictures, kept as a file of the artifact."""
+        name = f"{label.replace(' ', '_')}.md"
+        self.path(name).write_text(text, encoding="utf-8")
+        self.notes[label] = {"page": name}
+
     def picture(self, label: str, png: bytes) -> None:
         """A plot for the UI, kept as a file of the artifact."""
         name = f"{label.replace(' ', '_')}.png"
