@@ -11,34 +11,10 @@ import polars as pl
 import pytest
 from command_line import tac, told
 from PIL import Image
-from small_store import grouped_vectors
-
-from tac_pipeline.demo.picture_store import draw_store
+from small_store import PICTURE_SETTINGS, grouped_vectors
 
 Writer = Callable[..., Path]
-HOSTILE = "$(id) [red]x[/red] <b> \x1b[31m.jpg"
-SETTINGS = """\
-store: pictures
-images: {source: pictures, labels: folder, max_pixels: 100000}
-encoder: {model: tac-small, pretrained: drawn, batch_size: 32}
-nouns: {source: nouns.txt}
-clusters: {count: 4}
-semantic_centers: {count: 6}
-neighbors: {count: 5}
-heads: {epochs: 20, batch_size: 64}
-"""
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The settings of a small store of drawn pictures that was run; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("pictures")
-    draw_store(folder / "pictures", 120, size=96)
-    (folder / "nouns.txt").write_text("\n".join(["boat", "sailboat", "cat", "house", "apple", "airplane", "犬"]))
-    (folder / "tac.yaml").write_text(SETTINGS, encoding="utf-8")
-    result = tac("run", "-s", folder / "tac.yaml")
-    assert result.exit_code == 0, result.output
-    return folder / "tac.yaml"
+HOSTILE = "$(id) [red]x[bold] <b> \x1b[31m.jpg"
 
 
 def listed(result_text: str) -> list[dict[str, object]]:
@@ -130,7 +106,7 @@ def test_unreadable_files_are_told_one_by_one(pictures: Path, tmp_path: Path) ->
     result = tac("assign", tmp_path, tmp_path / "absent.png", tmp_path / "empty", "-s", pictures)
     assert result.exit_code == 0
     assert "\x1b" not in result.output
-    assert r"$(id) [red]x[/red] <b> \x1b[31m.jpg" in result.stdout
+    assert r"$(id) [red]x[bold] <b> \x1b[31m.jpg" in result.stdout
     assert "犬.png" in result.stdout
     errors = result.stderr.splitlines()
     assert len(errors) == 4
@@ -146,7 +122,7 @@ def test_unreadable_files_are_told_one_by_one(pictures: Path, tmp_path: Path) ->
 def test_settings_that_changed_since_are_told(pictures: Path, tmp_path: Path) -> None:
     shutil.copytree(pictures.parent, tmp_path / "changed", symlinks=True)
     path = tmp_path / "changed/tac.yaml"
-    path.write_text(SETTINGS.replace("epochs: 20", "epochs: 21"), encoding="utf-8")
+    path.write_text(PICTURE_SETTINGS.replace("epochs: 20", "epochs: 21"), encoding="utf-8")
     refused = tac("assign", next(iter((tmp_path / "changed/pictures/cat").iterdir())), "-s", path)
     assert refused.exit_code == 1
     assert "tac assign reads cluster_heads, which was made for other settings" in told(refused)
