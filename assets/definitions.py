@@ -197,6 +197,8 @@ def _show_note(label: str, note: Mapping[str, str], artifact: Artifact) -> Itera
         yield label, dg.MetadataValue.md(shown)
         if shown != whole:
             yield f"more {label}", dg.MetadataValue.md(whole)
+    elif "page" in note:
+        yield label, dg.MetadataValue.md(artifact.file(note["page"]).read_text(encoding="utf-8"))
     else:
         encoded = base64.b64encode(artifact.file(note["picture"]).read_bytes()).decode()
         yield label, dg.MetadataValue.md(f"![{label}](data:image/png;base64,{encoded})")

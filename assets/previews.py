@@ -1,5 +1,6 @@
 """What a person sees of an artifact in the UI: small Markdown tables and plots."""
 
+import base64
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -55,6 +56,25 @@ def _cell(value: Any) -> str:
         return ", ".join(_cell(part) for part in value)
     text = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{char}" if char in "\\`*_{}[]()#!|" else char for char in " ".join(text.split()))
+
+
+def contact_sheet(clusters: pl.DataFrame, strips: Sequence[bytes]) -> str:
+    """Clusters with their most typical images as a Markdown table.
+
+    Parameters
+    ----------
+    clusters : DataFrame with cluster_id, name, size
+    strips : sequence of bytes
+        A WebP for each of the first clusters; the others are counted below.
+    """
+    shown = clusters.head(len(strips)).select("cluster_id", "name", images="size")
+    head, rule, *rows = table(shown).splitlines()
+    pictures = (f"![](data:image/webp;base64,{base64.b64encode(strip).decode()})" for strip in strips)
+    lines = [f"{head} most typical |", f"{rule} --- |"]
+    lines += [f"{row} {picture} |" for row, picture in zip(rows, pictures, strict=True)]
+    if len(strips) < len(clusters):
+        lines += ["", f"and {len(clusters) - len(strips):,} smaller clusters"]
+    return "\n".join(lines)
 
 
 def history_table(history: Sequence[Any]) -> pl.DataFrame:

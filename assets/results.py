@@ -1,5 +1,6 @@
 """Group results: the group of every image of the store, the groups' names, and how right they are."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,10 +9,11 @@ import polars as pl
 from assets import previews
 from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids, image_kmeans, training_free_clusters
 from assets.corrected import corrections_of
-from assets.images import image_embeddings, image_labels, training_set
+from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
 from assets.nouns import noun_embeddings
 from assets.step import Inputs, Output, Values, open_store, step
 from assets.text_space import noun_vocabulary, text_counterparts
+from tac_pipeline.errors import TacError
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.settings import Retrieval
 from tac_pipeline.store import Store
@@ -20,6 +22,7 @@ from tac_pipeline.tables import (
     CLUSTER_CENTERS,
     CLUSTERS,
     EVALUATION,
+    IMAGE_MANIFEST,
     LINEAGE,
     read_table,
     require_same_encoder,
@@ -71,7 +74,7 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     kept, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
     ids = pl.Series(kept, dtype=pl.Int32)
     found = assign_shards(
-        view, store.shards_folder, encoder=encoder, head=head, centers=_centers_of(inputs, ids),
+        view, store.shards_folder, encoder=encoder, head=head, centers=centers_of(inputs, kept),
         kept=store.assigned_folder / key, groups=groups, progress=inputs.progress("images"),
     )  # fmt: skip
     lasting = pl.DataFrame({"column": range(len(ids)), "cluster_id": ids}, schema_overrides={"column": pl.Int32})
@@ -95,7 +98,7 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     out.picture("cluster sizes", previews.sizes_picture(sizes, len(ids)))
 
 
-def _centers_of(inputs: Inputs, ids: pl.Series) -> FloatMatrix:
+def centers_of(inputs: Inputs, ids: Iterable[int]) -> FloatMatrix:
     """The centers of the clusters in the order of ids."""
     table = read_table(inputs.path(cluster_ids, "cluster_centers.parquet"), CLUSTER_CENTERS)
     position = {id_: row for row, id_ in enumerate(table.column("cluster_id").to_pylist())}
@@ -166,6 +169,32 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
         "cluster_id", "name", "name_confidence", "size", "share", "alternatives"
     )
     out.markdown("clusters", previews.table(shown.head(100)))
+    _draw_sheet(inputs, out, table.sort("size", descending=True))
+
+
+def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
+    """The contact sheet, which never decides what is stale: where images lie, and the limits, are no inputs here."""
+    from tac_pipeline.contact_sheet import draw_strips
+    from tac_pipeline.sources import VectorSource
+
+    manifest = open_store(inputs.project).current(image_manifest.name)
+    if manifest is None or manifest.artifact.damage():
+        return
+    try:
+        source = open_project_source(inputs.project)
+    except TacError as error:
+        inputs.log(f"no contact sheet: {error}")
+        return
+    if isinstance(source, VectorSource):
+        return
+    places = read_table(manifest.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST, columns=["image_id", "uri"])
+    wanted = found["medoids"].explode().drop_nulls().implode()
+    uris = dict(pl.DataFrame(pl.from_arrow(places)).filter(pl.col("image_id").is_in(wanted)).iter_rows())
+    limits = inputs.project.settings.images
+    strips = draw_strips(
+        found["medoids"].to_list(), uris, source, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes
+    )
+    out.page("contact sheet", previews.contact_sheet(found, strips))
 
 
 def _names(

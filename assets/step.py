@@ -203,6 +203,12 @@ class Output:
         """A table or text for the UI."""
         self.notes[label] = {"markdown": text}
 
+    def page(self, label: str, text: str) -> None:
+        """Markdown for the UI that is long or holds pictures, kept as a file of the artifact."""
+        name = f"{label.replace(' ', '_')}.md"
+        self.path(name).write_text(text, encoding="utf-8")
+        self.notes[label] = {"page": name}
+
     def picture(self, label: str, png: bytes) -> None:
         """A plot for the UI, kept as a file of the artifact."""
         name = f"{label.replace(' ', '_')}.png"
@@ -296,34 +302,40 @@ def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: floa
 
 
 def require_inputs(asset: Step, project: Project, store: Store) -> dict[str, Artifact]:
-    """The current artifacts above a step, made for these settings and from each other, and whole.
+    """The current artifacts above a step (see require_current)."""
+    return require_current(asset.name, asset.upstream, project, store)
+
+
+def require_current(reader: str, steps: Iterable[Step], project: Project, store: Store) -> dict[str, Artifact]:
+    """The current artifacts that somebody reads, made for these settings and from each other, and whole.
 
     Raises
     ------
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
     """
-    due = _not_current(asset.upstream, project, store)
+    steps = tuple(steps)
+    due = _not_current(steps, project, store)
     if due:
-        above = next(above for above in asset.upstream if above.name in due)
+        above = next(above for above in steps if above.name in due)
         missing = store.current(above.name) is None
         what = "has not been materialized" if missing else "was made for other settings"
         names = ",".join(due)
         raise (ArtifactMissing if missing else ArtifactOutdated)(
-            f"{asset.name} reads {above.name}, which {what}. Build first: {', '.join(due)} "
+            f"{reader} reads {above.name}, which {what}. Build first: {', '.join(due)} "
             f"(`tac run` does, or `tac run --select {names}`)."
         )
     artifacts: dict[str, Artifact] = {}
-    for above in asset.upstream:
+    for above in steps:
         artifact = store.require_current(above.name).artifact
         damage = artifact.damage()
         if damage:
             raise ArtifactDamaged(f"{damage}. Materialize {above.name} again: `tac run --select {above.name}`.")
         artifacts[above.name] = artifact
-    for above in asset.upstream:
+    for above in steps:
         for name, content in artifacts[above.name].record["inputs"].items():
             if name in artifacts and artifacts[name].content != content:
                 raise ArtifactOutdated(
-                    f"{asset.name} reads {name} and {above.name}, but {above.name} was made from another version of "
+                    f"{reader} reads {name} and {above.name}, but {above.name} was made from another version of "
                     f"{name}. Build {above.name} first: `tac run --select {above.name}`."
                 )
     return artifacts

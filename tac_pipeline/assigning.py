@@ -94,22 +94,29 @@ def assign_shards(
 def _assign(
     shard: Path, encoder: str, head: ClusterHead, centers: FloatMatrix, groups: IntVector | None
 ) -> pl.DataFrame:
+    rows, vectors = read_shard(shard, encoder=encoder)
+    table = assign_vectors(vectors, head, centers, groups)
+    readable = pl.lit(rows["error"].is_null())
+    return table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in table.columns)
+
+
+def assign_vectors(
+    vectors: FloatMatrix, head: ClusterHead, centers: FloatMatrix, groups: IntVector | None
+) -> pl.DataFrame:
+    """Columns column, confidence, runner_up, similarity for vectors, float32 (n_images, dim); see assign_shards."""
     from tac_pipeline.corrections import sum_groups
     from tac_pipeline.method.assignment import assign
     from tac_pipeline.method.heads import soft_assignment
 
-    rows, vectors = read_shard(shard, encoder=encoder)
     soft = soft_assignment(head, vectors)
     found = assign(soft if groups is None else sum_groups(soft, groups))
     similarity = np.einsum("nd,nd->n", vectors, centers[found.column])
-    table = pl.DataFrame({
+    return pl.DataFrame({
         "column": pl.Series(found.column, dtype=pl.Int32),
         "confidence": pl.Series(found.confidence, dtype=pl.Float32),
         "runner_up": pl.Series(found.runner_up, dtype=pl.Int32),
         "similarity": pl.Series(similarity, dtype=pl.Float32),
     })  # fmt: skip
-    readable = pl.lit(rows["error"].is_null())
-    return table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in table.columns)
 
 
 def _read_kept(path: Path) -> pl.DataFrame | None:

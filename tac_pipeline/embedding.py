@@ -27,7 +27,7 @@ from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, InputError, SourceError
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.progress import Progress
-from tac_pipeline.sources import ByteSource, VectorSource
+from tac_pipeline.sources import ByteReader, VectorSource
 from tac_pipeline.tables import EMBEDDING_SHARD, encoder_of, place_table, read_table, vectors_of
 
 if TYPE_CHECKING:
@@ -125,6 +125,21 @@ class KnownVectors:
         readable = rows.filter(pl.col("error").is_null())
         for hash_, row, width, height in readable.select("content_hash", "row", "width", "height").iter_rows():
             self._places[_key(hash_)] = (number, row, width, height)
+        self._pending.clear()
+
+
+class NoKnownVectors(KnownVectors):
+    """For images that belong to no store: nothing is known from one batch to the next, and nothing piles up."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), pl.DataFrame(schema=_INDEX_SCHEMA), encoder="")
+
+    def find(self, content_hash: str) -> None:
+        """Nothing is known: batches are read ahead, and what was known then may be forgotten since."""
+        return
+
+    def forget(self) -> None:
+        """Let go of the batch that was just encoded."""
         self._pending.clear()
 
 
@@ -307,7 +322,7 @@ def given_batches(missing: pl.DataFrame, source: VectorSource) -> Iterator[Embed
 
 def encoded_batches(
     missing: pl.DataFrame,
-    source: ByteSource,
+    source: ByteReader,
     encoder: Encoder,
     *,
     known: KnownVectors,
@@ -339,7 +354,7 @@ def encoded_batches(
 
 def load_image(
     row: dict[str, str | int | None],
-    source: ByteSource,
+    source: ByteReader,
     encoder: Encoder,
     *,
     known: KnownVectors,

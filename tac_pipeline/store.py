@@ -47,6 +47,8 @@ ASSIGNED_NAME = "assigned"
 LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
 LOCK_POLL_SECONDS = 0.2
+# Files of an artifact that only people look at.
+SHOWN_SUFFIXES = (".png", ".md")
 
 
 @dataclass(frozen=True)
@@ -409,4 +411,4 @@ def flush(path: Path) -> None:
 
 def _content_of(files: Mapping[str, Mapping[str, Any]]) -> str:
     # Pictures are for people: they are drawn from the data and never decide whether anything below is stale.
-    return digest({name: entry["sha256"] for name, entry in files.items() if not name.endswith(".png")})
+    return digest({name: entry["sha256"] for name, entry in files.items() if not name.endswith(SHOWN_SUFFIXES)})

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 from s3_server import s3, s3_url  # noqa: F401 - fixtures
-from small_store import GROUPS, REPOSITORY, grouped_vectors, write_nouns, write_vectors
+from small_store import GROUPS, PICTURE_SETTINGS, REPOSITORY, grouped_vectors, write_nouns, write_vectors
 
 # The same examples on every run, and none judged by the clock.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
@@ -73,3 +73,20 @@ def vector_store(tmp_path: Path) -> SettingsWriter:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The settings of a small store of drawn pictures that was run and published; tests leave it as it is."""
+    from command_line import tac
+
+    from tac_pipeline.demo.picture_store import draw_store
+
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_store(folder / "pictures", 120, size=96)
+    nouns = ["boat", "sailboat", "cat", "house", "apple", "airplane", "犬"]
+    (folder / "nouns.txt").write_text("\n".join(nouns), encoding="utf-8")
+    (folder / "tac.yaml").write_text(PICTURE_SETTINGS, encoding="utf-8")
+    result = tac("run", "-s", folder / "tac.yaml")
+    assert result.exit_code == 0, result.output
+    return folder / "tac.yaml"

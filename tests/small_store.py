@@ -9,6 +9,17 @@ import pyarrow.parquet as pq
 
 REPOSITORY = Path(__file__).parents[1]
 GROUPS, PER_GROUP, DIM = 3, 20, 16
+# Drawn pictures in the folder pictures, few nouns.
+PICTURE_SETTINGS = """\
+store: pictures
+images: {source: pictures, labels: folder, max_pixels: 100000}
+encoder: {model: tac-small, pretrained: drawn, batch_size: 32}
+nouns: {source: nouns.txt}
+clusters: {count: 4}
+semantic_centers: {count: 6}
+neighbors: {count: 5}
+heads: {epochs: 20, batch_size: 64}
+"""
 
 
 def grouped_vectors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ SettingsOption = Annotated[
     Path | None,
     typer.Option("--settings", "-s", help=f"The settings file; else ${SETTINGS_VARIABLE}, else ./tac.yaml."),
 ]
+
+# Controls (a terminal obeys them), lone surrogates (no terminal can print them), and marks that turn text around.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 FAILED = 1
 INTERRUPTED = 130
@@ -74,6 +78,11 @@ def refusals() -> Iterator[None]:
     except KeyboardInterrupt as error:
         complain("interrupted; what was finished is kept, and the next run goes on from there")
         raise typer.Exit(INTERRUPTED) from error
+
+
+def plain(text: str) -> str:
+    """A name as a terminal may show it: what would move the cursor, change colors or turn the text is spelled out."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def complain(text: str) -> None:

@@ -14,6 +14,7 @@ from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
 from tac_pipeline.sources.listing import (
     ARCHIVE_SUFFIX,
     IMAGE_SUFFIXES,
+    ByteReader,
     ByteSource,
     ImageSource,
     listing_digest,
@@ -24,6 +25,7 @@ from tac_pipeline.sources.tables import ManifestSource, VectorSource, parquet_co
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "ByteReader",
     "ByteSource",
     "FolderSource",
     "ImageSource",

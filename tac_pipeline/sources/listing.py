@@ -37,11 +37,15 @@ class ImageSource(Protocol):
         """Columns image_id, label: the true labels of those images that have one; kind is folder or column."""
 
 
-class ByteSource(ImageSource, Protocol):
-    """A source of image files."""
+class ByteReader(Protocol):
+    """Reads image files."""
 
     def read(self, uri: str) -> bytes:
         """The bytes of one image; OSError where they cannot be had."""
+
+
+class ByteSource(ImageSource, ByteReader, Protocol):
+    """A source of image files."""
 
 
 def new_rows() -> Rows:

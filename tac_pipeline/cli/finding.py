@@ -1,0 +1,117 @@
+"""Commands that find: `tac search`, `tac assign`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tac_pipeline.cli.shared import FAILED, SettingsOption, app, complain, plain, refusals
+from tac_pipeline.settings import find_settings, load_project
+
+if TYPE_CHECKING:
+    import polars as pl
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def search(
+    text: Annotated[str | None, typer.Argument(help="What the images should show, such as “a red boat”.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Instead of a text: a picture's file, or an image_id of the store.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many images to find.")] = 20,
+    as_json: JsonOption = False,
+    settings: SettingsOption = None,
+) -> None:
+    """Find the images of the whole store that are nearest to a text, or to a picture."""
+    if (text is None) == (image is None):
+        raise typer.BadParameter("a search takes a text, or a picture with --image, and not both")
+    with refusals():
+        project = load_project(find_settings(settings))
+        from assets.lookups import search_by_image, search_by_text
+
+        hits = (
+            search_by_text(project, text, count=count) if text is not None
+            else search_by_image(project, str(image), count=count)
+        )  # fmt: skip
+        for note in hits.notes:
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]note:[/] {escape(plain(note))}")
+        if as_json:
+            _print_json({"searched_by": hits.searched_by, "images": hits.images.to_dicts()})
+            return
+        console = Console(highlight=False)
+        console.print(f"nearest to {escape(plain(hits.searched_by))}", soft_wrap=True)
+        console.print()
+        table = _table("score", "image", "id", "cluster", "confidence")
+        for row in hits.images.iter_rows(named=True):
+            table.add_row(
+                f"{row['score']:.3f}", _shown(row["image_id"]), *_cluster(row["cluster_id"], row["cluster_name"]),
+                "" if row["confidence"] is None else f"{row['confidence']:.2f}",
+            )  # fmt: skip
+        console.print(table, soft_wrap=not console.is_terminal)
+
+
+@app.command()
+def assign(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, tars or URLs of images.")],
+    as_json: JsonOption = False,
+    settings: SettingsOption = None,
+) -> None:
+    """Say which cluster new images fall into, without touching the store."""
+    with refusals():
+        project = load_project(find_settings(settings))
+        from assets.lookups import assign_places
+
+        found = assign_places(project, images)
+        unread = found["error"].is_not_null().sum()
+        if as_json:
+            _print_json({"images": found.to_dicts()})
+        else:
+            _print_assigned(found)
+        if unread == len(found):
+            complain("none of these images could be read")
+            raise typer.Exit(FAILED)
+
+
+def _print_assigned(found: pl.DataFrame) -> None:
+    console = Console(highlight=False)
+    table = _table("image", "id", "cluster", "confidence", "similarity", "runner-up")
+    for row in found.filter(found["error"].is_null()).iter_rows(named=True):
+        second = " ".join(part for part in _cluster(row["runner_up"], row["runner_up_name"]) if part)
+        table.add_row(
+            _shown(row["image"]), *_cluster(row["cluster_id"], row["cluster_name"]), f"{row['confidence']:.2f}",
+            f"{row['similarity']:.2f}", second,
+        )  # fmt: skip
+    if table.row_count:
+        console.print(table, soft_wrap=not console.is_terminal)
+    for name, error in found.filter(found["error"].is_not_null()).select("image", "error").iter_rows():
+        complain(plain(f"{name}: {error}"))
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        # A file name that is cut short cannot be opened.
+        table.add_column(heading, overflow="fold", no_wrap=False)
+    return table
+
+
+def _shown(text: str) -> str:
+    return escape(plain(text))
+
+
+def _cluster(id_: int | None, name: str | None) -> tuple[str, str]:
+    if id_ is None:
+        return "", ""
+    return str(id_), _shown(name) if name is not None else "[dim](unnamed)[/]"
+
+
+def _print_json(value: Any) -> None:
+    # In ASCII, so that no terminal or locale changes a name.
+    typer.echo(json.dumps(value, indent=1, allow_nan=False))

@@ -1,0 +1,169 @@
+"""Where an export goes: built aside and swapped in, and never over what is not an export.
+
+What must stay out: what the formats look like (their own files).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tac_pipeline.errors import InputError, StoreError
+from tac_pipeline.export.embedding_atlas import write_embedding_atlas
+from tac_pipeline.export.fiftyone import write_fiftyone
+from tac_pipeline.export.image_folder import write_image_folder
+from tac_pipeline.export.result import Exported, ExportResult, Format, Link
+from tac_pipeline.export.tables import write_csv, write_parquet
+from tac_pipeline.progress import Progress
+
+# Tells a folder that an export made from any other: only such a one is replaced.
+RECORD_NAME = "export.json"
+
+
+@dataclass(frozen=True)
+class Forbidden:
+    """A place that an export must keep away from, and what it is."""
+
+    path: Path
+    meaning: str
+
+
+def export_to(
+    destination: Path,
+    result: ExportResult,
+    form: Format,
+    *,
+    overwrite: bool = False,
+    link: Link | None = None,
+    vectors: bool = False,
+    forbidden: Sequence[Forbidden] = (),
+    progress: Progress | None = None,
+) -> Exported:
+    """Write a result to a file (csv, parquet, embedding-atlas) or a folder (imagefolder, fiftyone-json).
+
+    Parameters
+    ----------
+    destination : Path
+    overwrite : bool
+        Replace a file, or a folder that an earlier export made.
+    link : Link, optional
+        Put links to local image files into a folder instead of copies.
+    vectors : bool
+        Put each image's vector into the table; embedding-atlas alone.
+    forbidden : sequence of Forbidden
+        Places that must neither hold the destination nor lie in it.
+
+    Raises
+    ------
+    InputError
+        The destination is taken, forbidden or of the wrong kind, an option is not this format's, or the store has no
+        image files for a format that needs them.
+    StoreError
+        The destination cannot be written, or no image could be read.
+    """
+    folder = form in (Format.IMAGEFOLDER, Format.FIFTYONE)
+    _require_options(form, result, link=link, vectors=vectors)
+    target = Path(destination).absolute()
+    _require_free(target, form, folder=folder, overwrite=overwrite)
+    _require_allowed(target, forbidden)
+    aside = target.with_name(f".export-{uuid.uuid4().hex[:12]}")
+
+    def write() -> Exported:
+        if form is Format.CSV:
+            return write_csv(aside, result)
+        if form is Format.PARQUET:
+            return write_parquet(aside, result)
+        if form is Format.EMBEDDING_ATLAS:
+            return write_embedding_atlas(aside, result, vectors=vectors)
+        aside.mkdir()
+        write_folder = write_image_folder if form is Format.IMAGEFOLDER else write_fiftyone
+        done = write_folder(aside, result, link=link, progress=progress)
+        record = {"format": form.value, "images": done.images, **result.facts}
+        (aside / RECORD_NAME).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+        return done
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        done = write()
+        if done.failed and not done.images:
+            raise StoreError(f"none of the {len(done.failed):,} images could be read; the first: {done.failed[0][1]}")
+        _swap(aside, target)
+    except OSError as error:
+        raise StoreError(f"cannot write the export to {target}: {error}") from error
+    finally:
+        _remove(aside)
+    return done
+
+
+def _require_options(form: Format, result: ExportResult, *, link: Link | None, vectors: bool) -> None:
+    folder = form in (Format.IMAGEFOLDER, Format.FIFTYONE)
+    if link is not None and not folder:
+        raise InputError(f"--link is for the formats with image files, imagefolder and fiftyone-json; got {form}")
+    if vectors and form is not Format.EMBEDDING_ATLAS:
+        raise InputError(f"--vectors is for embedding-atlas alone; got {form}")
+    if folder and result.source is None:
+        raise InputError(
+            f"{form} holds image files, and this store has vectors alone; take csv, parquet or embedding-atlas"
+        )
+    if form not in (Format.CSV, Format.PARQUET) and result.placed.is_empty():
+        raise InputError(f"no image of this result has a cluster: there is nothing to export as {form}")
+
+
+def _require_free(target: Path, form: Format, *, folder: bool, overwrite: bool) -> None:
+    if not target.name:
+        raise InputError(f"an export must have a place of its own; got {target}")
+    if not target.exists() and not target.is_symlink():
+        return
+    if folder != target.is_dir():
+        kind, found = ("folder", "a file") if folder else ("file", "a folder")
+        raise InputError(f"{form} is written to a {kind}, and {target} is {found}; name another place")
+    empty = folder and not any(target.iterdir())
+    if empty and not target.is_symlink():
+        return
+    if not overwrite:
+        raise InputError(f"{target} holds something already; name another place, or add --overwrite to replace it")
+    if folder and not empty and not (target / RECORD_NAME).is_file():
+        raise InputError(
+            f"--overwrite replaces what an export made, and {target} is none (it holds no {RECORD_NAME}); remove it "
+            "yourself if it may go, or name another place"
+        )
+
+
+def _require_allowed(target: Path, forbidden: Sequence[Forbidden]) -> None:
+    real = _resolved(target)
+    for place in forbidden:
+        taken = _resolved(place.path)
+        if real == taken or taken in real.parents or real in taken.parents:
+            where = "is" if real == taken else "lies in" if taken in real.parents else "holds"
+            raise InputError(f"an export must stay apart from {place.meaning}; {target} {where} {taken}")
+
+
+def _resolved(path: Path) -> Path:
+    # The last name itself is replaced where it is a link; what it lies in counts.
+    return path.parent.resolve() / path.name
+
+
+def _swap(aside: Path, target: Path) -> None:
+    """Put what was built in the place of what is there; a file in one move, a folder in two."""
+    if not target.is_dir() or target.is_symlink():
+        aside.replace(target)
+        return
+    old = target.with_name(f".export-{uuid.uuid4().hex[:12]}")
+    target.rename(old)
+    try:
+        aside.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,46 @@
+"""One folder a cluster, named by its name and id: what torchvision's ImageFolder and datasets' imagefolder read.
+
+DEST/
+  sea_horse-3/0001.jpg
+  images.csv              file, image_id, cluster_id, cluster_name, confidence: the way back to the store
+  export.json
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tac_pipeline.export.image_files import place_images
+from tac_pipeline.export.result import Exported, ExportResult, Link
+from tac_pipeline.export.safe_names import TakenNames, image_name, safe_name
+from tac_pipeline.export.tables import mapped
+from tac_pipeline.progress import Progress
+
+LIST_NAME = "images.csv"
+
+
+def folder_name(cluster_id: int, name: str | None) -> str:
+    """The folder of a cluster: a name that every file system takes, and the id, which no other cluster has."""
+    return f"{safe_name(name or '')}-{cluster_id}"
+
+
+def write_image_folder(
+    folder: Path, result: ExportResult, *, link: Link | None, progress: Progress | None = None
+) -> Exported:
+    """Fill an empty folder; images without a cluster are left out."""
+    if result.source is None:
+        raise ValueError("a store of vectors alone has no image files")  # export_to has told it before
+    images = result.placed
+    taken: dict[int, TakenNames] = {}
+    files = []
+    for image_id, uri, cluster_id, name in images.select("image_id", "uri", "cluster_id", "cluster_name").iter_rows():
+        if cluster_id not in taken:
+            taken[cluster_id] = TakenNames()
+            (folder / folder_name(cluster_id, name)).mkdir()
+        file = taken[cluster_id].take(image_name(image_id, uri or ""), image_id)
+        files.append(f"{folder_name(cluster_id, name)}/{file}")
+    errors = place_images(images, [folder / file for file in files], result.source, link=link, progress=progress)
+    failed = [(id_, error) for id_, error in zip(images["image_id"], errors, strict=True) if error is not None]
+    fine = [error is None for error in errors]
+    mapped(images, files).filter(fine).write_csv(folder / LIST_NAME, quote_style="non_numeric")
+    return Exported(images=sum(fine), failed=failed)

@@ -1,0 +1,76 @@
+"""What is exported: the images of a result with their clusters, and how their bytes and vectors are had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tac_pipeline.sources import ByteReader
+
+
+class Format(StrEnum):
+    """What an export can look like."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    IMAGEFOLDER = "imagefolder"
+    FIFTYONE = "fiftyone-json"
+    EMBEDDING_ATLAS = "embedding-atlas"
+
+
+class Link(StrEnum):
+    """What stands in an export instead of a copy of an image file."""
+
+    SYMBOLIC = "symbolic"
+    HARD = "hard"
+
+
+@dataclass(frozen=True)
+class StoredVectors:
+    """Where a store's vectors lie: the table image_embeddings, the folder of shards, and the encoder behind them."""
+
+    view: pl.DataFrame
+    shards: Path
+    encoder: str
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A result, ready to be exported.
+
+    Attributes
+    ----------
+    facts : dict
+        What export.json says of where it comes from.
+    images : DataFrame
+        One row an image, sorted by image_id: image_id, uri (null where the source no longer lists the image),
+        cluster_id and cluster_name (null where it cannot be read, or the cluster has no name), confidence, runner_up,
+        runner_up_name, similarity, and what else the store's assignments hold.
+    source : ByteReader or None
+        Reads the images; None where the store has vectors alone.
+    vectors : StoredVectors or None
+        Wanted by embedding-atlas alone.
+    """
+
+    facts: dict[str, Any]
+    images: pl.DataFrame
+    source: ByteReader | None
+    vectors: StoredVectors | None = None
+
+    @property
+    def placed(self) -> pl.DataFrame:
+        """The images that have a cluster."""
+        return self.images.filter(pl.col("cluster_id").is_not_null())
+
+
+@dataclass
+class Exported:
+    """What an export holds, and what it lacks."""
+
+    images: int = 0
+    # image_id and why its file could not be had.
+    failed: list[tuple[str, str]] = field(default_factory=list)
