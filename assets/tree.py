@@ -66,7 +66,7 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
         schema={column.name: pl.Schema(CLUSTER_TREE.arrow(None))[column.name] for column in CLUSTER_TREE.columns},
     )
     out.write(nodes)
-    out.fact(n_clusters=tree.n_leaves, top_level=len(top))
+    out.fact(n_clusters=tree.n_leaves, nodes_at_top_level=len(top))
     shown = nodes.filter("top_level").sort("size", descending=True).select("name", "n_clusters", "size")
     out.markdown("top level", previews.table(shown))
     out.picture("tree", tree_picture(nodes))
