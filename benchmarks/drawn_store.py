@@ -22,8 +22,8 @@ SETTINGS: dict[str, Any] = {
     "images": {"source": "pictures", "labels": "folder"},
     "encoder": {"model": "tac-small", "pretrained": "drawn"},
     "clusters": {"count": len(KINDS)},
-    "neighbors": {"count": 20},
-    "heads": {"epochs": 100},
+    "neighbors": {"count": None},
+    "heads": {"epochs": None},
     # What happens here, a benchmark does.
     "schedule": {"observe": None, "recluster": None, "refresh": False},
 }

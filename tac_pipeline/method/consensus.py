@@ -8,7 +8,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.arrays import FloatMatrix, IntMatrix, IntVector
+from tac_pipeline.method.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
+from tac_pipeline.method.published import KMEANS_ITERATIONS
+from tac_pipeline.method.spherical_kmeans import spherical_kmeans
 
 
 def align_columns(reference: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:
@@ -31,37 +33,48 @@ def one_hot(assignment: IntVector, *, n_clusters: int) -> FloatMatrix:
     return np.eye(n_clusters, dtype=np.float32)[assignment]
 
 
-def average_members(members: Sequence[FloatMatrix]) -> FloatMatrix:
-    """The mean of soft assignments, all aligned to the one that agrees with the others best.
+def join_members(
+    members: Sequence[FloatMatrix], rows: FloatMatrix, *, rows_weight: float, restarts: int, seed: int
+) -> FloatMatrix:
+    """One soft assignment out of several, none of whose columns need to match one another's.
+
+    The roots of all soft assignments side by side are rows whose cosine is how alike the members see two images.
+    Beside them stand the images' own rows less their mean, by which clusters may be as unequal as the images are.
+    Spherical k-means on all finds clusters that most members keep together. An image's soft assignment is half the
+    cluster found; for the other half every column of every member votes by the share of its weight that lies in each.
 
     Parameters
     ----------
     members : sequence of float32 (n_images, n_clusters), rows sum to 1
+    rows : float32 (n_images, width), unit rows
+    rows_weight : float >= 0
+        Of a product of two of the rows, beside the mean of the members' products.
+    restarts : int >= 1
+        Of k-means.
+    seed : int >= 0
 
     Returns
     -------
     float32 (n_images, n_clusters), rows sum to 1
     """
     if not members:
-        raise InputError("there must be at least one soft assignment to average")
-    center = members[central_member(members)]
-    total = np.zeros_like(center)
+        raise InputError("there must be at least one soft assignment to join")
+    n_clusters = members[0].shape[1]
+    own = np.float32(np.sqrt(rows_weight)) * (rows - rows.mean(axis=0))
+    found = spherical_kmeans(
+        unit_rows(np.hstack([*(np.sqrt(soft / len(members)) for soft in members), own])),
+        n_clusters=n_clusters,
+        restarts=restarts,
+        max_iterations=KMEANS_ITERATIONS,
+        seed=seed,
+    ).assignment
+    together = one_hot(found, n_clusters=n_clusters)
+    joined = len(members) * together
     for soft in members:
-        total += align_columns(center, soft)
-    mean: FloatMatrix = total / len(members)
+        shared = soft.T @ together  # (columns, clusters)
+        joined += soft @ (shared / np.maximum(shared.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny))
+    mean: FloatMatrix = joined / joined.sum(axis=1, keepdims=True)
     return mean
-
-
-def central_member(members: Sequence[FloatMatrix]) -> int:
-    """The member whose matched overlap with all others is largest; the first of several."""
-    roots = [np.sqrt(soft) for soft in members]
-    total = np.zeros(len(members))
-    for first in range(len(members)):
-        for second in range(first):
-            overlap = roots[first].T @ roots[second]
-            shared = overlap[linear_sum_assignment(-overlap)].sum()
-            total[[first, second]] += shared
-    return int(total.argmax())
 
 
 def agreement(members: Sequence[FloatMatrix]) -> float:

@@ -19,6 +19,10 @@ KEPT_BY_KMEANS = 0.9
 # The search needs the order of the weights, not the best optimum of each.
 WEIGHT_RESTARTS = 3
 
+# Of the k-means that joins the heads' answers: its restarts, and what the blended rows count beside the heads' 1.
+JOINING_RESTARTS = 5
+ROWS_WEIGHT = 1.0
+
 # Confidence: rounds in which an image's vote is joined with its neighbors', and the share that is its own.
 VOTING_ROUNDS = 3
 OWN_VOTE = 0.5

@@ -12,13 +12,15 @@ import numpy as np
 
 from tac_pipeline.method.arrays import FloatMatrix, IntMatrix, IntVector
 from tac_pipeline.method.calibration import neighborhood_confidence, scale_output, sharpness_for
-from tac_pipeline.method.consensus import agreement, average_members
+from tac_pipeline.method.consensus import agreement, join_members
 from tac_pipeline.method.heads import ClusterHead, soft_assignment
 from tac_pipeline.method.published import TrainingSchedule
 from tac_pipeline.method.robust import (
     ASKED_NEIGHBORS,
+    JOINING_RESTARTS,
     KEPT_BY_HEADS,
     OWN_VOTE,
+    ROWS_WEIGHT,
     STUDENT_BATCH,
     STUDENT_STEPS,
     VOTING_ROUNDS,
@@ -53,6 +55,20 @@ class RobustHeads:
     together: float
     together_kmeans: float
     fell_back: bool
+
+    @property
+    def sentence(self) -> str:
+        """What became of it, in words."""
+        kept = f"images share their cluster with {self.together:.0%} of their nearest"
+        if self.fell_back:
+            return (
+                f"k-means on the images is the answer: by what the heads learned {kept}, by k-means with "
+                f"{self.together_kmeans:.0%}"
+            )
+        return (
+            f"heads from several seeds were joined: two of them agree on {self.agreement:.0%} of the images, and "
+            f"{kept} ({self.together_kmeans:.0%} by k-means on the images)"
+        )
 
 
 def learn_robust_heads(
@@ -117,7 +133,7 @@ def learn_robust_heads(
         softs.append(soft_assignment(trained.image_head, image_embeddings))
         histories.append(trained.history)
         text_heads.append(trained.text_head)
-    joined = average_members(softs)
+    joined = join_members(softs, blended_rows, rows_weight=ROWS_WEIGHT, restarts=JOINING_RESTARTS, seed=seed)
     asked = image_neighbors[:, :ASKED_NEIGHBORS]
     together, together_kmeans = share_together(asked, joined.argmax(axis=1)), share_together(asked, kmeans)
     fell_back = together < KEPT_BY_HEADS * together_kmeans
@@ -141,7 +157,7 @@ def learn_robust_heads(
 
 def member_seeds(seed: int, members: int) -> list[int]:
     """A seed for each head; those of two neighboring seeds have none in common."""
-    return np.random.default_rng([seed, members]).integers(2**31, size=members).tolist()
+    return [int(own) for own in np.random.default_rng([seed, members]).integers(2**31, size=members)]
 
 
 def _calibrate(

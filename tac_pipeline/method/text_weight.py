@@ -98,6 +98,16 @@ def choose_text_weight(
     return TextWeight(heads, heaviest_borne(trials, kept=KEPT_BY_KMEANS), tuple(trials), _sentence(trials, heads))
 
 
+def given_text_weight(weight: float) -> TextWeight:
+    """The choice of whoever names the weight."""
+    return TextWeight(weight, weight, (), f"the settings give the words weight {weight:g}")
+
+
+def published_text_weight() -> TextWeight:
+    """The published method's: the text head sees the text alone, training-free counts text and image alike."""
+    return TextWeight(1.0, 1.0, (), "as published: the text head sees the words alone, whatever they do to the images")
+
+
 def heaviest_borne(trials: list[Trial], *, kept: float) -> float:
     """The last weight before the first under which less than `kept` of the first trial's share is left."""
     weight = trials[0].weight
