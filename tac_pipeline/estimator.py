@@ -5,6 +5,7 @@ What must stay out: any step of its own. It calls what the Dagster assets call.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Self
@@ -105,6 +106,10 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     text_counterparts_ : float32 (n_images, n_features_in_), unit rows
     text_weight_ : TextWeight
         How much the words say, and why.
+    image_kmeans_labels_ : int64 (n_images,)
+        Robust method: the clusters of k-means on the images alone.
+    training_seconds_ : float
+        Of the heads.
     image_head_, text_head_ : ClusterHead
     loss_history_ : tuple of EpochLosses
     n_features_in_ : int
@@ -252,8 +257,14 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             restarts=TRAINING_FREE_RESTARTS,
             seed=seed,
         ).assignment
+        if robust:
+            self.image_kmeans_labels_ = image_kmeans(
+                images, n_clusters=self.n_clusters, restarts=TRAINING_FREE_RESTARTS, seed=seed
+            ).assignment
         train = self._train_robust if robust else self._train_published
+        started = time.perf_counter()
         trained = train(images, neighbors, count=wanted, seed=seed)
+        self.training_seconds_ = time.perf_counter() - started
         self.image_head_, self.text_head_ = trained.image_head, trained.text_head
         self.loss_history_ = trained.history
         self.labels_ = assign(soft_assignment(self.image_head_, images)).column
@@ -290,9 +301,7 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             rows,
             neighbors,
             nearest_neighbors(rows, count=count),
-            kmeans=image_kmeans(
-                images, n_clusters=self.n_clusters, restarts=TRAINING_FREE_RESTARTS, seed=seed
-            ).assignment,
+            kmeans=self.image_kmeans_labels_,
             members=count_members(len(images), members=self.n_members),
             schedule=schedule,
             **self._training(seed),

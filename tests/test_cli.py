@@ -26,7 +26,7 @@ def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> 
     path = vector_store()
     first = tac("run", "--settings", path)
     assert first.exit_code == 0, first.output
-    assert len(done(first, "computed")) == 19
+    assert len(done(first, "computed")) == 20
     assert "20 computed, 0 reused" in first.stdout
     assert re.search(r"^id +name +images +share +also", first.stdout, flags=re.MULTILINE)
     assert re.search(r"image_kmeans +training_set +60 +100\.0 +100\.0 +100\.0", first.stdout)
@@ -76,9 +76,9 @@ def test_status_lists_every_asset_with_its_reason(vector_store: Writer) -> None:
     path = vector_store()
     missing = tac("status", "-s", path)
     assert missing.exit_code == 0
-    assert len(re.findall(r"\bmissing\b", missing.stdout)) == 19
+    assert len(re.findall(r"\bmissing\b", missing.stdout)) == 20
     assert tac("run", "-s", path).exit_code == 0
-    assert len(re.findall(r"\bfresh\b", tac("status", "-s", path).stdout)) == 19
+    assert len(re.findall(r"\bfresh\b", tac("status", "-s", path).stdout)) == 20
     changed = tac("status", "-s", vector_store({"retrieval.tau": 0.02})).stdout
     assert re.search(r"text_counterparts +stale +60 .* retrieval\.tau: 0\.005 -> 0\.02", changed)
 

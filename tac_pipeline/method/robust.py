@@ -15,7 +15,9 @@ ASKED_NEIGHBORS = 10
 # Of what k-means on the images alone keeps together, the share that a text weight must keep: for the heads, which see
 # the image anyhow, and for k-means on the blended rows, which the text moves more.
 KEPT_BY_HEADS = 0.85
-KEPT_BY_KMEANS = 0.9
+KEPT_BY_KMEANS = 0.93
+# Words as heavy as the images cost k-means more than they give it, even where they fit.
+HEAVIEST_FOR_KMEANS = 0.7
 # The search needs the order of the weights, not the best optimum of each.
 WEIGHT_RESTARTS = 3
 

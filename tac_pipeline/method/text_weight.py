@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tac_pipeline.method.arrays import FloatMatrix, IntMatrix, IntVector
 from tac_pipeline.method.blend import blend_rows
 from tac_pipeline.method.published import KMEANS_ITERATIONS
-from tac_pipeline.method.robust import KEPT_BY_HEADS, KEPT_BY_KMEANS, TEXT_WEIGHTS, WEIGHT_RESTARTS
+from tac_pipeline.method.robust import HEAVIEST_FOR_KMEANS, KEPT_BY_HEADS, KEPT_BY_KMEANS, TEXT_WEIGHTS, WEIGHT_RESTARTS
 from tac_pipeline.method.spherical_kmeans import spherical_kmeans
 
 
@@ -95,7 +95,8 @@ def choose_text_weight(
         if trials[-1].together < KEPT_BY_HEADS * trials[0].together:
             break
     heads = heaviest_borne(trials, kept=KEPT_BY_HEADS)
-    return TextWeight(heads, heaviest_borne(trials, kept=KEPT_BY_KMEANS), tuple(trials), _sentence(trials, heads))
+    free = min(heaviest_borne(trials, kept=KEPT_BY_KMEANS), HEAVIEST_FOR_KMEANS)
+    return TextWeight(heads, free, tuple(trials), _sentence(trials, heads))
 
 
 def given_text_weight(weight: float) -> TextWeight:

@@ -33,7 +33,7 @@ EDGES = {
         "image_kmeans",
         "text_weight",
         "cluster_count",
-    },  # fmt: skip
+    },
     "cluster_ids": {"cluster_heads", "training_set"},
     "assignments": {"image_embeddings", "cluster_heads", "cluster_ids"},
     "clusters": {
@@ -44,7 +44,7 @@ EDGES = {
         "noun_embeddings",
         "noun_vocabulary",
     },
-    "evaluation": {"image_labels", "training_free_clusters", "assignments", "training_set"},
+    "evaluation": {"image_labels", "image_kmeans", "training_free_clusters", "assignments", "training_set"},
 }
 
 GROUPS = {

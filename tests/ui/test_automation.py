@@ -26,7 +26,7 @@ from assets.publishing import PUBLISHED
 GROW_SECONDS = 60.0 + 3 * TICK_SECONDS + 60.0
 QUIET_TICKS = 2.2
 COUNTERPARTS_DOWN = {
-    "text_counterparts", "text_neighbors", "training_free_clusters",
+    "text_counterparts", "text_weight", "text_neighbors", "training_free_clusters",
     "cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation", PUBLISHED,
 }  # fmt: skip
 # What was learned lags behind images that came since, until the store is clustered anew.

@@ -18,7 +18,7 @@ from tac_pipeline.settings import load_project
 NAMES = [step.name for step in STEPS]
 # Everything that hangs on retrieval.tau.
 COUNTERPARTS_DOWN = {
-    "text_counterparts", "text_neighbors", "training_free_clusters",
+    "text_counterparts", "text_weight", "text_neighbors", "training_free_clusters",
     "cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation",
 }  # fmt: skip
 CHECKS = {
@@ -163,7 +163,7 @@ def test_a_step_without_its_inputs_fails_with_what_to_build_first(filled_ui: Ui)
         ui.edit("tau: 0.03", TAU)
     said = failure["failureMetadata"]["description"]
     assert said.startswith("assignments reads cluster_heads, which was made for other settings. Build first: ")
-    assert "text_counterparts, text_neighbors, cluster_heads, cluster_ids" in said
+    assert "text_counterparts, text_weight, text_neighbors, cluster_heads, cluster_ids" in said
     # The words that a person reads first are ours, not a stack trace.
     assert failure["error"]["className"] == "Failure"
     assert said in failure["error"]["message"]
