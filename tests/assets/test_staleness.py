@@ -102,7 +102,7 @@ def test_status_says_why_and_what_can_be_reused(vector_store: Callable[..., Path
     path = vector_store({"retrieval.tau": 0.02})
     found = not_fresh(path)
     assert found["text_counterparts"] == (State.STALE, "retrieval.tau: 0.005 -> 0.02")
-    assert found["text_neighbors"] == (State.STALE, "waits for text_counterparts")
+    assert found["text_neighbors"] == (State.STALE, "waits for text_counterparts, text_weight")
     materialize(path)
     path = vector_store({"retrieval.tau": 0.005})
     found = not_fresh(path)
