@@ -97,7 +97,7 @@ def text_weight(inputs: Inputs, out: Output, blend: Blend, method: str, seed: in
         orient="row",
     )
     out.write(trials)
-    out.fact(heads=found.heads, training_free=found.training_free, decision=found.sentence)
+    out.fact(heads=found.heads, training_free=found.training_free, choice=found.sentence)
     out.markdown("the words", found.sentence + (f"\n\n{previews.table(trials)}" if len(trials) else ""))
 
 

@@ -137,8 +137,8 @@ def test_only_what_changed_is_refused_without_its_inputs(vector_store: Writer) -
         execute(find("assignments"), project)
     assert str(refused.value) == (
         "assignments reads cluster_heads, which was made for other settings. Build first: text_counterparts, "
-        "text_neighbors, cluster_heads, cluster_ids (`tac run` does, or `tac run --select "
-        "text_counterparts,text_neighbors,cluster_heads,cluster_ids`)."
+        "text_weight, text_neighbors, cluster_heads, cluster_ids (`tac run` does, or `tac run --select "
+        "text_counterparts,text_weight,text_neighbors,cluster_heads,cluster_ids`)."
     )
 
 
