@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
 from tac_pipeline.method.published import KMEANS_ITERATIONS
-from tac_pipeline.method.spherical_kmeans import spherical_kmeans
+from tac_pipeline.method.spherical_kmeans import kmeans_from, spherical_kmeans
 
 
 def align_columns(reference: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:
@@ -34,13 +34,20 @@ def one_hot(assignment: IntVector, *, n_clusters: int) -> FloatMatrix:
 
 
 def join_members(
-    members: Sequence[FloatMatrix], rows: FloatMatrix, *, rows_weight: float, restarts: int, seed: int
+    members: Sequence[FloatMatrix],
+    rows: FloatMatrix,
+    *,
+    rows_weight: float,
+    restarts: int,
+    smallest_share: float,
+    seed: int,
 ) -> FloatMatrix:
     """One soft assignment out of several, none of whose columns need to match one another's.
 
     The roots of all soft assignments side by side are rows whose cosine is how alike the members see two images.
     Beside them stand the images' own rows less their mean, by which clusters may be as unequal as the images are.
-    Spherical k-means on all finds clusters that most members keep together. An image's soft assignment is half the
+    Spherical k-means on all, from random starts and from where each member stands, finds clusters that most members
+    keep together; the best start without a splinter wins. An image's soft assignment is half the
     cluster found; for the other half every column of every member votes by the share of its weight that lies in each.
 
     Parameters
@@ -49,8 +56,10 @@ def join_members(
     rows : float32 (n_images, width), unit rows
     rows_weight : float >= 0
         Of a product of two of the rows, beside the mean of the members' products.
-    restarts : int >= 1
-        Of k-means.
+    restarts : int >= 0
+        Random starts of k-means.
+    smallest_share : float, 0 to 1
+        Of an even cluster: a smaller one is a splinter.
     seed : int >= 0
 
     Returns
@@ -61,13 +70,8 @@ def join_members(
         raise InputError("there must be at least one soft assignment to join")
     n_clusters = members[0].shape[1]
     own = np.float32(np.sqrt(rows_weight)) * (rows - rows.mean(axis=0))
-    found = spherical_kmeans(
-        unit_rows(np.hstack([*(np.sqrt(soft / len(members)) for soft in members), own])),
-        n_clusters=n_clusters,
-        restarts=restarts,
-        max_iterations=KMEANS_ITERATIONS,
-        seed=seed,
-    ).assignment
+    alike = unit_rows(np.hstack([*(np.sqrt(soft / len(members)) for soft in members), own]))
+    found = _cluster_alike(alike, members, restarts=restarts, smallest_share=smallest_share, seed=seed)
     together = one_hot(found, n_clusters=n_clusters)
     joined = len(members) * together
     for soft in members:
@@ -75,6 +79,26 @@ def join_members(
         joined += soft @ (shared / np.maximum(shared.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny))
     mean: FloatMatrix = joined / joined.sum(axis=1, keepdims=True)
     return mean
+
+
+def _cluster_alike(
+    alike: FloatMatrix, members: Sequence[FloatMatrix], *, restarts: int, smallest_share: float, seed: int
+) -> IntVector:
+    """The best k-means without splinters, from random starts and from each member's clusters; the best of all where
+    every one has splinters.
+    """
+    n_clusters = members[0].shape[1]
+    seeds = np.random.default_rng(seed).integers(2**31, size=restarts)
+    found = [
+        kmeans_from(alike, soft.argmax(axis=1), n_clusters=n_clusters, max_iterations=KMEANS_ITERATIONS)
+        for soft in members
+    ] + [
+        spherical_kmeans(alike, n_clusters=n_clusters, restarts=1, max_iterations=KMEANS_ITERATIONS, seed=int(own))
+        for own in seeds
+    ]
+    least = smallest_share * len(alike) / n_clusters
+    whole = [each for each in found if np.bincount(each.assignment, minlength=n_clusters).min() >= least]
+    return max(whole or found, key=lambda result: result.objective).assignment
 
 
 def agreement(members: Sequence[FloatMatrix]) -> float:

@@ -21,9 +21,12 @@ HEAVIEST_FOR_KMEANS = 0.7
 # The search needs the order of the weights, not the best optimum of each.
 WEIGHT_RESTARTS = 3
 
-# Of the k-means that joins the heads' answers: its restarts, and what the blended rows count beside the heads' 1.
-JOINING_RESTARTS = 5
+# What the blended rows count beside the heads' 1 where their answers are joined.
 ROWS_WEIGHT = 1.0
+# Random starts of the k-means that joins them, and the part of an even cluster below which one is a splinter: k-means
+# on the joined answers can spend a cluster on two odd images and let two real groups share another.
+JOINING_RESTARTS = 5
+SMALLEST_SHARE = 0.1
 
 # Confidence: rounds in which an image's vote is joined with its neighbors', and the share that is its own.
 VOTING_ROUNDS = 3

@@ -21,6 +21,7 @@ from tac_pipeline.method.robust import (
     KEPT_BY_HEADS,
     OWN_VOTE,
     ROWS_WEIGHT,
+    SMALLEST_SHARE,
     STUDENT_BATCH,
     STUDENT_STEPS,
     VOTING_ROUNDS,
@@ -133,7 +134,14 @@ def learn_robust_heads(
         softs.append(soft_assignment(trained.image_head, image_embeddings))
         histories.append(trained.history)
         text_heads.append(trained.text_head)
-    joined = join_members(softs, blended_rows, rows_weight=ROWS_WEIGHT, restarts=JOINING_RESTARTS, seed=seed)
+    joined = join_members(
+        softs,
+        blended_rows,
+        rows_weight=ROWS_WEIGHT,
+        restarts=JOINING_RESTARTS,
+        smallest_share=SMALLEST_SHARE,
+        seed=seed,
+    )
     asked = image_neighbors[:, :ASKED_NEIGHBORS]
     together, together_kmeans = share_together(asked, joined.argmax(axis=1)), share_together(asked, kmeans)
     fell_back = together < KEPT_BY_HEADS * together_kmeans
