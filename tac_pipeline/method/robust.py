@@ -26,7 +26,7 @@ ROWS_WEIGHT = 1.0
 # Random starts of the k-means that joins them, and the part of an even cluster below which one is a splinter: k-means
 # on the joined answers can spend a cluster on two odd images and let two real groups share another.
 JOINING_RESTARTS = 5
-SMALLEST_SHARE = 0.1
+SMALLEST_SHARE = 0.25
 
 # Confidence: rounds in which an image's vote is joined with its neighbors', and the share that is its own.
 VOTING_ROUNDS = 3

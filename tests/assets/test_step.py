@@ -65,7 +65,8 @@ def test_another_count_with_the_same_centers_spares_the_text_space(vector_store:
     """K enters semantic_centers through k alone; where k stays, the vocabulary and the counterparts stay."""
     materialize(vector_store({"semantic_centers.count": 6}))
     done = computed(materialize(vector_store({"clusters.count": 4})))
-    assert done == {"cluster_count", "image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids",
+    # In the robust method K also says how many neighbors teach an image, and how the words are weighed.
+    assert done == {"cluster_count", "image_kmeans", "text_weight", "training_free_clusters", "cluster_heads", "cluster_ids",
                     "assignments", "clusters", "evaluation"}  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.method.consensus import agreement, align_columns, join_members, join_neighbors, one_hot
 from tests.reference import random_unit_rows
 
-STARTS = {"restarts": 5, "smallest_share": 0.1, "seed": 0}
+STARTS = {"restarts": 5, "smallest_share": 0.25, "seed": 0}
 
 
 def random_soft(n_images: int, n_clusters: int, seed: int) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_two_odd_images_get_no_cluster_of_their_own_where_a_better_spread_answer
     member = (one_hot(truth, n_clusters=3) * 0.4 + 0.2).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     joined = join_members([member], rows, rows_weight=5.0, **STARTS)
-    assert np.bincount(joined.argmax(axis=1), minlength=3).min() >= 4
+    assert np.bincount(joined.argmax(axis=1), minlength=3).min() >= 10
 
 
 @given(rounds=st.integers(0, 3), seed=st.integers(0, 20))
