@@ -5,11 +5,11 @@ import polars as pl
 from assets import previews
 from assets.corrected import corrections_of
 from assets.images import training_set
-from assets.neighbors import image_neighbors, text_neighbors
-from assets.step import Inputs, Output, Step, Values, open_store, step
+from assets.neighbors import image_neighbors, neighbor_rows, text_neighbors, text_rows, text_weight
+from assets.step import Inputs, Output, Values, open_store, step
 from assets.text_space import cluster_count, text_counterparts
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.arrays import IntMatrix, IntVector
+from tac_pipeline.method.arrays import IntVector
 from tac_pipeline.settings import EncoderSettings, HeadSettings
 from tac_pipeline.store import Store
 from tac_pipeline.tables import (
@@ -66,13 +66,17 @@ def image_kmeans(inputs: Inputs, out: Output, seed: int) -> None:
     _write_assignment(inputs, out, found.assignment, found.objective, inputs.values["count"])
 
 
+def _resolve_training_free(inputs: Inputs, seed: int) -> Values:
+    return {**_resolve_kmeans(inputs, seed), "text_weight": inputs.fact(text_weight, "training_free")}
+
+
 @step(
     group="clustering",
     schema=CLUSTER_ASSIGNMENT,
     reads=["seed"],
     deps=[training_set, text_counterparts],
-    by_value=[cluster_count],
-    resolve=_resolve_kmeans,
+    by_value=[cluster_count, text_weight],
+    resolve=_resolve_training_free,
     kinds=["parquet", "numpy"],
 )
 def training_free_clusters(inputs: Inputs, out: Output, seed: int) -> None:
@@ -82,6 +86,7 @@ def training_free_clusters(inputs: Inputs, out: Output, seed: int) -> None:
     found = cluster_both(
         inputs.vectors(training_set),
         inputs.vectors(text_counterparts),
+        text_weight=inputs.values["text_weight"],
         n_clusters=inputs.values["count"],
         restarts=inputs.values["restarts"],
         seed=seed,
@@ -94,20 +99,28 @@ def _resolve_heads(
     inputs: Inputs, heads: HeadSettings, method: str, seed: int, encoder: EncoderSettings
 ) -> Values:  # fmt: skip
     from tac_pipeline.method.published import training_schedule
+    from tac_pipeline.method.robust import count_members, robust_schedule
 
-    n_clusters = inputs.fact(cluster_count, "count")
-    schedule = training_schedule(
-        n_clusters, epochs=heads.epochs, batch_size=heads.batch_size, temperature=heads.temperature
-    )
+    n_clusters, n_images = inputs.fact(cluster_count, "count"), inputs.rows(training_set)
+    asked: Values = {"epochs": heads.epochs, "batch_size": heads.batch_size, "temperature": heads.temperature}
+    if method == "robust":
+        schedule = robust_schedule(n_images, n_clusters, **asked)
+        own: Values = {
+            "members": count_members(n_images, members=heads.members),
+            "text_weight": inputs.fact(text_weight, "heads"),
+        }
+    else:
+        schedule, own = training_schedule(n_clusters, **asked), {}
     return {
         "method": method,
         "count": n_clusters,
         "epochs": schedule.epochs,
-        "batch_size": min(schedule.batch_size, inputs.rows(training_set)),
+        "batch_size": min(schedule.batch_size, n_images),
         "temperature": schedule.temperature,
         "balance_weight": heads.balance_weight,
         "learning_rate": heads.learning_rate,
         "seed": seed,
+        **own,
     }
 
 
@@ -115,44 +128,54 @@ def _resolve_heads(
     group="clustering",
     schema=LOSS_HISTORY,
     reads=["heads", "method", "seed", "encoder.device"],
-    deps=[training_set, text_counterparts, image_neighbors, text_neighbors],
-    by_value=[cluster_count],
+    deps=[training_set, text_counterparts, image_neighbors, text_neighbors, image_kmeans],
+    by_value=[cluster_count, text_weight],
     resolve=_resolve_heads,
     kinds=["pytorch", "parquet"],
 )
 def cluster_heads(
     inputs: Inputs, out: Output, heads: HeadSettings, method: str, seed: int, encoder: EncoderSettings
 ) -> None:
-    """The image head and the text head, trained by cross-modal distillation (paper steps 8 and 9); the loss history."""
+    """The image head and the text head, trained by cross-modal distillation (paper steps 8 and 9); the loss history.
+
+    In the robust method heads from several seeds are trained, joined, and learned by one.
+    """
     from tac_pipeline.devices import choose_device
     from tac_pipeline.method.heads import save_heads
     from tac_pipeline.method.published import TrainingSchedule
+    from tac_pipeline.method.robust_heads import learn_robust_heads
     from tac_pipeline.method.training import train_cluster_heads
 
     values = inputs.values
-    trained = train_cluster_heads(
+    rows = (
         inputs.vectors(training_set),
-        inputs.vectors(text_counterparts),
-        _neighbor_rows(inputs, image_neighbors),
-        _neighbor_rows(inputs, text_neighbors),
-        n_clusters=values["count"],
-        schedule=TrainingSchedule(values["epochs"], values["batch_size"], values["temperature"]),
-        balance_weight=heads.balance_weight,
-        learning_rate=heads.learning_rate,
-        seed=seed,
-        device=choose_device(encoder.device),
-        progress=inputs.progress("epochs"),
+        text_rows(inputs, method),
+        neighbor_rows(inputs.table(image_neighbors)),
+        neighbor_rows(inputs.table(text_neighbors)),
     )
-    save_heads(out.path(HEADS_NAME), trained.image_head, trained.text_head)
-    history = previews.history_table(trained.history)
+    asked: Values = {
+        "n_clusters": values["count"],
+        "schedule": TrainingSchedule(values["epochs"], values["batch_size"], values["temperature"]),
+        "balance_weight": heads.balance_weight,
+        "learning_rate": heads.learning_rate,
+        "seed": seed,
+        "device": choose_device(encoder.device),
+        "progress": inputs.progress("epochs"),
+    }
+    if method == "robust":
+        kmeans = inputs.table(image_kmeans)["cluster"].to_numpy().astype("int64")
+        learned = learn_robust_heads(*rows, kmeans=kmeans, members=values["members"], **asked)
+        out.fact(agreement=learned.agreement, together=learned.together, fell_back=learned.fell_back)
+        out.markdown("how it was joined", learned.sentence)
+        image_head, text_head, losses = learned.image_head, learned.text_head, learned.history
+    else:
+        trained = train_cluster_heads(*rows, **asked)
+        image_head, text_head, losses = trained.image_head, trained.text_head, trained.history
+    save_heads(out.path(HEADS_NAME), image_head, text_head)
+    history = previews.history_table(losses)
     out.write(history)
     out.fact(n_clusters=values["count"], encoder=inputs.encoder(training_set), final_loss=history["total"][-1])
     out.picture("loss curve", previews.loss_picture(history))
-
-
-def _neighbor_rows(inputs: Inputs, asset: Step) -> IntMatrix:
-    column = inputs.table(asset, columns=["neighbors"])["neighbors"]
-    return column.explode().to_numpy().reshape(len(column), -1).astype("int64")
 
 
 def _resolve_ids(inputs: Inputs, corrections: str | None) -> Values:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from assets.clustering import cluster_heads, cluster_ids, image_kmeans, training_free_clusters
 from assets.images import image_embeddings, image_labels, image_manifest, training_set
-from assets.neighbors import image_neighbors, text_neighbors
+from assets.neighbors import image_neighbors, text_neighbors, text_weight
 from assets.nouns import candidate_nouns, noun_embeddings
 from assets.results import assignments, clusters, evaluation
 from assets.step import Step
@@ -25,6 +25,7 @@ STEPS: tuple[Step, ...] = (
     noun_vocabulary,
     text_counterparts,
     image_neighbors,
+    text_weight,
     text_neighbors,
     image_kmeans,
     training_free_clusters,

@@ -1,36 +1,41 @@
-"""Group neighbors: who learns from whom, by image vector and by text counterpart."""
+"""Group neighbors: who learns from whom, by image vector and by text, and how much the text says in it."""
 
-from collections.abc import Callable
-
+import polars as pl
 import pyarrow as pa
 
+from assets import previews
 from assets.images import training_set
-from assets.step import Inputs, Output, Step, Values, step
-from assets.text_space import text_counterparts
-from tac_pipeline.settings import Neighbors
-from tac_pipeline.tables import NEIGHBORS
+from assets.step import Inputs, Output, Values, step
+from assets.text_space import cluster_count, text_counterparts
+from tac_pipeline.method.arrays import FloatMatrix, IntMatrix
+from tac_pipeline.settings import Blend, Neighbors
+from tac_pipeline.tables import NEIGHBORS, TEXT_WEIGHT
 
 INDEX_NAME = "index.faiss"
 
 
-def _clamped(vectors_from: Step) -> Callable[..., Values]:
-    def resolve(inputs: Inputs, neighbors: Neighbors) -> Values:
-        return {"count": min(neighbors.count, inputs.rows(vectors_from) - 1)}
+def _resolve_count(inputs: Inputs, neighbors: Neighbors, method: str) -> Values:
+    from tac_pipeline.method.published import NEIGHBORS as PUBLISHED_COUNT
+    from tac_pipeline.method.robust import count_neighbors
 
-    return resolve
+    n_images = inputs.rows(training_set)
+    if method == "robust":
+        wanted = count_neighbors(n_images, inputs.fact(cluster_count, "count"), count=neighbors.count)
+    else:
+        wanted = PUBLISHED_COUNT if neighbors.count is None else neighbors.count
+    return {"count": min(wanted, n_images - 1)}
 
 
-def _write_neighbors(inputs: Inputs, out: Output, vectors_from: Step) -> None:
+def _write_neighbors(inputs: Inputs, out: Output, rows: FloatMatrix) -> None:
     from tac_pipeline.method.neighbors import build_index, nearest_neighbors, write_index
 
-    vectors = inputs.vectors(vectors_from)
-    index = build_index(vectors)
+    index = build_index(rows)
     found = nearest_neighbors(
-        vectors, count=inputs.values["count"], index=index, progress=inputs.progress("images")
+        rows, count=inputs.values["count"], index=index, progress=inputs.progress("images")
     )  # (n_images, count)
-    ids = inputs.table(vectors_from, columns=["image_id"])["image_id"]
-    rows = pa.FixedSizeListArray.from_arrays(pa.array(found.astype("int32").reshape(-1)), found.shape[1])
-    out.write({"image_id": ids.to_arrow(), "neighbors": rows})
+    ids = inputs.table(training_set, columns=["image_id"])["image_id"]
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(found.astype("int32").reshape(-1)), found.shape[1])
+    out.write({"image_id": ids.to_arrow(), "neighbors": lists})
     write_index(out.path(INDEX_NAME), index)
     out.fact(count=inputs.values["count"])
 
@@ -38,24 +43,94 @@ def _write_neighbors(inputs: Inputs, out: Output, vectors_from: Step) -> None:
 @step(
     group="neighbors",
     schema=NEIGHBORS,
-    reads=["neighbors"],
+    reads=["neighbors", "method"],
     deps=[training_set],
-    resolve=_clamped(training_set),
+    by_value=[cluster_count],
+    resolve=_resolve_count,
     kinds=["parquet", "faiss"],
 )
-def image_neighbors(inputs: Inputs, out: Output, neighbors: Neighbors) -> None:
+def image_neighbors(inputs: Inputs, out: Output, neighbors: Neighbors, method: str) -> None:
     """The nearest training images of each by image vector, exact inner product, and the FAISS index (paper step 7)."""
-    _write_neighbors(inputs, out, training_set)
+    _write_neighbors(inputs, out, inputs.vectors(training_set))
+
+
+def _resolve_weight(inputs: Inputs, blend: Blend, method: str, seed: int) -> Values:
+    if method != "robust" or blend.text_weight is not None:
+        return {"weight": blend.text_weight if method == "robust" else "published"}
+    return {"weight": None, "count": inputs.fact(cluster_count, "count"), "seed": seed}
+
+
+@step(
+    group="neighbors",
+    schema=TEXT_WEIGHT,
+    reads=["blend", "method", "seed"],
+    deps=[training_set, text_counterparts, image_neighbors],
+    by_value=[cluster_count],
+    resolve=_resolve_weight,
+    kinds=["parquet", "numpy"],
+)
+def text_weight(inputs: Inputs, out: Output, blend: Blend, method: str, seed: int) -> None:
+    """How much the words say beside the images: chosen without labels, by whether images that look alike stay together.
+
+    Under every weight the images are clustered by image and text, and each image's nearest by image are asked whether
+    they share its cluster. Words that fit keep them together; words that do not tear them apart.
+    """
+    from tac_pipeline.method.robust import ASKED_NEIGHBORS
+    from tac_pipeline.method.text_weight import choose_text_weight, given_text_weight, published_text_weight
+
+    if method != "robust":
+        found = published_text_weight()
+    elif blend.text_weight is not None:
+        found = given_text_weight(blend.text_weight)
+    else:
+        found = choose_text_weight(
+            inputs.vectors(training_set),
+            inputs.vectors(text_counterparts),
+            neighbor_rows(inputs.table(image_neighbors))[:, :ASKED_NEIGHBORS],
+            n_clusters=inputs.values["count"],
+            seed=seed,
+            progress=inputs.progress("text weights"),
+        )
+    trials = pl.DataFrame(
+        [(trial.weight, trial.together) for trial in found.trials],
+        schema={"weight": pl.Float32, "together": pl.Float32},
+        orient="row",
+    )
+    out.write(trials)
+    out.fact(heads=found.heads, training_free=found.training_free, choice=found.sentence)
+    out.markdown("the words", found.sentence + (f"\n\n{previews.table(trials)}" if len(trials) else ""))
+
+
+def neighbor_rows(table: pl.DataFrame) -> IntMatrix:
+    """The column `neighbors` of a neighbor table, int64 (n_images, count)."""
+    column = table["neighbors"]
+    return column.explode().to_numpy().reshape(len(column), -1).astype("int64")
+
+
+def text_rows(inputs: Inputs, method: str) -> FloatMatrix:
+    """What the text head sees: text counterparts as published, image and text side by side in the robust method."""
+    from tac_pipeline.method.blend import blend_rows
+
+    texts = inputs.vectors(text_counterparts)
+    if method != "robust":
+        return texts
+    return blend_rows(inputs.vectors(training_set), texts, text_weight=inputs.fact(text_weight, "heads"))
+
+
+def _resolve_text_neighbors(inputs: Inputs, neighbors: Neighbors, method: str) -> Values:
+    values = _resolve_count(inputs, neighbors, method)
+    return {**values, "text_weight": inputs.fact(text_weight, "heads") if method == "robust" else "text alone"}
 
 
 @step(
     group="neighbors",
     schema=NEIGHBORS,
-    reads=["neighbors"],
-    deps=[text_counterparts],
-    resolve=_clamped(text_counterparts),
+    reads=["neighbors", "method"],
+    deps=[training_set, text_counterparts],
+    by_value=[cluster_count, text_weight],
+    resolve=_resolve_text_neighbors,
     kinds=["parquet", "faiss"],
 )
-def text_neighbors(inputs: Inputs, out: Output, neighbors: Neighbors) -> None:
-    """The nearest training images of each by text counterpart, and the FAISS index (paper step 7)."""
-    _write_neighbors(inputs, out, text_counterparts)
+def text_neighbors(inputs: Inputs, out: Output, neighbors: Neighbors, method: str) -> None:
+    """The nearest training images of each by what the text head sees, and the FAISS index (paper step 7)."""
+    _write_neighbors(inputs, out, text_rows(inputs, method))

@@ -163,11 +163,14 @@ def estimator(project: Project) -> TextAidedClustering:
     settings = project.settings
     return TextAidedClustering(
         int(artifact_of(project, cluster_count).fact(cluster_count, "count")),
+        method=settings.method,
         tau=settings.retrieval.tau,
+        text_weight=settings.blend.text_weight,
         nouns_per_center=settings.vocabulary.nouns_per_center,
         images_per_center=settings.semantic_centers.images_per_center,
         n_semantic_centers=settings.semantic_centers.count,
         n_neighbors=settings.neighbors.count,
+        n_members=settings.heads.members,
         epochs=settings.heads.epochs,
         batch_size=settings.heads.batch_size,
         temperature=settings.heads.temperature,

@@ -17,13 +17,11 @@ from tac_pipeline.demo.kinds import KINDS
 from tac_pipeline.demo.picture_store import picture_bytes, picture_path
 from tac_pipeline.settings import Project, load_project
 
-# The demo's own settings (tac.yaml), but for the count of neighbors, which follows the pictures of a kind.
+# The demo's own settings (tac.yaml).
 SETTINGS: dict[str, Any] = {
     "images": {"source": "pictures", "labels": "folder"},
     "encoder": {"model": "tac-small", "pretrained": "drawn"},
     "clusters": {"count": len(KINDS)},
-    "neighbors": {"count": 20},
-    "heads": {"epochs": 100},
     # What happens here, a benchmark does.
     "schedule": {"observe": None, "recluster": None, "refresh": False},
 }

@@ -5,9 +5,10 @@ What must stay out: any step of its own. It calls what the Dagster assets call.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +17,26 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.arrays import FloatMatrix, IntVector, require_same_width, require_unit_rows
+from tac_pipeline.method.arrays import FloatMatrix, IntMatrix, IntVector, require_same_width, require_unit_rows
 from tac_pipeline.method.assignment import assign
+from tac_pipeline.method.blend import blend_rows
 from tac_pipeline.method.heads import soft_assignment
 from tac_pipeline.method.names import label, name_clusters, noun_profiles
 from tac_pipeline.method.neighbors import nearest_neighbors
 from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
-from tac_pipeline.method.published import TRAINING_FREE_RESTARTS, training_schedule
+from tac_pipeline.method.published import NEIGHBORS, TRAINING_FREE_RESTARTS, training_schedule
+from tac_pipeline.method.robust import ASKED_NEIGHBORS, count_members, count_neighbors, robust_schedule
+from tac_pipeline.method.robust_heads import RobustHeads, learn_robust_heads
 from tac_pipeline.method.semantic_centers import count_semantic_centers, find_semantic_centers
 from tac_pipeline.method.text_counterparts import require_tau, retrieve_text_counterparts
-from tac_pipeline.method.training import train_cluster_heads
-from tac_pipeline.method.training_free import training_free_clusters
+from tac_pipeline.method.text_weight import (
+    TextWeight,
+    choose_text_weight,
+    given_text_weight,
+    published_text_weight,
+)
+from tac_pipeline.method.training import TrainedHeads, train_cluster_heads
+from tac_pipeline.method.training_free import image_kmeans, training_free_clusters
 from tac_pipeline.wordnet import noun_kinds
 
 _LEAST = {
@@ -34,10 +44,13 @@ _LEAST = {
     "images_per_center": 1,
     "n_semantic_centers": 1,
     "n_neighbors": 1,
+    "n_members": 1,
+    "text_weight": 0,
     "epochs": 1,
     "batch_size": 2,
     "balance_weight": 0,
 }
+METHODS = ("robust", "published")
 # How many repeated nouns a message names.
 SHOWN = 5
 
@@ -49,6 +62,8 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     n_clusters : int
         K, from 2 to the number of images.
+    method : {"robust", "published"}
+        robust: words count as far as they help; published: the paper's recipe.
     tau : float > 0
         Softmax temperature of the retrieval; 0.005 fits OpenAI's ViT-B/32, other encoders want 0.008 to 0.1.
     nouns_per_center : int
@@ -57,10 +72,14 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         One semantic center for so many images, or three a cluster where clusters are smaller than that.
     n_semantic_centers : int, optional
         Overrules the rule of images_per_center.
-    n_neighbors : int
-        Neighbors of each image, at most the number of images less one.
+    text_weight : float >= 0, optional
+        Of the text beside the image's 1 in the robust method; None is chosen from the images.
+    n_neighbors : int, optional
+        Neighbors of each image, at most the number of images less one; None is the method's value.
+    n_members : int, optional
+        Heads that the robust method joins; None is chosen by the number of images.
     epochs, batch_size, temperature : optional
-        Of the training; None is the published value for n_clusters.
+        Of the training; None is the method's value for the numbers of images and clusters.
     balance_weight : float
         Weight of the term that keeps clusters equally large.
     learning_rate : float
@@ -86,6 +105,12 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     vocabulary_rows_ : int64 (n_chosen,)
         Their places among the nouns given.
     text_counterparts_ : float32 (n_images, n_features_in_), unit rows
+    text_weight_ : TextWeight
+        How much the words say, and why.
+    image_kmeans_labels_ : int64 (n_images,)
+        Robust method: the clusters of k-means on the images alone.
+    training_seconds_ : float
+        Of the heads.
     image_head_, text_head_ : ClusterHead
     loss_history_ : tuple of EpochLosses
     n_features_in_ : int
@@ -103,11 +128,14 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self,
         n_clusters: int = 10,
         *,
+        method: str = "robust",
         tau: float = 0.005,
+        text_weight: float | None = None,
         nouns_per_center: int = 5,
         images_per_center: int = 300,
         n_semantic_centers: int | None = None,
-        n_neighbors: int = 50,
+        n_neighbors: int | None = None,
+        n_members: int | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         temperature: float | None = None,
@@ -117,11 +145,14 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.n_clusters = n_clusters
+        self.method = method
         self.tau = tau
+        self.text_weight = text_weight
         self.nouns_per_center = nouns_per_center
         self.images_per_center = images_per_center
         self.n_semantic_centers = n_semantic_centers
         self.n_neighbors = n_neighbors
+        self.n_members = n_members
         self.epochs = epochs
         self.batch_size = batch_size
         self.temperature = temperature
@@ -182,6 +213,8 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Refuse before the first long step what a later one would refuse."""
         if not 2 <= self.n_clusters <= n_images:
             raise InputError(f"n_clusters must be from 2 to the number of images, {n_images}; got {self.n_clusters}")
+        if self.method not in METHODS:
+            raise InputError(f"method must be one of {', '.join(METHODS)}; got {self.method!r}")
         require_tau(self.tau)
         for name, least in _LEAST.items():
             value = getattr(self, name)
@@ -211,26 +244,79 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _cluster(self, images: FloatMatrix, *, seed: int) -> None:
         """Steps 6 to 10: the training-free clusters, the heads, and the clusters by the image head."""
+        robust = self.method == "robust"
+        wanted = self.n_neighbors
+        if wanted is None:
+            wanted = count_neighbors(len(images), self.n_clusters) if robust else NEIGHBORS
+        neighbors = nearest_neighbors(images, count=wanted)
+        self.text_weight_ = self._weigh_text(images, neighbors, seed=seed)
         self.training_free_labels_ = training_free_clusters(
-            images, self.text_counterparts_, n_clusters=self.n_clusters, restarts=TRAINING_FREE_RESTARTS, seed=seed
-        ).assignment
-        trained = train_cluster_heads(
             images,
             self.text_counterparts_,
-            nearest_neighbors(images, count=self.n_neighbors),
-            nearest_neighbors(self.text_counterparts_, count=self.n_neighbors),
+            text_weight=self.text_weight_.training_free,
             n_clusters=self.n_clusters,
-            schedule=training_schedule(
-                self.n_clusters, epochs=self.epochs, batch_size=self.batch_size, temperature=self.temperature
-            ),
-            balance_weight=self.balance_weight,
-            learning_rate=self.learning_rate,
+            restarts=TRAINING_FREE_RESTARTS,
             seed=seed,
-            device=self.device,
-        )
+        ).assignment
+        if robust:
+            self.image_kmeans_labels_ = image_kmeans(
+                images, n_clusters=self.n_clusters, restarts=TRAINING_FREE_RESTARTS, seed=seed
+            ).assignment
+        train = self._train_robust if robust else self._train_published
+        started = time.perf_counter()
+        trained = train(images, neighbors, count=wanted, seed=seed)
+        self.training_seconds_ = time.perf_counter() - started
         self.image_head_, self.text_head_ = trained.image_head, trained.text_head
         self.loss_history_ = trained.history
         self.labels_ = assign(soft_assignment(self.image_head_, images)).column
+
+    def _weigh_text(self, images: FloatMatrix, neighbors: IntMatrix, *, seed: int) -> TextWeight:
+        if self.method != "robust":
+            return published_text_weight()
+        if self.text_weight is not None:
+            return given_text_weight(self.text_weight)
+        return choose_text_weight(
+            images, self.text_counterparts_, neighbors[:, :ASKED_NEIGHBORS], n_clusters=self.n_clusters, seed=seed
+        )
+
+    def _train_published(self, images: FloatMatrix, neighbors: IntMatrix, *, count: int, seed: int) -> TrainedHeads:
+        schedule = training_schedule(
+            self.n_clusters, epochs=self.epochs, batch_size=self.batch_size, temperature=self.temperature
+        )
+        return train_cluster_heads(
+            images,
+            self.text_counterparts_,
+            neighbors,
+            nearest_neighbors(self.text_counterparts_, count=count),
+            schedule=schedule,
+            **self._training(seed),
+        )
+
+    def _train_robust(self, images: FloatMatrix, neighbors: IntMatrix, *, count: int, seed: int) -> RobustHeads:
+        rows = blend_rows(images, self.text_counterparts_, text_weight=self.text_weight_.heads)
+        schedule = robust_schedule(
+            len(images), self.n_clusters, epochs=self.epochs, batch_size=self.batch_size, temperature=self.temperature
+        )
+        return learn_robust_heads(
+            images,
+            rows,
+            neighbors,
+            nearest_neighbors(rows, count=count),
+            kmeans=self.image_kmeans_labels_,
+            members=count_members(len(images), members=self.n_members),
+            schedule=schedule,
+            **self._training(seed),
+        )
+
+    def _training(self, seed: int) -> dict[str, Any]:
+        """What both methods train by."""
+        return {
+            "n_clusters": self.n_clusters,
+            "balance_weight": self.balance_weight,
+            "learning_rate": self.learning_rate,
+            "seed": seed,
+            "device": self.device,
+        }
 
     def _name(self, images: FloatMatrix, candidates: FloatMatrix, words: list[str]) -> None:
         self.noun_vocabulary_ = [words[row] for row in self.vocabulary_rows_]

@@ -167,14 +167,28 @@ class Retrieval(Section):
     tau: float = result(0.005, gt=0, description="softmax temperature on the cosine; 0.005 fits OpenAI's ViT-B/32")
 
 
+class Blend(Section):
+    """How much the words say where image and text stand side by side (method: robust)."""
+
+    text_weight: float | None = result(
+        None, ge=0, description="of the text beside the image's 1; 0 sets the words aside; null = chosen from the store"
+    )
+
+
 class Neighbors(Section):
     """Step 7: who learns from whom."""
 
-    count: int = result(50, ge=1, description="nearest images, by image vector and by text counterpart")
+    count: int | None = result(
+        None, ge=1, description="nearest images, by image vector and by text; null = the method's value: published 50"
+    )
 
 
 class HeadSettings(Section):
-    """Steps 8 and 9: the two cluster heads and their training; null = the published value for this K."""
+    """Steps 8 and 9: the two cluster heads and their training; null = the method's value for this N and K."""
+
+    members: int | None = result(
+        None, ge=1, description="heads from as many seeds that are joined into one; the published method trains one"
+    )
 
     epochs: int | None = result(None, ge=1, description="passes over the training set")
     batch_size: int | None = result(None, ge=2, description="images in one step, at most N")
@@ -210,9 +224,12 @@ class Settings(Section):
     semantic_centers: SemanticCenters = SemanticCenters()
     vocabulary: Vocabulary = Vocabulary()
     retrieval: Retrieval = Retrieval()
+    blend: Blend = Blend()
     neighbors: Neighbors = Neighbors()
     heads: HeadSettings = HeadSettings()
-    method: Literal["published"] = result("published", description="the recipe that the heads are trained by")
+    method: Literal["robust", "published"] = result(
+        "robust", description="robust: words count as far as they help; published: the paper's recipe"
+    )
     schedule: Schedule = Schedule()
     corrections: str | None = result(
         None, min_length=1, description="a file of people's corrections: names, merges and pins; null = none"

@@ -161,6 +161,14 @@ NEIGHBORS = TableSchema(
     (_IMAGE_ID, Column("neighbors", pa.list_(pa.int32()), "rows of the training set, nearest first, itself excluded")),
     key="image_id",
 )
+TEXT_WEIGHT = TableSchema(
+    "text_weight",
+    (
+        Column("weight", pa.float32(), "of the text beside the image's 1; 0 is the images alone"),
+        Column("together", pa.float32(), "how often an image and one of its nearest share a cluster under it"),
+    ),
+    key="weight",
+)
 CLUSTER_ASSIGNMENT = TableSchema(
     "cluster_assignment", (_IMAGE_ID, Column("cluster", pa.int32(), "0 to K-1")), key="image_id"
 )

@@ -58,7 +58,7 @@ def vector_store(tmp_path: Path) -> SettingsWriter:
         "clusters": {"count": GROUPS},
         "semantic_centers": {"images_per_center": 10},
         "neighbors": {"count": 5},
-        "heads": {"epochs": 60, "batch_size": 30},
+        "heads": {"epochs": 60, "batch_size": 30, "members": 2},
     }
 
     def write(changes: dict[str, Any] | None = None, *, name: str = "tac.yaml") -> Path:

@@ -31,7 +31,7 @@ def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> 
 
     changed = tac("run", "--settings", vector_store({"retrieval.tau": 0.02}))
     assert done(changed, "computed") == {
-        "text_counterparts", "text_neighbors", "training_free_clusters", "cluster_heads", "cluster_ids",
+        "text_counterparts", "text_weight", "text_neighbors", "training_free_clusters", "cluster_heads", "cluster_ids",
         "assignments", "clusters", "cluster_tree", "evaluation",
     }  # fmt: skip
 
@@ -45,7 +45,7 @@ def test_selecting_only_the_end_after_a_change_names_what_to_build(vector_store:
     path = vector_store({"retrieval.tau": 0.02})
     refused = tac("run", "-s", path, "--select", "assignments")
     assert refused.exit_code == 1
-    assert "Build first: text_counterparts, text_neighbors, cluster_heads, cluster_ids" in refused.stderr
+    assert "Build first: text_counterparts, text_weight, text_neighbors, cluster_heads, cluster_ids" in refused.stderr
     assert "Traceback" not in refused.output
     built = tac("run", "-s", path, "--select", "text_counterparts,text_neighbors,cluster_heads,cluster_ids,assignments")
     assert built.exit_code == 0

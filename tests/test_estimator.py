@@ -14,18 +14,23 @@ import tac_pipeline
 from tac_pipeline import TextAidedClustering
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.assignment import assign
+from tac_pipeline.method.blend import blend_rows
 from tac_pipeline.method.heads import soft_assignment
 from tac_pipeline.method.neighbors import nearest_neighbors
 from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
 from tac_pipeline.method.published import training_schedule
+from tac_pipeline.method.robust import robust_schedule
+from tac_pipeline.method.robust_heads import learn_robust_heads
 from tac_pipeline.method.semantic_centers import count_semantic_centers, find_semantic_centers
 from tac_pipeline.method.text_counterparts import retrieve_text_counterparts
+from tac_pipeline.method.text_weight import choose_text_weight
 from tac_pipeline.method.training import train_cluster_heads
-from tac_pipeline.method.training_free import training_free_clusters
+from tac_pipeline.method.training_free import image_kmeans, training_free_clusters
 
 DIM, GROUPS, PER_GROUP = 16, 3, 30
 NOUNS = ["cat", "kitten", "dog", "puppy", "bird", "chick", "table", "chair"]
-QUICK = {"n_clusters": GROUPS, "tau": 0.05, "epochs": 20, "batch_size": 45, "learning_rate": 1e-2, "n_neighbors": 10}
+QUICK = {"n_clusters": GROUPS, "tau": 0.05, "epochs": 20, "batch_size": 45, "learning_rate": 1e-2, "n_neighbors": 10,
+         "n_members": 2}  # fmt: skip
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -85,12 +90,18 @@ def test_new_images_are_assigned(fitted) -> None:
     np.testing.assert_array_equal(fitted.predict(7 * new), fitted.predict(new))
 
 
-def test_it_is_the_chain_of_the_methods_functions(fitted) -> None:
+def texts_of_the_images() -> tuple[np.ndarray, np.ndarray]:
+    """Steps 3 to 5 by the method's functions: the semantic centers and the text counterparts."""
     count = count_semantic_centers(len(IMAGES), GROUPS, images_per_center=300)
     centers = find_semantic_centers(IMAGES, n_centers=count, seed=0).centers
     vocabulary = NOUN_EMBEDDINGS[choose_noun_vocabulary(NOUN_EMBEDDINGS, centers, nouns_per_center=5).rows]
-    texts = retrieve_text_counterparts(IMAGES, vocabulary, tau=0.05)
-    free = training_free_clusters(IMAGES, texts, n_clusters=GROUPS, restarts=20, seed=0)
+    return centers, retrieve_text_counterparts(IMAGES, vocabulary, tau=0.05)
+
+
+def test_published_is_the_chain_of_the_published_functions() -> None:
+    published = fit(method="published")
+    centers, texts = texts_of_the_images()
+    free = training_free_clusters(IMAGES, texts, text_weight=1.0, n_clusters=GROUPS, restarts=20, seed=0)
     trained = train_cluster_heads(
         IMAGES,
         texts,
@@ -102,10 +113,37 @@ def test_it_is_the_chain_of_the_methods_functions(fitted) -> None:
         learning_rate=1e-2,
         seed=0,
     )
-    np.testing.assert_allclose(fitted.semantic_centers_, centers, atol=1e-6)
-    np.testing.assert_allclose(fitted.text_counterparts_, texts, atol=1e-6)
+    np.testing.assert_allclose(published.semantic_centers_, centers, atol=1e-6)
+    np.testing.assert_allclose(published.text_counterparts_, texts, atol=1e-6)
+    np.testing.assert_array_equal(published.training_free_labels_, free.assignment)
+    np.testing.assert_array_equal(published.labels_, assign(soft_assignment(trained.image_head, IMAGES)).column)
+
+
+def test_robust_is_the_chain_of_the_robust_functions(fitted) -> None:
+    _, texts = texts_of_the_images()
+    neighbors = nearest_neighbors(IMAGES, count=10)
+    weight = choose_text_weight(IMAGES, texts, neighbors, n_clusters=GROUPS, seed=0)
+    assert fitted.text_weight_ == weight
+    free = training_free_clusters(
+        IMAGES, texts, text_weight=weight.training_free, n_clusters=GROUPS, restarts=20, seed=0
+    )
+    rows = blend_rows(IMAGES, texts, text_weight=weight.heads)
+    learned = learn_robust_heads(
+        IMAGES,
+        rows,
+        neighbors,
+        nearest_neighbors(rows, count=10),
+        kmeans=image_kmeans(IMAGES, n_clusters=GROUPS, restarts=20, seed=0).assignment,
+        n_clusters=GROUPS,
+        members=2,
+        schedule=robust_schedule(len(IMAGES), GROUPS, epochs=20, batch_size=45),
+        balance_weight=5.0,
+        learning_rate=1e-2,
+        seed=0,
+    )
     np.testing.assert_array_equal(fitted.training_free_labels_, free.assignment)
-    np.testing.assert_array_equal(fitted.labels_, assign(soft_assignment(trained.image_head, IMAGES)).column)
+    # The estimator normalizes rows that are unit rows already.
+    np.testing.assert_allclose(fitted.predict_proba(IMAGES), soft_assignment(learned.image_head, IMAGES), atol=1e-3)
 
 
 def test_lists_and_doubles_are_taken() -> None:
@@ -152,6 +190,9 @@ def test_random_states() -> None:
         ({"nouns_per_center": 0}, "nouns_per_center must be at least 1; got 0"),
         ({"images_per_center": 0}, "images_per_center must be at least 1; got 0"),
         ({"n_semantic_centers": 0}, "n_semantic_centers must be at least 1; got 0"),
+        ({"method": "papers"}, "method must be one of robust, published; got 'papers'"),
+        ({"n_members": 0}, "n_members must be at least 1; got 0"),
+        ({"text_weight": -1.0}, "text_weight must be at least 0; got -1.0"),
         ({"n_neighbors": 0}, "n_neighbors must be at least 1; got 0"),
         ({"epochs": 0}, "epochs must be at least 1; got 0"),
         ({"batch_size": 1}, "batch_size must be at least 2; got 1"),

@@ -20,11 +20,13 @@ from tac_pipeline.settings import (
 LEAST = "store: photos\nimages: {source: pictures}\nclusters: {count: 10}\n"
 
 
-def test_the_published_values_are_the_defaults() -> None:
+def test_what_a_method_works_out_is_null() -> None:
     settings = parse_settings(LEAST, name="tac.yaml")
     assert settings.retrieval.tau == 0.005
     assert settings.vocabulary.nouns_per_center == 5
-    assert settings.neighbors.count == 50
+    assert settings.neighbors.count is None
+    assert settings.blend.text_weight is None
+    assert settings.method == "robust"
     assert settings.semantic_centers.images_per_center == 300
     assert tuple(settings.nouns.templates) == PUBLISHED_TEMPLATES
     assert settings.heads.balance_weight == 5.0
@@ -49,7 +51,7 @@ def test_the_shipped_file_is_valid() -> None:
         ("seed: one", "seed must be a whole number; got 'one' (tac.yaml, line 4)"),
         ("seed: 1.0", "seed must be a whole number; got 1.0 (tac.yaml, line 4)"),
         ("seed: true", "seed must be a whole number; got True (tac.yaml, line 4)"),
-        ("method: robus", "method must be 'published'; got 'robus' (tac.yaml, line 4)"),
+        ("method: robus", "method must be 'robust' or 'published'; got 'robus' (tac.yaml, line 4)"),
         ("heads: 3", "heads must be a section of keys; got 3 (tac.yaml, line 4)"),
         ("encoder: {device: gpu}", "encoder.device must be auto, cpu, mps, cuda or cuda:N; got 'gpu' "
          "(tac.yaml, line 4)"),

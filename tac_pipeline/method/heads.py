@@ -21,29 +21,38 @@ from tac_pipeline.method.tensors import tensor_of
 
 
 class ClusterHead(nn.Module):
-    """Vectors to soft assignments: Linear dim to dim, BatchNorm, ReLU, Linear dim to n_clusters, softmax.
+    """Vectors to soft assignments: Linear dim to width, BatchNorm, ReLU, Linear width to n_clusters, softmax.
 
-    Its parameters are uninitialized: `build_head` draws them, `load_heads` reads them.
+    Its parameters are uninitialized: `build_head` draws them, `load_heads` reads them. As published the width is dim.
     """
 
-    def __init__(self, dim: int, n_clusters: int) -> None:
+    def __init__(self, dim: int, n_clusters: int, *, width: int | None = None) -> None:
         super().__init__()
+        width = dim if width is None else width
         # Without storage at first: torch's own initialization would draw from the global random stream. Without a bias:
         # BatchNorm takes it off again, its gradient is rounding alone, and Adam would scale that up to whole steps.
-        self.hidden = nn.Linear(dim, dim, bias=False, device="meta").to_empty(device="cpu")
-        self.norm = nn.BatchNorm1d(dim)
-        self.output = nn.Linear(dim, n_clusters, device="meta").to_empty(device="cpu")
+        self.hidden = nn.Linear(dim, width, bias=False, device="meta").to_empty(device="cpu")
+        self.norm = nn.BatchNorm1d(width)
+        self.output = nn.Linear(width, n_clusters, device="meta").to_empty(device="cpu")
 
     def forward(self, rows: Tensor) -> Tensor:
         """Soft assignments, float32 (n, n_clusters), of rows, float32 (n, dim)."""
         return self._finish(self.norm(self.hidden(rows)))
 
+    def logits(self, rows: Tensor) -> Tensor:
+        """What forward(rows) takes the softmax of; the first layer computes in the precision of the rows."""
+        weight = self.hidden.weight
+        hidden = nn.functional.linear(rows, weight.to(rows.dtype)).to(weight.dtype)
+        return self._output(self.norm(hidden))
+
     def forward_pair(self, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """What forward(own) and then forward(other) return, in one product for each layer.
 
-        BatchNorm sees the two one after the other, so that each is normalized by its own statistics.
+        BatchNorm sees the two one after the other, so that each is normalized by its own statistics. The first layer
+        computes in the precision of the rows, the rest in that of the parameters.
         """
-        hidden = self.hidden(torch.cat([own, other]))
+        weight = self.hidden.weight
+        hidden = nn.functional.linear(torch.cat([own, other]), weight.to(own.dtype)).to(weight.dtype)
         normalized = torch.cat([self.norm(hidden[: len(own)]), self.norm(hidden[len(own) :])])
         soft = self._finish(normalized)
         return soft[: len(own)], soft[len(own) :]
@@ -51,7 +60,7 @@ class ClusterHead(nn.Module):
     @torch.no_grad()
     def settle(self, rows: Tensor, *, chunk_rows: int = 8192) -> None:
         """Set BatchNorm's statistics to those of rows, float32 (n, dim), n >= 2: what evaluation mode goes by."""
-        mean, square = torch.zeros(2, rows.shape[1], dtype=torch.float64)
+        mean, square = torch.zeros(2, self.norm.num_features, dtype=torch.float64)
         for chunk in row_chunks(len(rows), chunk_rows):
             variance, center = (
                 part.cpu().double() for part in torch.var_mean(self.hidden(rows[chunk]), 0, correction=0)
@@ -62,8 +71,12 @@ class ClusterHead(nn.Module):
         self.norm.get_buffer("running_mean").copy_(mean)
         self.norm.get_buffer("running_var").copy_((square - mean.square()) * len(rows) / (len(rows) - 1))
 
+    def _output(self, normalized: Tensor) -> Tensor:
+        output: Tensor = self.output(torch.relu(normalized))
+        return output
+
     def _finish(self, normalized: Tensor) -> Tensor:
-        return torch.softmax(self.output(torch.relu(normalized)), dim=1)
+        return torch.softmax(self._output(normalized), dim=1)
 
 
 @dataclass(frozen=True)
@@ -74,9 +87,9 @@ class Heads:
     text_head: ClusterHead
 
 
-def build_head(dim: int, n_clusters: int, *, generator: torch.Generator) -> ClusterHead:
+def build_head(dim: int, n_clusters: int, *, generator: torch.Generator, width: int | None = None) -> ClusterHead:
     """A head with weights drawn from a normal distribution, standard deviation 0.02, and a bias of zero (step 8)."""
-    head = ClusterHead(dim, n_clusters)
+    head = ClusterHead(dim, n_clusters, width=width)
     nn.init.trunc_normal_(head.hidden.weight, std=INIT_STD, generator=generator)
     nn.init.trunc_normal_(head.output.weight, std=INIT_STD, generator=generator)
     nn.init.zeros_(head.output.bias)
@@ -103,7 +116,7 @@ def soft_assignment(head: ClusterHead, rows: FloatMatrix, *, chunk_rows: int = 8
     InputError
         The rows are not as wide as those that the head was trained on.
     """
-    n_clusters, dim = head.output.weight.shape
+    n_clusters, dim = len(head.output.weight), head.hidden.weight.shape[1]
     if rows.shape[1] != dim:
         raise InputError(
             f"this head takes vectors of width {dim}; got width {rows.shape[1]}. Use the encoder it was trained with."
@@ -158,7 +171,7 @@ def load_heads(path: Path) -> Heads:
 def _head_from(tensors: dict[str, Tensor], name: str) -> ClusterHead:
     prefix = f"{name}."
     own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    n_clusters, dim = own["output.weight"].shape
-    head = ClusterHead(dim, n_clusters)
+    n_clusters, width = own["output.weight"].shape
+    head = ClusterHead(own["hidden.weight"].shape[1], n_clusters, width=width)
     head.load_state_dict(own)
     return head.eval()

@@ -13,6 +13,9 @@ CENTER_RESTARTS = 10
 # The image k-means that the results are compared with gets as many.
 TRAINING_FREE_RESTARTS = 20
 
+# Step 7: where the settings name no other count.
+NEIGHBORS = 50
+
 # Step 8: standard deviation of the normal distribution that the linear weights are drawn from.
 INIT_STD = 0.02
 

@@ -123,6 +123,25 @@ def refine_centers(rows: FloatMatrix, centers: FloatMatrix, *, max_iterations: i
     return _improve(prepared.exact, prepared.draft, centers, max_iterations=max_iterations)
 
 
+def kmeans_from(rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, max_iterations: int) -> KMeansResult:
+    """Spherical k-means from where another clustering stands: its unit means are the first centers.
+
+    Parameters
+    ----------
+    rows : float32 (n_rows, dim), unit rows
+    assignment : int64 (n_rows,)
+        A cluster of n_clusters for each row; one without rows starts at the rows' mean.
+    n_clusters, max_iterations
+        As in spherical_kmeans.
+    """
+    _require_count("n_clusters", n_clusters, most=len(rows))
+    _require_count("max_iterations", max_iterations, most=None)
+    prepared = _prepare(rows)
+    mean = unit_rows(rows.mean(axis=0, keepdims=True))
+    start = _unit_means(prepared.exact, assignment, np.repeat(mean, n_clusters, axis=0))
+    return _improve(prepared.exact, prepared.exact, start, max_iterations=max_iterations)
+
+
 def _require_count(name: str, value: int, *, most: int | None) -> None:
     """Raise InputError unless value lies in 1..most."""
     if value < 1 or (most is not None and value > most):

@@ -14,7 +14,7 @@ from tac_pipeline.method.arrays import FloatMatrix, IntMatrix
 from tac_pipeline.method.heads import ClusterHead, build_head
 from tac_pipeline.method.losses import Losses, total_loss
 from tac_pipeline.method.published import ADAM_BETAS, TrainingSchedule
-from tac_pipeline.method.tensors import tensor_of
+from tac_pipeline.method.tensors import multiplies_bfloat16, tensor_of
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,100 @@ def train_cluster_heads(
     )
     images = _Pairs(tensor_of(image_embeddings).to(device), tensor_of(image_neighbors).to(device))
     texts = _Pairs(tensor_of(text_counterparts).to(device), tensor_of(text_neighbors).to(device))
+    history = _train(
+        image_head, text_head, images, texts, schedule=schedule, balance_weight=balance_weight,
+        learning_rate=learning_rate, generator=generator, progress=progress,
+    )  # fmt: skip
+    # BatchNorm's running means start far off and a small set has few steps: they would be wrong still, and the heads
+    # unsure (docs/decisions/0011-settled-batch-statistics.md).
+    image_head.settle(images.rows)
+    text_head.settle(texts.rows)
+    return TrainedHeads(image_head.cpu().eval(), text_head.cpu().eval(), history)
+
+
+def train_blended_heads(
+    image_embeddings: FloatMatrix,
+    blended_rows: FloatMatrix,
+    image_neighbors: IntMatrix,
+    blended_neighbors: IntMatrix,
+    *,
+    n_clusters: int,
+    schedule: TrainingSchedule,
+    balance_weight: float,
+    learning_rate: float,
+    seed: int,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> TrainedHeads:
+    """Train like train_cluster_heads, with a text head that sees the image beside the text.
+
+    The text head takes rows of twice the images' width down to the images' width. The first layer sees the rows less
+    their mean, which BatchNorm takes off anyhow, in bfloat16 where this processor multiplies it: half the time, and
+    little is lost of what tells the rows apart.
+
+    Parameters
+    ----------
+    image_embeddings : float32 (n_images, dim), unit rows
+    blended_rows : float32 (n_images, dim or 2 dim), unit rows, in the same order
+        What blend_rows made of images and text counterparts.
+    image_neighbors, blended_neighbors : int64 (n_images, count)
+        Rows of the same matrices.
+    n_clusters, schedule, balance_weight, learning_rate, seed, device, progress
+        As in train_cluster_heads.
+
+    Raises
+    ------
+    InputError, TacError
+        As train_cluster_heads.
+    """
+    _require_trainable(
+        image_embeddings, blended_rows, image_neighbors, blended_neighbors, n_clusters=n_clusters, schedule=schedule
+    )
+    generator = torch.Generator().manual_seed(seed)
+    width = image_embeddings.shape[1]
+    image_head, text_head = (
+        build_head(rows.shape[1], n_clusters, generator=generator, width=width).to(device).train()
+        for rows in (image_embeddings, blended_rows)
+    )
+    images = _Pairs(drafted(image_embeddings, device=device), tensor_of(image_neighbors).to(device))
+    texts = _Pairs(drafted(blended_rows, device=device), tensor_of(blended_neighbors).to(device))
+    history = _train(
+        image_head, text_head, images, texts, schedule=schedule, balance_weight=balance_weight,
+        learning_rate=learning_rate, generator=generator, progress=progress,
+    )  # fmt: skip
+    image_head.settle(tensor_of(image_embeddings).to(device))
+    text_head.settle(tensor_of(blended_rows).to(device))
+    return TrainedHeads(image_head.cpu().eval(), text_head.cpu().eval(), history)
+
+
+def drafted(rows: FloatMatrix, *, device: str) -> Tensor:
+    """The rows less their mean, on the device, bfloat16 where the CPU multiplies it and float32 elsewhere."""
+    whole = tensor_of(rows).to(device)
+    centered = whole - whole.mean(dim=0)
+    return centered.to(torch.bfloat16) if device == "cpu" and multiplies_bfloat16() else centered
+
+
+def _train(
+    image_head: ClusterHead,
+    text_head: ClusterHead,
+    images: _Pairs,
+    texts: _Pairs,
+    *,
+    schedule: TrainingSchedule,
+    balance_weight: float,
+    learning_rate: float,
+    generator: torch.Generator,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[EpochLosses, ...]:
+    """Adam on the total loss, both heads in place; the losses of every epoch."""
+    device = images.rows.device
     optimizer = torch.optim.Adam(
         [*image_head.parameters(), *text_head.parameters()], lr=learning_rate, betas=ADAM_BETAS
     )
     history = []
     for epoch in range(1, schedule.epochs + 1):
         steps = []
-        for batch in _batches(len(images.rows), schedule.batch_size, generator):
+        for batch in batches(len(images.rows), schedule.batch_size, generator):
             p, p_neighbor = image_head.forward_pair(*images.draw(batch.to(device), generator))
             q, q_neighbor = text_head.forward_pair(*texts.draw(batch.to(device), generator))
             losses = total_loss(
@@ -124,14 +211,10 @@ def train_cluster_heads(
         history.append(_epoch_means(epoch, steps))
         if progress is not None:
             progress(epoch, schedule.epochs)
-    # BatchNorm's running means start far off and a small set has few steps: they would be wrong still, and the heads
-    # unsure (docs/decisions/0011-settled-batch-statistics.md).
-    image_head.settle(images.rows)
-    text_head.settle(texts.rows)
-    return TrainedHeads(image_head.cpu().eval(), text_head.cpu().eval(), tuple(history))
+    return tuple(history)
 
 
-def _batches(n_images: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+def batches(n_images: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """The images in random order, in whole batches of at most n_images."""
     size = min(batch_size, n_images)
     order = torch.randperm(n_images, generator=generator)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
-from tac_pipeline.errors import InputError
-from tac_pipeline.method.arrays import FloatMatrix, unit_rows
+from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.method.blend import blend_rows
 from tac_pipeline.method.published import KMEANS_ITERATIONS
 from tac_pipeline.method.spherical_kmeans import KMeansResult, spherical_kmeans
 
@@ -35,6 +33,7 @@ def training_free_clusters(
     image_embeddings: FloatMatrix,
     text_counterparts: FloatMatrix,
     *,
+    text_weight: float,
     n_clusters: int,
     restarts: int,
     seed: int,
@@ -45,6 +44,8 @@ def training_free_clusters(
     Parameters
     ----------
     image_embeddings, text_counterparts : float32 (n_images, dim), unit rows, in the same order
+    text_weight : float >= 0
+        1 as published.
     n_clusters : int
         From 1 to n_images.
     restarts : int >= 1
@@ -52,20 +53,15 @@ def training_free_clusters(
 
     Returns
     -------
-    KMeansResult, its centers (n_clusters, 2 dim)
+    KMeansResult, its centers (n_clusters, 2 dim), or (n_clusters, dim) where text_weight is 0
 
     Raises
     ------
     InputError
         The two matrices differ in their number of rows, or a number is out of range.
     """
-    if len(image_embeddings) != len(text_counterparts):
-        raise InputError(
-            "image_embeddings and text_counterparts must have one row per image each; "
-            f"got {len(image_embeddings)} and {len(text_counterparts)} rows"
-        )
     return spherical_kmeans(
-        unit_rows(np.hstack([image_embeddings, text_counterparts])),
+        blend_rows(image_embeddings, text_counterparts, text_weight=text_weight),
         n_clusters=n_clusters,
         restarts=restarts,
         max_iterations=KMEANS_ITERATIONS,

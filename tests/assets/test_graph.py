@@ -20,11 +20,20 @@ EDGES = {
     "semantic_centers": {"training_set", "cluster_count"},
     "noun_vocabulary": {"semantic_centers", "noun_embeddings"},
     "text_counterparts": {"training_set", "noun_vocabulary"},
-    "image_neighbors": {"training_set"},
-    "text_neighbors": {"text_counterparts"},
+    "image_neighbors": {"training_set", "cluster_count"},
+    "text_weight": {"training_set", "text_counterparts", "image_neighbors", "cluster_count"},
+    "text_neighbors": {"training_set", "text_counterparts", "text_weight", "cluster_count"},
     "image_kmeans": {"training_set", "cluster_count"},
-    "training_free_clusters": {"training_set", "text_counterparts", "cluster_count"},
-    "cluster_heads": {"training_set", "text_counterparts", "image_neighbors", "text_neighbors", "cluster_count"},
+    "training_free_clusters": {"training_set", "text_counterparts", "text_weight", "cluster_count"},
+    "cluster_heads": {
+        "training_set",
+        "text_counterparts",
+        "image_neighbors",
+        "text_neighbors",
+        "image_kmeans",
+        "text_weight",
+        "cluster_count",
+    },
     "cluster_ids": {"cluster_heads", "training_set"},
     "assignments": {"image_embeddings", "cluster_heads", "cluster_ids"},
     "clusters": {
@@ -43,7 +52,7 @@ GROUPS = {
     "images": {"image_manifest", "image_labels", "image_embeddings", "training_set"},
     "nouns": {"candidate_nouns", "noun_embeddings"},
     "text space": {"cluster_count", "semantic_centers", "noun_vocabulary", "text_counterparts"},
-    "neighbors": {"image_neighbors", "text_neighbors"},
+    "neighbors": {"image_neighbors", "text_weight", "text_neighbors"},
     "clustering": {"image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids"},
     "results": {"assignments", "clusters", "cluster_tree", "evaluation"},
 }
@@ -80,7 +89,10 @@ def test_growth_relearns_nothing() -> None:
         ("text_counterparts", ["text_counterparts"]),
         ("evaluation, image_manifest", ["image_manifest", "evaluation"]),
         ("cluster_ids+", ["cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation"]),
-        ("+image_neighbors", ["image_manifest", "image_embeddings", "training_set", "image_neighbors"]),
+        (
+            "+image_neighbors",
+            ["image_manifest", "image_embeddings", "training_set", "cluster_count", "image_neighbors"],
+        ),
         ("+candidate_nouns", ["candidate_nouns"]),
         ("*", list(EDGES)),
     ],
@@ -92,7 +104,7 @@ def test_selection(text: str, names: list[str]) -> None:
 def test_everything_below_and_above() -> None:
     assert [step.name for step in descendants([find("image_manifest"), find("candidate_nouns")])] == list(EDGES)
     assert {step.name for step in ancestors([find("cluster_heads")])} == set(EDGES) - {
-        "image_labels", "image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids",
+        "image_labels", "training_free_clusters", "cluster_heads", "cluster_ids",
         "assignments", "clusters", "cluster_tree", "evaluation",
     } | {"cluster_heads"}  # fmt: skip
 

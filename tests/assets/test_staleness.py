@@ -14,14 +14,15 @@ from tac_pipeline.settings import load_project, settings_keys
 ALL = {step.name for step in STEPS}
 RESULTS = {"assignments", "clusters", "cluster_tree", "evaluation"}
 HEADS_DOWN = {"cluster_heads", "cluster_ids", *RESULTS}
-COUNTERPARTS_DOWN = {"text_counterparts", "text_neighbors", "training_free_clusters", *HEADS_DOWN}
+WEIGHT_DOWN = {"text_weight", "text_neighbors", "training_free_clusters", *HEADS_DOWN}
+COUNTERPARTS_DOWN = {"text_counterparts", *WEIGHT_DOWN}
 VOCABULARY_DOWN = {"noun_vocabulary", *COUNTERPARTS_DOWN}
 CENTERS_DOWN = {"semantic_centers", *VOCABULARY_DOWN}
-COUNT_DOWN = {"cluster_count", "image_kmeans", *CENTERS_DOWN}
-TRAINING_SET_DOWN = {"training_set", "image_neighbors", *COUNT_DOWN}
+COUNT_DOWN = {"cluster_count", "image_kmeans", "image_neighbors", *CENTERS_DOWN}
+TRAINING_SET_DOWN = {"training_set", *COUNT_DOWN}
 EMBEDDINGS_DOWN = {"image_embeddings", *TRAINING_SET_DOWN}
 NOUN_EMBEDDINGS_DOWN = {"noun_embeddings", *VOCABULARY_DOWN}
-NEIGHBORS_DOWN = {"image_neighbors", "text_neighbors", *HEADS_DOWN}
+NEIGHBORS_DOWN = {"image_neighbors", *WEIGHT_DOWN}
 
 # key: (another value, the assets that it makes stale)
 STALE: dict[str, tuple[Any, set[str]]] = {
@@ -47,13 +48,15 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "semantic_centers.count": (4, CENTERS_DOWN),
     "vocabulary.nouns_per_center": (2, VOCABULARY_DOWN),
     "retrieval.tau": (0.02, COUNTERPARTS_DOWN),
+    "blend.text_weight": (0.5, WEIGHT_DOWN),
     "neighbors.count": (4, NEIGHBORS_DOWN),
+    "heads.members": (3, HEADS_DOWN),
     "heads.epochs": (3, HEADS_DOWN),
     "heads.batch_size": (20, HEADS_DOWN),
     "heads.temperature": (1.0, HEADS_DOWN),
     "heads.balance_weight": (4.0, HEADS_DOWN),
     "heads.learning_rate": (0.002, HEADS_DOWN),
-    "method": ("published", set()),  # there is one method yet
+    "method": ("published", NEIGHBORS_DOWN),
     "schedule.observe": ("0 * * * *", set()),
     "schedule.recluster": (None, set()),
     "schedule.timezone": ("Europe/Berlin", set()),
@@ -102,7 +105,7 @@ def test_status_says_why_and_what_can_be_reused(vector_store: Callable[..., Path
     path = vector_store({"retrieval.tau": 0.02})
     found = not_fresh(path)
     assert found["text_counterparts"] == (State.STALE, "retrieval.tau: 0.005 -> 0.02")
-    assert found["text_neighbors"] == (State.STALE, "waits for text_counterparts")
+    assert found["text_neighbors"] == (State.STALE, "waits for text_counterparts, text_weight")
     materialize(path)
     path = vector_store({"retrieval.tau": 0.005})
     found = not_fresh(path)
@@ -114,7 +117,7 @@ def test_a_written_default_is_reusable(vector_store: Callable[..., Path]) -> Non
     """null and the value that it stands for are two ways to write one recipe."""
     path = vector_store({"heads.epochs": None})
     materialize(path)
-    found = not_fresh(vector_store({"heads.epochs": 20}))
+    found = not_fresh(vector_store({"heads.epochs": 50}))
     assert set(found) == HEADS_DOWN
     assert {state for state, _ in found.values()} == {State.REUSABLE}
 

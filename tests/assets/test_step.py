@@ -65,8 +65,9 @@ def test_another_count_with_the_same_centers_spares_the_text_space(vector_store:
     """K enters semantic_centers through k alone; where k stays, the vocabulary and the counterparts stay."""
     materialize(vector_store({"semantic_centers.count": 6}))
     done = computed(materialize(vector_store({"clusters.count": 4})))
-    assert done == {"cluster_count", "image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids",
-                    "assignments", "clusters", "cluster_tree", "evaluation"}  # fmt: skip
+    # In the robust method K also says how many neighbors teach an image, and how the words are weighed.
+    assert done == {"cluster_count", "image_kmeans", "text_weight", "training_free_clusters", "cluster_heads",
+                    "cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation"}  # fmt: skip
 
 
 def test_equal_content_stops_the_work_below(vector_store: Writer) -> None:
@@ -137,8 +138,8 @@ def test_only_what_changed_is_refused_without_its_inputs(vector_store: Writer) -
         execute(find("assignments"), project)
     assert str(refused.value) == (
         "assignments reads cluster_heads, which was made for other settings. Build first: text_counterparts, "
-        "text_neighbors, cluster_heads, cluster_ids (`tac run` does, or `tac run --select "
-        "text_counterparts,text_neighbors,cluster_heads,cluster_ids`)."
+        "text_weight, text_neighbors, cluster_heads, cluster_ids (`tac run` does, or `tac run --select "
+        "text_counterparts,text_weight,text_neighbors,cluster_heads,cluster_ids`)."
     )
 
 

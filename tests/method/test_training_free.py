@@ -20,7 +20,7 @@ def two_views() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_both_views_together_show_what_neither_shows_alone() -> None:
     images, texts, truth = two_views()
-    both = training_free_clusters(images, texts, n_clusters=4, restarts=5, seed=0)
+    both = training_free_clusters(images, texts, text_weight=1.0, n_clusters=4, restarts=5, seed=0)
     assert adjusted_rand_score(truth, both.assignment) == 1
     assert adjusted_rand_score(truth, image_kmeans(images, n_clusters=4, restarts=5, seed=0).assignment) < 0.7
     assert both.centers.shape == (4, 12)
@@ -28,7 +28,7 @@ def test_both_views_together_show_what_neither_shows_alone() -> None:
 
 def test_the_objective_is_the_mean_cosine_of_the_scaled_pair() -> None:
     images, texts, _ = two_views()
-    found = training_free_clusters(images, texts, n_clusters=4, restarts=5, seed=0)
+    found = training_free_clusters(images, texts, text_weight=1.0, n_clusters=4, restarts=5, seed=0)
     pairs = np.hstack([images, texts]).astype(np.float64) / np.sqrt(2)
     assert found.objective == pytest.approx((pairs * found.centers[found.assignment]).sum(axis=1).mean(), abs=1e-6)
 
@@ -36,7 +36,7 @@ def test_the_objective_is_the_mean_cosine_of_the_scaled_pair() -> None:
 def test_counterparts_equal_to_the_images_change_no_cluster() -> None:
     images, _, truth = two_views()
     alone = image_kmeans(images, n_clusters=2, restarts=3, seed=0)
-    both = training_free_clusters(images, images, n_clusters=2, restarts=3, seed=0)
+    both = training_free_clusters(images, images, text_weight=1.0, n_clusters=2, restarts=3, seed=0)
     assert adjusted_rand_score(alone.assignment, both.assignment) == 1
     assert adjusted_rand_score(truth // 2, both.assignment) == 1
     assert both.objective == pytest.approx(alone.objective, abs=1e-5)
@@ -44,13 +44,17 @@ def test_counterparts_equal_to_the_images_change_no_cluster() -> None:
 
 def test_matrices_of_different_images_are_refused() -> None:
     with pytest.raises(InputError, match="got 3 and 4 rows"):
-        training_free_clusters(random_unit_rows(3, 4, 0), random_unit_rows(4, 4, 0), n_clusters=2, restarts=1, seed=0)
+        training_free_clusters(
+            random_unit_rows(3, 4, 0), random_unit_rows(4, 4, 0), text_weight=1.0, n_clusters=2, restarts=1, seed=0
+        )
 
 
 @pytest.mark.parametrize("restarts", [1, 3])
 def test_progress_counts_restarts(restarts) -> None:
     images, texts, _ = two_views()
     told: list[tuple[int, int]] = []
-    training_free_clusters(images, texts, n_clusters=4, restarts=restarts, seed=0, progress=lambda *at: told.append(at))
+    training_free_clusters(
+        images, texts, text_weight=1.0, n_clusters=4, restarts=restarts, seed=0, progress=lambda *at: told.append(at)
+    )
     image_kmeans(images, n_clusters=4, restarts=restarts, seed=0, progress=lambda *at: told.append(at))
     assert told == 2 * [(done, restarts) for done in range(1, restarts + 1)]

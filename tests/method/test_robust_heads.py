@@ -1,0 +1,86 @@
+"""The robust heads: what is found, what it falls back to, and that nothing but vectors reaches it."""
+
+import inspect
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from tac_pipeline.method import robust_heads
+from tac_pipeline.method.blend import blend_rows
+from tac_pipeline.method.heads import soft_assignment
+from tac_pipeline.method.neighbors import nearest_neighbors
+from tac_pipeline.method.published import TrainingSchedule
+from tac_pipeline.method.robust_heads import RobustHeads, learn_robust_heads, member_seeds
+
+GROUPS, PER_GROUP, DIM = 4, 25, 10
+TRUTH = np.repeat(np.arange(GROUPS), PER_GROUP)
+
+
+def images_and_texts() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    rows = np.eye(DIM)[TRUTH] + 0.1 * generator.normal(size=(2, len(TRUTH), DIM))
+    images, texts = (rows / np.linalg.norm(rows, axis=2, keepdims=True)).astype(np.float32)
+    return images, texts
+
+
+def learn(seed: int = 0, **changes: object) -> RobustHeads:
+    images, texts = images_and_texts()
+    rows = blend_rows(images, texts, text_weight=0.7)
+    asked = {
+        "kmeans": TRUTH, "n_clusters": GROUPS, "members": 3, "schedule": TrainingSchedule(30, 50, 0.5),
+        "balance_weight": 5.0, "learning_rate": 1e-2, "seed": seed,
+    }  # fmt: skip
+    return learn_robust_heads(
+        images, rows, nearest_neighbors(images, count=6), nearest_neighbors(rows, count=6), **(asked | changes)
+    )
+
+
+@pytest.fixture(scope="module")
+def learned() -> RobustHeads:
+    return learn()
+
+
+def test_the_groups_are_found_and_told(learned) -> None:
+    soft = soft_assignment(learned.image_head, images_and_texts()[0])
+    assert adjusted_rand_score(TRUTH, soft.argmax(axis=1)) == 1
+    assert not learned.fell_back
+    assert learned.agreement > 0.9
+    assert "heads from several seeds were joined" in learned.sentence
+    assert [epoch.epoch for epoch in learned.history] == list(range(1, 31))
+    assert learned.text_head.hidden.weight.shape == (DIM, 2 * DIM)
+
+
+def test_a_seed_repeats(learned) -> None:
+    again = learn()
+    images = images_and_texts()[0]
+    np.testing.assert_array_equal(
+        soft_assignment(again.image_head, images), soft_assignment(learned.image_head, images)
+    )
+    assert again.history == learned.history
+
+
+def test_progress_counts_the_epochs_of_all_members() -> None:
+    told: list[tuple[int, int]] = []
+    learn(members=2, schedule=TrainingSchedule(3, 50, 0.5), progress=lambda *at: told.append(at))
+    assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_k_means_answers_where_the_heads_tear_neighbors_apart(monkeypatch) -> None:
+    shuffled = np.eye(GROUPS, dtype=np.float32)[np.random.default_rng(0).permutation(TRUTH)]
+    monkeypatch.setattr(robust_heads, "join_members", lambda *_, **__: shuffled)
+    found = learn(members=2)
+    assert found.fell_back
+    assert found.sentence.startswith("k-means on the images is the answer")
+    soft = soft_assignment(found.image_head, images_and_texts()[0])
+    np.testing.assert_array_equal(soft.argmax(axis=1), TRUTH)
+
+
+def test_members_of_two_seeds_share_none() -> None:
+    seeds = [own for seed in range(50) for own in member_seeds(seed, 8)]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_no_label_can_reach_it() -> None:
+    taken = set(inspect.signature(learn_robust_heads).parameters)
+    assert not {name for name in taken if "label" in name or name == "y" or "truth" in name}
