@@ -56,9 +56,12 @@ def test_selecting_only_the_end_after_a_change_names_what_to_build(vector_store:
     assert refused.exit_code == 1
     assert "Build first: text_counterparts, text_weight, text_neighbors, cluster_heads, cluster_ids" in refused.stderr
     assert "Traceback" not in refused.output
-    built = tac("run", "-s", path, "--select", "text_counterparts,text_neighbors,cluster_heads,cluster_ids,assignments")
+    built = tac(
+        "run", "-s", path, "--select",
+        "text_counterparts,text_weight,text_neighbors,cluster_heads,cluster_ids,assignments",
+    )  # fmt: skip
     assert built.exit_code == 0
-    assert len(done(built, "computed")) == 5
+    assert len(done(built, "computed")) == 6
 
 
 def test_reclustering_learns_from_what_came(vector_store: Writer) -> None:
@@ -78,7 +81,7 @@ def test_status_lists_every_asset_with_its_reason(vector_store: Writer) -> None:
     assert missing.exit_code == 0
     assert len(re.findall(r"\bmissing\b", missing.stdout)) == 20
     assert tac("run", "-s", path).exit_code == 0
-    assert len(re.findall(r"\bfresh\b", tac("status", "-s", path).stdout)) == 20
+    assert len(re.findall(r"^\w+ +fresh\b", tac("status", "-s", path).stdout, flags=re.MULTILINE)) == 20
     changed = tac("status", "-s", vector_store({"retrieval.tau": 0.02})).stdout
     assert re.search(r"text_counterparts +stale +60 .* retrieval\.tau: 0\.005 -> 0\.02", changed)
 
