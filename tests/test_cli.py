@@ -47,9 +47,12 @@ def test_selecting_only_the_end_after_a_change_names_what_to_build(vector_store:
     assert refused.exit_code == 1
     assert "Build first: text_counterparts, text_weight, text_neighbors, cluster_heads, cluster_ids" in refused.stderr
     assert "Traceback" not in refused.output
-    built = tac("run", "-s", path, "--select", "text_counterparts,text_neighbors,cluster_heads,cluster_ids,assignments")
+    built = tac(
+        "run", "-s", path, "--select",
+        "text_counterparts,text_weight,text_neighbors,cluster_heads,cluster_ids,assignments",
+    )  # fmt: skip
     assert built.exit_code == 0
-    assert len(done(built, "computed")) == 5
+    assert len(done(built, "computed")) == 6
 
 
 def test_reclustering_learns_from_what_came(vector_store: Writer) -> None:

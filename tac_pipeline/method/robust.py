@@ -69,4 +69,4 @@ def count_neighbors(n_images: int, n_clusters: int, *, count: int | None = None)
 
 def count_members(n_images: int, *, members: int | None = None) -> int:
     """How many heads are joined: more where a set is small, for there seeds differ most and training costs least."""
-    return min(8, max(2, round(10_000 / n_images))) if members is None else members
+    return min(6, max(2, round(6_000 / n_images))) if members is None else members
