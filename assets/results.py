@@ -44,7 +44,7 @@ def _drop_unused_assignments(store: Store) -> None:
     schema=ASSIGNMENTS,
     deps=[image_embeddings, cluster_heads, cluster_ids],
     kinds=["parquet", "pytorch"],
-    code="2",
+    code="3",
     cleanup=_drop_unused_assignments,
 )
 def assignments(inputs: Inputs, out: Output) -> None:
@@ -68,7 +68,9 @@ def assignments(inputs: Inputs, out: Output) -> None:
     runners_up = lasting.rename({"column": "runner_up", "cluster_id": "runner_up_id"})
     table = (
         found.rows.join(lasting, on="column", how="left").join(runners_up, on="runner_up", how="left")
-        .select("image_id", "cluster_id", "confidence", pl.col("runner_up_id").alias("runner_up"), "similarity")
+        .select(
+            "image_id", "cluster_id", "confidence", pl.col("runner_up_id").alias("runner_up"), "similarity", "margin"
+        )
         .sort("image_id")
     )  # fmt: skip
     out.write(table)

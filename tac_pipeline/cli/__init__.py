@@ -1,4 +1,4 @@
-"""The command line: `tac demo`, `draw`, `run`, `status`, `set`, `diff`, `changes`, `publish`, `rollback`, `path`, `ui`.
+"""The command line: `tac demo`, `draw`, `run`, `status`, `set`, `diff`, `changes`, `publish`, `rollback`, and so on.
 
 The only package of the library that imports assets, and that inside its functions. Exit codes: 0 all went well, 1 a
 step or the settings failed, 2 the command was misused.
@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from tac_pipeline.cli import changing, looking, running, serving  # noqa: F401 - each adds its commands to the app
+from tac_pipeline.cli import changing, looking, reporting, running, serving  # noqa: F401 - each adds its commands to the app
 from tac_pipeline.cli.shared import app
 from tac_pipeline.errors import TacWarning
 
