@@ -112,14 +112,14 @@ def _with_places(rows: pl.DataFrame, places: "FloatMatrix") -> pl.DataFrame:
     group="results",
     schema=REVIEW,
     reads=["review", "retrieval.tau"],
-    deps=[assignments, image_embeddings, training_set, image_neighbors, noun_vocabulary],
+    # The contents of the images come through the map: image_embeddings itself has moved on since the training set.
+    deps=[assignments, image_map, training_set, image_neighbors, noun_vocabulary],
 )
 def review(inputs: Inputs, out: Output, review: Review, retrieval: Retrieval) -> None:
     """What is worth a look: typical images, border cases, outliers, near-duplicates; and each cluster's nouns."""
     from tac_pipeline.review import duplicate_groups, review_images
 
-    images = inputs.table(image_embeddings, columns=["image_id", "content_hash", "error"])
-    readable = images.filter(pl.col("error").is_null()).drop("error")
+    readable = inputs.table(image_map, columns=["image_id", "content_hash"])
     assigned = inputs.table(assignments)
     groups = duplicate_groups(readable, _near_pairs(inputs, readable, review.duplicate_similarity))
     table = review_images(

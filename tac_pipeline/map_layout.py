@@ -46,10 +46,11 @@ def lay_out(vectors: FloatMatrix, *, seed: int) -> FloatMatrix:
 
     if len(vectors) < 2:
         return np.full((len(vectors), 2), 0.5, dtype=np.float32)
+    start = np.zeros((len(vectors), 2), dtype=np.float32)
+    if (vectors == vectors[0]).all():
+        return _to_unit_square(start)
     components = min(COMPONENTS, *vectors.shape)
     reduced = PCA(components, random_state=seed).fit_transform(vectors)
-    # Equal images leave components without any spread; t-SNE starts from the first two as they are.
-    start = np.zeros((len(vectors), 2), dtype=np.float32)
     start[:, :components] = reduced[:, :2]
     spread = start[:, 0].std()
     if len(vectors) <= 3 or spread == 0:

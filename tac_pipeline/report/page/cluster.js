@@ -20,10 +20,10 @@ function clusterView(id) {
       ? section(
           "On the border",
           `${plural(cluster.border, "image")} that another cluster nearly got`,
-          gallery(border, { caption: (image) => (clusters[image.runnerUp] ? `or ${title(clusters[image.runnerUp])}` : "") }),
+          gallery(border, { plain: true, caption: (image) => (clusters[image.runnerUp] ? `or ${title(clusters[image.runnerUp])}` : "") }),
         )
       : null,
-    outliers.length ? section("Outliers", `${plural(cluster.outliers, "image")} far from the others`, gallery(outliers)) : null,
+    outliers.length ? section("Outliers", `${plural(cluster.outliers, "image")} far from the others`, gallery(outliers, { plain: true })) : null,
   ];
 }
 

@@ -15,6 +15,9 @@ function block(id) {
 
 const summary = block("summary");
 const clusters = summary.clusters;
+// How many clusters have a name: where two do, their ids tell them apart.
+const named = new Map();
+for (const { name } of clusters) named.set(name, (named.get(name) ?? 0) + 1);
 const clusterAt = new Map(clusters.map((cluster, index) => [cluster.id, index]));
 
 /** The images of a cluster that the page shows, with their pictures. */
@@ -42,7 +45,8 @@ function when(seconds) {
 
 /** What a cluster is called. */
 function title(cluster) {
-  return cluster.name ?? `unnamed ${cluster.id}`;
+  if (cluster.name === null) return `unnamed ${cluster.id}`;
+  return named.get(cluster.name) > 1 ? `${cluster.name} (${cluster.id})` : cluster.name;
 }
 
 /** The last part of a path, which tells most of an image. */
@@ -66,5 +70,6 @@ function hits(index, query) {
   const words = plain(query).split(/\s+/).filter(Boolean);
   const [name, ...others] = searchable[index].words;
   if (!words.length || words.every((word) => plain(name).includes(word))) return [];
-  return [...new Set(others.filter((other) => words.some((word) => plain(other).includes(word))))];
+  const held = (other) => words.filter((word) => plain(other).includes(word)).length;
+  return [...new Set(others)].filter(held).sort((a, b) => held(b) - held(a));
 }

@@ -16,8 +16,8 @@ function badges(image) {
   ];
 }
 
-/** A grid of images; each opens the viewer, where the arrow keys go through all of them. */
-function gallery(images, { caption } = {}) {
+/** A grid of images, plain where its heading says what their badges would; each opens the viewer, where the arrow keys go through all of them. */
+function gallery(images, { caption, plain } = {}) {
   return el(
     "ul",
     { class: summary.hasPictures ? "gallery" : "gallery gallery-ids" },
@@ -30,7 +30,7 @@ function gallery(images, { caption } = {}) {
           { type: "button", class: "tile", "aria-label": `Open ${image.id}`, title: image.id, on: { click: () => viewer.open(images, place) } },
           picture(image),
           caption ? el("span", { class: "caption" }, caption(image)) : null,
-          el("span", { class: "badges" }, badges(image)),
+          plain ? null : el("span", { class: "badges" }, badges(image)),
         ),
       ),
     ),
@@ -48,12 +48,6 @@ const viewer = (() => {
   const close = el("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
   const dialog = el("dialog", { class: "viewer", "aria-label": "Image" }, stage, facts, el("div", { class: "viewer-buttons" }, previous, next, close));
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (by) move(by);
-    // What lies behind the viewer has keys of its own.
-    event.stopPropagation();
-  });
   document.body.append(dialog);
 
   function move(by) {
@@ -91,9 +85,11 @@ const viewer = (() => {
     place = at;
     show();
     dialog.showModal();
+    // Not the first button: it may be disabled on the way, and the focus with it.
+    close.focus();
   }
 
-  return { open, close: () => dialog.open && dialog.close() };
+  return { open, move, isOpen: () => dialog.open, close: () => dialog.open && dialog.close() };
 })();
 
 function clusterLink(cluster) {

@@ -19,14 +19,14 @@ function reviewView() {
       "On the border",
       border.length ? `${of(border.length, summary.border)}, the closest first` : "",
       border.length
-        ? more(border, (some) => gallery(some, { caption: (image) => `${title(clusters[image.cluster])} or ${clusters[image.runnerUp] ? title(clusters[image.runnerUp]) : "none"}` }))
+        ? more(border, (some) => gallery(some, { plain: true, caption: (image) => `${title(clusters[image.cluster])} or ${clusters[image.runnerUp] ? title(clusters[image.runnerUp]) : "none"}` }))
         : emptyState("No border cases", "Every image clearly belongs to one cluster."),
     ),
     section(
       "Outliers",
       outliers.length ? `${of(outliers.length, summary.outliers)}, the farthest first` : "",
       outliers.length
-        ? more(outliers, (some) => gallery(some, { caption: (image) => title(clusters[image.cluster]) }))
+        ? more(outliers, (some) => gallery(some, { plain: true, caption: (image) => title(clusters[image.cluster]) }))
         : emptyState("No outliers", "No image lies far from the others of its cluster."),
     ),
   ];

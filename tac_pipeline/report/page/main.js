@@ -37,10 +37,13 @@ function navigate() {
   const key = JSON.stringify(shown);
   const there = address();
   if (shown.view !== null) scrolled.set(key, window.scrollY);
+  const first = shown.view === null;
   const back = shown.view === "cluster" && there.view !== "cluster" ? shown.id : NaN;
   shown = there;
   viewer.close();
   render();
+  // At first the focus is the browser's: the way begins at the top of the page.
+  if (first) return;
   const card = Number.isNaN(back) ? null : content.querySelector(`a[href="#/cluster/${back}"]`);
   (card ?? content.querySelector("h2") ?? content).focus({ preventScroll: true });
   window.scrollTo(0, there.view === "cluster" ? 0 : (scrolled.get(JSON.stringify(there)) ?? 0));
@@ -62,6 +65,12 @@ search.addEventListener("input", () => {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (viewer.isOpen()) {
+    // What lies behind it has keys of its own; Escape is the browser's.
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (by) viewer.move(by);
+    return;
+  }
   const typing = event.target instanceof HTMLElement && event.target.matches("input, select, textarea");
   const { view, id } = address();
   if (event.key === "/" && !typing) {
