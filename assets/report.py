@@ -19,12 +19,15 @@ PAGE_NAME = "report.html"
 
 
 def _resolve_report(inputs: Inputs, report: Report, images: Images, seed: int) -> Values:
+    from tac_pipeline.report import page_digest
+
     before = earlier_version(inputs)
     # Where the images lie is part of what is read already; their bytes are told by their hashes.
     return {
         "images_per_cluster": report.images_per_cluster,
         "map_images": report.map_images,
         "seed": seed,
+        "page": page_digest(),
         "since": None if before is None else before.number,
     }
 

@@ -16,7 +16,8 @@ LARGEST_SAMPLE = 5_000
 # t-SNE looks at distances alone: behind so many components lies noise, and they cost a tenth.
 COMPONENTS = 50
 PERPLEXITY = 30.0
-ITERATIONS = 750
+# Half the time of scikit-learn's defaults for the same neighborhoods (docs/decisions/0081-the-page-and-its-map.md).
+ITERATIONS, ANGLE = 500, 0.8
 # So many images of the sample say where another image goes.
 PLACED_BY = 4
 # How far the weight of a nearer image is above that of a farther one, in cosine.
@@ -59,10 +60,11 @@ def lay_out(vectors: FloatMatrix, *, seed: int) -> FloatMatrix:
         init=(start / spread * 1e-4).astype(np.float32),
         perplexity=min(PERPLEXITY, (len(vectors) - 1) / 3),
         max_iter=ITERATIONS,
+        angle=ANGLE,
         random_state=seed,
     )
     # Its threads meet several times an iteration: on a machine that is busy with other work, two of them took fifty
-    # times as long as one (docs/decisions/0081).
+    # times as long as one (docs/decisions/0081-the-page-and-its-map.md).
     with threadpool_limits(limits=1, user_api="openmp"):
         return _to_unit_square(tsne.fit_transform(reduced))
 

@@ -161,13 +161,19 @@ class Review(Section):
     """What is worth a look: the thresholds behind the columns of the asset review."""
 
     border_margin: float = result(
-        0.2, ge=0, le=1, description="an image lies on the border when its two best clusters are nearer than this"
+        0.2,
+        ge=0,
+        le=1,
+        description="an image lies on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this",
     )
     outlier_deviations: float = result(
         3.5, gt=0, description="robust deviations below its cluster's median nearness that make an image an outlier"
     )
     duplicate_similarity: float = result(
-        0.98, gt=0, le=1, description="cosine from which two training images count as near-duplicates"
+        0.98,
+        gt=0,
+        le=1,
+        description="cosine from which two training images count as near-duplicates; equal bytes always do",
     )
 
 

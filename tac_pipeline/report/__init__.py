@@ -8,7 +8,7 @@ and judging images (review.py).
 from __future__ import annotations
 
 from tac_pipeline.report.contents import Changes, ReportTables, choose_images, describe
-from tac_pipeline.report.page import write_page
+from tac_pipeline.report.page import page_digest, write_page
 from tac_pipeline.report.pictures import draw_pictures
 
-__all__ = ["Changes", "ReportTables", "choose_images", "describe", "draw_pictures", "write_page"]
+__all__ = ["Changes", "ReportTables", "choose_images", "describe", "draw_pictures", "page_digest", "write_page"]

@@ -18,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.report.contents import Contents
 
 PAGE_FOLDER = Path(__file__).parent / "page"
@@ -60,6 +61,11 @@ def write_page(path: Path, contents: Contents) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         # One block at a time: a page holds thousands of pictures.
         file.writelines(stream)
+
+
+def page_digest() -> str:
+    """A digest of the template, style and scripts: a page made with others is another page."""
+    return digest({path.name: file_sha256(path) for path in sorted(PAGE_FOLDER.iterdir()) if path.is_file()})
 
 
 def _blocks(contents: Contents) -> Iterator[dict[str, Any]]:
