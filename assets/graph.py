@@ -7,7 +7,9 @@ from assets.clustering import cluster_heads, cluster_ids, image_kmeans, training
 from assets.images import image_embeddings, image_labels, image_manifest, training_set
 from assets.neighbors import image_neighbors, text_neighbors, text_weight
 from assets.nouns import candidate_nouns, noun_embeddings
+from assets.report import report
 from assets.results import assignments, clusters, evaluation
+from assets.review import image_map, map_layout, review
 from assets.step import Step
 from assets.text_space import cluster_count, noun_vocabulary, semantic_centers, text_counterparts
 from assets.tree import cluster_tree
@@ -35,11 +37,16 @@ STEPS: tuple[Step, ...] = (
     clusters,
     cluster_tree,
     evaluation,
+    map_layout,
+    image_map,
+    review,
+    report,
 )
 
 # What new images flow through, every day; it relearns nothing.
 GROWTH: tuple[Step, ...] = (
     image_manifest, image_labels, image_embeddings, assignments, clusters, cluster_tree, evaluation,
+    image_map, review, report,
 )  # fmt: skip
 # What is learned from a training set, on a schedule of its own.
 LEARNING: tuple[Step, ...] = tuple(step for step in STEPS if step not in GROWTH)

@@ -24,7 +24,7 @@ from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdat
 from tac_pipeline.publication import Publication, Version
 from tac_pipeline.settings import Project
 from tac_pipeline.store import Artifact, Store
-from tac_pipeline.tables import LINEAGE, read_table
+from tac_pipeline.tables import LINEAGE, PUBLISHED_ASSIGNMENTS, read_table
 
 PUBLISHED = "published"
 _SOURCES = (cluster_ids, assignments, clusters)
@@ -152,8 +152,9 @@ def _tables(artifacts: Mapping[str, Artifact]) -> dict[str, pl.DataFrame]:
     found = _frame(clusters.schema, artifacts[clusters.name])
     names = found.select("cluster_id", cluster_name="name")
     assigned = _frame(assignments.schema, artifacts[assignments.name])
+    named = assigned.join(names, on="cluster_id", how="left", maintain_order="left")
     return {
-        "assignments": assigned.join(names, on="cluster_id", how="left", maintain_order="left"),
+        "assignments": named.select(column.name for column in PUBLISHED_ASSIGNMENTS.columns),
         "clusters": found,
         "lineage": _frame(LINEAGE, artifacts[cluster_ids.name]),
     }

@@ -81,7 +81,9 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     runners_up = lasting.rename({"column": "runner_up", "cluster_id": "runner_up_id"})
     placed = (
         found.rows.join(lasting, on="column", how="left").join(runners_up, on="runner_up", how="left")
-        .select("image_id", "cluster_id", "confidence", pl.col("runner_up_id").alias("runner_up"), "similarity")
+        .select(
+            "image_id", "cluster_id", "confidence", pl.col("runner_up_id").alias("runner_up"), "similarity", "margin"
+        )
         .sort("image_id")
     )  # fmt: skip
     table = pin_images(placed, corrections_of(inputs).pinned, ids=kept)

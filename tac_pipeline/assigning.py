@@ -32,7 +32,7 @@ class StoreAssignment:
     Attributes
     ----------
     rows : DataFrame
-        Columns image_id, column, confidence, runner_up, similarity; null where the image cannot be read.
+        Columns image_id, column, confidence, runner_up, similarity, margin; null where the image cannot be read.
     computed : int
         Images whose vectors were read for it; the others were assigned before.
     """
@@ -116,6 +116,7 @@ def assign_vectors(
         "confidence": pl.Series(found.confidence, dtype=pl.Float32),
         "runner_up": pl.Series(found.runner_up, dtype=pl.Int32),
         "similarity": pl.Series(similarity, dtype=pl.Float32),
+        "margin": pl.Series(found.margin, dtype=pl.Float32),
     })  # fmt: skip
 
 
@@ -123,7 +124,9 @@ def _read_kept(path: Path) -> pl.DataFrame | None:
     if not path.exists():
         return None
     try:
-        return pl.DataFrame(pl.from_arrow(read_table(path, SHARD_ASSIGNMENTS)))
+        # By name: a file from before one of the columns was kept counts as none.
+        columns = [column.name for column in SHARD_ASSIGNMENTS.columns]
+        return pl.DataFrame(pl.from_arrow(read_table(path, SHARD_ASSIGNMENTS, columns=columns)))
     except ArtifactDamaged:
         return None
 

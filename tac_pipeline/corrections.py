@@ -216,7 +216,7 @@ def merge_lineage(lineage: pl.DataFrame, *, entry: int, merged_into: Mapping[int
 def pin_images(assigned: pl.DataFrame, pinned: Mapping[str, int], *, ids: Iterable[int]) -> pl.DataFrame:
     """Put pinned images where people want them: adds the column `curated`.
 
-    Of a pinned image the confidence is 1, and the runner-up is the cluster that it was taken from, if any. Where it was
+    Of a pinned image confidence and margin are 1, and the runner-up is the cluster that it was taken from, if any. Where it was
     moved its similarity is null: it was not measured to that center. Images that cannot be read stay in no cluster,
     and pins to clusters that are no more do nothing.
     """
@@ -230,6 +230,7 @@ def pin_images(assigned: pl.DataFrame, pinned: Mapping[str, int], *, ids: Iterab
     return assigned.join(wanted, on="image_id", how="left", maintain_order="left").with_columns(
         cluster_id=pl.when(here).then(pin).otherwise(was),
         confidence=pl.when(here).then(pl.lit(1, dtype=pl.Float32)).otherwise("confidence"),
+        margin=pl.when(here).then(pl.lit(1, dtype=pl.Float32)).otherwise("margin"),
         runner_up=pl.when(moved).then(was).otherwise("runner_up"),
         similarity=pl.when(moved).then(None).otherwise("similarity"),
         curated=here,

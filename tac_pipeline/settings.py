@@ -197,6 +197,33 @@ class HeadSettings(Section):
     learning_rate: float = result(0.001, gt=0, description="of Adam")
 
 
+class Review(Section):
+    """What is worth a look: the thresholds behind the columns of the asset review."""
+
+    border_margin: float = result(
+        0.2,
+        ge=0,
+        le=1,
+        description="an image lies on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this",
+    )
+    outlier_deviations: float = result(
+        3.5, gt=0, description="robust deviations below its cluster's median nearness that make an image an outlier"
+    )
+    duplicate_similarity: float = result(
+        0.98,
+        gt=0,
+        le=1,
+        description="cosine from which two training images count as near-duplicates; equal bytes always do",
+    )
+
+
+class Report(Section):
+    """The page that `tac report` opens."""
+
+    images_per_cluster: int = result(24, ge=1, le=500, description="pictures that a cluster shows at most")
+    map_images: int = result(50_000, ge=2, description="points on the map; a larger store shows a sample")
+
+
 class Schedule(Section):
     """What happens by itself while the UI and its daemon run; null = only by hand."""
 
@@ -230,6 +257,8 @@ class Settings(Section):
     method: Literal["robust", "published"] = result(
         "robust", description="robust: words count as far as they help; published: the paper's recipe"
     )
+    review: Review = Review()
+    report: Report = Report()
     schedule: Schedule = Schedule()
     corrections: str | None = result(
         None, min_length=1, description="a file of people's corrections: names, merges and pins; null = none"

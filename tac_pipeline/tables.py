@@ -229,6 +229,7 @@ ASSIGNMENTS = TableSchema(
         Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
         Column("similarity", pa.float32(), "cosine to the cluster's center; null where people moved it", nullable=True),
         Column("curated", pa.bool_(), "people said that it belongs there"),
+        Column("margin", pa.float32(), "how clearly the cluster beats the runner-up: 0 even, 1 alone", nullable=True),
     ),
     key="image_id",
 )
@@ -239,6 +240,7 @@ SHARD_ASSIGNMENTS = TableSchema(
         Column("confidence", pa.float32(), "its probability", nullable=True),
         Column("runner_up", pa.int32(), "the second most probable column", nullable=True),
         Column("similarity", pa.float32(), "cosine to the column's center", nullable=True),
+        Column("margin", pa.float32(), "how clearly the column beats the runner-up", nullable=True),
     ),
 )
 _ALTERNATIVE_WEIGHTS = Column(
@@ -318,6 +320,55 @@ PUBLISHED_CHANGES = TableSchema(
         Column("version", pa.int32(), "the published version that brought it"),
     ),
     key="image_id",
+)
+MAP_LAYOUT = TableSchema(
+    "map_layout",
+    (
+        _IMAGE_ID,
+        Column("x", pa.float32(), "to the right, about 0 to 1"),
+        Column("y", pa.float32(), "upwards, on the scale of x"),
+        _EMBEDDING,
+    ),
+    key="image_id",
+)
+IMAGE_MAP = TableSchema(
+    "image_map",
+    (
+        _IMAGE_ID,
+        _CONTENT_HASH,
+        Column("x", pa.float32(), "to the right, about 0 to 1"),
+        Column("y", pa.float32(), "upwards, on the scale of x"),
+    ),
+    key="image_id",
+)
+REVIEW = TableSchema(
+    "review",
+    (
+        _IMAGE_ID,
+        Column("cluster_id", pa.int32(), "null where the image cannot be read", nullable=True),
+        Column("typicality", pa.float32(), "share of its cluster that is no nearer to the center", nullable=True),
+        Column("margin", pa.float32(), "how clearly its cluster beats the runner-up: 0 even, 1 alone", nullable=True),
+        Column("border", pa.bool_(), "the margin is below review.border_margin"),
+        Column("outlier", pa.bool_(), "it lies farther out than review.outlier_deviations allows"),
+        Column("duplicate_group", pa.int32(), "from 0, largest first; null where nothing equals it", nullable=True),
+    ),
+    key="image_id",
+)
+CLUSTER_NOUNS = TableSchema(
+    "cluster_nouns",
+    (
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        _NOUN,
+        Column("weight", pa.float32(), "mean retrieval weight over its training images, 0 to 1"),
+    ),
+)
+REPORT_PICTURES = TableSchema(
+    "report_pictures",
+    (
+        _CONTENT_HASH,
+        Column("picture", pa.binary(), "the square that the page shows, WebP"),
+    ),
+    key="content_hash",
 )
 EVALUATION = TableSchema(
     "evaluation",

@@ -15,7 +15,7 @@ from tac_pipeline.tables import EMBEDDING_SHARD, place_table, read_table, vector
 from tests.reference import random_unit_rows
 
 DIM, N_CLUSTERS, ENCODER = 6, 4, "the encoder"
-VALUES = ["column", "confidence", "runner_up", "similarity"]
+VALUES = ["column", "confidence", "runner_up", "similarity", "margin"]
 
 
 def some_head(seed: int = 0) -> ClusterHead:
@@ -62,7 +62,8 @@ class SmallStore:
         found = assign(soft_assignment(self.head, vectors))
         similarity = (vectors * self.centers[found.column]).sum(axis=1)
         table = pl.DataFrame({"image_id": self.view["image_id"], "column": found.column, "confidence": found.confidence,
-                              "runner_up": found.runner_up, "similarity": similarity})  # fmt: skip
+                              "runner_up": found.runner_up, "similarity": similarity,
+                              "margin": found.margin})  # fmt: skip
         readable = pl.lit(self.view["error"].is_null())
         return table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in VALUES)
 
@@ -80,7 +81,7 @@ def require_equal(found: pl.DataFrame, expected: pl.DataFrame) -> None:
     assert found.columns == ["image_id", *VALUES]
     for name in ("image_id", "column", "runner_up"):
         assert found[name].to_list() == expected[name].to_list()
-    for name in ("confidence", "similarity"):
+    for name in ("confidence", "similarity", "margin"):
         np.testing.assert_allclose(found[name].to_numpy(), expected[name].to_numpy(), atol=1e-5)
 
 

@@ -12,7 +12,15 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from tac_pipeline.cli import changing, exporting, finding, looking, running, serving  # noqa: F401 - each adds its commands to the app
+from tac_pipeline.cli import (  # noqa: F401 - each adds its commands to the app
+    changing,
+    exporting,
+    finding,
+    looking,
+    reporting,
+    running,
+    serving,
+)
 from tac_pipeline.cli.shared import app
 from tac_pipeline.errors import TacWarning
 

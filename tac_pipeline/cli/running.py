@@ -45,7 +45,7 @@ def demo(
         nouns = [find(name) for name in ("candidate_nouns", "noun_embeddings")]
         states = {entry.step.name: entry.state for entry in all_status(project)}
         if any(states[step.name] is not State.FRESH for step in nouns):
-            _materialize(console, project, nouns)
+            materialize(console, project, nouns)
         console.print(f"set-up: {duration(time.monotonic() - started)}")
         _grow(console, project, recluster=False)
         console.print()
@@ -92,7 +92,7 @@ def run(
 
         with misuse("--select"):
             steps = select_steps(select)
-        _materialize(console, project, steps)
+        materialize(console, project, steps)
 
 
 class _StepLines:
@@ -140,11 +140,12 @@ def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     """Whatever the store wants, and the clusters as they then are."""
     from assets.status import steps_to_run
 
-    _materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
+    materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
     _print_clusters(console, project)
 
 
-def _materialize(console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False) -> None:
+def materialize(console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False) -> None:
+    """Run steps with a line for each; ends the command where one fails."""
     from assets.run import run_steps
 
     console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")

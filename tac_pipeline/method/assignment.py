@@ -23,11 +23,15 @@ class Assignment:
         Its probability.
     runner_up : int64 (n_images,)
         The second likeliest column.
+    margin : float32 (n_images,)
+        (p1 - p2) / (p1 + p2) of the two probabilities: 0 where they are even, 1 where the runner-up has none. Unlike
+        p1 - p2 it means the same for 2 clusters and for 200.
     """
 
     column: IntVector
     confidence: npt.NDArray[np.float32]
     runner_up: IntVector
+    margin: npt.NDArray[np.float32]
 
 
 def assign(soft: FloatMatrix) -> Assignment:
@@ -48,4 +52,7 @@ def assign(soft: FloatMatrix) -> Assignment:
     column = soft.argmax(axis=1)
     others = soft.copy()
     others[images, column] = -1  # below any probability
-    return Assignment(column, soft[images, column], others.argmax(axis=1))
+    runner_up = others.argmax(axis=1)
+    best, second = soft[images, column], soft[images, runner_up]
+    # The best is at least 1 / n_clusters, so the sum is never zero.
+    return Assignment(column, best, runner_up, (best - second) / (best + second))

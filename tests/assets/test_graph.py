@@ -46,15 +46,19 @@ EDGES = {
     },
     "cluster_tree": {"clusters", "cluster_ids", "assignments", "training_set", "noun_vocabulary"},
     "evaluation": {"image_labels", "image_kmeans", "training_free_clusters", "assignments", "training_set"},
+    "map_layout": {"training_set"},
+    "image_map": {"image_embeddings", "map_layout"},
+    "review": {"assignments", "image_map", "training_set", "image_neighbors", "noun_vocabulary"},
+    "report": {"clusters", "assignments", "review", "image_map", "image_embeddings", "image_manifest"},
 }
 
 GROUPS = {
     "images": {"image_manifest", "image_labels", "image_embeddings", "training_set"},
     "nouns": {"candidate_nouns", "noun_embeddings"},
     "text space": {"cluster_count", "semantic_centers", "noun_vocabulary", "text_counterparts"},
-    "neighbors": {"image_neighbors", "text_weight", "text_neighbors"},
+    "neighbors": {"image_neighbors", "text_weight", "text_neighbors", "map_layout"},
     "clustering": {"image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids"},
-    "results": {"assignments", "clusters", "cluster_tree", "evaluation"},
+    "results": {"assignments", "clusters", "cluster_tree", "evaluation", "image_map", "review", "report"},
 }
 
 
@@ -78,7 +82,7 @@ def test_labels_never_touch_the_chain() -> None:
 def test_growth_relearns_nothing() -> None:
     assert {step.name for step in GROWTH} == {
         "image_manifest", "image_labels", "image_embeddings", "assignments", "clusters", "cluster_tree",
-        "evaluation",
+        "evaluation", "image_map", "review", "report",
     }  # fmt: skip
     assert {*GROWTH, *LEARNING} == set(STEPS)
 
@@ -88,7 +92,7 @@ def test_growth_relearns_nothing() -> None:
     [
         ("text_counterparts", ["text_counterparts"]),
         ("evaluation, image_manifest", ["image_manifest", "evaluation"]),
-        ("cluster_ids+", ["cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation"]),
+        ("cluster_ids+", ["cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation", "review", "report"]),
         (
             "+image_neighbors",
             ["image_manifest", "image_embeddings", "training_set", "cluster_count", "image_neighbors"],
@@ -105,7 +109,8 @@ def test_everything_below_and_above() -> None:
     assert [step.name for step in descendants([find("image_manifest"), find("candidate_nouns")])] == list(EDGES)
     assert {step.name for step in ancestors([find("cluster_heads")])} == set(EDGES) - {
         "image_labels", "training_free_clusters", "cluster_heads", "cluster_ids",
-        "assignments", "clusters", "cluster_tree", "evaluation",
+        "assignments", "clusters", "cluster_tree", "evaluation", "map_layout",
+        "image_map", "review", "report",
     } | {"cluster_heads"}  # fmt: skip
 
 

@@ -12,14 +12,15 @@ from assets.status import State, all_status
 from tac_pipeline.settings import load_project, settings_keys
 
 ALL = {step.name for step in STEPS}
-RESULTS = {"assignments", "clusters", "cluster_tree", "evaluation"}
+RESULTS = {"assignments", "clusters", "cluster_tree", "evaluation", "review", "report"}
+MAP_DOWN = {"map_layout", "image_map", "review", "report"}
 HEADS_DOWN = {"cluster_heads", "cluster_ids", *RESULTS}
 WEIGHT_DOWN = {"text_weight", "text_neighbors", "training_free_clusters", *HEADS_DOWN}
 COUNTERPARTS_DOWN = {"text_counterparts", *WEIGHT_DOWN}
 VOCABULARY_DOWN = {"noun_vocabulary", *COUNTERPARTS_DOWN}
 CENTERS_DOWN = {"semantic_centers", *VOCABULARY_DOWN}
 COUNT_DOWN = {"cluster_count", "image_kmeans", "image_neighbors", *CENTERS_DOWN}
-TRAINING_SET_DOWN = {"training_set", *COUNT_DOWN}
+TRAINING_SET_DOWN = {"training_set", *MAP_DOWN, *COUNT_DOWN}
 EMBEDDINGS_DOWN = {"image_embeddings", *TRAINING_SET_DOWN}
 NOUN_EMBEDDINGS_DOWN = {"noun_embeddings", *VOCABULARY_DOWN}
 NEIGHBORS_DOWN = {"image_neighbors", *WEIGHT_DOWN}
@@ -57,6 +58,11 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "heads.balance_weight": (4.0, HEADS_DOWN),
     "heads.learning_rate": (0.002, HEADS_DOWN),
     "method": ("published", NEIGHBORS_DOWN),
+    "review.border_margin": (0.3, {"review", "report"}),
+    "review.outlier_deviations": (2.5, {"review", "report"}),
+    "review.duplicate_similarity": (0.99, {"review", "report"}),
+    "report.images_per_cluster": (6, {"report"}),
+    "report.map_images": (50, {"report"}),
     "schedule.observe": ("0 * * * *", set()),
     "schedule.recluster": (None, set()),
     "schedule.timezone": ("Europe/Berlin", set()),

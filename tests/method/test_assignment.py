@@ -19,6 +19,9 @@ def test_the_two_likeliest_columns(n_rows, n_clusters, seed) -> None:
     np.testing.assert_array_equal(found.column, order[:, 0])
     np.testing.assert_array_equal(found.runner_up, order[:, 1])
     np.testing.assert_array_equal(found.confidence, soft.max(axis=1))
+    if n_rows:
+        best, second = np.sort(soft, axis=1)[:, -1], np.sort(soft, axis=1)[:, -2]
+        np.testing.assert_allclose(found.margin, (best - second) / (best + second), rtol=1e-6)
     np.testing.assert_array_equal(soft, before)
     assert (found.column.dtype, found.confidence.dtype, found.runner_up.dtype) == (np.int64, np.float32, np.int64)
 
@@ -27,6 +30,7 @@ def test_the_first_of_equals_wins_and_the_runner_up_is_another() -> None:
     found = assign(np.array([[0.4, 0.4, 0.2], [1, 0, 0], [0, 0, 1]], dtype=np.float32))
     assert found.column.tolist() == [0, 0, 2]
     assert found.runner_up.tolist() == [1, 1, 0]
+    assert found.margin.tolist() == [0, 1, 1]
 
 
 def test_a_single_cluster_has_no_runner_up() -> None:

@@ -1,0 +1,125 @@
+"""Group results: the page that a person looks at."""
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from assets.images import image_embeddings, image_manifest, open_project_source
+from assets.results import assignments, clusters
+from assets.review import image_map, review
+from assets.step import Inputs, Output, Values, open_store, step
+from tac_pipeline.settings import Images, Report
+from tac_pipeline.tables import CLUSTER_NOUNS, REPORT_PICTURES, read_table
+
+if TYPE_CHECKING:
+    from tac_pipeline.publication import Version
+    from tac_pipeline.report import Changes
+
+PAGE_NAME = "report.html"
+
+
+def _resolve_report(inputs: Inputs, report: Report, images: Images, seed: int) -> Values:
+    from tac_pipeline.report import page_digest
+
+    before = earlier_version(inputs)
+    # Where the images lie is part of what is read already; their bytes are told by their hashes.
+    return {
+        "images_per_cluster": report.images_per_cluster,
+        "map_images": report.map_images,
+        "seed": seed,
+        "page": page_digest(),
+        "since": None if before is None else before.number,
+    }
+
+
+def earlier_version(inputs: Inputs) -> "Version | None":
+    """The last published version of another result than this one; None where there is none, or its tables are gone.
+
+    Publishing this result does not change that, so the page made before stays the page of it.
+    """
+    from tac_pipeline.publication import Publication
+
+    content = inputs.artifact(assignments).content
+    versions = Publication(open_store(inputs.project).published_folder).versions()
+    other = [version for version in versions if version.source.get(assignments.name) != content]
+    return other[-1] if other and other[-1].whole else None
+
+
+@step(
+    group="results",
+    schema=REPORT_PICTURES,
+    reads=["report", "images.max_pixels", "images.max_bytes", "seed"],
+    deps=[clusters, assignments, review, image_map, image_embeddings, image_manifest],
+    resolve=_resolve_report,
+    kinds=["html", "parquet"],
+)
+def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: int) -> None:
+    """The page that a person looks at: one HTML file with clusters, map, and what is worth a look; needs no network."""
+    from tac_pipeline.report import ReportTables, choose_images, describe, write_page
+    from tac_pipeline.report.contents import choose_duplicates
+    from tac_pipeline.sources import VectorSource
+
+    source = open_project_source(inputs.project)
+    found = inputs.table(review)
+    nouns = read_table(inputs.path(review, f"{CLUSTER_NOUNS.name}.parquet"), CLUSTER_NOUNS)
+    view = inputs.table(image_embeddings, columns=["image_id", "content_hash", "width", "height", "error"])
+    tables = ReportTables(
+        store=inputs.project.settings.store,
+        made_at=inputs.artifact(assignments).record["made_at"],
+        clusters=inputs.table(clusters),
+        assignments=inputs.table(assignments),
+        review=found,
+        nouns=pl.DataFrame(pl.from_arrow(nouns)),
+        image_map=inputs.table(image_map, columns=["image_id", "x", "y"]),
+        images=view,
+        pictures=not isinstance(source, VectorSource),
+        changes=_changes(inputs),
+    )
+    chosen = choose_images(found, images_per_cluster=report.images_per_cluster)
+    wanted = pl.concat([chosen.select("image_id"), choose_duplicates(found).select("image_id")]).unique()
+    pictures = _pictures(inputs, source, view, wanted, images) if tables.pictures else {}
+    page = out.path(PAGE_NAME)
+    write_page(page, describe(tables, chosen, pictures, map_images=report.map_images, seed=seed))
+    out.write({"content_hash": list(pictures), "picture": list(pictures.values())})
+    out.fact(bytes=page.stat().st_size, pictures=len(pictures), images_shown=len(chosen))
+    # In the artifact's folder, whose path the UI shows as well.
+    out.markdown("how to open it", f"`tac report` opens it; it is the file `{PAGE_NAME}` in the folder below.")
+
+
+def _pictures(
+    inputs: Inputs, source: Any, view: pl.DataFrame, wanted: pl.DataFrame, images: Images
+) -> dict[str, bytes]:
+    """The small pictures of the images that the page shows; those of the page before are used again."""
+    from tac_pipeline.report import draw_pictures
+    from tac_pipeline.report.pictures import Wanted
+
+    places = inputs.table(image_manifest, columns=["image_id", "uri"])
+    rows = wanted.join(view, on="image_id").join(places, on="image_id").sort("image_id")
+    return draw_pictures(
+        [Wanted(*row) for row in rows.select("uri", "content_hash", "width", "height").iter_rows()],
+        source,
+        known=_pictures_before(inputs),
+        max_pixels=images.max_pixels,
+        max_bytes=images.max_bytes,
+        progress=inputs.progress("pictures"),
+    )
+
+
+def _pictures_before(inputs: Inputs) -> dict[str, bytes]:
+    current = open_store(inputs.project).current(report.name)
+    if current is None or current.artifact.damage():
+        return {}
+    table = read_table(current.artifact.file(f"{REPORT_PICTURES.name}.parquet"), REPORT_PICTURES)
+    return dict(zip(table.column("content_hash").to_pylist(), table.column("picture").to_pylist(), strict=True))
+
+
+def _changes(inputs: Inputs) -> "Changes | None":
+    from tac_pipeline.comparison import compare_assignments
+    from tac_pipeline.report import Changes
+
+    before = earlier_version(inputs)
+    if before is None:
+        return None
+    comparison = compare_assignments(before.assignments, inputs.table(assignments))
+    names = dict(before.clusters.select("cluster_id", "name").iter_rows())
+    return Changes(before.number, before.made_at, comparison, names)

@@ -1,0 +1,14 @@
+"""The page that a person looks at: one HTML file that holds all of it, pictures included, and needs no network.
+
+contents.py decides what stands on it, pictures.py makes the small pictures, colors.py the clusters' colors, page.py
+writes the file from the template, style and scripts in page/. What must stay out: reading artifacts (assets/report.py)
+and judging images (review.py).
+"""
+
+from __future__ import annotations
+
+from tac_pipeline.report.contents import Changes, ReportTables, choose_images, describe
+from tac_pipeline.report.page import page_digest, write_page
+from tac_pipeline.report.pictures import draw_pictures
+
+__all__ = ["Changes", "ReportTables", "choose_images", "describe", "draw_pictures", "page_digest", "write_page"]

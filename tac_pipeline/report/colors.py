@@ -1,0 +1,55 @@
+"""Colors of clusters: few hues that color-blind people tell apart, in three lightnesses, unlike for neighbors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tac_pipeline.method.arrays import FloatMatrix
+
+# Okabe and Ito's hues; the yellow darker than theirs, which vanishes on white. Each as it is, lighter, darker.
+PALETTE = (
+    "#0072b2", "#e08a00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a000",
+    "#5aa3d0", "#f2b65a", "#5cc4a3", "#dfa6c6", "#ee9159", "#8fcdf2", "#d6c44f",
+    "#00507d", "#9c6000", "#006e50", "#944f77", "#943f00", "#2a7fae", "#7d6c00",
+)  # fmt: skip
+HUES = 7
+# A color of the same hue in another lightness is half as unlike as one of another hue.
+SAME_COLOR, SAME_HUE = 1.0, 0.5
+
+
+def color_clusters(centers: FloatMatrix, sizes: list[int]) -> list[str]:
+    """A color for each cluster, such that those near each other on the map look unlike.
+
+    With more clusters than colors some share one: a color never says alone which cluster is meant.
+
+    Parameters
+    ----------
+    centers : float32 (n_clusters, 2)
+        Places on the map; NaN for a cluster that has none.
+    sizes : list of int, n_clusters long
+        The largest choose first.
+
+    Returns
+    -------
+    list of str, CSS colors
+    """
+    order = sorted(range(len(sizes)), key=lambda cluster: -sizes[cluster])
+    places = np.where(np.isfinite(centers), centers, 0.5).astype(np.float64)
+    likeness = _likeness()
+    chosen: dict[int, int] = {}
+    for cluster in order:
+        clash = np.zeros(len(PALETTE))
+        for other, color in chosen.items():
+            nearness = 1 / (0.05 + float(np.linalg.norm(places[cluster] - places[other])))
+            # Squared, so that one neighbor counts for more than many clusters across the map.
+            clash += nearness**2 * likeness[color]
+        chosen[cluster] = int(clash.argmin())
+    return [PALETTE[chosen[cluster]] for cluster in range(len(sizes))]
+
+
+def _likeness() -> np.ndarray:
+    numbers = np.arange(len(PALETTE))
+    same_hue = (numbers[:, np.newaxis] - numbers) % HUES == 0
+    likeness: np.ndarray = np.where(same_hue, SAME_HUE, 0.0)
+    np.fill_diagonal(likeness, SAME_COLOR)
+    return likeness

@@ -1,0 +1,361 @@
+"""What stands on the page: plain data that its scripts read, bounded for any store."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tac_pipeline.comparison import Comparison
+from tac_pipeline.report.colors import color_clusters
+
+# Pictures in all clusters together: some 6 KB each, so the page stays below 50 MB.
+MOST_PICTURES = 6_000
+FEWEST_PER_CLUSTER = 4
+# Shares of a cluster's pictures for what is worth a look; the rest are its most typical ones.
+BORDER_SHARE, OUTLIER_SHARE = 0.25, 0.125
+DUPLICATE_GROUPS, DUPLICATE_MEMBERS = 60, 6
+LISTED_ERRORS = 1_000
+LISTED_CHANGES = 200
+# Positions are kept in 16 bits; the map's unit square in the middle of them, with room for what lies outside.
+MAP_SCALE, MAP_OFFSET = 32_768, 16_384
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs from an earlier published version.
+
+    Attributes
+    ----------
+    version : int
+        Its number.
+    made_at : float
+        Seconds since 1970.
+    comparison : Comparison
+        From it to the result on the page.
+    names : dict of cluster id to str or None
+        As they were.
+    """
+
+    version: int
+    made_at: float
+    comparison: Comparison
+    names: Mapping[int, str | None]
+
+
+@dataclass(frozen=True)
+class ReportTables:
+    """The tables that a page is made of, and what it says of the store.
+
+    Attributes
+    ----------
+    clusters, assignments, review, nouns, image_map : DataFrame
+        The tables of these names (nouns: cluster_nouns).
+    images : DataFrame with image_id, content_hash, width, height, error
+    tree : list of dict, optional
+        Nodes with node, parent (None for the root), cluster_id (None for an inner node), name, size, height.
+    changes : Changes, optional
+    pictures : bool
+        Whether the source has image files at all.
+    """
+
+    store: str
+    made_at: float
+    clusters: pl.DataFrame
+    assignments: pl.DataFrame
+    review: pl.DataFrame
+    nouns: pl.DataFrame
+    image_map: pl.DataFrame
+    images: pl.DataFrame
+    pictures: bool = True
+    tree: Sequence[Mapping[str, Any]] | None = None
+    changes: Changes | None = None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The page's data: what every view needs, the map, and one pack of images for each cluster.
+
+    Attributes
+    ----------
+    summary : dict
+    map : dict
+        Packed arrays.
+    map_ids : list of str
+    packs : list of dict, one a cluster
+    duplicates : dict
+        The pack of the largest groups of near-duplicates.
+    """
+
+    summary: Json
+    map: Json
+    map_ids: list[str]
+    packs: list[Json] = field(repr=False)
+    duplicates: Json = field(repr=False)
+
+
+def choose_images(review: pl.DataFrame, *, images_per_cluster: int) -> pl.DataFrame:
+    """The images that clusters show: the most typical, and some that lie on the border or far out.
+
+    Of near-duplicates in one cluster only the most typical is shown.
+
+    Returns
+    -------
+    DataFrame with image_id, cluster_id, in each cluster the most typical first
+    """
+    placed = review.filter(pl.col("cluster_id").is_not_null()).with_columns(
+        twin=pl.coalesce(pl.col("duplicate_group"), -1 - pl.int_range(pl.len(), dtype=pl.Int32))
+    )
+    ranked = placed.sort("cluster_id", "typicality", "image_id", descending=[False, True, False]).unique(
+        ["cluster_id", "twin"], keep="first", maintain_order=True
+    )
+    n_clusters = max(ranked["cluster_id"].n_unique(), 1)
+    per_cluster = min(images_per_cluster, max(FEWEST_PER_CLUSTER, MOST_PICTURES // n_clusters))
+    border = pl.col("border") & ~pl.col("outlier")
+    outlying = pl.when("outlier").then(pl.col("typicality").rank("ordinal").over("cluster_id", "outlier"))
+    between = pl.when(border).then(pl.col("margin").rank("ordinal").over("cluster_id", border))
+    special = (outlying <= int(per_cluster * OUTLIER_SHARE)) | (between <= int(per_cluster * BORDER_SHARE))
+    marked = ranked.with_columns(special=special.fill_null(False))
+    taken = pl.col("special").sum().over("cluster_id")
+    plain = pl.when(~pl.col("special")).then(pl.col("special").not_().cum_sum().over("cluster_id"))
+    chosen = marked.filter(pl.col("special") | (plain <= per_cluster - taken))
+    return chosen.select("image_id", "cluster_id")
+
+
+def choose_duplicates(review: pl.DataFrame) -> pl.DataFrame:
+    """Some members of the largest groups of near-duplicates: image_id, duplicate_group."""
+    groups = review.filter(pl.col("duplicate_group") < DUPLICATE_GROUPS).sort("duplicate_group", "image_id")
+    return groups.group_by("duplicate_group", maintain_order=True).head(DUPLICATE_MEMBERS).select(
+        "image_id", "duplicate_group"
+    )  # fmt: skip
+
+
+def describe(
+    tables: ReportTables,
+    chosen: pl.DataFrame,
+    pictures: Mapping[str, bytes],
+    *,
+    map_images: int,
+    seed: int,
+) -> Contents:
+    """Put the page's data together.
+
+    Parameters
+    ----------
+    chosen : DataFrame with image_id, cluster_id
+        From `choose_images`.
+    pictures : mapping of content hash to WebP
+        An image without one gets a placeholder.
+    map_images : int
+        A larger store shows a sample on the map; images that clusters show are part of it.
+    seed : int
+        Of that sample.
+    """
+    clusters = tables.clusters.sort("size", "cluster_id", descending=[True, False])
+    position = {id_: place for place, id_ in enumerate(clusters["cluster_id"])}
+    facts = (
+        tables.review.join(tables.assignments.select("image_id", "confidence", "runner_up"), on="image_id")
+        .join(tables.images.select("image_id", "content_hash", "width", "height"), on="image_id")
+    )  # fmt: skip
+    shown = chosen.select("image_id").join(facts, on="image_id", maintain_order="left")
+    parts = shown.partition_by("cluster_id", as_dict=True, maintain_order=True)
+    packs = [_pack(parts.get((id_,)), position, pictures) for id_ in position]
+    points = _points(tables, shown, position, map_images=map_images, seed=seed)
+    centers = _centers(tables, position)
+    return Contents(
+        summary=_summary(tables, clusters, centers, position),
+        map=_packed_map(points),
+        map_ids=points["image_id"].to_list(),
+        packs=packs,
+        duplicates=_duplicates(tables.review, facts, position, pictures),
+    )
+
+
+def _pack(rows: pl.DataFrame | None, position: Mapping[int, int], pictures: Mapping[str, bytes]) -> Json:
+    if rows is None:
+        return {"images": [], "pictures": []}
+    return {
+        "images": [_image(row, position) for row in rows.iter_rows(named=True)],
+        "pictures": [_encoded(pictures.get(hash_)) for hash_ in rows["content_hash"]],
+    }
+
+
+def _image(row: Mapping[str, Any], position: Mapping[int, int]) -> Json:
+    return {
+        "id": row["image_id"],
+        "cluster": position.get(row["cluster_id"], -1),
+        "typicality": _rounded(row["typicality"]),
+        "margin": _rounded(row["margin"]),
+        "confidence": _rounded(row["confidence"]),
+        "runnerUp": position.get(row["runner_up"], -1),
+        "width": row["width"],
+        "height": row["height"],
+        "border": row["border"],
+        "outlier": row["outlier"],
+        "group": row["duplicate_group"],
+    }
+
+
+def _encoded(picture: bytes | None) -> str | None:
+    return None if picture is None else base64.b64encode(picture).decode()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _summary(tables: ReportTables, clusters: pl.DataFrame, centers: np.ndarray, position: Mapping[int, int]) -> Json:
+    errors = tables.images.filter(pl.col("error").is_not_null()).sort("image_id")
+    counts = tables.review.group_by("cluster_id").agg(border=pl.col("border").sum(), outlier=pl.col("outlier").sum())
+    by_id = {row["cluster_id"]: row for row in counts.iter_rows(named=True)}
+    nouns = {
+        id_: [[noun, _rounded(weight)] for noun, weight in rows.select("noun", "weight").iter_rows()]
+        for (id_,), rows in tables.nouns.group_by(["cluster_id"], maintain_order=True)
+    }
+    colors = color_clusters(centers, clusters["size"].to_list())
+    groups = tables.review["duplicate_group"].drop_nulls()
+    return {
+        "store": tables.store,
+        "madeAt": tables.made_at,
+        "images": len(tables.images),
+        "readable": len(tables.images) - len(errors),
+        "hasPictures": tables.pictures,
+        "border": int(tables.review["border"].sum()),
+        "outliers": int(tables.review["outlier"].sum()),
+        "duplicates": {"groups": groups.n_unique(), "images": len(groups)},
+        "clusters": [
+            {
+                "id": row["cluster_id"],
+                "name": row["name"],
+                "alternatives": row["alternatives"],
+                "size": row["size"],
+                "share": row["share"],
+                "confidence": _rounded(row["confidence"]),
+                "lineage": row["lineage"],
+                # Columns that a clusters table may have or not.
+                "nameConfidence": _rounded(row.get("name_confidence")),
+                "curated": bool(row.get("curated")),
+                "nouns": nouns.get(row["cluster_id"], []),
+                "border": by_id.get(row["cluster_id"], {}).get("border", 0),
+                "outliers": by_id.get(row["cluster_id"], {}).get("outlier", 0),
+                "color": color,
+                "x": _number(center[0]),
+                "y": _number(center[1]),
+            }
+            for row, color, center in zip(clusters.iter_rows(named=True), colors, centers, strict=True)
+        ],
+        "unreadable": {
+            "count": len(errors),
+            "rows": [list(row) for row in errors.select("image_id", "error").head(LISTED_ERRORS).iter_rows()],
+        },
+        "tree": None if tables.tree is None else [_node(node, position) for node in tables.tree],
+        "changes": None if tables.changes is None else _changes(tables.changes, tables.clusters),
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def _node(node: Mapping[str, Any], position: Mapping[int, int]) -> Json:
+    cluster = node["cluster_id"]
+    return {
+        "node": node["node"],
+        "parent": node["parent"],
+        "cluster": None if cluster is None else position.get(cluster),
+        "name": node["name"],
+        "size": node["size"],
+        "height": _rounded(node["height"]),
+    }
+
+
+def _changes(changes: Changes, clusters: pl.DataFrame) -> Json:
+    found = changes.comparison
+    now = dict(clusters.select("cluster_id", "name").iter_rows())
+    known = set(now) & set(changes.names)
+    renamed = [[id_, changes.names[id_], now[id_]] for id_ in sorted(known) if changes.names[id_] != now[id_]]
+    return {
+        "version": changes.version,
+        "madeAt": changes.made_at,
+        "moved": found.moved,
+        "came": found.came,
+        "gone": found.gone,
+        "known": found.known,
+        "renamed": renamed,
+        "clusters": [
+            {**row, "name": now.get(row["cluster_id"], changes.names.get(row["cluster_id"]))}
+            for row in found.clusters.iter_rows(named=True)
+        ],
+        "images": [list(row) for row in found.images.head(LISTED_CHANGES).iter_rows()],
+        "changed": len(found.images),
+        "names": {str(id_): name for id_, name in {**changes.names, **now}.items()},
+    }
+
+
+def _centers(tables: ReportTables, position: Mapping[int, int]) -> np.ndarray:
+    """Where each cluster lies on the map, by the median of its images; float (n_clusters, 2), NaN where it is empty."""
+    placed = tables.image_map.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
+    medians = placed.group_by("cluster_id").agg(pl.col("x").median(), pl.col("y").median())
+    centers = np.full((len(position), 2), np.nan)
+    for id_, x, y in medians.drop_nulls().iter_rows():
+        if id_ in position:
+            centers[position[id_]] = x, y
+    return centers
+
+
+def _points(
+    tables: ReportTables, shown: pl.DataFrame, position: Mapping[int, int], *, map_images: int, seed: int
+) -> pl.DataFrame:
+    """The images on the map, with the place of each in its cluster's pack, or -1."""
+    places = shown.select("image_id", slot=pl.int_range(pl.len()).over("cluster_id").cast(pl.Int32))
+    numbers = pl.DataFrame(
+        {"cluster_id": list(position), "cluster": list(position.values())},
+        schema={"cluster_id": pl.Int32, "cluster": pl.Int32},
+    )
+    points = (
+        tables.image_map.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
+        .join(numbers, on="cluster_id").join(places, on="image_id", how="left")
+        .with_columns(pl.col("slot").fill_null(-1))
+    )  # fmt: skip
+    if len(points) <= map_images:
+        return points.sort("image_id")
+    order = np.random.default_rng(seed).permutation(len(points))
+    first = points.sort("image_id").with_columns(order=pl.Series(order), plain=pl.col("slot") < 0)
+    return first.sort("plain", "order").head(map_images).sort("image_id")
+
+
+def _packed_map(points: pl.DataFrame) -> Json:
+    def packed(values: np.ndarray, kind: str) -> str:
+        return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode()
+
+    across, upwards = (
+        np.clip(points[name].to_numpy() * MAP_SCALE + MAP_OFFSET, 0, 65_535).round() for name in ("x", "y")
+    )
+    return {
+        "count": len(points),
+        "scale": MAP_SCALE,
+        "offset": MAP_OFFSET,
+        "x": packed(across, "<u2"),
+        "y": packed(upwards, "<u2"),
+        "cluster": packed(points["cluster"].to_numpy(), "<u2"),
+        "slot": packed(points["slot"].to_numpy(), "<i2"),
+    }
+
+
+def _duplicates(
+    review: pl.DataFrame, facts: pl.DataFrame, position: Mapping[int, int], pictures: Mapping[str, bytes]
+) -> Json:
+    sizes = dict(review.drop_nulls("duplicate_group").group_by("duplicate_group").len().iter_rows())
+    members = choose_duplicates(review).select("image_id").join(facts, on="image_id", maintain_order="left")
+
+    def groups() -> Iterator[Json]:
+        for (number,), rows in members.group_by(["duplicate_group"], maintain_order=True):
+            yield {"group": number, "size": sizes[number], **_pack(rows, position, pictures)}
+
+    return {"groups": list(groups())}

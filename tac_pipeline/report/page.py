@@ -1,0 +1,89 @@
+"""The page's file: template, style, scripts and data put together.
+
+Nothing that a file name, noun or error says becomes markup or code: the template escapes, data lies in blocks that no
+browser runs, the scripts build the page from text nodes, and the page's own policy allows its one script and style by
+their digests and no network at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tac_pipeline.digest import digest, file_sha256
+from tac_pipeline.report.contents import Contents
+
+PAGE_FOLDER = Path(__file__).parent / "page"
+TEMPLATE = "page.html.j2"
+# In the order that they read: each uses what stands above it.
+SCRIPTS = (
+    "dom.js",
+    "data.js",
+    "theme.js",
+    "images.js",
+    "clusters.js",
+    "cluster.js",
+    "map.js",
+    "lists.js",
+    "tree.js",
+    "main.js",
+)
+# Inside a script element these would end it, or open a comment; the last two end a line in old JavaScript.
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def write_page(path: Path, contents: Contents) -> None:
+    """Write the page of some contents as one HTML file."""
+    environment = Environment(
+        loader=FileSystemLoader(PAGE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    script = "\n".join((PAGE_FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    # Line ends are part of the digest, and browsers read all of them as \n.
+    script = f'"use strict";\n(() => {{\n{script}}})();\n'.replace("\r\n", "\n")
+    style = (PAGE_FOLDER / "page.css").read_text(encoding="utf-8").replace("\r\n", "\n")
+    stream = environment.get_template(TEMPLATE).stream(
+        summary=contents.summary,
+        made=datetime.datetime.fromtimestamp(contents.summary["madeAt"]).strftime("%Y-%m-%d %H:%M"),
+        style=Markup(style),
+        script=Markup(script),
+        style_digest=_digest(style),
+        script_digest=_digest(script),
+        blocks=_blocks(contents),
+    )
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        # One block at a time: a page holds thousands of pictures.
+        file.writelines(stream)
+
+
+def page_digest() -> str:
+    """A digest of the template, style and scripts: a page made with others is another page."""
+    return digest({path.name: file_sha256(path) for path in sorted(PAGE_FOLDER.iterdir()) if path.is_file()})
+
+
+def _blocks(contents: Contents) -> Iterator[dict[str, Any]]:
+    yield {"id": "summary", "json": embedded_json(contents.summary)}
+    yield {"id": "map-points", "json": embedded_json(contents.map)}
+    yield {"id": "map-ids", "json": embedded_json(contents.map_ids)}
+    for number, pack in enumerate(contents.packs):
+        yield {"id": f"pack-{number}", "json": embedded_json(pack)}
+    yield {"id": "duplicates", "json": embedded_json(contents.duplicates)}
+
+
+def embedded_json(value: Any) -> Markup:
+    """JSON that can stand inside a script element, whatever its texts hold."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return Markup(text)
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
