@@ -122,6 +122,24 @@ def test_new_clusters_are_matched_to_the_entry_in_force(ledger: Ledger) -> None:
     assert (ids_of(by_first), by_first.parent) == ([0, 5], 1)
 
 
+@pytest.mark.parametrize("in_force", [0, 2, 7])
+def test_an_entry_in_force_that_is_not_there_is_refused_with_the_remedy(ledger: Ledger, in_force: int) -> None:
+    with pytest.raises(ArtifactDamaged, match=rf"must hold the entry {in_force}.*; it holds \[\].*{REMEDY}"):
+        enter(ledger, learned("one", CATS), in_force=in_force)
+    enter(ledger, learned("one", CATS))
+    with pytest.raises(ArtifactDamaged, match=rf"must hold the entry {in_force}.*; it holds \[1\].*{REMEDY}"):
+        enter(ledger, learned("two", CATS), in_force=in_force)
+    assert len(ledger.entries()) == 1
+
+
+def test_ids_that_the_ledger_forgot_are_not_given_again(ledger: Ledger) -> None:
+    enter(ledger, learned("one", CATS, DOGS))
+    later = ledger.enter(learned("two", CATS, BIRDS, axes=[0, 7]), in_force=1, names={}, lowest_new_id=9)
+    assert (ids_of(later), later.next_id) == ([0, 9], 10)
+    lower = ledger.enter(learned("three", CATS, "xyz", axes=[0, 5]), in_force=2, names={}, lowest_new_id=4)
+    assert (ids_of(lower), lower.next_id) == ([0, 10], 11)
+
+
 def test_moved_files_are_known_by_their_bytes(ledger: Ledger) -> None:
     enter(ledger, learned("one", CATS, DOGS))
     moved = {f"new place/{image}": image for image in CATS + DOGS}
