@@ -266,13 +266,18 @@ def _encoder(entry: Entry) -> str:
 
 
 def _known_images(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Images on both sides: of the same id, or else of the same bytes, so that moved files are known too."""
-    same_id = after.join(before.select("image", "cluster_id"), on="image")
-    moved = after.join(before, on="image", how="anti")
-    gone = before.join(after, on="image", how="anti").unique("content", keep="any", maintain_order=True)
-    same_bytes = moved.join(gone.select("content", "cluster_id"), on="content")
-    columns = ["column", "cluster_id"]
-    return pl.concat([same_id.select(columns), same_bytes.select(columns)])
+    """Images on both sides, one to one: of the same bytes, or else of the same id.
+
+    Bytes go first, so that files which were numbered anew are known too; of equal bytes those of the same id.
+    """
+    # The turn tells copies apart: of as many as there are on both sides, each meets one.
+    turn = pl.int_range(pl.len()).over("content").alias("turn")
+    found = []
+    for keys in (["image", "content"], ["content", "turn"], ["image"]):
+        before, after = before.with_columns(turn), after.with_columns(turn)
+        found.append(after.join(before.select(*keys, "cluster_id"), on=keys).select("column", "cluster_id"))
+        before, after = before.join(after, on=keys, how="anti"), after.join(before, on=keys, how="anti")
+    return pl.concat(found)
 
 
 def _image_digests(learned: Learned) -> pl.DataFrame:

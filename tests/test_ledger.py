@@ -149,6 +149,33 @@ def test_moved_files_are_known_by_their_bytes(ledger: Ledger) -> None:
     assert entry.lineage.select("event", "shared").rows() == [("kept", 6), ("kept", 4)]
 
 
+def test_files_that_were_numbered_anew_are_known_by_their_bytes(ledger: Ledger) -> None:
+    """The first half changed places with the second, and one file went: no number shows what it showed."""
+    shown = [f"{kind} {number}" for number, kind in enumerate("c" * 8 + "d" * 8)]
+    enter(ledger, learned("one", *by_kind(shown, "cd"), contents=numbered(shown)))
+    after = shown[8:] + shown[1:8]
+    entry = enter(ledger, learned("two", *by_kind(after, "cd"), contents=numbered(after), encoder="other"))
+    assert ids_of(entry) == [0, 1]
+    assert entry.lineage.select("event", "shared").rows() == [("kept", 7), ("kept", 8)]
+
+
+def numbered(shown: Sequence[str]) -> dict[str, str]:
+    """What the files 0, 1, ... show."""
+    return {str(number): content for number, content in enumerate(shown)}
+
+
+def by_kind(shown: Sequence[str], kinds: str) -> list[list[str]]:
+    """The numbers of the files that show each kind."""
+    return [[str(number) for number, content in enumerate(shown) if content[0] == kind] for kind in kinds]
+
+
+def test_of_equal_bytes_each_is_known_once(ledger: Ledger) -> None:
+    same = dict.fromkeys(["1", "x", "y", "z"], "copy")
+    enter(ledger, learned("one", ["1"], DOGS, contents=same))
+    entry = enter(ledger, learned("two", ["x", "y", "z"], DOGS, contents=same, encoder="other"))
+    assert entry.lineage.select("cluster_id", "event", "shared").rows()[1] == (1, "grown", 1)
+
+
 def test_an_image_of_the_same_id_is_known_whatever_its_bytes(ledger: Ledger) -> None:
     enter(ledger, learned("one", CATS, DOGS))
     edited = {image: f"{image}, edited" for image in CATS + DOGS}
