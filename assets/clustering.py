@@ -209,8 +209,9 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     out.write_other(LINEAGE, history)
     latest = history.filter(pl.col("entry") == entry.number)
     counts = dict(latest["event"].value_counts().iter_rows())
-    # What heads assigned before is looked up under this key: merged columns are assigned as one.
-    assigned_key = key if len(kept) == len(ids) else digest([key, groups.tolist()])
+    # What heads assigned before is looked up under this key: merged columns are assigned as one, and the centers, by
+    # which images are said to be similar, are worked out here.
+    assigned_key = digest([key, groups.tolist(), cluster_ids.code])
     out.fact(
         entry=entry.number, key=key, assigned_key=assigned_key, next_id=next_id, n_clusters=len(kept),
         merged_by_hand=len(ids) - len(kept), **{event: counts.get(event, 0) for event in EVENTS},

@@ -13,6 +13,7 @@ from assets.images import image_embeddings, image_labels, image_manifest, open_p
 from assets.nouns import noun_embeddings
 from assets.step import Inputs, Output, Values, open_store, step
 from assets.text_space import noun_vocabulary, text_counterparts
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import TacError
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.settings import Retrieval
@@ -60,13 +61,14 @@ def _resolve_assignments(inputs: Inputs, corrections: str | None) -> Values:
 def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     """One row per image of the whole store: its group, how sure that is, and the runner-up (paper step 10).
 
-    Shards that these heads have assigned before are not read again. Images that people pinned lie where they said.
+    Shards that these heads have assigned before, by this code, are not read again. Images that people pinned lie where
+    they said.
     """
     from tac_pipeline.assigning import assign_shards
     from tac_pipeline.corrections import groups_of, pin_images
     from tac_pipeline.method.heads import load_heads
 
-    store, key = open_store(inputs.project), inputs.fact(cluster_ids, "assigned_key")
+    store, key = open_store(inputs.project), digest([inputs.fact(cluster_ids, "assigned_key"), assignments.code])
     view, encoder = inputs.table(image_embeddings), inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head

@@ -1,15 +1,17 @@
-"""The cluster ids of a store: whatever happens to its ledger, an id that readers know never comes to mean another."""
+"""The cluster ids of a store and what is kept for them: an id that readers know never comes to mean another."""
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 from assets_helpers import materialize
 
+from assets import clustering, results
 from assets.publishing import publish, rollback
-from assets.step import open_store
+from assets.step import execute, open_store
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.settings import load_project
 from tac_pipeline.store import Store
@@ -68,6 +70,24 @@ def test_an_old_copy_of_the_ledger_gives_no_id_that_readers_know(path: Path, vec
     relearned = ids_of(learn(vector_store, 5, seed=1))
     assert not {id_ for id_ in relearned if id_ > 2} & known
     assert len(relearned) == 5
+
+
+def test_raised_code_reads_every_shard_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = load_project(path)
+    before = execute(results.assignments, project).artifact.facts
+    monkeypatch.setattr(results, "assignments", replace(results.assignments, code="raised"))
+    after = execute(results.assignments, project).artifact.facts
+    assert (before["images_computed"], after["images_computed"]) == (60, 60)
+    assert before["key"] != after["key"]
+
+
+def test_raised_code_of_the_centers_does_so_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = load_project(path)
+    before = execute(clustering.cluster_ids, project).artifact.facts
+    monkeypatch.setattr(clustering, "cluster_ids", replace(clustering.cluster_ids, code="raised"))
+    after = execute(clustering.cluster_ids, project).artifact.facts
+    assert before["assigned_key"] != after["assigned_key"]
+    assert before["key"] == after["key"], "the heads are the same: so are their ids"
 
 
 def test_ids_that_were_never_published_are_not_given_again_either(vector_store: Writer) -> None:
