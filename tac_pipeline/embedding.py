@@ -41,6 +41,8 @@ OPEN_SHARDS = 4  # 16 MiB at width 512
 # A store that grows by a few images at a time would end up with as many files: so many small ones are joined.
 SMALL_SHARD_ROWS = 512
 SMALL_SHARDS = 32
+# How long the work of a build that was cut short is kept while another encoder is in use.
+UNFINISHED_DAYS = 7
 
 # How the error of an image begins whose bytes could not be had: it may be there next time.
 UNREACHED = "cannot be read: "
@@ -472,6 +474,17 @@ def gather_vectors(view: pl.DataFrame, shards: Path, *, encoder: str) -> FloatMa
 
 
 def unnamed_shards(views: Iterable[pl.DataFrame], shards: Path) -> list[Path]:
-    """The shards that no kept version of image_embeddings names: the ones that may go."""
+    """The shards that no kept version of image_embeddings names: the ones that may go.
+
+    Those of an encoder that no kept version has belong to a build that was cut short, which goes on from them when its
+    encoder comes back: they may go when the newest of them is UNFINISHED_DAYS old.
+    """
     named = set(chain.from_iterable(view["shard"].unique().to_list() for view in views))
-    return [path for path in shards.glob("*/*.parquet") if f"{path.parent.name}/{path.name}" not in named]
+    built = {name.split("/")[0] for name in named}
+    since = time.time() - UNFINISHED_DAYS * 24 * 3600
+    found = []
+    for folder in shards.glob("*"):
+        paths = list(folder.glob("*.parquet"))
+        if folder.name in built or max((path.stat().st_mtime for path in paths), default=since) < since:
+            found += [path for path in paths if f"{folder.name}/{path.name}" not in named]
+    return found

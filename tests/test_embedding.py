@@ -1,6 +1,7 @@
 """Shards and views: only what is new is read, what cannot be read stays as a row, a crash loses one shard."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,16 @@ def test_shards_that_no_version_names_are_found(embed: Embedder, photos: Path) -
     assert unnamed_shards([second], embed.shards) == []
     new_only = second.filter(pl.col("image_id") == "0.png")
     assert {path.name for path in unnamed_shards([new_only], embed.shards)} == {Path(first["shard"][0]).name}
+
+
+def test_the_shards_of_an_unfinished_build_are_spared_for_a_week(embed: Embedder) -> None:
+    of_another = embed().with_columns(shard=pl.lit("another encoder/one.parquet"))
+    shards = list(embed.shards.glob("*/*.parquet"))
+    assert unnamed_shards([of_another], embed.shards) == unnamed_shards([], embed.shards) == []
+    for days, gone in ((6.9, []), (7.1, shards)):
+        for path in shards:
+            os.utime(path, (time.time() - days * 86400,) * 2)
+        assert unnamed_shards([of_another], embed.shards) == gone
 
 
 def test_equal_bytes_are_encoded_once(embed: Embedder, photos: Path) -> None:
