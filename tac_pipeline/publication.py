@@ -5,7 +5,7 @@
       v000007/
         assignments.parquet   one row an image: its cluster and the cluster's name
         clusters.parquet      one row a cluster
-        lineage.parquet       what became of every cluster id
+        lineage.parquet       what became of every cluster id on the way to these
         changes.parquet       what differs from version 6, image by image
         version.json          number, time, schema version, what it was made from
       hold.json               somebody rolled back: nothing is published by itself until somebody publishes

@@ -13,6 +13,7 @@ from assets import clustering, results
 from assets.publishing import publish, rollback
 from assets.step import execute, open_store
 from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.publication import Publication
 from tac_pipeline.settings import load_project
 from tac_pipeline.store import Store
 
@@ -70,6 +71,20 @@ def test_an_old_copy_of_the_ledger_gives_no_id_that_readers_know(path: Path, vec
     relearned = ids_of(learn(vector_store, 5, seed=1))
     assert not {id_ for id_ in relearned if id_ > 2} & known
     assert len(relearned) == 5
+
+
+def test_going_back_tells_of_abandoned_ids_in_the_changes(path: Path, vector_store: Writer) -> None:
+    """As docs/published-tables.md promises: no row in clusters and lineage, but every image that left them."""
+    publication = Publication(store_of(path).published_folder)
+    abandoned = publication.versions()[-1]
+    learn(vector_store, 3)
+    newest = publication.versions()[-1]
+    assert (newest.number, newest.entry, set(newest.table("lineage")["entry"])) == (3, 1, {1})
+    gone = set(abandoned.clusters["cluster_id"]) - set(newest.table("lineage")["cluster_id"])
+    assert gone
+    was_there = abandoned.assignments.filter(pl.col("cluster_id").is_in(gone))["image_id"]
+    left = newest.table("changes").filter(pl.col("old_cluster_id").is_in(gone))["image_id"]
+    assert sorted(left) == sorted(was_there)
 
 
 def test_raised_code_reads_every_shard_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
