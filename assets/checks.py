@@ -10,7 +10,7 @@ import polars as pl
 from assets.clustering import cluster_heads
 from assets.images import image_embeddings, training_set
 from assets.refusals import refusals
-from assets.results import assignments, clusters
+from assets.results import assignments, clusters, with_contents
 from assets.step import Step, open_store
 from assets.text_space import noun_vocabulary
 from tac_pipeline.drift import OUTLIER_QUANTILE, measure_drift
@@ -110,8 +110,8 @@ def drift(artifact: Artifact, store: Store) -> Finding:
     """Images that came since the groups were learned lie in them as the training images do."""
     assigned = pl.DataFrame(pl.from_arrow(read_table(artifact.file("assignments.parquet"), ASSIGNMENTS)))
     learned = store.require_current(training_set.name).artifact
-    known = read_table(learned.file("training_set.parquet"), TRAINING_SET, columns=["image_id"])
-    found = measure_drift(assigned, pl.DataFrame(pl.from_arrow(known)))
+    known = read_table(learned.file("training_set.parquet"), TRAINING_SET, columns=["image_id", "content_hash"])
+    found = measure_drift(with_contents(assigned, artifact, store), pl.DataFrame(pl.from_arrow(known)))
     if found.new and not found.known:
         sentence = (
             "None of the images that the groups were learned from is in the store any more. A re-clustering is worth "

@@ -208,13 +208,13 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     vectors, encoder = inputs.vectors(training_set), inputs.encoder(training_set)
     soft = soft_assignment(load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head, vectors)
     key = digest([inputs.artifact(cluster_heads).content, inputs.artifact(training_set).content])
-    entry = ledger.find(key)
+    entry, floor = ledger.find(key), next_id_elsewhere(store)
     if entry is None:
         known = inputs.table(training_set, columns=["image_id", "content_hash"])
         centers = assignment_centers(vectors, soft)
         learned = Learned(key, known["image_id"], known["content_hash"], soft.argmax(axis=1), centers, encoder)
-        entry = ledger.enter(learned, in_force=entry_in_force(store), names=names_to_keep(store))
-    next_id = max(known.next_id for known in ledger.entries())
+        entry = ledger.enter(learned, in_force=entry_in_force(store), names=names_to_keep(store), lowest_new_id=floor)
+    next_id = max([floor, *(known.next_id for known in ledger.entries())])
     require_known(corrected, next_id=next_id, path=inputs.project.corrections_file)
     kept, groups = groups_of(entry.ids["cluster_id"].to_list(), corrected.merged_into)
     if len(kept) < 2:
@@ -232,8 +232,9 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     out.write_other(LINEAGE, history)
     latest = history.filter(pl.col("entry") == entry.number)
     counts = dict(latest["event"].value_counts().iter_rows())
-    # What heads assigned before is looked up under this key: merged columns are assigned as one.
-    assigned_key = key if len(kept) == len(ids) else digest([key, groups.tolist()])
+    # What heads assigned before is looked up under this key: merged columns are assigned as one, and the centers, by
+    # which images are said to be similar, are worked out here.
+    assigned_key = digest([key, groups.tolist(), cluster_ids.code])
     out.fact(
         entry=entry.number, key=key, assigned_key=assigned_key, next_id=next_id, n_clusters=len(kept),
         merged_by_hand=len(ids) - len(kept), **{event: counts.get(event, 0) for event in EVENTS},
@@ -265,6 +266,14 @@ def entry_in_force(store: Store) -> int | None:
     current = store.current(cluster_ids.name)
     # An artifact from before there was a ledger has no entry.
     return None if current is None else current.artifact.facts.get("entry")
+
+
+def next_id_elsewhere(store: Store) -> int:
+    """Above every id in what is published and in kept versions of cluster_ids: a ledger put back may lack some."""
+    from tac_pipeline.publication import Publication
+
+    made = (int(version.facts.get("next_id", 0)) for version in store.versions(cluster_ids.name))
+    return max([Publication(store.published_folder).next_id(), *made])
 
 
 def names_in_force(store: Store) -> dict[int, str]:

@@ -13,15 +13,17 @@ from assets.images import image_embeddings, image_labels, image_manifest, open_p
 from assets.nouns import noun_embeddings
 from assets.step import Inputs, Output, Values, open_store, step
 from assets.text_space import noun_vocabulary, text_counterparts
-from tac_pipeline.errors import TacError
+from tac_pipeline.digest import digest
+from tac_pipeline.errors import ArtifactOutdated, TacError
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.settings import Retrieval
-from tac_pipeline.store import Store
+from tac_pipeline.store import Artifact, Store
 from tac_pipeline.tables import (
     ASSIGNMENTS,
     CLUSTER_CENTERS,
     CLUSTERS,
     EVALUATION,
+    IMAGE_EMBEDDINGS,
     IMAGE_MANIFEST,
     LINEAGE,
     read_table,
@@ -60,13 +62,14 @@ def _resolve_assignments(inputs: Inputs, corrections: str | None) -> Values:
 def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     """One row per image of the whole store: its group, how sure that is, and the runner-up (paper step 10).
 
-    Shards that these heads have assigned before are not read again. Images that people pinned lie where they said.
+    Shards that these heads have assigned before, by this code, are not read again. Images that people pinned lie where
+    they said.
     """
     from tac_pipeline.assigning import assign_shards
     from tac_pipeline.corrections import groups_of, pin_images
     from tac_pipeline.method.heads import load_heads
 
-    store, key = open_store(inputs.project), inputs.fact(cluster_ids, "assigned_key")
+    store, key = open_store(inputs.project), digest([inputs.fact(cluster_ids, "assigned_key"), assignments.code])
     view, encoder = inputs.table(image_embeddings), inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
@@ -100,6 +103,44 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     out.picture("cluster sizes", previews.sizes_picture(sizes, len(ids)))
 
 
+def with_contents(assigned: pl.DataFrame, artifact: Artifact, store: Store) -> pl.DataFrame:
+    """Assignments with the column content_hash: the bytes of every image when this artifact of them was made.
+
+    The view of the images is no input of what reads this: it would have to be the one that was learned from.
+
+    Raises
+    ------
+    ArtifactOutdated
+        The version of image_embeddings that it was made from is not kept any more.
+    """
+    name, wanted = image_embeddings.name, artifact.record["inputs"][image_embeddings.name]
+    version = next((version for version in store.versions(name) if version.content == wanted), None)
+    if version is None:
+        raise ArtifactOutdated(
+            f"{artifact.asset} was made from a version of {name} that is not kept any more. Build {artifact.asset} "
+            "first: `tac run`."
+        )
+    view = read_table(version.file(f"{name}.parquet"), IMAGE_EMBEDDINGS, columns=["image_id", "content_hash"])
+    return assigned.join(pl.DataFrame(pl.from_arrow(view)), on="image_id", how="left", maintain_order="left")
+
+
+def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
+    """Columns row, image_id, position: the training images that are still in the store, and their place in ids.
+
+    Images that left, or that others took the name of, count no more. Sorted by row, the place in the training set.
+    """
+    position = pl.DataFrame({"cluster_id": ids}).with_row_index("position")
+    assigned = with_contents(
+        inputs.table(assignments).select("image_id", "cluster_id"), inputs.artifact(assignments),
+        open_store(inputs.project),
+    )  # fmt: skip
+    return (
+        inputs.table(training_set, columns=["image_id", "content_hash"]).with_row_index("row")
+        .join(assigned, on=["image_id", "content_hash"]).join(position, on="cluster_id").sort("row")
+        .select("row", "image_id", "position")
+    )  # fmt: skip
+
+
 def centers_of(inputs: Inputs, ids: Iterable[int]) -> FloatMatrix:
     """The centers of the clusters in the order of ids."""
     table = read_table(inputs.path(cluster_ids, "cluster_centers.parquet"), CLUSTER_CENTERS)
@@ -123,7 +164,7 @@ def _resolve_clusters(inputs: Inputs, retrieval: Retrieval, corrections: str | N
     reads=["retrieval", "corrections"],
     deps=[assignments, cluster_ids, training_set, text_counterparts, noun_vocabulary, noun_embeddings],
     resolve=_resolve_clusters,
-    code="3",
+    code="4",
 )
 def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str | None) -> None:
     """Every group: its name and alternatives, its size, its most typical images, and how its id came to be.
@@ -140,12 +181,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
     known_ids = inputs.table(cluster_ids).sort("cluster_id", "column").unique("cluster_id", maintain_order=True)
     ids = known_ids["cluster_id"]
     assigned = inputs.table(assignments)
-    # The groups of the training images, as positions in ids; images that have left the store since count no more.
-    position = pl.DataFrame({"cluster_id": ids}).with_row_index("position")
-    known = (
-        inputs.table(training_set, columns=["image_id"]).with_row_index("row")
-        .join(assigned, on="image_id").join(position, on="cluster_id").sort("row")
-    )  # fmt: skip
+    known = learned_members(inputs, ids)
     rows, members = known["row"].to_numpy(), known["position"].to_numpy().astype(np.int64)
     vectors = inputs.vectors(training_set)[rows]
     names = _names(inputs, known_ids, vectors, members, tau=retrieval.tau)

@@ -6,7 +6,7 @@ import polars as pl
 from assets import previews
 from assets.clustering import cluster_ids
 from assets.images import training_set
-from assets.results import assignments, clusters
+from assets.results import assignments, clusters, learned_members
 from assets.step import Inputs, Output, step
 from assets.text_space import noun_vocabulary
 from assets.tree_picture import tree_picture
@@ -26,6 +26,7 @@ KIND_WEIGHT = 0.5
     reads=["retrieval"],
     deps=[clusters, cluster_ids, assignments, training_set, noun_vocabulary],
     kinds=["parquet", "numpy"],
+    code="2",
 )
 def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     """The groups joined two by two into a tree; every node is named by what its groups have in common.
@@ -83,12 +84,7 @@ def _noun_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatMatrix
     """How much each noun of the vocabulary says of each group's training images (n_groups, n_nouns)."""
     from tac_pipeline.method.names import noun_profiles
 
-    position = pl.DataFrame({"cluster_id": ids}).with_row_index("position")
-    known = (
-        inputs.table(training_set, columns=["image_id"]).with_row_index("row")
-        .join(inputs.table(assignments).select("image_id", "cluster_id"), on="image_id")
-        .join(position, on="cluster_id").sort("row")
-    )  # fmt: skip
+    known = learned_members(inputs, ids)
     vectors = inputs.vectors(training_set)[known["row"].to_numpy()]
     members = known["position"].to_numpy().astype(np.int64)
     nouns = inputs.vectors(noun_vocabulary)

@@ -40,12 +40,13 @@ def measure_drift(assigned: pl.DataFrame, learned: pl.DataFrame) -> Drift:
 
     Parameters
     ----------
-    assigned : DataFrame with image_id, cluster_id, confidence, similarity (the table assignments)
-    learned : DataFrame with image_id
+    assigned : DataFrame with image_id, content_hash, cluster_id, confidence, similarity
+        The table assignments, with what each image holds: one that was replaced in place is a new one.
+    learned : DataFrame with image_id, content_hash
         The training set.
     """
     placed = assigned.drop_nulls("cluster_id")
-    known, new = (placed.join(learned, on="image_id", how=how) for how in ("semi", "anti"))
+    known, new = (placed.join(learned, on=["image_id", "content_hash"], how=how) for how in ("semi", "anti"))
     floor = pl.col("similarity").quantile(OUTLIER_QUANTILE, interpolation="lower")
     # Where none of the training images is left, nothing lies farther out than they do.
     everywhere = known.select(floor.fill_null(-1.0)).item()

@@ -12,7 +12,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from tac_pipeline.decoding import DecodedImage, UnreadableImage, decode_image
 from tac_pipeline.digest import digest
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
 SHARD_ROWS = 4096  # 4 MiB at width 512
 SHARD_SECONDS = 60.0  # a slower encoder writes smaller shards, so that a crash costs a minute's work at most
 BATCHES_AHEAD = 2
+OPEN_SHARDS = 4  # 16 MiB at width 512
 # A store that grows by a few images at a time would end up with as many files: so many small ones are joined.
 SMALL_SHARD_ROWS = 512
 SMALL_SHARDS = 32
+# How long the work of a build that was cut short is kept while another encoder is in use.
+UNFINISHED_DAYS = 7
 
 # How the error of an image begins whose bytes could not be had: it may be there next time.
 UNREACHED = "cannot be read: "
@@ -81,7 +85,8 @@ class EmbeddedBatch:
 class KnownVectors:
     """The vectors that an encoder's shards hold, found by the bytes that they were made from.
 
-    It takes some 200 bytes an image of the store while new images are embedded.
+    It takes some 200 bytes an image of the store while new images are embedded, and the vectors of the OPEN_SHARDS
+    shards last read, float16.
     """
 
     def __init__(self, folder: Path, index: pl.DataFrame, *, encoder: str) -> None:
@@ -92,6 +97,8 @@ class KnownVectors:
         columns = readable.select("content_hash", "shard", "row", "width", "height")
         self._places = {_key(hash_): (numbers[shard], row, width, height)
                         for hash_, shard, row, width, height in columns.iter_rows()}  # fmt: skip
+        # By number, the one last used at the end.
+        self._opened: dict[int, pa.Table] = {}
         # Encoded in this run, and not yet in a shard.
         self._pending: dict[bytes, tuple[FloatMatrix, int, int]] = {}
 
@@ -105,14 +112,28 @@ class KnownVectors:
         place = self._places.get(key)
         return None if place is None else place[2:]
 
-    def vector(self, content_hash: str) -> FloatMatrix:
-        """The vector of bytes that `find` knows, float32 (dim,), unit."""
-        key = _key(content_hash)
-        pending = self._pending.get(key)
-        if pending is not None:
-            return pending[0]
-        shard, row, _, _ = self._places[key]
-        return _shard_vector(self._folder / self._shards[shard], row)
+    def vectors(self, content_hashes: Sequence[str]) -> list[FloatMatrix]:
+        """The vectors of bytes that `find` knows, each float32 (dim,), unit; a shard is read once for all of them."""
+        keys = [_key(content_hash) for content_hash in content_hashes]
+        found = {key: self._pending[key][0] for key in keys if key in self._pending}
+        rows_of: dict[int, dict[bytes, int]] = {}
+        for key in keys:
+            if key not in found:
+                shard, row, _, _ = self._places[key]
+                rows_of.setdefault(shard, {})[key] = row
+        for shard, rows in rows_of.items():
+            found |= zip(rows, vectors_of(self._open(shard).take(list(rows.values()))), strict=True)
+        return [found[key] for key in keys]
+
+    def _open(self, shard: int) -> pa.Table:
+        # Files that moved come in the order in which they were encoded, so the next batch mostly wants the same shard.
+        table = self._opened.pop(shard, None)
+        if table is None:
+            table = read_table(self._folder / self._shards[shard], EMBEDDING_SHARD, columns=["embedding"])
+        self._opened[shard] = table
+        if len(self._opened) > OPEN_SHARDS:
+            del self._opened[next(iter(self._opened))]
+        return table
 
     def remember(self, row: ImageRow, vector: FloatMatrix) -> None:
         """Note a vector that was just encoded."""
@@ -146,11 +167,6 @@ class NoKnownVectors(KnownVectors):
 def _key(content_hash: str) -> bytes:
     # Half of a sha256 tells any number of images apart, and a store of millions holds as many of these.
     return bytes.fromhex(content_hash[:32])
-
-
-def _shard_vector(path: Path, row: int) -> FloatMatrix:
-    found: FloatMatrix = vectors_of(read_table(path, EMBEDDING_SHARD, columns=["embedding"]).slice(row, 1))[0]
-    return found
 
 
 @dataclass
@@ -411,10 +427,10 @@ def _encode(loaded: list[tuple[ImageRow, DecodedImage | None]], encoder: Encoder
             known.remember(rows[place], vector)
     vectors = np.zeros((len(rows), encoder.dim), dtype=np.float32)
     encoded = set(new.values())
-    for place, row in enumerate(rows):
-        if row.error is None:
-            vectors[place] = known.vector(row.content_hash)
-            rows[place] = replace(row, copied=place not in encoded)
+    readable = [place for place, row in enumerate(rows) if row.error is None]
+    for place, vector in zip(readable, known.vectors([rows[place].content_hash for place in readable]), strict=True):
+        vectors[place] = vector
+        rows[place] = replace(rows[place], copied=place not in encoded)
     return EmbeddedBatch(rows, vectors)
 
 
@@ -458,6 +474,17 @@ def gather_vectors(view: pl.DataFrame, shards: Path, *, encoder: str) -> FloatMa
 
 
 def unnamed_shards(views: Iterable[pl.DataFrame], shards: Path) -> list[Path]:
-    """The shards that no kept version of image_embeddings names: the ones that may go."""
+    """The shards that no kept version of image_embeddings names: the ones that may go.
+
+    Those of an encoder that no kept version has belong to a build that was cut short, which goes on from them when its
+    encoder comes back: they may go when the newest of them is UNFINISHED_DAYS old.
+    """
     named = set(chain.from_iterable(view["shard"].unique().to_list() for view in views))
-    return [path for path in shards.glob("*/*.parquet") if f"{path.parent.name}/{path.name}" not in named]
+    built = {name.split("/")[0] for name in named}
+    since = time.time() - UNFINISHED_DAYS * 24 * 3600
+    found = []
+    for folder in shards.glob("*"):
+        paths = list(folder.glob("*.parquet"))
+        if folder.name in built or max((path.stat().st_mtime for path in paths), default=since) < since:
+            found += [path for path in paths if f"{folder.name}/{path.name}" not in named]
+    return found

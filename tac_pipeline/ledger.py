@@ -28,7 +28,7 @@ import pyarrow as pa
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.method.arrays import FloatMatrix, IntVector
 from tac_pipeline.method.cluster_matching import NONE, Clustering, match_clusters, trace_lineage
-from tac_pipeline.store import building_folder, flush, write_atomically
+from tac_pipeline.store import PUBLISHED_NAME, building_folder, flush, write_atomically
 from tac_pipeline.tables import (
     CLUSTER_CENTERS,
     CLUSTER_IDS,
@@ -144,7 +144,9 @@ class Ledger:
             chain.append(by_number[chain[-1].parent])
         return pl.concat([found.lineage for found in reversed(chain)])
 
-    def enter(self, learned: Learned, *, in_force: int | None, names: Mapping[int, str]) -> Entry:
+    def enter(
+        self, learned: Learned, *, in_force: int | None, names: Mapping[int, str], lowest_new_id: int = 0
+    ) -> Entry:
         """Give new heads their ids and write that down.
 
         Parameters
@@ -153,10 +155,18 @@ class Ledger:
             Number of the entry whose ids people use now; the new clusters are matched to it. None: the last one.
         names : mapping of cluster id to the name that it has now
             Kept for the ids that go on.
+        lowest_new_id : int
+            Above every id that is known elsewhere, such as in what is published: no cluster that is born gets a lower
+            one, even where the ledger has forgotten that it was given.
+
+        Raises
+        ------
+        ArtifactDamaged
+            The entry in force is not there: the ledger is older than what people go by.
         """
         entries = self.entries()
-        parent = next((entry for entry in entries if entry.number == in_force), entries[-1] if entries else None)
-        next_id = max((entry.next_id for entry in entries), default=0)
+        parent = self._parent(entries, in_force)
+        next_id = max([lowest_new_id, *(entry.next_id for entry in entries)])
         sizes = np.bincount(learned.column, minlength=len(learned.centers))
         ids = np.full(len(sizes), NONE, dtype=np.int64)
         old, new, old_ids = self._both_sides(parent, learned, sizes)
@@ -184,6 +194,16 @@ class Ledger:
             "next_id": next_id + len(born),
         }
         return self._append(record, tables, pl.Series(ids), learned)
+
+    def _parent(self, entries: list[Entry], in_force: int | None) -> Entry | None:
+        if in_force is None:
+            return entries[-1] if entries else None
+        if not 1 <= in_force <= len(entries):
+            raise ArtifactDamaged(
+                f"{self.folder} must hold the entry {in_force}, whose cluster ids are in force; it holds "
+                f"{[entry.number for entry in entries]}. {_remedy(self.folder)}"
+            )
+        return entries[in_force - 1]
 
     def _both_sides(
         self, parent: Entry | None, learned: Learned, sizes: IntVector
@@ -233,9 +253,11 @@ class Ledger:
 
 
 def _remedy(folder: Path) -> str:
+    # Ids that are still to be met elsewhere must not come to mean other clusters.
+    others = " and ".join(str(folder.parent / name) for name in (CLUSTER_IDS.name, PUBLISHED_NAME))
     return (
         "The ledger says which cluster ids were given away: put that back from a backup, or delete "
-        f"{folder} whole to number clusters anew."
+        f"{folder}, {others} whole to number clusters anew."
     )
 
 
@@ -244,13 +266,18 @@ def _encoder(entry: Entry) -> str:
 
 
 def _known_images(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Images on both sides: of the same id, or else of the same bytes, so that moved files are known too."""
-    same_id = after.join(before.select("image", "cluster_id"), on="image")
-    moved = after.join(before, on="image", how="anti")
-    gone = before.join(after, on="image", how="anti").unique("content", keep="any", maintain_order=True)
-    same_bytes = moved.join(gone.select("content", "cluster_id"), on="content")
-    columns = ["column", "cluster_id"]
-    return pl.concat([same_id.select(columns), same_bytes.select(columns)])
+    """Images on both sides, one to one: of the same bytes, or else of the same id.
+
+    Bytes go first, so that files which were numbered anew are known too; of equal bytes those of the same id.
+    """
+    # The turn tells copies apart: of as many as there are on both sides, each meets one.
+    turn = pl.int_range(pl.len()).over("content").alias("turn")
+    found = []
+    for keys in (["image", "content"], ["content", "turn"], ["image"]):
+        before, after = before.with_columns(turn), after.with_columns(turn)
+        found.append(after.join(before.select(*keys, "cluster_id"), on=keys).select("column", "cluster_id"))
+        before, after = before.join(after, on=keys, how="anti"), after.join(before, on=keys, how="anti")
+    return pl.concat(found)
 
 
 def _image_digests(learned: Learned) -> pl.DataFrame:

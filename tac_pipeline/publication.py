@@ -5,7 +5,7 @@
       v000007/
         assignments.parquet   one row an image: its cluster and the cluster's name
         clusters.parquet      one row a cluster
-        lineage.parquet       what became of every cluster id
+        lineage.parquet       what became of every cluster id on the way to these
         changes.parquet       what differs from version 6, image by image
         version.json          number, time, schema version, what it was made from
       hold.json               somebody rolled back: nothing is published by itself until somebody publishes
@@ -51,6 +51,13 @@ TABLES: dict[str, TableSchema] = {
     "clusters": PUBLISHED_CLUSTERS,
     "lineage": PUBLISHED_LINEAGE,
     "changes": PUBLISHED_CHANGES,
+}
+
+# Where ids stand; those of the assignments all stand in clusters too.
+_ID_COLUMNS = {
+    "clusters": ["cluster_id"],
+    "lineage": ["cluster_id", "other_id"],
+    "changes": ["old_cluster_id", "new_cluster_id"],
 }
 
 
@@ -152,6 +159,15 @@ class Publication:
         latest = self.latest()
         numbers = range(1, 1 if latest is None else latest.number + 1)
         return [self._read(self.folder / _folder_name(number)) for number in numbers]
+
+    def next_id(self) -> int:
+        """Above every cluster id that readers can still meet: in the tables that are kept, and in all changes."""
+        highest = -1
+        for version in self.versions():
+            for name in _ID_COLUMNS if version.whole else ["changes"]:
+                ids = [version.table(name)[column].max() for column in _ID_COLUMNS[name]]
+                highest = max([highest, *(id_ for id_ in ids if isinstance(id_, int))])
+        return highest + 1
 
     def find(self, number: int) -> Version:
         """The version of a number, whole.

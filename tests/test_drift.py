@@ -20,12 +20,15 @@ def tables(rows: list[Row]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The assignments of these rows, and the training set."""
     ids = [f"image-{number}" for number in range(len(rows))]
     assigned = pl.DataFrame(
-        {"image_id": ids, "cluster_id": [row[0] for row in rows], "similarity": [row[2] for row in rows],
-         "confidence": [row[3] for row in rows]},
-        schema={"image_id": pl.String, "cluster_id": pl.Int32, "similarity": pl.Float32, "confidence": pl.Float32},
+        {"image_id": ids, "content_hash": ids, "cluster_id": [row[0] for row in rows],
+         "similarity": [row[2] for row in rows], "confidence": [row[3] for row in rows]},
+        schema={"image_id": pl.String, "content_hash": pl.String, "cluster_id": pl.Int32, "similarity": pl.Float32,
+                "confidence": pl.Float32},
     )  # fmt: skip
     learned = [id_ for id_, row in zip(ids, rows, strict=True) if row[1]]
-    return assigned, pl.DataFrame({"image_id": learned}, schema={"image_id": pl.String})
+    return assigned, pl.DataFrame(
+        {"image_id": learned, "content_hash": learned}, schema={"image_id": pl.String, "content_hash": pl.String}
+    )
 
 
 def plain_drift(rows: list[Row]) -> Drift:
@@ -84,6 +87,13 @@ def test_new_images_that_lie_as_the_old_ones_do_are_as_seldom_outliers() -> None
     assert measure_drift(*tables(rows)).outlier_share == 1 / 200
     far = [(0, False, -0.5, 0.5) for _ in range(200)]
     assert measure_drift(*tables([*rows, *far])).outlier_share == 201 / 400
+
+
+def test_an_image_that_was_replaced_in_place_is_new() -> None:
+    assigned, learned = tables([(0, True, 0.9, 0.5), (0, True, 0.8, 0.5)])
+    replaced = assigned.with_columns(content_hash=pl.Series(["image-0", "other bytes"]))
+    found = measure_drift(replaced, learned)
+    assert (found.known, found.new, found.outlier_share) == (1, 1, 1.0)
 
 
 def test_a_cluster_without_training_images_goes_by_all_of_them() -> None:

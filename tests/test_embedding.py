@@ -1,7 +1,9 @@
 """Shards and views: only what is new is read, what cannot be read stays as a row, a crash loses one shard."""
 
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +14,7 @@ from tac_pipeline import embedding
 from tac_pipeline.embedding import embed_missing, gather_vectors, read_shard_index, unnamed_shards
 from tac_pipeline.errors import ArtifactDamaged, InputError, SourceError
 from tac_pipeline.method.arrays import FloatMatrix, unit_rows
+from tac_pipeline.tables import read_table
 
 
 @pytest.fixture
@@ -158,6 +161,16 @@ def test_shards_that_no_version_names_are_found(embed: Embedder, photos: Path) -
     assert {path.name for path in unnamed_shards([new_only], embed.shards)} == {Path(first["shard"][0]).name}
 
 
+def test_the_shards_of_an_unfinished_build_are_spared_for_a_week(embed: Embedder) -> None:
+    of_another = embed().with_columns(shard=pl.lit("another encoder/one.parquet"))
+    shards = list(embed.shards.glob("*/*.parquet"))
+    assert unnamed_shards([of_another], embed.shards) == unnamed_shards([], embed.shards) == []
+    for days, gone in ((6.9, []), (7.1, shards)):
+        for path in shards:
+            os.utime(path, (time.time() - days * 86400,) * 2)
+        assert unnamed_shards([of_another], embed.shards) == gone
+
+
 def test_equal_bytes_are_encoded_once(embed: Embedder, photos: Path) -> None:
     for number in range(5):
         (photos / f"copy {number}.png").write_bytes((photos / "7.png").read_bytes())
@@ -177,6 +190,31 @@ def test_equal_bytes_are_encoded_once(embed: Embedder, photos: Path) -> None:
     np.testing.assert_array_equal(of["twice.png"], of["thrice.png"])
     np.testing.assert_allclose(of["moved.png"], unit_rows(np.array([[40 / 255, 0, 0, 0.5]]))[0], atol=2e-3)
     assert view.filter(image_id="moved.png")["width"].item() == 12
+
+
+def test_copied_vectors_are_gathered_shard_by_shard(
+    embed: Embedder, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "SHARD_ROWS", 4)
+    before = embed(batch_size=2)
+    assert before["shard"].n_unique() == 3
+    monkeypatch.setattr(embedding, "OPEN_SHARDS", 2)
+    opened: list[str] = []
+
+    def read(path: Path, *args: Any, **chosen: Any) -> Any:
+        if chosen.get("columns") == ["embedding"]:
+            opened.append(path.name)
+        return read_table(path, *args, **chosen)
+
+    monkeypatch.setattr(embedding, "read_table", read)
+    for photo in photos.iterdir():
+        photo.rename(photo.with_name(f"moved {photo.name}"))
+    after = embed(batch_size=3)
+    assert (embed.encoder.encoded, after["copied"].sum()) == (0, 10)
+    assert sorted(opened) == sorted(Path(shard).name for shard in before["shard"].unique()), "each is opened once"
+    np.testing.assert_array_equal(
+        gather_vectors(after, embed.shards, encoder=ENCODER), gather_vectors(before, embed.shards, encoder=ENCODER)
+    )
 
 
 def test_a_touched_file_is_read_and_not_encoded(embed: Embedder, photos: Path) -> None:

@@ -122,6 +122,24 @@ def test_new_clusters_are_matched_to_the_entry_in_force(ledger: Ledger) -> None:
     assert (ids_of(by_first), by_first.parent) == ([0, 5], 1)
 
 
+@pytest.mark.parametrize("in_force", [0, 2, 7])
+def test_an_entry_in_force_that_is_not_there_is_refused_with_the_remedy(ledger: Ledger, in_force: int) -> None:
+    with pytest.raises(ArtifactDamaged, match=rf"must hold the entry {in_force}.*; it holds \[\].*{REMEDY}"):
+        enter(ledger, learned("one", CATS), in_force=in_force)
+    enter(ledger, learned("one", CATS))
+    with pytest.raises(ArtifactDamaged, match=rf"must hold the entry {in_force}.*; it holds \[1\].*{REMEDY}"):
+        enter(ledger, learned("two", CATS), in_force=in_force)
+    assert len(ledger.entries()) == 1
+
+
+def test_ids_that_the_ledger_forgot_are_not_given_again(ledger: Ledger) -> None:
+    enter(ledger, learned("one", CATS, DOGS))
+    later = ledger.enter(learned("two", CATS, BIRDS, axes=[0, 7]), in_force=1, names={}, lowest_new_id=9)
+    assert (ids_of(later), later.next_id) == ([0, 9], 10)
+    lower = ledger.enter(learned("three", CATS, "xyz", axes=[0, 5]), in_force=2, names={}, lowest_new_id=4)
+    assert (ids_of(lower), lower.next_id) == ([0, 10], 11)
+
+
 def test_moved_files_are_known_by_their_bytes(ledger: Ledger) -> None:
     enter(ledger, learned("one", CATS, DOGS))
     moved = {f"new place/{image}": image for image in CATS + DOGS}
@@ -129,6 +147,33 @@ def test_moved_files_are_known_by_their_bytes(ledger: Ledger) -> None:
     entry = enter(ledger, learned("two", places[len(CATS) :], places[: len(CATS)], contents=moved, encoder="other"))
     assert ids_of(entry) == [1, 0]
     assert entry.lineage.select("event", "shared").rows() == [("kept", 6), ("kept", 4)]
+
+
+def test_files_that_were_numbered_anew_are_known_by_their_bytes(ledger: Ledger) -> None:
+    """The first half changed places with the second, and one file went: no number shows what it showed."""
+    shown = [f"{kind} {number}" for number, kind in enumerate("c" * 8 + "d" * 8)]
+    enter(ledger, learned("one", *by_kind(shown, "cd"), contents=numbered(shown)))
+    after = shown[8:] + shown[1:8]
+    entry = enter(ledger, learned("two", *by_kind(after, "cd"), contents=numbered(after), encoder="other"))
+    assert ids_of(entry) == [0, 1]
+    assert entry.lineage.select("event", "shared").rows() == [("kept", 7), ("kept", 8)]
+
+
+def numbered(shown: Sequence[str]) -> dict[str, str]:
+    """What the files 0, 1, ... show."""
+    return {str(number): content for number, content in enumerate(shown)}
+
+
+def by_kind(shown: Sequence[str], kinds: str) -> list[list[str]]:
+    """The numbers of the files that show each kind."""
+    return [[str(number) for number, content in enumerate(shown) if content[0] == kind] for kind in kinds]
+
+
+def test_of_equal_bytes_each_is_known_once(ledger: Ledger) -> None:
+    same = dict.fromkeys(["1", "x", "y", "z"], "copy")
+    enter(ledger, learned("one", ["1"], DOGS, contents=same))
+    entry = enter(ledger, learned("two", ["x", "y", "z"], DOGS, contents=same, encoder="other"))
+    assert entry.lineage.select("cluster_id", "event", "shared").rows()[1] == (1, "grown", 1)
 
 
 def test_an_image_of_the_same_id_is_known_whatever_its_bytes(ledger: Ledger) -> None:

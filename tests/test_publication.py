@@ -73,6 +73,15 @@ def test_readers_get_the_latest_through_the_link(publication: Publication) -> No
     assert sorted(path.name for path in publication.folder.iterdir()) == ["latest", "v000001", "v000002"]
 
 
+def test_the_next_id_is_above_all_that_readers_can_still_meet(publication: Publication) -> None:
+    assert publication.next_id() == 0
+    for cluster_of in ({"x": None}, {"x": 7}, {"x": 2}, {"x": 3}):
+        publish(publication, cluster_of)
+    assert publication.next_id() == 8
+    publication.prune(keep=1)
+    assert publication.next_id() == 8, "the changes are kept"
+
+
 def test_changes_tell_what_differs_from_the_version_before(publication: Publication) -> None:
     publish(publication, A)
     publish(publication, B)

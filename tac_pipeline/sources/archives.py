@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import polars as pl
 
@@ -21,7 +21,17 @@ from tac_pipeline.sources.listing import Rows, is_image
 from tac_pipeline.tables import ARCHIVE_MEMBERS, place_table, read_table
 
 BLOCK = tarfile.BLOCKSIZE
+# Raised when other members are found in an archive than before: kept listings are then made anew.
+_LISTING_CODE = 2
 _PLACE = re.compile(r"(?P<archive>.+)#(?P<offset>\d+)\+(?P<size>\d+)", flags=re.DOTALL)
+
+
+class _Stored(NamedTuple):
+    """Where a member's bytes lie in its archive."""
+
+    offset: int
+    size: int
+    sparse: bool
 
 
 class ArchiveListings:
@@ -45,7 +55,7 @@ class ArchiveListings:
         SourceError
             It is no tar, is cut short or damaged, or a member's name leads out of it.
         """
-        name = f"{digest([uri, version])}.parquet"
+        name = f"{digest([uri, version, _LISTING_CODE])}.parquet"
         self._used.add(name)
         if self._folder is not None:
             with suppress(ArtifactDamaged):
@@ -100,16 +110,24 @@ def require_whole(data: bytes, size: int, archive: str) -> bytes:
 
 def _read_members(file: IO[bytes], uri: str) -> pl.DataFrame:
     found: dict[str, tuple[int, int]] = {}
+    # Every member by its name, for a file with two names is stored once: None where it is no plain file.
+    seen: dict[str, _Stored | None] = {}
     for member in _headers(file, uri):
         name = member.name.removeprefix("./")
-        if name.startswith("/") or ".." in PurePosixPath(name).parts:
-            raise SourceError(f"names in {uri} must stay inside the archive; got {member.name!r}")
-        if not is_image(name):
+        if not (member.isreg() or member.islnk()):
+            seen[name] = None
             continue
-        if member.issparse():
+        if _leads_out(name):
+            raise SourceError(f"names in {uri} must stay inside the archive; got {member.name!r}")
+        own = _Stored(member.offset_data, member.size, member.issparse())
+        stored = own if member.isreg() else _link_target(member, seen, uri)
+        seen[name] = stored
+        if stored is None or not is_image(name):
+            continue
+        if stored.sparse:
             raise SourceError(f"{uri}: {name} is stored with holes (sparse); pack the archive without --sparse")
         # As tar itself has it: of two members with one name the later one counts.
-        found[name] = (member.offset_data, member.size)
+        found[name] = (stored.offset, stored.size)
     columns: dict[str, Any] = {
         "member": list(found),
         "offset": [offset for offset, _ in found.values()],
@@ -118,14 +136,30 @@ def _read_members(file: IO[bytes], uri: str) -> pl.DataFrame:
     return pl.DataFrame(columns, schema={"member": pl.String, "offset": pl.Int64, "size": pl.Int64})
 
 
+def _leads_out(name: str) -> bool:
+    return name.startswith("/") or ".." in PurePosixPath(name).parts
+
+
+def _link_target(member: tarfile.TarInfo, seen: Mapping[str, _Stored | None], uri: str) -> _Stored | None:
+    """The place that holds a hard link's bytes; None where it leads out of the archive or to no plain file."""
+    target = member.linkname.removeprefix("./")
+    if _leads_out(target):
+        return None
+    if target not in seen and is_image(member.name):
+        raise SourceError(
+            f"{uri}: {member.name} is a hard link to {target!r}, which must stand before it in the archive and does "
+            "not; pack the archive with --hard-dereference"
+        )
+    return seen.get(target)
+
+
 def _headers(file: IO[bytes], uri: str) -> Iterator[tarfile.TarInfo]:
-    """The regular files of a tar; a damaged header is an error and not the end, as tarfile has it."""
+    """The members of a tar; a damaged header is an error and not the end, as tarfile has it."""
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # it would keep every header
-                if member.isreg():
-                    yield member
+                yield member
             file.seek(archive.offset)
             tail = file.read(BLOCK)
     except tarfile.TarError as error:

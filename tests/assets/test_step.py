@@ -128,6 +128,23 @@ def test_a_removed_image_leaves_the_results(vector_store: Writer) -> None:
     assert table(path, "clusters")["size"].sum() == 59
 
 
+def test_an_image_that_was_replaced_in_place_is_no_training_image(vector_store: Writer) -> None:
+    """It names no cluster and is no typical image of one, though it bears the name of an image that was learned."""
+    path = vector_store()
+    materialize(path)
+    typical = table(path, "clusters")["medoids"][0][0]
+    place = int(typical.removeprefix("image-"))
+    vectors, _ = grouped_vectors()
+    # A little elsewhere, so that it lies in its cluster as before.
+    vectors[place] += 0.01
+    ids = [f"image-{number:03d}" for number in range(60)]
+    write_vectors(path.parent / "images.parquet", ids, vectors, ["x"] * 60)
+    materialize(path, [step.name for step in GROWTH])
+    found = table(path, "clusters")
+    assert found["size"].sum() == 60
+    assert typical not in found["medoids"].explode().to_list()
+
+
 def test_only_what_changed_is_refused_without_its_inputs(vector_store: Writer) -> None:
     path = vector_store()
     with pytest.raises(ArtifactMissing, match="assignments reads image_embeddings, which has not been materialized"):

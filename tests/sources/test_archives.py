@@ -155,6 +155,39 @@ def test_links_and_devices_in_an_archive_are_no_images(tmp_path: Path) -> None:
     assert open_source(str(path)).list_images()["image_id"].to_list() == ["x.tar/a.jpg"]
 
 
+def test_a_file_with_two_names_is_two_images(tmp_path: Path) -> None:
+    """Packed by tarfile from files on the disk, as by tar: the second name is a link to the first."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"first")
+    (folder / "b.bin").write_bytes(b"second")
+    for name, target in (("c.jpg", "a.jpg"), ("d.jpg", "b.bin")):
+        (folder / name).hardlink_to(folder / target)
+    (folder / "e.jpg").symlink_to("a.jpg")
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.add(path, f"./{path.name}")
+        to_a_link = tarfile.TarInfo("./f.jpg")
+        to_a_link.type, to_a_link.linkname = tarfile.LNKTYPE, "./e.jpg"
+        archive.addfile(to_a_link)
+        kinds = [member.type for member in archive.getmembers()]
+    assert kinds.count(tarfile.LNKTYPE) == 3
+    source = open_source(str(tmp_path / "x.tar"))
+    listing = source.list_images()
+    assert listing["image_id"].to_list() == ["x.tar/a.jpg", "x.tar/c.jpg", "x.tar/d.jpg"]
+    assert [source.read(uri) for uri in listing["uri"]] == [b"first", b"first", b"second"]  # type: ignore[union-attr]
+
+
+def test_a_link_to_what_an_archive_lacks_is_told(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.tar", {"a.jpg": b"1"})
+    with tarfile.open(path, "a") as archive:
+        header = tarfile.TarInfo("hard.jpg")
+        header.type, header.linkname = tarfile.LNKTYPE, "elsewhere.jpg"
+        archive.addfile(header)
+    with pytest.raises(SourceError, match=r"hard\.jpg is a hard link to 'elsewhere\.jpg', .* with --hard-dereference"):
+        open_source(str(path)).list_images()
+
+
 def test_damage_is_told_and_is_no_emptiness(shards: Path) -> None:
     whole = (shards / "more/001.tar").read_bytes()
     second = whole.index(b"dogs/d.jpg")
