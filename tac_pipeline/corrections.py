@@ -216,9 +216,9 @@ def merge_lineage(lineage: pl.DataFrame, *, entry: int, merged_into: Mapping[int
 def pin_images(assigned: pl.DataFrame, pinned: Mapping[str, int], *, ids: Iterable[int]) -> pl.DataFrame:
     """Put pinned images where people want them: adds the column `curated`.
 
-    Of a pinned image confidence and margin are 1, and the runner-up is the cluster that it was taken from, if any. Where it was
-    moved its similarity is null: it was not measured to that center. Images that cannot be read stay in no cluster,
-    and pins to clusters that are no more do nothing.
+    Of a pinned image confidence and margin are 1, and the runner-up is the cluster that it was taken from, if any.
+    Where it was moved its similarity is null: it was not measured to that center. Images that cannot be read stay in
+    no cluster, and pins to clusters that are no more do nothing.
     """
     live = set(ids)
     wanted = pl.DataFrame(

@@ -146,16 +146,17 @@ def test_a_merge_of_ids_that_are_both_gone_changes_nothing_else() -> None:
 
 def test_pins_move_images_and_say_so() -> None:
     assigned = pl.DataFrame(
-        [("a", 0, 0.6, 1, 0.8), ("b", 0, 0.9, 1, 0.7), ("c", None, None, None, None), ("d", 1, 0.9, 0, 0.5)],
+        [("a", 0, 0.6, 1, 0.8, 0.2), ("b", 0, 0.9, 1, 0.7, 0.8), ("c", None, None, None, None, None),
+         ("d", 1, 0.9, 0, 0.5, 0.8)],
         schema={"image_id": pl.String, "cluster_id": pl.Int32, "confidence": pl.Float32, "runner_up": pl.Int32,
-                "similarity": pl.Float32},
+                "similarity": pl.Float32, "margin": pl.Float32},
         orient="row",
     )  # fmt: skip
     found = pin_images(assigned, {"a": 1, "b": 0, "c": 1, "d": 7, "gone": 1}, ids=[0, 1])
     assert found.select("image_id", "cluster_id", "runner_up", "curated").rows() == [
         ("a", 1, 0, True), ("b", 0, 1, True), ("c", None, None, False), ("d", 1, 0, False),
     ]  # fmt: skip
-    assert found["confidence"].to_list()[:2] == [1, 1]
+    assert found["confidence"].to_list()[:2] == found["margin"].to_list()[:2] == [1, 1]
     assert found["similarity"].is_null().to_list() == [True, False, True, False]
 
 
@@ -177,7 +178,9 @@ def test_corrections_survive_a_reclustering_and_can_be_taken_back(vector_store: 
     text = f'names: {{0: "red <boats> | 1"}}\nmerge: [[1, 2]]\npins: {{{image}: 1}}\n'
     path = vector_store({"corrections": "corrections.yaml"})
     write(path, text)
-    assert computed(materialize(path)) == {"cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation"}
+    assert computed(materialize(path)) == {
+        "cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation", "review", "report",
+    }  # fmt: skip
     check(path, image)
     assert computed(materialize(path)) == set()
     path = vector_store({"seed": 1})
