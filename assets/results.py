@@ -52,6 +52,7 @@ def _resolve_assignments(inputs: Inputs, corrections: str | None) -> Values:
     schema=ASSIGNMENTS,
     reads=["corrections"],
     deps=[image_embeddings, cluster_heads, cluster_ids],
+    as_of=cluster_ids,
     resolve=_resolve_assignments,
     kinds=["parquet", "pytorch"],
     code="3",
@@ -120,6 +121,7 @@ def _resolve_clusters(inputs: Inputs, retrieval: Retrieval, corrections: str | N
     schema=CLUSTERS,
     reads=["retrieval", "corrections"],
     deps=[assignments, cluster_ids, training_set, text_counterparts, noun_vocabulary, noun_embeddings],
+    as_of=cluster_ids,
     resolve=_resolve_clusters,
     code="3",
 )
@@ -279,6 +281,7 @@ def _describe(
     group="results",
     schema=EVALUATION,
     deps=[image_labels, image_kmeans, training_free_clusters, assignments, training_set],
+    as_of=cluster_ids,
     kinds=["parquet", "scikitlearn"],
 )
 def evaluation(inputs: Inputs, out: Output) -> None:
