@@ -11,6 +11,7 @@ from assets.clustering import cluster_heads
 from assets.images import image_embeddings, training_set
 from assets.refusals import refusals
 from assets.results import assignments, clusters
+from assets.runs import LIFE_RESOURCE
 from assets.step import Step, open_store
 from assets.text_space import noun_vocabulary
 from tac_pipeline.drift import OUTLIER_QUANTILE, measure_drift
@@ -160,6 +161,7 @@ def _build_check(step: Step, look: Look, project: Project) -> dg.AssetChecksDefi
         description=look.__doc__,
         # After every new version of its asset, whoever made it.
         automation_condition=dg.AutomationCondition.eager(),
+        required_resource_keys={LIFE_RESOURCE},
     )
     def check() -> dg.AssetCheckResult:
         store = open_store(project)

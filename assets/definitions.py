@@ -19,7 +19,15 @@ from assets.images import image_manifest, observed_version, training_set
 from assets.publishing import PUBLISHED, decision_metadata, publish
 from assets.refusals import refusals
 from assets.results import assignments, clusters
-from assets.runs import IMAGE_STORE, LOCK_RESOURCE, STORE_TAG, build_lock
+from assets.runs import (
+    IMAGE_STORE,
+    LIFE_RESOURCE,
+    LOCK_RESOURCE,
+    OBSERVE_TAG,
+    STORE_TAG,
+    build_lock,
+    build_sign_of_life,
+)
 from assets.step import Outcome, Step, execute
 from tac_pipeline.digest import digest
 from tac_pipeline.settings import Project, load_project
@@ -49,7 +57,7 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
         jobs=[*jobs.values(), *build_hand_jobs(project)],
         schedules=build_schedules(project, jobs),
         sensors=build_sensors(project),
-        resources={LOCK_RESOURCE: build_lock(project)},
+        resources={LOCK_RESOURCE: build_lock(project), LIFE_RESOURCE: build_sign_of_life(project)},
         # A spawned step pays seconds for importing torch again; the steps share one process.
         executor=dg.in_process_executor,
     )
@@ -70,6 +78,7 @@ def observe_image_store(project: Project) -> dg.SourceAsset:
         key=asset_key(IMAGE_STORE, project),
         group_name="images",
         description=f"The images at {source}. Observing it digests their listing; no image is read.",
+        required_resource_keys={LIFE_RESOURCE},
     )
     def image_store() -> dg.DataVersion:
         with refusals():
@@ -150,6 +159,7 @@ def build_jobs(project: Project) -> dict[str, Any]:
         "observe": dg.define_asset_job(
             "observe",
             selection=assets([IMAGE_STORE]),
+            tags={OBSERVE_TAG: project.settings.store},
             description="Digest the listing of the image store; what changed there is then taken through by itself.",
         ),
         "grow": dg.define_asset_job(
