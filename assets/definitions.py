@@ -4,6 +4,7 @@ import base64
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import dagster as dg
 
 from assets import previews
 from assets.automation import build_schedules, build_sensors, refresh_condition
-from assets.checks import build_checks
+from assets.checks import build_check, build_checks
 from assets.clustering import cluster_ids
 from assets.graph import GROWTH, LEARNING, STEPS
 from assets.hand_jobs import build_hand_jobs
 from assets.images import image_manifest, observed_version, training_set
-from assets.publishing import PUBLISHED, decision_metadata, publish
+from assets.publishing import PUBLISHED, decision_metadata, publish, readers_are_current
 from assets.refusals import refusals
 from assets.results import assignments, clusters
 from assets.runs import (
@@ -45,6 +46,8 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
     """
     project = load_project(settings_path)
     jobs = build_jobs(project)
+    about, look = readers_are_current.__doc__, partial(readers_are_current, project)
+    readers = build_check(PUBLISHED, readers_are_current.__name__, about, look, project)
     # What automation asks for belongs to Dagster's betas in part; the choice was made (docs/decisions/0050).
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     return dg.Definitions(
@@ -53,7 +56,7 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
             *(build_asset(step, project) for step in STEPS),
             build_published(project),
         ],
-        asset_checks=build_checks(project),
+        asset_checks=[*build_checks(project), readers],
         jobs=[*jobs.values(), *build_hand_jobs(project)],
         schedules=build_schedules(project, jobs),
         sensors=build_sensors(project),

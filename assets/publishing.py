@@ -163,6 +163,17 @@ def _frame(schema: Any, artifact: Artifact) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(read_table(artifact.file(f"{schema.name}.parquet"), schema)))
 
 
+def readers_are_current(project: Project) -> Finding:
+    """Readers have the result as it stands."""
+    store = open_store(project)
+    latest = Publication(store.published_folder).latest()
+    current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
+    passed = latest is not None and latest.source == current
+    sentence = publication_in_words(project)
+    return Finding(passed, f"{sentence[0].upper()}{sentence[1:]}.".replace("..", "."),
+                   {"version": 0 if latest is None else latest.number})  # fmt: skip
+
+
 def publication_in_words(project: Project) -> str:
     """What readers have, whether that is the result as it stands, and what holds that back."""
     store = open_store(project)

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pytest
 from assets_helpers import materialize
 from small_store import grouped_vectors, write_vectors
 
 from assets import publishing
+from assets.definitions import build_definitions
 from assets.graph import GROWTH
 from assets.publishing import Decision, decision_metadata, publication_in_words, rollback
 from assets.step import open_store
@@ -273,3 +275,30 @@ def test_the_ui_shows_the_decision_and_what_moved(path: Path) -> None:
     assert (shown["version"], shown["is this result"], shown["images moved"]) == (1, False, 60)
     assert "would change their cluster" in shown["decision"]
     assert "old size" in shown["clusters that differ"].md_str
+
+
+def test_a_result_that_is_held_back_is_a_check_that_warns(vector_store: Writer) -> None:
+    path = vector_store({"publish": "manual"})
+    materialize(path)
+
+    def look() -> dg.AssetCheckEvaluation:
+        defs = build_definitions(path)
+        key = dg.AssetCheckKey(dg.AssetKey(["small", "published"]), "readers_are_current")
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_check_selection={key})
+        with dg.DagsterInstance.ephemeral() as instance:
+            [found] = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+        assert found.severity == dg.AssetCheckSeverity.WARN
+        return found
+
+    project = load_project(path)
+    held = publishing.publish(project, by_hand=False)
+    assert not held.moved
+    found = look()
+    assert not found.passed
+    assert str(found.description) == (
+        "Nothing is published yet: publish is manual; `tac publish` publishes this result."
+    )
+    publishing.publish(project, by_hand=True)
+    found = look()
+    assert found.passed
+    assert str(found.description).startswith("Readers have version 1 of ")
