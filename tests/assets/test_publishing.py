@@ -183,7 +183,8 @@ def test_publishing_what_was_gone_back_to_ends_the_hold(path: Path) -> None:
     add_images(path, 0)
     assert publish(path).sentence == "version 3 is this result already"
     assert published(path).held() is not None
-    assert publish(path, by_hand=True).sentence == "version 3 is this result already"
+    assert publish(path, by_hand=True).sentence == "version 3 is this result already; what held it is ended"
+    assert publish(path, by_hand=True).sentence == "version 3 is this result already", "there is no hold any more"
     assert published(path).held() is None
 
 
@@ -302,3 +303,10 @@ def test_a_result_that_is_held_back_is_a_check_that_warns(vector_store: Writer) 
     found = look()
     assert found.passed
     assert str(found.description).startswith("Readers have version 1 of ")
+
+
+def test_a_settings_edit_after_publishing_is_told_beside_the_version(path: Path, vector_store: Writer) -> None:
+    publishing.publish(load_project(path), by_hand=True)
+    assert "settings" not in publication_in_words(load_project(path))
+    edited = load_project(vector_store({"retrieval.tau": 0.02}))
+    assert publication_in_words(edited).endswith("; the settings have changed since (`tac run`)")
