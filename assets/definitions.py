@@ -80,7 +80,8 @@ def observe_image_store(project: Project) -> dg.SourceAsset:
     @dg.observable_source_asset(
         key=asset_key(IMAGE_STORE, project),
         group_name="images",
-        description=f"The images at {source}. Observing it digests their listing; no image is read.",
+        description=f"The images at {source}. Observing it digests their listing; no image is read, "
+        "unless images.compare is content: then every one.",
         required_resource_keys={LIFE_RESOURCE},
     )
     def image_store() -> dg.DataVersion:
