@@ -11,6 +11,7 @@ from assets.clustering import cluster_heads
 from assets.images import image_embeddings, training_set
 from assets.refusals import refusals
 from assets.results import assignments, clusters, with_contents
+from assets.runs import LIFE_RESOURCE
 from assets.step import Step, open_store
 from assets.text_space import noun_vocabulary
 from tac_pipeline.drift import OUTLIER_QUANTILE, measure_drift
@@ -154,17 +155,29 @@ def build_checks(project: Project) -> list[dg.AssetChecksDefinition]:
 
 
 def _build_check(step: Step, look: Look, project: Project) -> dg.AssetChecksDefinition:
+    def find() -> Finding:
+        store = open_store(project)
+        return look(store.require_current(step.name).artifact, store)
+
+    return build_check(step.name, look.__name__, look.__doc__, find, project)
+
+
+def build_check(
+    asset: str, name: str, description: str | None, find: Callable[[], Finding], project: Project
+) -> dg.AssetChecksDefinition:
+    """The Dagster check of an asset that shows a finding."""
+
     @dg.asset_check(
-        asset=dg.AssetKey([project.settings.store, step.name]),
-        name=look.__name__,
-        description=look.__doc__,
+        asset=dg.AssetKey([project.settings.store, asset]),
+        name=name,
+        description=description,
         # After every new version of its asset, whoever made it.
         automation_condition=dg.AutomationCondition.eager(),
+        required_resource_keys={LIFE_RESOURCE},
     )
     def check() -> dg.AssetCheckResult:
-        store = open_store(project)
         with refusals():
-            finding = look(store.require_current(step.name).artifact, store)
+            finding = find()
         return dg.AssetCheckResult(
             passed=finding.passed,
             severity=dg.AssetCheckSeverity.ERROR if finding.blocks else dg.AssetCheckSeverity.WARN,

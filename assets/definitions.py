@@ -1,8 +1,10 @@
 """Assembles the Dagster definitions of one store; computes nothing."""
 
 import base64
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,23 @@ import dagster as dg
 
 from assets import previews
 from assets.automation import build_schedules, build_sensors, refresh_condition
-from assets.checks import build_checks
+from assets.checks import build_check, build_checks
 from assets.clustering import cluster_ids
 from assets.graph import GROWTH, LEARNING, STEPS
 from assets.hand_jobs import build_hand_jobs
-from assets.images import image_manifest, list_source, training_set
-from assets.publishing import PUBLISHED, decision_metadata, publish
+from assets.images import image_manifest, observed_version, training_set
+from assets.publishing import PUBLISHED, decision_metadata, publish, readers_are_current
 from assets.refusals import refusals
 from assets.results import assignments, clusters
-from assets.runs import IMAGE_STORE, LOCK_RESOURCE, STORE_TAG, build_lock
+from assets.runs import (
+    IMAGE_STORE,
+    LIFE_RESOURCE,
+    LOCK_RESOURCE,
+    OBSERVE_TAG,
+    STORE_TAG,
+    build_lock,
+    build_sign_of_life,
+)
 from assets.step import Outcome, Step, execute
 from tac_pipeline.digest import digest
 from tac_pipeline.settings import Project, load_project
@@ -36,6 +46,8 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
     """
     project = load_project(settings_path)
     jobs = build_jobs(project)
+    about, look = readers_are_current.__doc__, partial(readers_are_current, project)
+    readers = build_check(PUBLISHED, readers_are_current.__name__, about, look, project)
     # What automation asks for belongs to Dagster's betas in part; the choice was made (docs/decisions/0050).
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     return dg.Definitions(
@@ -44,11 +56,11 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
             *(build_asset(step, project) for step in STEPS),
             build_published(project),
         ],
-        asset_checks=build_checks(project),
+        asset_checks=[*build_checks(project), readers],
         jobs=[*jobs.values(), *build_hand_jobs(project)],
         schedules=build_schedules(project, jobs),
         sensors=build_sensors(project),
-        resources={LOCK_RESOURCE: build_lock(project)},
+        resources={LOCK_RESOURCE: build_lock(project), LIFE_RESOURCE: build_sign_of_life(project)},
         # A spawned step pays seconds for importing torch again; the steps share one process.
         executor=dg.in_process_executor,
     )
@@ -68,13 +80,13 @@ def observe_image_store(project: Project) -> dg.SourceAsset:
     @dg.observable_source_asset(
         key=asset_key(IMAGE_STORE, project),
         group_name="images",
-        description=f"The images at {source}. Observing it digests their listing; no image is read.",
+        description=f"The images at {source}. Observing it digests their listing; no image is read, "
+        "unless images.compare is content: then every one.",
+        required_resource_keys={LIFE_RESOURCE},
     )
     def image_store() -> dg.DataVersion:
-        from tac_pipeline.sources import listing_digest
-
         with refusals():
-            return dg.DataVersion(listing_digest(list_source(project)))
+            return dg.DataVersion(observed_version(project, now=time.time()))
 
     return image_store
 
@@ -151,6 +163,7 @@ def build_jobs(project: Project) -> dict[str, Any]:
         "observe": dg.define_asset_job(
             "observe",
             selection=assets([IMAGE_STORE]),
+            tags={OBSERVE_TAG: project.settings.store},
             description="Digest the listing of the image store; what changed there is then taken through by itself.",
         ),
         "grow": dg.define_asset_job(

@@ -8,7 +8,7 @@ from assets.automation import require_schedule
 from assets.home import dagster_home
 from assets.publishing import Decision, decision_event, publish, rollback
 from assets.refusals import refusals
-from assets.runs import LOCK_RESOURCE, STORE_TAG, build_lock
+from assets.runs import LIFE_RESOURCE, LOCK_RESOURCE, STORE_TAG, build_lock, build_sign_of_life
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.running_ui import reload_location
 from tac_pipeline.settings import Project
@@ -21,6 +21,7 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
 
     @dg.op(
         name="edit",
+        required_resource_keys={LIFE_RESOURCE},
         config_schema={
             "changes": dg.Field(
                 dg.Permissive(),
@@ -57,7 +58,11 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
         with refusals():
             note(context, rollback(project, context.op_config["version"], log=context.log.info))
 
-    @dg.job(name="set_settings", description="Edit the settings file, comments kept, and read it again.")
+    @dg.job(
+        name="set_settings",
+        description="Edit the settings file, comments kept, and read it again.",
+        resource_defs={LIFE_RESOURCE: build_sign_of_life(project)},
+    )
     def set_settings_job() -> None:
         edit()
 

@@ -26,6 +26,11 @@ run_queue:
       value:
         applyLimitPerUniqueValue: true
       limit: 1
+    # A source that takes long to list is listed once at a time.
+    - key: tac/observe
+      value:
+        applyLimitPerUniqueValue: true
+      limit: 1
 # A run that was killed goes on from where it was, once; a step that failed is left alone until something changes.
 run_retries:
   enabled: true

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tac_pipeline.sources import Source
 
 
+# A source that stays out of reach is not read over and over.
+TRY_AGAIN_SECONDS = 3600
+
+
 def list_source(project: Project) -> pl.DataFrame:
     """What the source holds now, refused where that means that too much of the store would be dropped.
 
@@ -60,6 +64,24 @@ def _refuse_sudden_loss(project: Project, listing: pl.DataFrame) -> None:
             f"than images.max_loss ({images.max_loss:g}) allows; nothing was dropped. If they were removed on purpose: "
             "`tac set images.max_loss=1`, run, and set it back."
         )
+
+
+def observed_version(project: Project, *, now: float) -> str:
+    """What tells that the store has to be looked at: the source's listing, and the hour while images are out of reach.
+
+    The listing alone would never say that an image can be read again.
+
+    Raises
+    ------
+    SourceError
+    """
+    from tac_pipeline.sources import listing_digest
+
+    listed = listing_digest(list_source(project))
+    current = open_store(project).current(image_embeddings.name)
+    if current is not None and current.artifact.facts.get("try_again"):
+        return f"{listed}-{int(now // TRY_AGAIN_SECONDS)}"
+    return listed
 
 
 def _list_source(inputs: Inputs, images: Images) -> Values:

@@ -13,8 +13,9 @@ import polars as pl
 from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids
 from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder, open_project_source
 from assets.nouns import noun_embeddings
+from assets.required import require_current
 from assets.results import assignments, centers_of, clusters
-from assets.step import Inputs, Step, open_store, require_current
+from assets.step import Inputs, Step, open_store
 from tac_pipeline.errors import EncoderError, InputError, StoreError
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.settings import Project
@@ -53,7 +54,7 @@ def read_current(reader: str, project: Project, *steps: Step) -> Inputs:
     ------
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
     """
-    return Inputs(project, require_current(reader, steps, project, open_store(project)))
+    return Inputs(project, require_current(reader, steps, project, open_store(project), as_of=cluster_ids))
 
 
 def search_by_text(project: Project, text: str, *, count: int) -> Hits:

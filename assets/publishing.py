@@ -56,9 +56,11 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
         publication = Publication(store.published_folder)
         latest, source = publication.latest(), {name: artifact.content for name, artifact in artifacts.items()}
         if latest is not None and latest.source == source:
-            if by_hand:
+            ended = ""
+            if by_hand and publication.held():
                 publication.release()
-            return Decision(latest, True, f"version {latest.number} is this result already")
+                ended = "; what held it is ended"
+            return Decision(latest, True, f"version {latest.number} is this result already{ended}")
         tables = _tables(artifacts)
         comparison = publication.compare(tables["assignments"])
         reason = None if by_hand else _why_not(project, store, artifacts, publication, comparison)
@@ -164,6 +166,17 @@ def _frame(schema: Any, artifact: Artifact) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(read_table(artifact.file(f"{schema.name}.parquet"), schema)))
 
 
+def readers_are_current(project: Project) -> Finding:
+    """Readers have the result as it stands."""
+    store = open_store(project)
+    latest = Publication(store.published_folder).latest()
+    current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
+    passed = latest is not None and latest.source == current
+    sentence = publication_in_words(project)
+    return Finding(passed, f"{sentence[0].upper()}{sentence[1:]}.".replace("..", "."),
+                   {"version": 0 if latest is None else latest.number})  # fmt: skip
+
+
 def publication_in_words(project: Project) -> str:
     """What readers have, whether that is the result as it stands, and what holds that back."""
     store = open_store(project)
@@ -172,7 +185,8 @@ def publication_in_words(project: Project) -> str:
     have = "nothing is published yet" if latest is None else f"readers have version {latest.number} of {_day(latest)}"
     current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
     if latest is not None and current == latest.source:
-        return f"{have}; {held} (`tac publish` ends that)" if held else have
+        edited = "; the settings have changed since (`tac run`)" if _edited(project, store) else ""
+        return f"{have}{f'; {held} (`tac publish` ends that)' if held else ''}{edited}"
     another = "" if latest is None else "; the result as it stands is another one (`tac diff`)"
     try:
         artifacts = _result(store)
@@ -182,6 +196,11 @@ def publication_in_words(project: Project) -> str:
         # There is no whole result; the states of the assets say why.
         reason = held
     return f"{have}{another}{f': {reason}' if reason else ''}"
+
+
+def _edited(project: Project, store: Store) -> bool:
+    """Whether the settings of the result, or of what it is made from, are others than it was made for."""
+    return any(store.require_current(step.name).version != step.version(project.settings) for step in _SOURCES)
 
 
 def _day(version: Version) -> str:

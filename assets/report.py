@@ -8,6 +8,7 @@ from assets.images import image_embeddings, image_manifest, open_project_source
 from assets.results import assignments, clusters
 from assets.review import image_map, review
 from assets.step import Inputs, Output, Values, open_store, step
+from tac_pipeline.digest import digest
 from tac_pipeline.settings import Images, Report
 from tac_pipeline.tables import CLUSTER_NOUNS, REPORT_PICTURES, read_table
 
@@ -81,6 +82,8 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     page = out.path(PAGE_NAME)
     write_page(page, describe(tables, chosen, pictures, map_images=report.map_images, seed=seed))
     out.write({"content_hash": list(pictures), "picture": list(pictures.values())})
+    # The page says when its result was made, which is no part of what it was made from.
+    out.content = digest([inputs.values, {name: artifact.content for name, artifact in inputs.artifacts.items()}])
     out.fact(bytes=page.stat().st_size, pictures=len(pictures), images_shown=len(chosen))
     # In the artifact's folder, whose path the UI shows as well.
     out.markdown("how to open it", f"`tac report` opens it; it is the file `{PAGE_NAME}` in the folder below.")

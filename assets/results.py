@@ -54,6 +54,7 @@ def _resolve_assignments(inputs: Inputs, corrections: str | None) -> Values:
     schema=ASSIGNMENTS,
     reads=["corrections"],
     deps=[image_embeddings, cluster_heads, cluster_ids],
+    as_of=cluster_ids,
     resolve=_resolve_assignments,
     kinds=["parquet", "pytorch"],
     code="3",
@@ -163,6 +164,7 @@ def _resolve_clusters(inputs: Inputs, retrieval: Retrieval, corrections: str | N
     schema=CLUSTERS,
     reads=["retrieval", "corrections"],
     deps=[assignments, cluster_ids, training_set, text_counterparts, noun_vocabulary, noun_embeddings],
+    as_of=cluster_ids,
     resolve=_resolve_clusters,
     code="4",
 )
@@ -317,6 +319,7 @@ def _describe(
     group="results",
     schema=EVALUATION,
     deps=[image_labels, image_kmeans, training_free_clusters, assignments, training_set],
+    as_of=cluster_ids,
     kinds=["parquet", "scikitlearn"],
 )
 def evaluation(inputs: Inputs, out: Output) -> None:

@@ -19,8 +19,10 @@ from tac_pipeline.settings import Project
 
 IMAGE_STORE = "image_store"
 STORE_TAG = "tac/store"
-LOCK_RESOURCE = "store_lock"
-# A run is marked started some seconds before it has its lock: it has to import and load the definitions first.
+# Looking at the source takes no lock, and need not wait for builds, only for the look before.
+OBSERVE_TAG = "tac/observe"
+LOCK_RESOURCE, LIFE_RESOURCE = "store_lock", "sign_of_life"
+# A run is marked started some seconds before it has its file: it has to import and load the definitions first.
 STARTING_SECONDS = 300.0
 _UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 
@@ -48,11 +50,11 @@ def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
             if _fail(instance, run_id):
                 dead.append(run_id)
             path.unlink(missing_ok=True)
-    # Runs that died before they had a lock.
+    # Runs that died before they had a file.
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(_UNFINISHED))):
         run = record.dagster_run
         quiet = time.time() - record.update_timestamp.timestamp()
-        if _builds(run, project) and quiet > STARTING_SECONDS and not _lock_path(project, run.run_id).exists():
+        if _works_on(run, project) and quiet > STARTING_SECONDS and not _lock_path(project, run.run_id).exists():
             dead += [run.run_id] if _fail(instance, run.run_id) else []
     return dead
 
@@ -71,6 +73,8 @@ def _fail(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 def _declare_living(path: Path) -> None:
     """Hold a lock file until this process ends."""
+    if path in _living:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # It appears under its name when it is locked already, so that nobody finds it free.
     aside = path.with_suffix(".new")
@@ -93,12 +97,11 @@ def _lock_path(project: Project, run_id: str) -> Path:
     return open_store(project).runs_folder / f"{run_id}.lock"
 
 
-def _builds(run: dg.DagsterRun, project: Project) -> bool:
-    """Whether a run builds this store: by its tag, or by the assets that somebody picked."""
+def _works_on(run: dg.DagsterRun, project: Project) -> bool:
+    """Whether a run builds this store or looks at it: by its tags, or by the assets that somebody picked."""
     store = project.settings.store
-    # Observing the source takes no lock, and may take its time.
-    picked = [key.path for key in run.asset_selection or () if key.path[-1] != IMAGE_STORE]
-    return run.tags.get(STORE_TAG) == store or any(path[0] == store for path in picked)
+    picked = any(key.path[0] == store for key in run.asset_selection or ())
+    return picked or store in (run.tags.get(STORE_TAG), run.tags.get(OBSERVE_TAG))
 
 
 def build_lock(project: Project) -> dg.ResourceDefinition:
@@ -114,6 +117,17 @@ def build_lock(project: Project) -> dg.ResourceDefinition:
             yield
 
     return store_lock
+
+
+def build_sign_of_life(project: Project) -> dg.ResourceDefinition:
+    """The resource that every step without the lock asks for: a run that observes, checks or edits is seen to live."""
+
+    @dg.resource(description="Shows that the process of a run lives.")
+    def sign_of_life(context: dg.InitResourceContext) -> None:
+        if context.run is not None:
+            _declare_living(_lock_path(project, context.run.run_id))
+
+    return sign_of_life
 
 
 def build_watchman(project: Project) -> dg.SensorDefinition:

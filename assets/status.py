@@ -1,6 +1,6 @@
 """What a run would do: the state of every asset against the settings, the source and the artifacts on disk.
 
-Reads no image and computes nothing; the source is listed once.
+Computes nothing; the source is listed once. Reads no image, unless images.compare is content: then every one.
 """
 
 from collections.abc import Mapping

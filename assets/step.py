@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from tac_pipeline.digest import digest
-from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, StoreError
+from tac_pipeline.errors import StoreError
 from tac_pipeline.method.arrays import FloatMatrix, IntVector
 from tac_pipeline.progress import RateLog
 from tac_pipeline.settings import Project, Settings, result_slice
@@ -45,6 +45,8 @@ class Step:
         Raised by hand when the computation changes what comes out.
     cleanup : callable (store), optional
         Runs after old versions were removed.
+    as_of : Step, optional
+        What lies between this asset and it is read as it was when that one was made (see required.py).
     """
 
     name: str
@@ -59,6 +61,7 @@ class Step:
     code: str
     resolve: Callable[..., Values] | None
     cleanup: Callable[[Store], None] | None
+    as_of: "Step | None" = None
 
     @property
     def upstream(self) -> tuple["Step", ...]:
@@ -91,6 +94,7 @@ def step(
     code: str = "1",
     resolve: Callable[..., Values] | None = None,
     cleanup: Callable[[Store], None] | None = None,
+    as_of: Step | None = None,
 ) -> Callable[[Callable[..., None]], Step]:
     """Declare an asset: the function's name is the asset's, its docstring the description."""
 
@@ -108,6 +112,7 @@ def step(
             code=code,
             resolve=resolve,
             cleanup=cleanup,
+            as_of=as_of,
         )
 
     return declare
@@ -244,10 +249,12 @@ def execute(asset: Step, project: Project, *, log: Log = lambda _: None) -> Outc
     TacError
         Whatever the computation refuses. Nothing that was current is touched.
     """
+    from assets.required import require_inputs  # which looks for recipes itself
+
     started = time.monotonic()
     store = open_store(project)
     with store.building(asset.name, on_wait=log):
-        inputs = Inputs(project, require_inputs(asset, project, store), log)
+        inputs = Inputs(project, require_inputs(asset, project, store, log), log)
         recipe = resolve_recipe(asset, inputs)
         artifact = usable(store.find(asset.name, recipe))
         reused = artifact is not None
@@ -299,54 +306,3 @@ def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: floa
             "seconds": time.monotonic() - started,
         }
         return store.commit(asset.name, recipe, folder, record)
-
-
-def require_inputs(asset: Step, project: Project, store: Store) -> dict[str, Artifact]:
-    """The current artifacts above a step (see require_current)."""
-    return require_current(asset.name, asset.upstream, project, store)
-
-
-def require_current(reader: str, steps: Iterable[Step], project: Project, store: Store) -> dict[str, Artifact]:
-    """The current artifacts that somebody reads, made for these settings and from each other, and whole.
-
-    Raises
-    ------
-    ArtifactMissing, ArtifactOutdated, ArtifactDamaged
-    """
-    steps = tuple(steps)
-    due = _not_current(steps, project, store)
-    if due:
-        above = next(above for above in steps if above.name in due)
-        missing = store.current(above.name) is None
-        what = "has not been materialized" if missing else "was made for other settings"
-        names = ",".join(due)
-        raise (ArtifactMissing if missing else ArtifactOutdated)(
-            f"{reader} reads {above.name}, which {what}. Build first: {', '.join(due)} "
-            f"(`tac run` does, or `tac run --select {names}`)."
-        )
-    artifacts: dict[str, Artifact] = {}
-    for above in steps:
-        artifact = store.require_current(above.name).artifact
-        damage = artifact.damage()
-        if damage:
-            raise ArtifactDamaged(f"{damage}. Materialize {above.name} again: `tac run --select {above.name}`.")
-        artifacts[above.name] = artifact
-    for above in steps:
-        for name, content in artifacts[above.name].record["inputs"].items():
-            if name in artifacts and artifacts[name].content != content:
-                raise ArtifactOutdated(
-                    f"{reader} reads {name} and {above.name}, but {above.name} was made from another version of "
-                    f"{name}. Build {above.name} first: `tac run --select {above.name}`."
-                )
-    return artifacts
-
-
-def _not_current(steps: Iterable[Step], project: Project, store: Store) -> dict[str, Step]:
-    """Those of the steps, and of all above them, that are missing or made for other settings, in the order to build."""
-    found: dict[str, Step] = {}
-    for step in steps:
-        above = _not_current(step.upstream, project, store)
-        current = store.current(step.name)
-        if above or current is None or current.version != step.version(project.settings):
-            found |= {**above, step.name: step}
-    return found

@@ -25,6 +25,7 @@ KIND_WEIGHT = 0.5
     schema=CLUSTER_TREE,
     reads=["retrieval"],
     deps=[clusters, cluster_ids, assignments, training_set, noun_vocabulary],
+    as_of=cluster_ids,
     kinds=["parquet", "numpy"],
     code="2",
 )

@@ -1,5 +1,6 @@
 """The UI that runs on a Dagster instance: where it is, and asking it to read the settings again.
 
+Whatever listens now where a UI was noted once must name this very instance, or it is left alone.
 A code location knows the settings that it was loaded with; Dagster looks at them again only when it is asked to.
 """
 
@@ -11,6 +12,9 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
 from tac_pipeline.store import write_atomically
 
 ADDRESS_NAME = "ui.json"
@@ -18,9 +22,9 @@ ANSWER_SECONDS = 5.0
 RELOAD_SECONDS = 120.0  # it imports the code anew
 
 # Nothing listens there, or what does is no Dagster.
-_NO_ANSWER = (OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError)
+_NO_ANSWER = (OSError, HTTPException, YAMLError, ValueError, LookupError, TypeError, AttributeError)
 
-_LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name } } } }"
+_LOCATIONS = "{ instance { info } workspaceOrError { ... on Workspace { locationEntries { name } } } }"
 _RELOAD = """
 mutation Reload($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
   __typename
@@ -44,12 +48,14 @@ def reload_location(home: Path, store: str) -> str | None:
     Returns
     -------
     str or None
-        What came of it, in words; None where no UI runs.
+        What came of it, in words; None where no UI runs on this instance.
     """
     try:
         url = str(json.loads((home / ADDRESS_NAME).read_text(encoding="utf-8"))["url"])
-        entries = _ask(url, _LOCATIONS, {}, ANSWER_SECONDS)["workspaceOrError"]["locationEntries"]
-        names = [str(entry["name"]) for entry in entries]
+        answer = _ask(url, _LOCATIONS, {}, ANSWER_SECONDS)
+        names = [str(entry["name"]) for entry in answer["workspaceOrError"]["locationEntries"]]
+        if _home_of(answer["instance"]["info"]) != home.resolve():
+            return None
     except _NO_ANSWER:
         return None
     # `tac ui` names a location after its store; in a workspace of one's own it may have any name.
@@ -60,6 +66,12 @@ def reload_location(home: Path, store: str) -> str | None:
     if told:
         return f"the UI at {url} could not reload {told}"
     return f"the UI at {url} has read the settings again"
+
+
+def _home_of(info: str) -> Path:
+    """The home of the instance that a UI runs on, from what it says of its configuration."""
+    said = YAML(typ="safe", pure=True).load(str(info))
+    return Path(said["local_artifact_storage"]["config"]["base_dir"]).resolve()
 
 
 def _reload(url: str, name: str) -> str | None:

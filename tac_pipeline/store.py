@@ -26,7 +26,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -229,6 +229,12 @@ class Store:
         # Without a readable record a folder is no artifact: the next build replaces it.
         return None
 
+    def find_content(self, asset: str, content: str) -> Artifact | None:
+        """A whole version of an asset that holds this content, the current one first; None where none is kept."""
+        current = self.current(asset)
+        kept = [*([current.artifact] if current else []), *self.versions(asset)]
+        return next((version for version in kept if version.content == content and not version.damage()), None)
+
     @contextmanager
     def scratch(self, asset: str) -> Iterator[Path]:
         """A new folder to build an artifact in; whatever is still there at the end is removed."""
@@ -272,7 +278,12 @@ class Store:
         """Let readers get this artifact from now on, as made for these settings (see Current)."""
         pointer = {"recipe": artifact.recipe, "version": version, "written": dict(written)}
         write_atomically(self.folder / artifact.asset / CURRENT_NAME, json.dumps(pointer, ensure_ascii=False))
-        os.utime(artifact.folder / RECORD_NAME)  # the time of last use, by which prune goes
+        self.note_use(artifact)
+
+    def note_use(self, artifact: Artifact) -> None:
+        """Write down the time of last use, by which prune goes; whoever may only read leaves it as it is."""
+        with suppress(OSError):
+            os.utime(artifact.folder / RECORD_NAME)
 
     def versions(self, asset: str) -> list[Artifact]:
         """Every kept version of an asset, last used first."""

@@ -17,11 +17,18 @@ from tac_pipeline.running_ui import note_address, reload_location
 RELOADED = {"__typename": "WorkspaceLocationEntry", "locationOrLoadError": {}}
 
 
+def instance_info(home: Path) -> str:
+    """What a UI says of the instance in a folder."""
+    base = {"module": "dagster._core.storage.root", "class": "LocalArtifactStorage", "config": {"base_dir": str(home)}}
+    return json.dumps({"local_artifact_storage": base, "run_storage": "SqliteRunStorage"})
+
+
 class Server(http.server.ThreadingHTTPServer):
     """Speaks GraphQL about code locations; `answers` is what a reload of each name says, after some seconds."""
 
-    def __init__(self, answers: dict[str, Any], *, seconds: float = 0) -> None:
+    def __init__(self, answers: dict[str, Any], *, home: Path | None = None, seconds: float = 0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.info: str | None = None if home is None else instance_info(home)
         self.answers, self.seconds, self.reloaded = answers, seconds, list[str]()
 
     @property
@@ -46,7 +53,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer({"reloadRepositoryLocation": self.server.answers[name]})
         else:
             entries = [{"name": name} for name in self.server.answers]
-            self._answer({"workspaceOrError": {"locationEntries": entries}})
+            self._answer({
+                "instance": {"info": self.server.info}, "workspaceOrError": {"locationEntries": entries},
+            })  # fmt: skip
 
     def do_GET(self) -> None:
         self.send_error(405)
@@ -85,7 +94,7 @@ def error(message: str) -> dict[str, Any]:
 
 
 def test_the_location_that_is_named_after_the_store_is_reloaded(serve: Any, tmp_path: Path) -> None:
-    server = serve(Server({"harbor": RELOADED, "photos": RELOADED}))
+    server = serve(Server({"harbor": RELOADED, "photos": RELOADED}, home=tmp_path))
     note_address(tmp_path, "127.0.0.1", server.port)
     said = reload_location(tmp_path, "photos")
     assert said == f"the UI at http://127.0.0.1:{server.port} has read the settings again"
@@ -93,7 +102,7 @@ def test_the_location_that_is_named_after_the_store_is_reloaded(serve: Any, tmp_
 
 
 def test_where_no_location_has_the_name_all_are_reloaded(serve: Any, tmp_path: Path) -> None:
-    server = serve(Server({"one": RELOADED, "two": RELOADED}))
+    server = serve(Server({"one": RELOADED, "two": RELOADED}, home=tmp_path))
     note_address(tmp_path, "127.0.0.1", server.port)
     assert "has read the settings again" in str(reload_location(tmp_path, "photos"))
     assert server.reloaded == ["one", "two"]
@@ -101,7 +110,7 @@ def test_where_no_location_has_the_name_all_are_reloaded(serve: Any, tmp_path: P
 
 def test_a_location_that_does_not_load_is_told_in_one_line(serve: Any, tmp_path: Path) -> None:
     message = "dagster._core.errors.Some: loading\n\nSettingsError: retrieval.tau must be > 0; got -1 (tac.yaml)\n"
-    server = serve(Server({"one": error(message), "two": RELOADED}))
+    server = serve(Server({"one": error(message), "two": RELOADED}, home=tmp_path))
     note_address(tmp_path, "127.0.0.1", server.port)
     assert reload_location(tmp_path, "photos") == (
         f"the UI at http://127.0.0.1:{server.port} could not reload one: SettingsError: retrieval.tau must be > 0; "
@@ -109,23 +118,53 @@ def test_a_location_that_does_not_load_is_told_in_one_line(serve: Any, tmp_path:
     )
 
 
+def test_a_ui_of_another_instance_is_left_alone(serve: Any, tmp_path: Path) -> None:
+    """Whoever took the port after our UI ended: even one with a store of the same name."""
+    server = serve(Server({"photos": RELOADED, "one": RELOADED}, home=tmp_path / "theirs"))
+    note_address(tmp_path / "ours", "127.0.0.1", server.port)
+    assert reload_location(tmp_path / "ours", "photos") is None
+    assert reload_location(tmp_path / "ours", "harbor") is None
+    for info in (None, "", "[]", "a: [", "{}", "local_artifact_storage: {config: {base_dir: 3}}"):
+        server.info = info
+        assert reload_location(tmp_path / "ours", "photos") is None
+    assert server.reloaded == []
+
+
+def test_the_home_may_be_named_by_a_link(serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    server = serve(Server({"photos": RELOADED}, home=tmp_path / "home"))
+    note_address(tmp_path / "link", "127.0.0.1", server.port)
+    assert "has read the settings again" in str(reload_location(tmp_path / "link", "photos"))
+
+
+def test_an_instance_says_its_home_as_it_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the Dagster that is installed: what a UI shows as `info` is this text."""
+    import dagster as dg
+
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        assert running_ui._home_of(instance.info_str()) == tmp_path.resolve()
+
+
 @pytest.mark.parametrize("typename", ["RepositoryLocationNotFound", "ReloadNotSupported", "UnauthorizedError"])
 def test_a_reload_that_is_refused_is_not_taken_for_one(serve: Any, tmp_path: Path, typename: str) -> None:
-    server = serve(Server({"photos": {"__typename": typename}}))
+    server = serve(Server({"photos": {"__typename": typename}}, home=tmp_path))
     note_address(tmp_path, "127.0.0.1", server.port)
     assert f"could not reload photos: {typename}" in str(reload_location(tmp_path, "photos"))
 
 
 def test_a_reason_that_is_given_is_told(serve: Any, tmp_path: Path) -> None:
     refusal = {"__typename": "UnauthorizedError", "message": "this UI is read-only"}
-    server = serve(Server({"photos": refusal, "broken": None}))
+    server = serve(Server({"photos": refusal, "broken": None}, home=tmp_path))
     note_address(tmp_path, "127.0.0.1", server.port)
     assert str(reload_location(tmp_path, "photos")).endswith("could not reload photos: this UI is read-only")
     assert "could not reload broken: " in str(reload_location(tmp_path, "broken"))
 
 
 def test_a_reload_that_takes_too_long_is_told(serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = serve(Server({"photos": RELOADED}, seconds=0.5))
+    server = serve(Server({"photos": RELOADED}, seconds=0.5, home=tmp_path))
     note_address(tmp_path, "127.0.0.1", server.port)
     monkeypatch.setattr(running_ui, "RELOAD_SECONDS", 0.1)
     assert "could not reload photos: timed out" in str(reload_location(tmp_path, "photos"))
@@ -185,7 +224,7 @@ def test_a_server_that_speaks_no_http_is_no_ui(tmp_path: Path) -> None:
 
 
 def test_a_workspace_without_locations_has_nothing_to_reload(serve: Any, tmp_path: Path) -> None:
-    server = serve(Server({}))
+    server = serve(Server({}, home=tmp_path))
     note_address(tmp_path, "127.0.0.1", server.port)
     assert reload_location(tmp_path, "photos") is None
 
@@ -193,7 +232,7 @@ def test_a_workspace_without_locations_has_nothing_to_reload(serve: Any, tmp_pat
 def test_a_proxy_for_the_outside_world_is_not_asked(
     serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = serve(Server({"photos": RELOADED}))
+    server = serve(Server({"photos": RELOADED}, home=tmp_path))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     note_address(tmp_path, "127.0.0.1", server.port)

@@ -32,9 +32,8 @@ def set_(
             console.print(escape(edit.sentence), soft_wrap=True)
         project = load_project(path)
         if any(edit.old != edit.new for edit in edits):
-            answer = reload_location(dagster_home(project), project.settings.store)
-            if answer is not None:
-                console.print(escape(answer), soft_wrap=True)
+            answer = reload_location(dagster_home(project), project.settings.store) or "no running UI was found"
+            console.print(escape(answer), soft_wrap=True)
         print_status(console, project, only_stale=True)
 
 

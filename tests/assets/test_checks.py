@@ -14,6 +14,7 @@ from small_store import DIM, grouped_vectors, write_vectors
 from assets import checks
 from assets.checks import CHECKS, Finding
 from assets.graph import GROWTH, find
+from assets.runs import LIFE_RESOURCE, build_sign_of_life
 from assets.step import open_store
 from tac_pipeline.settings import load_project
 from tac_pipeline.store import Artifact, Store
@@ -175,7 +176,8 @@ def test_a_store_in_which_no_training_image_is_left_wants_a_re_clustering(vector
 def run_checks(path: Path) -> dg.ExecuteInProcessResult:
     """What Dagster's own run of the checks says."""
     job = dg.define_asset_job("look", selection=dg.AssetSelection.all_asset_checks())
-    defs = dg.Definitions(asset_checks=checks.build_checks(load_project(path)), jobs=[job])
+    defs = dg.Definitions(asset_checks=checks.build_checks(load_project(path)), jobs=[job],
+                          resources={LIFE_RESOURCE: build_sign_of_life(load_project(path))})  # fmt: skip
     with dg.DagsterInstance.ephemeral() as instance:
         return defs.resolve_job_def("look").execute_in_process(instance=instance, raise_on_error=False)
 

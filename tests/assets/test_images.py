@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
@@ -12,7 +13,9 @@ from assets_helpers import computed, materialize
 from PIL import Image
 from ruamel.yaml import YAML
 
+from assets.definitions import build_definitions
 from assets.graph import GROWTH, STEPS
+from assets.images import TRY_AGAIN_SECONDS, observed_version
 from assets.step import open_store
 from tac_pipeline.errors import EncoderError, SourceError, TacError
 from tac_pipeline.settings import load_project
@@ -264,3 +267,48 @@ def test_a_store_whose_images_all_broke_is_assigned_to_nothing(store: Path) -> N
 def test_encoders_that_cannot_be_are_named(store: Path, key: str, value: str, message: str) -> None:
     with pytest.raises(EncoderError, match=message):
         materialize(edit(store, key, value))
+
+
+def unreachable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on one picture of the folder cannot be reached, as when a disk or a network fails for a while."""
+    from tac_pipeline.sources.folders import FolderSource
+
+    read = FolderSource.read
+
+    def fail(source: FolderSource, uri: str) -> bytes:
+        if uri.endswith("group0/2.jpg"):
+            raise OSError("the network is down")
+        return read(source, uri)
+
+    monkeypatch.setattr(FolderSource, "read", fail)
+    materialize(path, GROWN_FIRST)
+
+
+def test_while_an_image_is_out_of_reach_every_hour_is_a_change(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, hour = load_project(store), float(TRY_AGAIN_SECONDS)
+    before = observed_version(project, now=0)
+    assert observed_version(project, now=5 * hour) == before, "nothing was embedded yet"
+    with monkeypatch.context() as patched:
+        unreachable(store, patched)
+        first = observed_version(project, now=hour)
+        assert first != before
+        assert observed_version(project, now=1.9 * hour) == first
+        assert observed_version(project, now=2 * hour) != first
+    again = materialize(store, GROWN_FIRST)
+    assert computed(again) == {"image_embeddings"}
+    assert again["image_embeddings"].artifact.facts["computed"] == 1, "the others are not read again"
+    assert observed_version(project, now=9 * hour) == before
+
+
+def test_the_job_observe_sees_that_an_image_is_to_be_tried_again(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def observed() -> str:
+        job = build_definitions(store).resolve_job_def("observe")
+        with dg.DagsterInstance.ephemeral() as instance:
+            assert job.execute_in_process(instance=instance).success
+            [record] = instance.fetch_observations(dg.AssetKey(["pictures", "image_store"]), limit=1).records
+            assert record.asset_observation is not None
+            return str(record.asset_observation.data_version)
+
+    before = observed()
+    unreachable(store, monkeypatch)
+    assert observed().startswith(f"{before}-")

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pytest
 from assets_helpers import materialize
 from small_store import grouped_vectors, write_vectors
 
 from assets import publishing
+from assets.definitions import build_definitions
 from assets.graph import GROWTH
 from assets.publishing import Decision, decision_metadata, publication_in_words, rollback
 from assets.step import open_store
@@ -181,7 +183,8 @@ def test_publishing_what_was_gone_back_to_ends_the_hold(path: Path) -> None:
     add_images(path, 0)
     assert publish(path).sentence == "version 3 is this result already"
     assert published(path).held() is not None
-    assert publish(path, by_hand=True).sentence == "version 3 is this result already"
+    assert publish(path, by_hand=True).sentence == "version 3 is this result already; what held it is ended"
+    assert publish(path, by_hand=True).sentence == "version 3 is this result already", "there is no hold any more"
     assert published(path).held() is None
 
 
@@ -273,3 +276,37 @@ def test_the_ui_shows_the_decision_and_what_moved(path: Path) -> None:
     assert (shown["version"], shown["is this result"], shown["images moved"]) == (1, False, 60)
     assert "would change their cluster" in shown["decision"]
     assert "old size" in shown["clusters that differ"].md_str
+
+
+def test_a_result_that_is_held_back_is_a_check_that_warns(vector_store: Writer) -> None:
+    path = vector_store({"publish": "manual"})
+    materialize(path)
+
+    def look() -> dg.AssetCheckEvaluation:
+        defs = build_definitions(path)
+        key = dg.AssetCheckKey(dg.AssetKey(["small", "published"]), "readers_are_current")
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_check_selection={key})
+        with dg.DagsterInstance.ephemeral() as instance:
+            [found] = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+        assert found.severity == dg.AssetCheckSeverity.WARN
+        return found
+
+    project = load_project(path)
+    held = publishing.publish(project, by_hand=False)
+    assert not held.moved
+    found = look()
+    assert not found.passed
+    assert str(found.description) == (
+        "Nothing is published yet: publish is manual; `tac publish` publishes this result."
+    )
+    publishing.publish(project, by_hand=True)
+    found = look()
+    assert found.passed
+    assert str(found.description).startswith("Readers have version 1 of ")
+
+
+def test_a_settings_edit_after_publishing_is_told_beside_the_version(path: Path, vector_store: Writer) -> None:
+    publishing.publish(load_project(path), by_hand=True)
+    assert "settings" not in publication_in_words(load_project(path))
+    edited = load_project(vector_store({"retrieval.tau": 0.02}))
+    assert publication_in_words(edited).endswith("; the settings have changed since (`tac run`)")

@@ -15,14 +15,24 @@ import dagster as dg
 import pytest
 from command_line import ALL
 from dagster import DagsterRun, DagsterRunStatus
+from ruamel.yaml import YAML
 from small_store import REPOSITORY
 from test_staleness import COUNTERPARTS_DOWN
 
 from assets import runs
+from assets.definitions import build_definitions
 from assets.graph import STEPS, find
-from assets.home import prepare_home
+from assets.home import INSTANCE_SETTINGS, prepare_home
 from assets.run import run_steps
-from assets.runs import STORE_TAG, build_watchman, fail_dead_runs, holding_store
+from assets.runs import (
+    LIFE_RESOURCE,
+    LOCK_RESOURCE,
+    OBSERVE_TAG,
+    STORE_TAG,
+    build_watchman,
+    fail_dead_runs,
+    holding_store,
+)
 from assets.status import State, all_status, steps_to_run
 from assets.step import open_store
 from tac_pipeline.settings import Project, load_project
@@ -117,8 +127,9 @@ def test_a_run_of_another_instance_is_left_to_that(project: Project, instance: d
         ({"tags": {STORE_TAG: "another"}}, False),
         ({"asset_selection": frozenset({dg.AssetKey(["small", "clusters"])})}, True),
         ({"asset_selection": frozenset({dg.AssetKey(["another", "clusters"])})}, False),
-        # It takes no lock, and may list a large source for longer than that.
-        ({"asset_selection": frozenset({dg.AssetKey(["small", "image_store"])})}, False),
+        ({"asset_selection": frozenset({dg.AssetKey(["small", "image_store"])})}, True),
+        ({"tags": {OBSERVE_TAG: "small"}}, True),
+        ({"tags": {OBSERVE_TAG: "another"}}, False),
         ({}, False),
     ],
 )
@@ -129,6 +140,42 @@ def test_a_run_that_never_got_its_lock_is_told_after_a_while(
     assert fail_dead_runs(project, instance) == [], "it may just be starting"
     monkeypatch.setattr(runs, "STARTING_SECONDS", -1.0)
     assert fail_dead_runs(project, instance) == ([run_id] if ours else [])
+
+
+def test_every_step_of_every_job_shows_that_its_run_lives(project: Project) -> None:
+    """The observation, the checks and the edit of settings too, which take no lock."""
+    shown = {}
+    for job in build_definitions(project.path).get_repository_def().get_all_jobs():
+        for node in job.graph.nodes:
+            assert isinstance(node.definition, dg.OpDefinition)
+            shown[f"{job.name}.{node.name}"] = set(node.definition.required_resource_keys)
+    assert {name.split(".")[0] for name in shown} >= {"observe", "grow", "recluster", "set_settings", "publish"}
+    assert any(name.endswith("drift") for name in shown), "checks are among them"
+    assert {name for name, keys in shown.items() if not keys & {LIFE_RESOURCE, LOCK_RESOURCE}} == set()
+
+
+def test_a_run_that_observes_lives_and_is_told_when_it_dies(
+    project: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "STARTING_SECONDS", -1.0)
+    job = build_definitions(project.path).resolve_job_def("observe")
+    assert job.tags[OBSERVE_TAG] == "small"
+    run_id = job.execute_in_process(instance=instance).run_id
+    path = lock_file(project, run_id)
+    assert path.exists()
+    # What another process sees of it: still started, its file held, then free.
+    slow = start(instance, tags={OBSERVE_TAG: "small"})
+    path.rename(lock_file(project, slow))
+    assert fail_dead_runs(project, instance) == []
+    runs._living.pop(path).release()
+    lock_file(project, slow).touch()
+    assert fail_dead_runs(project, instance) == [slow]
+
+
+def test_the_queue_starts_one_build_and_one_look_a_store_at_a_time() -> None:
+    limits = YAML(typ="safe").load(INSTANCE_SETTINGS)["run_queue"]["tag_concurrency_limits"]
+    assert [(entry["key"], entry["limit"]) for entry in limits] == [(STORE_TAG, 1), (OBSERVE_TAG, 1)]
+    assert all(entry["value"] == {"applyLimitPerUniqueValue": True} for entry in limits)
 
 
 def test_the_sensor_says_what_it_found(project: Project, instance: dg.DagsterInstance) -> None:

@@ -41,8 +41,9 @@ def test_set_says_what_changed_what_would_rerun_and_how_long_that_took(path: Pat
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[:3] == ["retrieval.tau: 0.005 -> 0.02", "seed: already 0", "heads.epochs: 60 -> null"]
+    assert lines[3] == "no running UI was found"
     stale = below("text_counterparts")
-    assert {line.split()[0] for line in lines[4:-2]} == stale
+    assert {line.split()[0] for line in lines[5:-2]} == stale
     assert lines[-2].startswith(f"a run computes {len(stale)} assets, which took ")
     assert lines[-2].endswith(" s last time")
     assert lines[-1] == "nothing is published yet"
@@ -73,6 +74,7 @@ def test_before_the_first_run_set_does_not_list_what_is_all_missing(vector_store
     result = tac("set", "schedule.observe=*/5 * * * *", "-s", vector_store())
     assert result.stdout.splitlines() == [
         "schedule.observe: */15 * * * * -> */5 * * * *",
+        "no running UI was found",
         f"a run computes {ALL} assets",
         "nothing is published yet",
     ]
@@ -105,12 +107,12 @@ def test_a_mistake_is_told_and_changes_nothing(
     assert path.read_bytes() == before
 
 
-def test_a_ui_that_is_gone_is_passed_over(path: Path) -> None:
+def test_a_ui_that_is_gone_is_passed_over_and_said_so(path: Path) -> None:
     home = prepare_home(load_project(path))
     (home / "ui.json").write_text(json.dumps({"url": "http://127.0.0.1:9"}))
     result = tac("set", "seed=1", "-s", path)
     assert result.exit_code == 0
-    assert "UI" not in result.output
+    assert "no running UI was found" in result.stdout
 
 
 def shown_version(path: Path) -> object:

@@ -26,6 +26,7 @@ CHECKS = {
     "heads_converged": "cluster_heads",
     "drift": "assignments",
     "cluster_sizes": "clusters",
+    "readers_are_current": "published",
 }
 
 
