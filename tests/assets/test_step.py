@@ -66,7 +66,7 @@ def test_another_count_with_the_same_centers_spares_the_text_space(vector_store:
     materialize(vector_store({"semantic_centers.count": 6}))
     done = computed(materialize(vector_store({"clusters.count": 4})))
     assert done == {"cluster_count", "image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids",
-                    "assignments", "clusters", "evaluation"}  # fmt: skip
+                    "assignments", "clusters", "evaluation", "review", "report"}  # fmt: skip
 
 
 def test_equal_content_stops_the_work_below(vector_store: Writer) -> None:
