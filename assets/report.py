@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tac_pipeline.report import Changes
 
 PAGE_NAME = "report.html"
+_READS = (clusters, assignments, review, image_map, image_embeddings)
 
 
 def _resolve_report(inputs: Inputs, report: Report, images: Images, seed: int) -> Values:
@@ -50,7 +51,9 @@ def earlier_version(inputs: Inputs) -> "Version | None":
     group="results",
     schema=REPORT_PICTURES,
     reads=["report", "images.max_pixels", "images.max_bytes", "seed"],
-    deps=[clusters, assignments, review, image_map, image_embeddings, image_manifest],
+    deps=_READS,
+    # It says where images are read, not what they show: a file that was only touched makes no other page.
+    by_value=[image_manifest],
     resolve=_resolve_report,
     kinds=["html", "parquet"],
 )
@@ -82,8 +85,9 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     page = out.path(PAGE_NAME)
     write_page(page, describe(tables, chosen, pictures, map_images=report.map_images, seed=seed))
     out.write({"content_hash": list(pictures), "picture": list(pictures.values())})
-    # The page says when its result was made, which is no part of what it was made from.
-    out.content = digest([inputs.values, {name: artifact.content for name, artifact in inputs.artifacts.items()}])
+    # The page says when its result was made; all else on it follows from these.
+    contents = {dep.name: inputs.artifact(dep).content for dep in _READS}
+    out.content = digest([inputs.values, contents, sorted(pictures)])
     out.fact(bytes=page.stat().st_size, pictures=len(pictures), images_shown=len(chosen))
     # In the artifact's folder, whose path the UI shows as well.
     out.markdown("how to open it", f"`tac report` opens it; it is the file `{PAGE_NAME}` in the folder below.")

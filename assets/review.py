@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from assets import previews
+from assets.clustering import cluster_ids
 from assets.images import image_embeddings, sample_images, training_set
 from assets.neighbors import image_neighbors
 from assets.results import assignments
@@ -114,6 +115,7 @@ def _with_places(rows: pl.DataFrame, places: "FloatMatrix") -> pl.DataFrame:
     reads=["review", "retrieval.tau"],
     # The contents of the images come through the map: image_embeddings itself has moved on since the training set.
     deps=[assignments, image_map, training_set, image_neighbors, noun_vocabulary],
+    as_of=cluster_ids,
 )
 def review(inputs: Inputs, out: Output, review: Review, retrieval: Retrieval) -> None:
     """What is worth a look: typical images, border cases, outliers, near-duplicates; and each cluster's nouns."""

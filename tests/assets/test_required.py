@@ -20,7 +20,7 @@ from tac_pipeline.store import Artifact, Store
 
 Writer = Callable[..., Path]
 GROWING = [step.name for step in GROWTH]
-RESULTS = ["assignments", "clusters", "cluster_tree", "evaluation"]
+RESULTS = ["assignments", "clusters", "cluster_tree", "evaluation", "review"]
 
 
 def grow(path: Path, count: int) -> None:
@@ -39,7 +39,7 @@ def fail_to_learn(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise InputError("the training failed")
 
     with monkeypatch.context() as patched:
-        patched.setattr("tac_pipeline.method.training.train_cluster_heads", fail)
+        patched.setattr("tac_pipeline.method.robust_heads.learn_robust_heads", fail)
         with pytest.raises(InputError, match="the training failed"):
             materialize(path)
 

@@ -67,7 +67,8 @@ def test_another_count_with_the_same_centers_spares_the_text_space(vector_store:
     done = computed(materialize(vector_store({"clusters.count": 4})))
     # In the robust method K also says how many neighbors teach an image, and how the words are weighed.
     assert done == {"cluster_count", "image_kmeans", "text_weight", "training_free_clusters", "cluster_heads",
-                    "cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation", "review", "report"}  # fmt: skip
+                    "cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation", "review",
+                    "report"}  # fmt: skip
 
 
 def test_equal_content_stops_the_work_below(vector_store: Writer) -> None:

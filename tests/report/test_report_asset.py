@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from assets.graph import find
+from assets.graph import STEPS, find
 from assets.report import PAGE_NAME
 from assets.step import Inputs, open_store
 from report.made_up import HOSTILE
@@ -151,7 +151,7 @@ def test_the_command_writes_the_page_and_opens_it(
     refused = CliRunner().invoke(app, ["report", "--settings", str(path)])
     assert refused.exit_code == 1
     assert "tac run" in refused.stderr
-    materialize(path, [step for step in EVERYTHING if step not in names])
+    materialize(path, [step.name for step in STEPS if step.name not in names])
     shown = CliRunner().invoke(app, ["report", "--settings", str(path), "--no-open"])
     assert shown.exit_code == 0, shown.output
     page = Path(shown.stdout.strip().splitlines()[-1])
@@ -160,10 +160,3 @@ def test_the_command_writes_the_page_and_opens_it(
     assert opened == []
     CliRunner().invoke(app, ["report", "--settings", str(path)])
     assert opened == [page.as_uri()]
-
-
-EVERYTHING = [
-    "image_manifest", "image_labels", "image_embeddings", "training_set", "candidate_nouns", "noun_embeddings",
-    "cluster_count", "semantic_centers", "noun_vocabulary", "text_counterparts", "image_neighbors", "text_neighbors",
-    "image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids", "assignments", "clusters", "evaluation",
-]  # fmt: skip

@@ -256,6 +256,7 @@ def test_a_phone_in_light_and_dark(open_page: Opener, complaints: list[str], sch
     assert dark == (scheme == "dark")
     page.get_by_role("button", name="Switch to").click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper
+    page.wait_for_timeout(500)  # the browser keeps the choice a moment later
     page.reload()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper
     assert complaints == []
