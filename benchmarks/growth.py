@@ -94,7 +94,8 @@ class Benchmark:
             found.append(f"+1 % images must cost under {MOST_FOR_A_HUNDREDTH:.0%} of the first embedding; {share:.1%}")
         if runs["tau back"].step_seconds >= MOST_FOR_GOING_BACK:
             found.append(f"tau back must take under {MOST_FOR_GOING_BACK:g} s; {runs['tau back'].step_seconds:.1f} s")
-        allowed = {"first run": {step.name for step in STEPS}, "nothing new": set(), "tau back": set(),
+        # The page says what changed since the version that was published in between: it is written anew.
+        allowed = {"first run": {step.name for step in STEPS}, "nothing new": set(), "tau back": {"report"},
                    "tau changed": TAU_DOWN, "K changed": COUNT_DOWN}  # fmt: skip
         for name, done in runs.items():
             extra = done.named("computed") - allowed.get(name, GROWN)
