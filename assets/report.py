@@ -8,6 +8,7 @@ from assets.images import image_embeddings, image_manifest, open_project_source
 from assets.results import assignments, clusters
 from assets.review import image_map, review
 from assets.step import Inputs, Output, Values, open_store, step
+from assets.tree import cluster_tree
 from tac_pipeline.digest import digest
 from tac_pipeline.settings import Images, Report
 from tac_pipeline.tables import CLUSTER_NOUNS, REPORT_PICTURES, read_table
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tac_pipeline.report import Changes
 
 PAGE_NAME = "report.html"
-_READS = (clusters, assignments, review, image_map, image_embeddings)
+_READS = (clusters, cluster_tree, assignments, review, image_map, image_embeddings)
 
 
 def _resolve_report(inputs: Inputs, report: Report, images: Images, seed: int) -> Values:
@@ -78,6 +79,7 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
         images=view,
         pictures=not isinstance(source, VectorSource),
         changes=_changes(inputs),
+        tree=inputs.table(cluster_tree).to_dicts(),
     )
     chosen = choose_images(found, images_per_cluster=report.images_per_cluster)
     wanted = pl.concat([chosen.select("image_id"), choose_duplicates(found).select("image_id")]).unique()

@@ -49,7 +49,7 @@ EDGES = {
     "map_layout": {"training_set"},
     "image_map": {"image_embeddings", "map_layout"},
     "review": {"assignments", "image_map", "training_set", "image_neighbors", "noun_vocabulary"},
-    "report": {"clusters", "assignments", "review", "image_map", "image_embeddings", "image_manifest"},
+    "report": {"clusters", "cluster_tree", "assignments", "review", "image_map", "image_embeddings", "image_manifest"},
 }
 
 GROUPS = {

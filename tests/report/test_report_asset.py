@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from assets.graph import STEPS, find
+from assets.graph import GROWTH, STEPS, find
 from assets.report import PAGE_NAME
 from assets.step import Inputs, open_store
 from report.made_up import HOSTILE
@@ -95,7 +95,7 @@ def test_new_images_draw_only_their_pictures_and_keep_the_map(picture_store: Pat
     gone = picture_store.parent / "pictures" / "plain 5.png"
     gone.unlink()
     (picture_store.parent / "pictures" / "new.png").write_bytes(drawn(77))
-    growth = ["image_manifest", "image_embeddings", "assignments", "clusters", "image_map", "review", "report"]
+    growth = [step.name for step in GROWTH]
     outcomes = materialize(picture_store, growth)
     assert outcomes["image_map"].artifact.facts["images_placed"] == 1
     after = table(picture_store, "image_map")
