@@ -37,7 +37,10 @@ def refresh_condition(step: Step | None) -> AutomationCondition:
         AutomationCondition.initial_evaluation() & AutomationCondition.missing()
     )
     handled = AutomationCondition.newly_requested() | AutomationCondition.newly_updated()
-    cause = (missing | updated | AutomationCondition.code_version_changed()).since(handled)
+    # An edit is taken up even if it comes within a tick of a request, or while that request's run is still going on.
+    changed = AutomationCondition.code_version_changed()
+    edited = changed.since(AutomationCondition.newly_requested() & ~changed)
+    cause = (missing | updated).since(handled) | edited
     return (
         cause
         & ~AutomationCondition.any_deps_missing()

@@ -67,7 +67,7 @@ def test_several_keys_are_all_set_or_none(path: Path) -> None:
 def test_setting_what_it_is_already_writes_nothing(path: Path) -> None:
     before = state(path)
     # As written, as another way to write it, and as meant by default.
-    same = {"clusters.count": 12, "retrieval.tau": 5e-3, "heads.epochs": None, "neighbors.count": 50}
+    same = {"clusters.count": 12, "retrieval.tau": 5e-3, "heads.epochs": None, "neighbors.count": None}
     assert all(edit.old == edit.new for edit in edit_settings(path, same))
     assert state(path) == before
     edit_settings(path, {**same, "seed": 1})

@@ -90,7 +90,7 @@ def test_materialize_all_watch_the_run_and_read_the_groups(ui: Ui, page: "Page",
 def open_graph(page: "Page", ui: Ui) -> None:
     """From the first page to the graph, with every group unfolded."""
     page.goto(ui.url)
-    page.get_by_role("link", name="Lineage").click()
+    page.locator("a[href='/asset-groups']").first.click()
     graph = page.locator("svg")
     for group in {step.group.replace(" ", "_") for step in STEPS}:
         graph.get_by_text(group, exact=True).wait_for()
