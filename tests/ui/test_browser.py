@@ -72,7 +72,7 @@ def test_materialize_all_watch_the_run_and_read_the_groups(ui: Ui, page: "Page",
     for color in ("red", "green", "blue"):
         names.get_by_text(f"{color} thing").first.wait_for()
     assert names.locator("tbody tr").count() == 3
-    page.get_by_text("the noun that sets its members apart").wait_for()  # the column's meaning
+    page.get_by_text("what sets its members apart").first.wait_for()  # the column's meaning
     page.get_by_text("Every group: its name and alternatives").wait_for()  # the asset's description
 
     page.goto(f"{ui.url}/assets/small/cluster_heads")
