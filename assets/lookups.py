@@ -23,7 +23,8 @@ from tac_pipeline.tables import UNSTATED_ENCODER
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
-    from tac_pipeline.export import ExportResult, Forbidden
+    from tac_pipeline.export.destination import Forbidden
+    from tac_pipeline.export.result import ExportResult
     from tac_pipeline.new_images import NamedImage
 
 
@@ -244,7 +245,7 @@ def result_to_export(project: Project, *, current: bool, with_vectors: bool) -> 
     ------
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
     """
-    from tac_pipeline.export import ExportResult, StoredVectors
+    from tac_pipeline.export.result import ExportResult, StoredVectors
     from tac_pipeline.sources import VectorSource
 
     reader = "tac export"
@@ -290,7 +291,7 @@ def places_to_spare(project: Project) -> "list[Forbidden]":
     """What an export must neither lie in nor replace: the images, the nouns, the store's data and its settings."""
     from pathlib import Path
 
-    from tac_pipeline.export import Forbidden
+    from tac_pipeline.export.destination import Forbidden
 
     settings = project.settings
     written = [(settings.images.source, "the images of the store"), (settings.data, "the data folder")]

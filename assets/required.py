@@ -67,13 +67,24 @@ def require_current(
 
 def _not_current(steps: Iterable[Step], project: Project, store: Store) -> dict[str, Step]:
     """Those of the steps, and of all above them, that are missing or made for other settings, in the order to build."""
-    found: dict[str, Step] = {}
-    for step in steps:
-        above = _not_current(step.upstream, project, store)
+    due: dict[str, Step] = {}
+    looked_at: set[str] = set()
+    versions: dict[str, str] = {}
+
+    def look(step: Step) -> None:
+        if step.name in looked_at:
+            return
+        looked_at.add(step.name)
+        for above in step.upstream:
+            look(above)
         current = store.current(step.name)
-        if above or current is None or current.version != step.version(project.settings):
-            found |= {**above, step.name: step}
-    return found
+        outdated = current is None or current.version != step.version(project.settings, versions)
+        if outdated or any(above.name in due for above in step.upstream):
+            due[step.name] = step
+
+    for step in steps:
+        look(step)
+    return due
 
 
 def _as_of(reader: str, anchor: Step, steps: Iterable[Step], project: Project, store: Store) -> dict[str, Artifact]:

@@ -72,10 +72,16 @@ class Step:
         """The result settings that it reads, as written."""
         return result_slice(settings, self.reads)
 
-    def version(self, settings: Settings) -> str:
-        """The chained code version: it changes when a setting or code of this asset, or of any above it, changes."""
-        above = [step.version(settings) for step in self.upstream]
-        return digest([self.name, self.code, self.written(settings), above])
+    def version(self, settings: Settings, known: dict[str, str] | None = None) -> str:
+        """The chained code version: it changes when a setting or code of this asset, or of any above it, changes.
+
+        `known` takes the versions that were worked out, by name: many assets lie above one by many ways.
+        """
+        known = {} if known is None else known
+        if self.name not in known:
+            above = [step.version(settings, known) for step in self.upstream]
+            known[self.name] = digest([self.name, self.code, self.written(settings), above])
+        return known[self.name]
 
     def sections(self, settings: Settings) -> Values:
         """What `build` and `resolve` are passed: the top-level settings that `reads` names."""

@@ -6,13 +6,13 @@ import polars as pl
 from assets import previews
 from assets.clustering import cluster_ids
 from assets.images import training_set
-from assets.results import assignments, clusters, learned_members
+from assets.results import assignments, centers_of, clusters, learned_members
 from assets.step import Inputs, Output, step
 from assets.text_space import noun_vocabulary
 from assets.tree_picture import tree_picture
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.settings import Retrieval
-from tac_pipeline.tables import CLUSTER_CENTERS, CLUSTER_TREE, read_table, vectors_of
+from tac_pipeline.tables import CLUSTER_TREE
 
 # So few groups can be taken in at a glance.
 FEWEST_TOP, MOST_TOP = 5, 15
@@ -46,7 +46,7 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     words = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
     profiles = _noun_profiles(inputs, leaves["cluster_id"], tau=retrieval.tau)
     tree = join_clusters(
-        _centers(inputs, leaves["cluster_id"]),
+        centers_of(inputs, leaves["cluster_id"]),
         unit_rows(profiles @ inputs.vectors(noun_vocabulary)),
         kind_profiles(profiles, words, wordnet=open_wordnet()),
         kind_weight=KIND_WEIGHT,
@@ -72,13 +72,6 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     shown = nodes.filter("top_level").sort("size", descending=True).select("name", "n_clusters", "size")
     out.markdown("top level", previews.table(shown))
     out.picture("tree", tree_picture(nodes))
-
-
-def _centers(inputs: Inputs, ids: pl.Series) -> FloatMatrix:
-    """The centers of the groups, in the order of the ids."""
-    table = read_table(inputs.path(cluster_ids, "cluster_centers.parquet"), CLUSTER_CENTERS)
-    position = {id_: row for row, id_ in enumerate(table.column("cluster_id").to_pylist())}
-    return vectors_of(table)[[position[id_] for id_ in ids]]
 
 
 def _noun_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatMatrix:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from tac_pipeline.cli.shared import SettingsOption, app, plain, refusals
-from tac_pipeline.export.result import Exported, Format, Link
+from tac_pipeline.export.formats import Format, Link
 from tac_pipeline.progress import RateLog
 from tac_pipeline.settings import find_settings, load_project
+
+if TYPE_CHECKING:
+    from tac_pipeline.export.result import Exported
 
 SHOWN_FAILURES = 10
 
@@ -39,7 +42,7 @@ def export(
     with refusals():
         project = load_project(find_settings(settings))
         from assets.lookups import places_to_spare, result_to_export
-        from tac_pipeline.export import export_to
+        from tac_pipeline.export.destination import export_to
 
         console = Console(highlight=False)
         result = result_to_export(project, current=current, with_vectors=form is Format.EMBEDDING_ATLAS)

@@ -15,8 +15,9 @@ from pathlib import Path
 from tac_pipeline.errors import InputError, StoreError
 from tac_pipeline.export.embedding_atlas import write_embedding_atlas
 from tac_pipeline.export.fiftyone import write_fiftyone
+from tac_pipeline.export.formats import Format, Link
 from tac_pipeline.export.image_folder import write_image_folder
-from tac_pipeline.export.result import Exported, ExportResult, Format, Link
+from tac_pipeline.export.result import Exported, ExportResult
 from tac_pipeline.export.tables import write_csv, write_parquet
 from tac_pipeline.progress import Progress
 

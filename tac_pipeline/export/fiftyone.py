@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tac_pipeline.export.formats import Link
 from tac_pipeline.export.image_files import place_images
 from tac_pipeline.export.image_folder import LIST_NAME
-from tac_pipeline.export.result import Exported, ExportResult, Link
+from tac_pipeline.export.result import Exported, ExportResult
 from tac_pipeline.export.safe_names import TakenNames, image_name
 from tac_pipeline.export.tables import mapped
 from tac_pipeline.progress import Progress

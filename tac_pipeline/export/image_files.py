@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from tac_pipeline.errors import StoreError
-from tac_pipeline.export.result import Link
+from tac_pipeline.export.formats import Link
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources import ByteReader
 from tac_pipeline.sources.archives import place_in_archive

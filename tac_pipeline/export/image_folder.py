@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tac_pipeline.export.formats import Link
 from tac_pipeline.export.image_files import place_images
-from tac_pipeline.export.result import Exported, ExportResult, Link
+from tac_pipeline.export.result import Exported, ExportResult
 from tac_pipeline.export.safe_names import TakenNames, image_name, safe_name
 from tac_pipeline.export.tables import mapped
 from tac_pipeline.progress import Progress

@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from tac_pipeline.sources import ByteReader
-
-
-class Format(StrEnum):
-    """What an export can look like."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
-    IMAGEFOLDER = "imagefolder"
-    FIFTYONE = "fiftyone-json"
-    EMBEDDING_ATLAS = "embedding-atlas"
-
-
-class Link(StrEnum):
-    """What stands in an export instead of a copy of an image file."""
-
-    SYMBOLIC = "symbolic"
-    HARD = "hard"
 
 
 @dataclass(frozen=True)

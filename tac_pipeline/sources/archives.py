@@ -17,7 +17,7 @@ import polars as pl
 
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, SourceError
-from tac_pipeline.sources.listing import Rows, is_image
+from tac_pipeline.sources.listing import Rows, add_image, is_image
 from tac_pipeline.tables import ARCHIVE_MEMBERS, place_table, read_table
 
 BLOCK = tarfile.BLOCKSIZE
@@ -89,10 +89,7 @@ class ArchiveListings:
 def add_members(rows: Rows, members: pl.DataFrame, *, archive_id: str, uri: str, version: str) -> None:
     """Add the images of an archive to a listing: ids archive/member, all of the archive's version."""
     for member, offset, size in members.iter_rows():
-        rows["image_id"].append(f"{archive_id}/{member}")
-        rows["uri"].append(f"{uri}#{offset}+{size}")
-        rows["size"].append(size)
-        rows["version"].append(version)
+        add_image(rows, f"{archive_id}/{member}", uri=f"{uri}#{offset}+{size}", size=size, version=version)
 
 
 def place_in_archive(uri: str) -> tuple[str, int, int] | None:

@@ -53,6 +53,12 @@ def new_rows() -> Rows:
     return {"image_id": [], "uri": [], "size": [], "version": []}
 
 
+def add_image(rows: Rows, image_id: str, *, uri: str, size: int | None, version: str) -> None:
+    """Add an image to the columns of a listing."""
+    for name, value in (("image_id", image_id), ("uri", uri), ("size", size), ("version", version)):
+        rows[name].append(value)
+
+
 def is_image(path: str) -> bool:
     """Whether a path below the source names an image that is not hidden."""
     return path.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(path)

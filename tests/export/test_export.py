@@ -13,7 +13,9 @@ from PIL import Image
 
 from tac_pipeline.embedding import read_shard
 from tac_pipeline.errors import InputError, StoreError
-from tac_pipeline.export import ExportResult, Forbidden, Format, Link, StoredVectors, export_to
+from tac_pipeline.export.destination import Forbidden, export_to
+from tac_pipeline.export.formats import Format, Link
+from tac_pipeline.export.result import ExportResult, StoredVectors
 from tac_pipeline.sources import FolderSource
 from tac_pipeline.tables import EMBEDDING_SHARD, place_table
 from tests.reference import random_unit_rows
