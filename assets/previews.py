@@ -1,8 +1,9 @@
 """What a person sees of an artifact in the UI: small Markdown tables and plots."""
 
 import base64
+import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ PICTURE_DPI = 90
 # Dagster's UI shows Markdown of fewer characters in place, and longer text behind a link.
 INLINE_CHARACTERS = 1000
 INK, ACCENT = "#334155", "#4f46e5"
+LONGEST_NAME = 44
+MAP_INCHES, MAP_NAMES = (7.0, 5.0), 25
+# Fonts with Chinese, Japanese and Korean letters, as Debian, Windows and macOS call them.
+WIDE_FONTS = ("Noto Sans CJK", "WenQuanYi", "Droid Sans Fallback", "Microsoft YaHei", "Malgun Gothic", "PingFang",
+              "Hiragino Sans", "Arial Unicode MS")  # fmt: skip
 LINES = {"total": ACCENT, "distillation": "#0891b2", "confidence": "#d97706"}
 
 
@@ -128,12 +134,58 @@ def sizes_picture(assignment: np.ndarray, n_clusters: int) -> bytes:
     return png(figure)
 
 
-def _figure(n_panels: int) -> tuple[Any, list[Any]]:
+def map_picture(points: pl.DataFrame, clusters: Sequence[Mapping[str, Any]]) -> bytes:
+    """The map of the store as PNG: a dot for each image in its cluster's color, the largest clusters by name.
+
+    Parameters
+    ----------
+    points : DataFrame with x, y, cluster_id
+    clusters : sequence of mappings with id, name, color, x, y (None where it has no image)
+        The largest first; only clusters named here are drawn.
+    """
+    figure, [axes] = _figure(1, size=MAP_INCHES)
+    colors = pl.DataFrame(
+        [(each["id"], each["color"]) for each in clusters],
+        schema={"cluster_id": pl.Int32, "color": pl.String},
+        orient="row",
+    )
+    dots = points.join(colors, on="cluster_id")
+    size = min(24.0, max(1.0, 20_000 / max(len(dots), 1)))
+    axes.scatter(dots["x"], dots["y"], c=dots["color"].to_list(), s=size, linewidths=0, alpha=0.7)
+    for each in [each for each in clusters if each["x"] is not None][:MAP_NAMES]:
+        write(axes, label(each), each["x"], each["y"], color=INK, ha="center", va="center", fontsize=8)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    return png(figure)
+
+
+def label(cluster: Mapping[str, Any]) -> str:
+    """What a cluster is called in a picture; one without a name goes by its id."""
+    return cluster["name"] or f"cluster {cluster['id']}"
+
+
+def write(axes: Any, text: str, x: float, y: float, **look: Any) -> None:
+    """A name in a picture, cut where it is long, on white so that what lies below does not run through it."""
+    short = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8}
+    # A dollar sign would begin a formula.
+    axes.text(x, y, short.replace("$", r"\$"), zorder=3, family=_fonts(), **{"bbox": box, **look})
+
+
+@functools.cache
+def _fonts() -> list[str]:
+    """matplotlib's own font, then those on this machine that have the letters which it lacks."""
+    from matplotlib.font_manager import get_font_names
+
+    return ["DejaVu Sans", *(name for name in sorted(get_font_names()) if name.startswith(WIDE_FONTS))]
+
+
+def _figure(n_panels: int, *, size: tuple[float, float] = (7.0, 3.0)) -> tuple[Any, list[Any]]:
     # The object interface: pyplot keeps figures in module state and may look for a screen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 3.0), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     panels = list(figure.subplots(1, n_panels, squeeze=False)[0])
     for axes in panels:

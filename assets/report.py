@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from assets import previews
 from assets.images import image_embeddings, image_manifest, open_project_source
 from assets.results import assignments, clusters
 from assets.review import image_map, review
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tac_pipeline.report import Changes
 
 PAGE_NAME = "report.html"
+# Dots on the small map that the UI shows.
+MAP_DOTS = 20_000
 _READS = (clusters, cluster_tree, assignments, review, image_map, image_embeddings)
 
 
@@ -85,12 +88,16 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     wanted = pl.concat([chosen.select("image_id"), choose_duplicates(found).select("image_id")]).unique()
     pictures = _pictures(inputs, source, view, wanted, images) if tables.pictures else {}
     page = out.path(PAGE_NAME)
-    write_page(page, describe(tables, chosen, pictures, map_images=report.map_images, seed=seed))
+    contents = describe(tables, chosen, pictures, map_images=report.map_images, seed=seed)
+    write_page(page, contents)
     out.write({"content_hash": list(pictures), "picture": list(pictures.values())})
     # The page says when its result was made; all else on it follows from these.
-    contents = {dep.name: inputs.artifact(dep).content for dep in _READS}
-    out.content = digest([inputs.values, contents, sorted(pictures)])
+    read = {dep.name: inputs.artifact(dep).content for dep in _READS}
+    out.content = digest([inputs.values, read, sorted(pictures)])
     out.fact(bytes=page.stat().st_size, pictures=len(pictures), images_shown=len(chosen))
+    places = tables.image_map.sample(min(len(tables.image_map), MAP_DOTS), seed=seed)
+    placed = places.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
+    out.picture("map", previews.map_picture(placed, contents.summary["clusters"]))
     # In the artifact's folder, whose path the UI shows as well.
     out.markdown("how to open it", f"`tac report` opens it; it is the file `{PAGE_NAME}` in the folder below.")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from assets.previews import INK, png
+from assets.previews import INK, png, write
 
 # More lines than these are not legible in one picture: the lowest branches are then drawn as one line each.
 MOST_LINES = 60
@@ -14,7 +14,6 @@ COLORS = (
     "#4f46e5", "#0891b2", "#d97706", "#be185d", "#15803d", "#7c3aed", "#b91c1c", "#0369a1",
     "#a16207", "#0f766e", "#9333ea", "#c2410c", "#4d7c0f", "#1d4ed8", "#a21caf",
 )  # fmt: skip
-LONGEST_NAME = 44
 
 
 def tree_picture(nodes: pl.DataFrame) -> bytes:
@@ -50,14 +49,11 @@ def tree_picture(nodes: pl.DataFrame) -> bytes:
 
 
 def _write(axes: Any, text: str, x: float, y: float, color: str, *, bold: bool = False) -> None:
-    """A name beside its node: to the right of a line's end, or on a branch, on white so that no line runs through."""
-    short = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
-    # A dollar sign would begin a formula.
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8} if bold else None
-    axes.text(
-        x, y, short.replace("$", r"\$"), color=color, va="center", ha="right" if bold else "left", fontsize=8.5,
-        fontweight="bold" if bold else "normal", bbox=box, zorder=3,
-    )  # fmt: skip
+    """A name beside its node: to the right of a line's end, or on a branch."""
+    if bold:
+        write(axes, text, x, y, color=color, va="center", ha="right", fontsize=8.5, fontweight="bold")
+    else:
+        write(axes, text, x, y, color=color, va="center", ha="left", fontsize=8.5, bbox=None)
 
 
 def _line_name(row: dict[str, Any]) -> str:

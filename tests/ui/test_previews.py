@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from assets.previews import INLINE_CHARACTERS, count_picture, loss_picture, shorten, sizes_picture, table
+from assets.previews import (
+    INLINE_CHARACTERS,
+    count_picture,
+    loss_picture,
+    map_picture,
+    shorten,
+    sizes_picture,
+    table,
+)
 
 ACCENT = (0x4F, 0x46, 0xE5)
 
@@ -90,3 +98,27 @@ def test_the_number_of_groups_is_marked_on_its_criterion() -> None:
     evidence = pl.DataFrame({"count": counts, "held_out": [0.2, 0.4, 0.7, 0.75], "excess": [0.0, 0.1, 0.4, 0.0]})
     assert ACCENT in colors(count_picture(evidence, 8))
     assert count_picture(evidence, 8) != count_picture(evidence, 4)
+
+
+def test_the_map_shows_each_cluster_in_its_color_where_it_lies() -> None:
+    points = pl.DataFrame(
+        {
+            "x": [0.1] * 40 + [0.9] * 40,
+            "y": [0.0] * 20 + [1.0] * 20 + [0.0] * 20 + [0.4] * 20,
+            "cluster_id": [7] * 40 + [2] * 40,
+        },
+        schema_overrides={"cluster_id": pl.Int32},
+    )
+    clusters = [
+        {"id": 7, "name": "<b>$\\frac{1}{0}$ \u732b", "color": "#ff0000", "x": 0.1, "y": 0.5},
+        {"id": 2, "name": None, "color": "#0000ff", "x": 0.9, "y": 0.2},
+        {"id": 5, "name": "nothing left", "color": "#00ff00", "x": None, "y": None},
+    ]
+    pixels = np.asarray(Image.open(io.BytesIO(map_picture(points, clusters))).convert("RGB")).astype(int)
+    red, green, blue = np.moveaxis(pixels, 2, 0)
+    is_red, is_blue = red > blue + 100, blue > red + 100
+    assert is_red.any() and is_blue.any() and not (green > red + 100).any()
+    # Cluster 7 lies to the left, above and below; cluster 2 to the right, below.
+    assert np.nonzero(is_red)[1].max() < np.nonzero(is_blue)[1].min()
+    assert np.nonzero(is_red)[0].min() < np.nonzero(is_blue)[0].min()
+    assert map_picture(points.clear(), clusters)[:4] == b"\x89PNG"
