@@ -11,6 +11,10 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.method.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
 from tac_pipeline.method.published import KMEANS_ITERATIONS
 from tac_pipeline.method.spherical_kmeans import kmeans_from, spherical_kmeans
+from tac_pipeline.method.splinters import count_splinters, mend_splinters
+
+# Enough for all but stores of a few distinct images, which have splinters whatever is done.
+MENDING_ROUNDS = 10
 
 
 def align_columns(reference: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:
@@ -46,9 +50,9 @@ def join_members(
 
     The roots of all soft assignments side by side are rows whose cosine is how alike the members see two images.
     Beside them stand the images' own rows less their mean, by which clusters may be as unequal as the images are.
-    Spherical k-means on all, from random starts and from where each member stands, finds clusters that most members
-    keep together; the best start without a splinter wins. An image's soft assignment is half the
-    cluster found; for the other half every column of every member votes by the share of its weight that lies in each.
+    Spherical k-means on all, from random starts and from where each member stands, each mended where it has
+    splinters, finds clusters that most members keep together. An image's soft assignment is half the cluster found;
+    for the other half every column of every member votes by the share of its weight that lies in each.
 
     Parameters
     ----------
@@ -84,8 +88,8 @@ def join_members(
 def _cluster_alike(
     alike: FloatMatrix, members: Sequence[FloatMatrix], *, restarts: int, smallest_share: float, seed: int
 ) -> IntVector:
-    """The best k-means without splinters, from random starts and from each member's clusters; the best of all where
-    every one has splinters.
+    """The best k-means from random starts and from each member's clusters, all mended; the best of those without
+    splinters, if there are any.
     """
     n_clusters = members[0].shape[1]
     seeds = np.random.default_rng(seed).integers(2**31, size=restarts)
@@ -97,8 +101,9 @@ def _cluster_alike(
         for own in seeds
     ]
     least = smallest_share * len(alike) / n_clusters
-    whole = [each for each in found if np.bincount(each.assignment, minlength=n_clusters).min() >= least]
-    return max(whole or found, key=lambda result: result.objective).assignment
+    mended = [mend_splinters(alike, each, least=least, rounds=MENDING_ROUNDS, seed=seed) for each in found]
+    whole = [each for each in mended if not count_splinters(each.assignment, n_clusters=n_clusters, least=least)]
+    return max(whole or mended, key=lambda result: result.objective).assignment
 
 
 def agreement(members: Sequence[FloatMatrix]) -> float:

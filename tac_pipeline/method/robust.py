@@ -32,8 +32,10 @@ SMALLEST_SHARE = 0.25
 VOTING_ROUNDS = 3
 OWN_VOTE = 0.5
 
-# The head that learns the joined answer.
+# The head that learns the joined answer: so fast that 300 steps are enough for narrow vectors too, whose heads have
+# fewer weights; at a fifth of it, the head of 128 numbers had not yet learned the smallest clusters.
 STUDENT_STEPS = 300
+STUDENT_LEARNING_RATE = 5e-3
 STUDENT_BATCH = 1024
 
 

@@ -23,6 +23,7 @@ from tac_pipeline.method.robust import (
     ROWS_WEIGHT,
     SMALLEST_SHARE,
     STUDENT_BATCH,
+    STUDENT_LEARNING_RATE,
     STUDENT_STEPS,
     VOTING_ROUNDS,
 )
@@ -153,7 +154,7 @@ def learn_robust_heads(
             joined,
             steps=STUDENT_STEPS,
             batch_size=STUDENT_BATCH,
-            learning_rate=learning_rate,
+            learning_rate=STUDENT_LEARNING_RATE,
             seed=seed,
             device=device,
         )

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from tac_pipeline.errors import InputError
+from tac_pipeline.method.arrays import unit_rows
 from tac_pipeline.method.consensus import one_hot
 from tac_pipeline.method.heads import load_heads, save_heads, soft_assignment
+from tac_pipeline.method.robust import STUDENT_BATCH, STUDENT_LEARNING_RATE, STUDENT_STEPS
 from tac_pipeline.method.spherical_kmeans import spherical_kmeans
 from tac_pipeline.method.student import distill_head, kmeans_head
 from tests.reference import random_unit_rows
@@ -20,6 +22,22 @@ def test_a_head_learns_the_answer() -> None:
     head = distill_head(rows, one_hot(answer, n_clusters=4), seed=0, **ASKED)
     assert (soft_assignment(head, rows).argmax(axis=1) == answer).mean() > 0.97
     assert not head.training
+
+
+def test_small_clusters_of_narrow_vectors_are_learned() -> None:
+    sizes = np.array([3] * 8 + [60] * 37)
+    answer = np.repeat(np.arange(len(sizes)), sizes)
+    centers = random_unit_rows(len(sizes), 32, 0)
+    rows = centers[answer] + 0.1 * np.random.default_rng(1).normal(size=(len(answer), 32))
+    rows = unit_rows(rows.astype(np.float32))
+    head = distill_head(
+        rows,
+        one_hot(answer, n_clusters=len(sizes)) * np.float32(0.9) + np.float32(0.1 / len(sizes)),
+        steps=STUDENT_STEPS, batch_size=STUDENT_BATCH, learning_rate=STUDENT_LEARNING_RATE, seed=0, device="cpu",
+    )  # fmt: skip
+    found = soft_assignment(head, rows).argmax(axis=1)
+    assert (found == answer)[np.isin(answer, np.arange(8))].mean() > 0.9
+    assert (found == answer).mean() > 0.99
 
 
 def test_the_same_seed_gives_the_same_head() -> None:
