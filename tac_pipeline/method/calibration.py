@@ -1,4 +1,4 @@
-"""Confidence without labels: a head's softmax is sharpened or softened until it is as sure as the neighbors are."""
+"""Confidence without labels: a head's softmax is sharpened or softened until it is as sure as it should be."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ ROWS_WEIGHT = 1.0
 JOINING_RESTARTS = 5
 SMALLEST_SHARE = 0.25
 
-# Confidence: rounds in which an image's vote is joined with its neighbors', and the share that is its own.
+# Confidence where there are no two heads to compare: rounds in which an image's vote is joined with its neighbors', and
+# the share that is its own.
 VOTING_ROUNDS = 3
 OWN_VOTE = 0.5
 

@@ -158,9 +158,15 @@ def learn_robust_heads(
             seed=seed,
             device=device,
         )
-    _calibrate(image_head, joined, image_embeddings, image_neighbors)
+    agreed = agreement(softs)
+    if members == 1 or fell_back:
+        sure = neighborhood_confidence(joined, image_neighbors, rounds=VOTING_ROUNDS, own=OWN_VOTE)
+    else:
+        # How often two heads from two seeds agree is about how often one is right (docs/EXPERIMENTS.md).
+        sure = min(agreed, 1 - 1 / len(image_embeddings))
+    _calibrate(image_head, image_embeddings, sure)
     return RobustHeads(
-        image_head, text_heads[0], _mean_history(histories), agreement(softs), together, together_kmeans, fell_back
+        image_head, text_heads[0], _mean_history(histories), agreed, together, together_kmeans, fell_back
     )
 
 
@@ -169,14 +175,11 @@ def member_seeds(seed: int, members: int) -> list[int]:
     return [int(own) for own in np.random.default_rng([seed, members]).integers(2**31, size=members)]
 
 
-def _calibrate(
-    image_head: ClusterHead, joined: FloatMatrix, image_embeddings: FloatMatrix, neighbors: IntMatrix
-) -> None:
-    """Make the head as sure, on average, as the neighborhoods are of the joined answer."""
-    sure = neighborhood_confidence(joined, neighbors, rounds=VOTING_ROUNDS, own=OWN_VOTE)
+def _calibrate(image_head: ClusterHead, image_embeddings: FloatMatrix, sure: float) -> None:
+    """Make the head as sure, on average, as it should be."""
     soft = soft_assignment(image_head, image_embeddings)
     # Two clusters at most as sure as a coin leave nothing to sharpen.
-    if sure > 1 / joined.shape[1]:
+    if sure > 1 / soft.shape[1]:
         scale_output(image_head, sharpness_for(soft, sure))
 
 

@@ -51,6 +51,21 @@ def test_the_groups_are_found_and_told(learned) -> None:
     assert learned.text_head.hidden.weight.shape == (DIM, 2 * DIM)
 
 
+def test_the_head_is_as_sure_as_two_seeds_agree() -> None:
+    images, texts = images_and_texts()
+    noisy = images + 0.3 * np.random.default_rng(1).normal(size=images.shape)
+    images = (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+    rows = blend_rows(images, texts, text_weight=0.7)
+    found = learn_robust_heads(
+        images, rows, nearest_neighbors(images, count=6), nearest_neighbors(rows, count=6), kmeans=TRUTH,
+        n_clusters=GROUPS, members=4, schedule=TrainingSchedule(20, 50, 0.5), balance_weight=5.0, learning_rate=1e-2,
+        seed=0,
+    )  # fmt: skip
+    assert 0.5 < found.agreement < 0.98
+    sure = soft_assignment(found.image_head, images).max(axis=1).mean()
+    assert sure == pytest.approx(found.agreement, abs=0.01)
+
+
 def test_a_seed_repeats(learned) -> None:
     again = learn()
     images = images_and_texts()[0]
