@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.arrays import FloatMatrix, require_same_width, row_chunks, unit_rows
@@ -96,3 +97,27 @@ def retrieve_text_counterparts(
         if progress is not None:
             progress(rows.stop, len(image_embeddings))
     return counterparts
+
+
+def count_nouns_heard(
+    image_embeddings: FloatMatrix, noun_embeddings: FloatMatrix, *, tau: float, chunk_rows: int = 2048
+) -> npt.NDArray[np.float64]:
+    """How many nouns an image's counterpart is made of in effect: the perplexity of its weights, whether tau fits.
+
+    Near 1 the nearest noun alone speaks, whatever the second says; many are a blur. OpenAI's ViT-B/32 with
+    tau = 0.005 has medians from 1.5 to 3.
+
+    Parameters
+    ----------
+    image_embeddings, noun_embeddings, tau, chunk_rows
+        As in retrieve_text_counterparts.
+
+    Returns
+    -------
+    float64 (n_images,), from 1 to n_nouns
+    """
+    heard = np.empty(len(image_embeddings))
+    for rows, weights in retrieval_weights(image_embeddings, noun_embeddings, tau=tau, chunk_rows=chunk_rows):
+        logarithms = np.log(np.maximum(weights, np.finfo(np.float32).tiny))
+        heard[rows] = np.exp(-(weights * logarithms).sum(axis=1, dtype=np.float64))
+    return heard

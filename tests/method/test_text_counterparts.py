@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.text_counterparts import retrieval_weights, retrieve_text_counterparts
+from tac_pipeline.method.text_counterparts import count_nouns_heard, retrieval_weights, retrieve_text_counterparts
 from tests.reference import plain_counterparts, plain_weights, random_unit_rows
 
 
@@ -64,3 +64,13 @@ def test_progress_counts_images() -> None:
     rows = random_unit_rows(5, 4, 0)
     retrieve_text_counterparts(rows, rows, tau=0.1, chunk_rows=2, progress=lambda *at: told.append(at))
     assert told == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_the_nouns_heard_are_one_where_tau_is_small_and_all_where_it_is_large() -> None:
+    images, nouns = random_unit_rows(30, 8, 0), random_unit_rows(6, 8, 1)
+    np.testing.assert_allclose(count_nouns_heard(images, nouns, tau=1e-6), 1, atol=1e-5)
+    np.testing.assert_allclose(count_nouns_heard(images, nouns, tau=1e6), 6, atol=1e-3)
+    weights = plain_weights(images, nouns, 0.2)
+    np.testing.assert_allclose(
+        count_nouns_heard(images, nouns, tau=0.2, chunk_rows=7), np.prod(weights**-weights, axis=1), rtol=1e-3
+    )
