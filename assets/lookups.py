@@ -15,6 +15,7 @@ from assets.images import encoder_name, image_embeddings, image_manifest, load_e
 from assets.nouns import noun_embeddings
 from assets.required import require_current
 from assets.results import assignments, centers_of, clusters
+from assets.review import image_map
 from assets.step import Inputs, Step, open_store
 from tac_pipeline.errors import EncoderError, InputError, StoreError
 from tac_pipeline.method.arrays import FloatMatrix
@@ -267,9 +268,9 @@ def result_to_export(project: Project, *, current: bool, with_vectors: bool) -> 
     images = images.select(*first, *(name for name in images.columns if name not in first))
     vectors = None
     if with_vectors:
-        inputs = read_current(reader, project, image_embeddings)
+        inputs = read_current(reader, project, image_embeddings, image_map)
         shards, encoder = open_store(project).shards_folder, inputs.fact(image_embeddings, "encoder")
-        vectors = StoredVectors(inputs.table(image_embeddings), shards, encoder)
+        vectors = StoredVectors(inputs.table(image_embeddings), shards, encoder, inputs.table(image_map))
     source = open_project_source(project)
     facts = {"store": project.settings.store, "published_version": version}
     return ExportResult(facts, images, None if isinstance(source, VectorSource) else source, vectors)

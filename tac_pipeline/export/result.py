@@ -13,11 +13,14 @@ from tac_pipeline.sources import ByteReader
 
 @dataclass(frozen=True)
 class StoredVectors:
-    """Where a store's vectors lie: the table image_embeddings, the folder of shards, and the encoder behind them."""
+    """Where a store's vectors lie: the table image_embeddings, the folder of shards, and the encoder behind them; and
+    the table image_map.
+    """
 
     view: pl.DataFrame
     shards: Path
     encoder: str
+    places: pl.DataFrame
 
 
 @dataclass(frozen=True)

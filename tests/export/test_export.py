@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from tac_pipeline.embedding import read_shard
 from tac_pipeline.errors import InputError, StoreError
 from tac_pipeline.export.destination import Forbidden, export_to
+from tac_pipeline.export.embedding_atlas import GONE, UNPLACED
 from tac_pipeline.export.formats import Format, Link
 from tac_pipeline.export.result import ExportResult, StoredVectors
 from tac_pipeline.sources import FolderSource
@@ -70,7 +72,8 @@ def result(photos: Path, tmp_path: Path) -> ExportResult:
     )  # fmt: skip
     view = images.select("image_id", error=pl.lit(None, pl.String), shard=pl.lit("e/0.parquet"),
                          row=pl.int_range(pl.len(), dtype=pl.Int32))  # fmt: skip
-    stored = StoredVectors(view, tmp_path / "shards", ENCODER)
+    places = images.select("image_id", x=pl.int_range(pl.len()) / 10, y=pl.int_range(pl.len()) / -5)
+    stored = StoredVectors(view, tmp_path / "shards", ENCODER, places)
     return ExportResult({"store": "small", "published_version": 3}, images, source, stored)
 
 
@@ -130,15 +133,23 @@ def test_embedding_atlas_gets_points_and_vectors(result: ExportResult, tmp_path:
     assert found["cluster"].to_list()[0] == "sea horse (0)"
     stored = result.vectors
     assert stored is not None
-    _, rows = read_shard(stored.shards / "e/0.parquet", encoder=ENCODER)
-    kept = rows[result.images["cluster_id"].is_not_null().to_numpy()].astype(np.float64)
-    _, _, directions = np.linalg.svd(kept - kept.mean(axis=0))
-    points = found.select("projection_x", "projection_y").to_numpy()
-    expected = (kept - kept.mean(axis=0)) @ directions[:2].T
-    np.testing.assert_allclose(np.abs(points), np.abs(expected), atol=1e-4)
+    placed = found.select("image_id", x="projection_x", y="projection_y").sort("image_id")
+    assert placed.equals(stored.places.join(result.placed, on="image_id", how="semi").sort("image_id"))
     assert ("embedding" in found.columns) == vectors
     if vectors:
+        _, rows = read_shard(stored.shards / "e/0.parquet", encoder=ENCODER)
+        kept = rows[result.images["cluster_id"].is_not_null().to_numpy()]
         np.testing.assert_allclose(found["embedding"].to_numpy(), kept, atol=1e-6)
+
+
+def test_what_the_map_does_not_show_is_told_and_left_out(result: ExportResult, tmp_path: Path) -> None:
+    stored, ids = result.vectors, result.placed["image_id"].to_list()
+    assert stored is not None
+    short = replace(stored, view=stored.view.filter(pl.col("image_id") != ids[0]),
+                    places=stored.places.filter(pl.col("image_id") != ids[1]))  # fmt: skip
+    done = export_to(tmp_path / "out.parquet", replace(result, vectors=short), Format.EMBEDDING_ATLAS)
+    assert done.failed == [(ids[0], GONE), (ids[1], UNPLACED)]
+    assert sorted(pl.read_parquet(tmp_path / "out.parquet")["image_id"]) == ids[2:]
 
 
 def test_images_that_are_gone_are_told_and_left_out(result: ExportResult, photos: Path, tmp_path: Path) -> None:
