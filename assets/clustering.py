@@ -131,7 +131,7 @@ def _resolve_heads(
     deps=[training_set, text_counterparts, image_neighbors, text_neighbors, image_kmeans],
     by_value=[cluster_count, text_weight],
     resolve=_resolve_heads,
-    code="2",
+    code="3",
     kinds=["pytorch", "parquet"],
 )
 def cluster_heads(

@@ -51,8 +51,9 @@ def join_members(
     The roots of all soft assignments side by side are rows whose cosine is how alike the members see two images.
     Beside them stand the images' own rows less their mean, by which clusters may be as unequal as the images are.
     Spherical k-means on all, from random starts and from where each member stands, each mended where it has
-    splinters, finds clusters that most members keep together. An image's soft assignment is half the cluster found;
-    for the other half every column of every member votes by the share of its weight that lies in each.
+    splinters, finds clusters that most members keep together. For an image's soft assignment every column of every
+    member votes by the share of its weight that lies in each cluster; where that would lead to another cluster than
+    the one found, that one counts half.
 
     Parameters
     ----------
@@ -77,12 +78,14 @@ def join_members(
     alike = unit_rows(np.hstack([*(np.sqrt(soft / len(members)) for soft in members), own]))
     found = _cluster_alike(alike, members, restarts=restarts, smallest_share=smallest_share, seed=seed)
     together = one_hot(found, n_clusters=n_clusters)
-    joined = len(members) * together
+    votes = np.zeros_like(together)
     for soft in members:
         shared = soft.T @ together  # (columns, clusters)
-        joined += soft @ (shared / np.maximum(shared.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny))
-    mean: FloatMatrix = joined / joined.sum(axis=1, keepdims=True)
-    return mean
+        votes += soft @ (shared / np.maximum(shared.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny))
+    votes /= votes.sum(axis=1, keepdims=True)
+    led_away = votes.argmax(axis=1) != found
+    votes[led_away] = (votes[led_away] + together[led_away]) / 2
+    return votes
 
 
 def _cluster_alike(

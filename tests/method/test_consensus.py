@@ -53,6 +53,19 @@ def test_members_outvote_one_that_errs_whatever_their_columns_are_called() -> No
     assert adjusted_rand_score(truth, joined.argmax(axis=1)) > 0.95
 
 
+def test_an_image_that_members_place_apart_is_between_the_two() -> None:
+    truth = np.repeat(np.arange(3), 20)
+    second = truth.copy()
+    second[0] = 1
+    rows = np.eye(4, dtype=np.float32)[truth]
+    sure = [one_hot(answer, n_clusters=3) for answer in (truth, second)]
+    joined = join_members(sure, rows, rows_weight=1.0, **STARTS)
+    own, other = joined[1].argmax(), joined[25].argmax()
+    assert joined[0].argmax() == own
+    assert joined[0, own] < 0.8 and joined[0, other] > 0.2
+    assert joined[1, own] > 0.9
+
+
 def test_a_member_whose_columns_are_renamed_changes_nothing() -> None:
     first, second, rows = random_soft(40, 4, 0), random_soft(40, 4, 1), random_unit_rows(40, 6, 0)
     asked = {"rows_weight": 1.0, **STARTS}
