@@ -201,7 +201,7 @@ class Review(Section):
     """What is worth a look: the thresholds behind the columns of the asset review."""
 
     border_margin: float = result(
-        0.2,
+        0.4,
         ge=0,
         le=1,
         description="an image lies on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this",
