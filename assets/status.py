@@ -128,11 +128,12 @@ def _why(step: Step, project: Project, inputs: Inputs, current: Current | None) 
     if changed:
         return f"{', '.join(changed)} changed"
     old, new = current.artifact.record["values"], inputs.values
-    return ", ".join(f"{name}: {old.get(name)} -> {new.get(name)}" for name in new if old.get(name) != new.get(name))
+    differ = [f"{name}: {old.get(name)} -> {new.get(name)}" for name in new if old.get(name) != new.get(name)]
+    return ", ".join(differ) or "the code that makes it has changed"
 
 
 def _why_settings(step: Step, project: Project, current: Current | None) -> str:
-    """The settings of this step, or the code of the project, that changed since its current version was made."""
+    """The settings of this step that changed since its current version was made."""
     if current is None or current.version == step.version(project.settings):
         return ""
     now = step.written(project.settings)

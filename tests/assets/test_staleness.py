@@ -1,13 +1,14 @@
 """The table: a settings key edited, and exactly these assets are stale."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from assets_helpers import materialize
 
-from assets.graph import STEPS
+from assets.graph import STEPS, find
 from assets.status import State, all_status
 from tac_pipeline.settings import load_project, settings_keys
 
@@ -134,3 +135,14 @@ def not_fresh(path: Path) -> dict[str, tuple[State, str]]:
         for entry in all_status(load_project(path))
         if entry.state != State.FRESH
     }
+
+
+def test_status_says_that_the_code_of_an_asset_has_changed(vector_store: Callable[..., Path], monkeypatch) -> None:
+    path = vector_store()
+    materialize(path)
+    raised = replace(find("clusters"), code="raised")
+    steps = [raised if step.name == raised.name else step for step in STEPS]
+    monkeypatch.setattr("assets.status.STEPS", steps)
+    whys = {entry.step.name: (entry.state, entry.why) for entry in all_status(load_project(path))}
+    assert whys["clusters"] == (State.STALE, "the code that makes it has changed")
+    assert whys["assignments"] == (State.FRESH, "")
