@@ -11,10 +11,7 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.method.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
 from tac_pipeline.method.published import KMEANS_ITERATIONS
 from tac_pipeline.method.spherical_kmeans import kmeans_from, spherical_kmeans
-from tac_pipeline.method.splinters import count_splinters, mend_splinters
-
-# Enough for all but stores of a few distinct images, which have splinters whatever is done.
-MENDING_ROUNDS = 10
+from tac_pipeline.method.splinters import mend_splinters
 
 
 def align_columns(reference: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:
@@ -64,7 +61,7 @@ def join_members(
     restarts : int >= 0
         Random starts of k-means.
     smallest_share : float, 0 to 1
-        Of an even cluster: a smaller one is a splinter.
+        Of an even cluster: a smaller one may be a splinter.
     seed : int >= 0
 
     Returns
@@ -91,9 +88,7 @@ def join_members(
 def _cluster_alike(
     alike: FloatMatrix, members: Sequence[FloatMatrix], *, restarts: int, smallest_share: float, seed: int
 ) -> IntVector:
-    """The best k-means from random starts and from each member's clusters, all mended; the best of those without
-    splinters, if there are any.
-    """
+    """The best k-means from random starts and from each member's clusters, all mended."""
     n_clusters = members[0].shape[1]
     seeds = np.random.default_rng(seed).integers(2**31, size=restarts)
     found = [
@@ -104,9 +99,8 @@ def _cluster_alike(
         for own in seeds
     ]
     least = smallest_share * len(alike) / n_clusters
-    mended = [mend_splinters(alike, each, least=least, rounds=MENDING_ROUNDS, seed=seed) for each in found]
-    whole = [each for each in mended if not count_splinters(each.assignment, n_clusters=n_clusters, least=least)]
-    return max(whole or mended, key=lambda result: result.objective).assignment
+    mended = [mend_splinters(alike, each, least=least, seed=seed) for each in found]
+    return max(mended, key=lambda result: result.objective).assignment
 
 
 def agreement(members: Sequence[FloatMatrix]) -> float:

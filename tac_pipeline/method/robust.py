@@ -23,10 +23,13 @@ WEIGHT_RESTARTS = 3
 
 # What the blended rows count beside the heads' 1 where their answers are joined.
 ROWS_WEIGHT = 1.0
-# Random starts of the k-means that joins them, and the part of an even cluster below which one is a splinter: k-means
-# on the joined answers can spend a cluster on two odd images and let two real groups share another.
+# Random starts of the k-means that joins them, and the part of an even cluster below which one may be a splinter:
+# k-means on the joined answers can spend a cluster on two odd images and let two real groups share another. How often
+# splinters are mended, with the restarts of each cut.
 JOINING_RESTARTS = 5
 SMALLEST_SHARE = 0.25
+MENDING_ROUNDS = 10
+HALVING_RESTARTS = 3
 
 # Confidence where there are no two heads to compare: rounds in which an image's vote is joined with its neighbors', and
 # the share that is its own.

@@ -142,6 +142,11 @@ def kmeans_from(rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, ma
     return _improve(prepared.exact, prepared.exact, start, max_iterations=max_iterations)
 
 
+def own_cosines(rows: FloatMatrix, found: KMeansResult) -> npt.NDArray[np.float32]:
+    """Cosine of each row to the center of its cluster, float32 (n_rows,)."""
+    return _own_cosine(tensor_of(rows), found.assignment, found.centers)
+
+
 def _require_count(name: str, value: int, *, most: int | None) -> None:
     """Raise InputError unless value lies in 1..most."""
     if value < 1 or (most is not None and value > most):

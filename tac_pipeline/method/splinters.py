@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from tac_pipeline.method.arrays import FloatMatrix, IntVector
 from tac_pipeline.method.published import KMEANS_ITERATIONS
-from tac_pipeline.method.spherical_kmeans import KMeansResult, kmeans_from, spherical_kmeans
-
-# Restarts of the k-means that cuts a cluster in two.
-HALVING_RESTARTS = 3
+from tac_pipeline.method.robust import HALVING_RESTARTS, MENDING_ROUNDS
+from tac_pipeline.method.spherical_kmeans import KMeansResult, kmeans_from, own_cosines, spherical_kmeans
 
 
-def count_splinters(assignment: IntVector, *, n_clusters: int, least: float) -> int:
-    """How many of the clusters have fewer than `least` rows."""
-    return int((np.bincount(assignment, minlength=n_clusters) < least).sum())
-
-
-def mend_splinters(rows: FloatMatrix, found: KMeansResult, *, least: float, rounds: int, seed: int) -> KMeansResult:
+def mend_splinters(rows: FloatMatrix, found: KMeansResult, *, least: float, seed: int) -> KMeansResult:
     """Go on from a clustering without its splinters.
 
-    The rows of every splinter go to the nearest other center, and the cluster that loses most cosine over all its
-    rows is cut in two instead; Lloyd's rounds follow. That leads out of optima that Lloyd's rounds alone cannot
-    leave, mostly into better ones (docs/EXPERIMENTS.md).
+    A small cluster is dissolved into the nearest larger ones, and one of those that lose most cosine is cut in two
+    instead, wherever the cut gains more cosine than the dissolving costs; Lloyd's rounds follow. So a small group that
+    is one stays: it costs more than halving a whole group gains. That leads out of optima that Lloyd's rounds alone
+    cannot leave (docs/EXPERIMENTS.md). Holds beside the arguments a copy of the small clusters' rows and of the one
+    cluster that is being cut.
 
     Parameters
     ----------
@@ -30,45 +26,59 @@ def mend_splinters(rows: FloatMatrix, found: KMeansResult, *, least: float, roun
     found : KMeansResult
         Of these rows.
     least : float
-        A cluster with fewer rows is a splinter; one with fewer than twice as many is not cut.
-    rounds : int >= 0
-        At most; none is needed where there is no splinter.
+        A cluster with fewer rows may be a splinter; one with fewer than twice as many is not cut.
     seed : int >= 0
 
     Returns
     -------
     KMeansResult
-        Without splinters, or what the rounds came to.
+        With an objective at least as high; `found` itself where nothing is mended.
     """
     n_clusters = len(found.centers)
-    for _ in range(rounds):
-        sizes = np.bincount(found.assignment, minlength=n_clusters)
-        splinters = np.flatnonzero(sizes < least)
-        lost = np.bincount(found.assignment, weights=1 - _own_cosines(rows, found), minlength=n_clusters)
-        whole = np.flatnonzero(sizes >= max(2 * least, 2))
-        loosest = whole[np.argsort(-lost[whole], kind="stable")][: len(splinters)]
-        if not len(splinters) or not len(loosest):
+    for _ in range(MENDING_ROUNDS):
+        start = _mended(rows, found, least=least, seed=seed)
+        if start is None:
             break
-        start = _without(rows, found, splinters)
-        for cluster, freed in zip(loosest, splinters, strict=False):
-            members = np.flatnonzero(found.assignment == cluster)
-            halves = spherical_kmeans(
-                rows[members], n_clusters=2, restarts=HALVING_RESTARTS, max_iterations=KMEANS_ITERATIONS, seed=seed
-            )
-            start[members[halves.assignment == 1]] = freed
         found = kmeans_from(rows, start, n_clusters=n_clusters, max_iterations=KMEANS_ITERATIONS)
     return found
 
 
-def _own_cosines(rows: FloatMatrix, found: KMeansResult) -> FloatMatrix:
-    cosines: FloatMatrix = np.einsum("ij,ij->i", rows, found.centers[found.assignment])
-    return cosines
+def _mended(rows: FloatMatrix, found: KMeansResult, *, least: float, seed: int) -> IntVector | None:
+    """The assignment after all exchanges that gain; None where there is none."""
+    sizes = np.bincount(found.assignment, minlength=len(found.centers))
+    small, large = np.flatnonzero(sizes < least), np.flatnonzero(sizes >= max(least, 1))
+    if not len(small) or not len(large):
+        return None
+    cosines = own_cosines(rows, found)
+    moved = np.flatnonzero(np.isin(found.assignment, small))
+    products = rows[moved] @ found.centers[large].T
+    cost = np.bincount(
+        found.assignment[moved], weights=cosines[moved] - products.max(axis=1), minlength=len(sizes)
+    )[small]  # fmt: skip
+    lost = np.bincount(found.assignment, weights=1 - cosines, minlength=len(sizes))
+    loosest = large[np.argsort(-lost[large], kind="stable")]
+    loosest = loosest[sizes[loosest] >= max(2 * least, 2)][: len(small)]
+    halves = [_cut(rows, cosines, found.assignment, cluster, seed=seed) for cluster in loosest]
+    halves.sort(key=lambda half: -half[1])
+    start = found.assignment.copy()
+    nearest = np.full(len(rows), -1)
+    nearest[moved] = large[products.argmax(axis=1)]
+    for splinter, (half, gain) in zip(np.argsort(cost, kind="stable"), halves, strict=False):
+        if gain <= cost[splinter]:
+            break
+        freed = small[splinter]
+        start[found.assignment == freed] = nearest[found.assignment == freed]
+        start[half] = freed
+    return None if np.array_equal(start, found.assignment) else start
 
 
-def _without(rows: FloatMatrix, found: KMeansResult, splinters: IntVector) -> IntVector:
-    """The assignment with the splinters' rows at the nearest center of another cluster."""
-    kept = np.setdiff1d(np.arange(len(found.centers)), splinters)
-    moved = np.flatnonzero(np.isin(found.assignment, splinters))
-    assignment = found.assignment.copy()
-    assignment[moved] = kept[(rows[moved] @ found.centers[kept].T).argmax(axis=1)]
-    return assignment
+def _cut(
+    rows: FloatMatrix, cosines: npt.NDArray[np.float32], assignment: IntVector, cluster: int, *, seed: int
+) -> tuple[IntVector, float]:
+    """The rows of one half of a cluster, and how much cosine all of its rows gain by the cut."""
+    members = np.flatnonzero(assignment == cluster)
+    halves = spherical_kmeans(
+        rows[members], n_clusters=2, restarts=HALVING_RESTARTS, max_iterations=KMEANS_ITERATIONS, seed=seed
+    )
+    gain = halves.objective * len(members) - float(cosines[members].sum(dtype=np.float64))
+    return members[halves.assignment == 1], gain
