@@ -17,7 +17,7 @@ from assets.required import require_current
 from assets.results import assignments, centers_of, clusters
 from assets.review import image_map
 from assets.step import Inputs, Step, open_store
-from tac_pipeline.errors import EncoderError, InputError, StoreError
+from tac_pipeline.errors import ArtifactMissing, EncoderError, InputError, StoreError
 from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.settings import Project
 from tac_pipeline.tables import UNSTATED_ENCODER
@@ -239,8 +239,10 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def result_to_export(project: Project, *, current: bool, with_vectors: bool) -> "ExportResult":
-    """The published result, or the one as it stands, with where its images and vectors are.
+def result_to_export(
+    project: Project, *, current: bool, with_map: bool = False, with_vectors: bool = False
+) -> "ExportResult":
+    """The published result, or the one as it stands, with where its images are, and if asked the map and vectors.
 
     Raises
     ------
@@ -266,18 +268,28 @@ def result_to_export(project: Project, *, current: bool, with_vectors: bool) -> 
         .sort("image_id")
     )
     images = images.select(*first, *(name for name in images.columns if name not in first))
+    places = _map_as_it_is(project) if with_map else None
     vectors = None
     if with_vectors:
-        inputs = read_current(reader, project, image_embeddings, image_map)
+        inputs = read_current(reader, project, image_embeddings)
         shards, encoder = open_store(project).shards_folder, inputs.fact(image_embeddings, "encoder")
-        vectors = StoredVectors(inputs.table(image_embeddings), shards, encoder, inputs.table(image_map))
+        vectors = StoredVectors(inputs.table(image_embeddings), shards, encoder)
     source = open_project_source(project)
     facts = {"store": project.settings.store, "published_version": version}
-    return ExportResult(facts, images, None if isinstance(source, VectorSource) else source, vectors)
+    return ExportResult(facts, images, None if isinstance(source, VectorSource) else source, places, vectors)
+
+
+def _map_as_it_is(project: Project) -> pl.DataFrame:
+    """The map, even one of other settings or of fewer images: a published result must not wait for a run."""
+    current = open_store(project).current(image_map.name)
+    damage = "is not built yet" if current is None else current.artifact.damage()
+    if current is None or damage:
+        raise ArtifactMissing(f"tac export draws image_map, which {damage}; `tac run` builds it")
+    found = Inputs(project, {image_map.name: current.artifact}).table(image_map, columns=["image_id", "x", "y"])
+    return found
 
 
 def _published(project: Project) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    from tac_pipeline.errors import ArtifactMissing
     from tac_pipeline.publication import Publication
 
     latest = Publication(open_store(project).published_folder).latest()

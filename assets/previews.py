@@ -3,6 +3,7 @@
 import base64
 import functools
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -153,7 +154,19 @@ def map_picture(points: pl.DataFrame, clusters: Sequence[Mapping[str, Any]]) -> 
     size = min(24.0, max(1.0, 20_000 / max(len(dots), 1)))
     axes.scatter(dots["x"], dots["y"], c=dots["color"].to_list(), s=size, linewidths=0, alpha=0.7)
     for each in [each for each in clusters if each["x"] is not None][:MAP_NAMES]:
-        write(axes, label(each), each["x"], each["y"], color=INK, ha="center", va="center", fontsize=8)
+        # Above the middle: on it, the label of a small cluster would hide its dots.
+        write(
+            axes,
+            label(each),
+            each["x"],
+            each["y"],
+            color=INK,
+            above=6,
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            in_layout=False,
+        )
     axes.set_aspect("equal")
     axes.set_axis_off()
     return png(figure)
@@ -164,12 +177,17 @@ def label(cluster: Mapping[str, Any]) -> str:
     return cluster["name"] or f"cluster {cluster['id']}"
 
 
-def write(axes: Any, text: str, x: float, y: float, **look: Any) -> None:
-    """A name in a picture, cut where it is long, on white so that what lies below does not run through it."""
+def write(axes: Any, text: str, x: float, y: float, *, above: float = 0, **look: Any) -> None:
+    """A name in a picture, so many points above its place, cut where it is long, on white so that what lies below does
+    not run through it.
+    """
     short = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8}
     # A dollar sign would begin a formula.
-    axes.text(x, y, short.replace("$", r"\$"), zorder=3, family=_fonts(), **{"bbox": box, **look})
+    axes.annotate(
+        short.replace("$", r"\$"), (x, y), xytext=(0, above), textcoords="offset points", zorder=3, family=_fonts(),
+        annotation_clip=False, **{"bbox": box, **look},
+    )  # fmt: skip
 
 
 @functools.cache
@@ -197,5 +215,8 @@ def _figure(n_panels: int, *, size: tuple[float, float] = (7.0, 3.0)) -> tuple[A
 def png(figure: Any) -> bytes:
     """A figure as PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=PICTURE_DPI)
+    with warnings.catch_warnings():
+        # One for every letter that no font on this machine has: a box stands in the picture, README says so.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="png", dpi=PICTURE_DPI)
     return buffer.getvalue()

@@ -194,7 +194,12 @@ class HeadSettings(Section):
     batch_size: int | None = result(None, ge=2, description="images in one step, at most N")
     temperature: float | None = result(None, gt=0, description="of the distillation loss")
     balance_weight: float = result(5.0, ge=0, description="weight of the balance term")
-    learning_rate: float = result(0.001, gt=0, description="of Adam")
+    learning_rate: float = result(
+        0.001,
+        gt=0,
+        description="of Adam; in the robust method of the heads that are joined, not of the one that learns "
+        "their answer",
+    )
 
 
 class Review(Section):
@@ -204,7 +209,8 @@ class Review(Section):
         0.4,
         ge=0,
         le=1,
-        description="an image lies on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this",
+        description="an image lies on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this; "
+        "0.2 suits `method: published`, whose heads are less sure",
     )
     outlier_deviations: float = result(
         3.5, gt=0, description="robust deviations below its cluster's median nearness that make an image an outlier"

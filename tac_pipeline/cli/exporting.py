@@ -45,7 +45,8 @@ def export(
         from tac_pipeline.export.destination import export_to
 
         console = Console(highlight=False)
-        result = result_to_export(project, current=current, with_vectors=form is Format.EMBEDDING_ATLAS)
+        atlas = form is Format.EMBEDDING_ATLAS
+        result = result_to_export(project, current=current, with_map=atlas, with_vectors=atlas and vectors)
         with console.status("exporting") as spinner:
             progress = RateLog(lambda text: spinner.update(escape(text)), "images", every=1.0)
             done = export_to(

@@ -21,28 +21,39 @@ from tac_pipeline.method.arrays import FloatMatrix
 
 GONE = "the store no longer holds its vector"
 UNPLACED = "the map of the store does not show it"
+WANTED = {False: "the map shows a place", True: "the map shows a place and the store holds a vector"}
 
 
 def write_embedding_atlas(path: Path, result: ExportResult, *, vectors: bool) -> Exported:
     """Columns of the other tables, cluster (name and id, to color by), projection_x, projection_y and, if asked,
-    embedding; the images that have a cluster, shard by shard. Holds one shard of vectors at once."""
-    stored = result.vectors
-    if stored is None:
-        raise ValueError("embedding-atlas takes the store's vectors")
+    embedding; the images that have a cluster and a place on the map. Holds one shard of vectors at once.
+
+    Raises
+    ------
+    InputError
+        There is no image to draw.
+    """
+    if result.places is None:
+        raise ValueError("embedding-atlas takes the map of the store")
     images = result.placed.with_columns(
         cluster=pl.format("{} ({})", pl.col("cluster_name").fill_null("unnamed"), "cluster_id")
     )
-    rows = stored.view.filter(pl.col("error").is_null()).select("image_id", "shard", "row")
-    places = stored.places.select("image_id", projection_x="x", projection_y="y")
-    held = images.join(rows, on="image_id")
-    found = held.join(places, on="image_id").sort("shard", "row")
+    places = result.places.select("image_id", projection_x="x", projection_y="y")
+    found = images.join(places, on="image_id", maintain_order="left")
+    left_out = [(image_id, UNPLACED) for image_id in images.join(found, on="image_id", how="anti")["image_id"]]
+    if vectors:
+        if result.vectors is None:
+            raise ValueError("--vectors takes the store's vectors")
+        rows = result.vectors.view.filter(pl.col("error").is_null()).select("image_id", "shard", "row")
+        held = found.join(rows, on="image_id").sort("shard", "row")
+        left_out += [(image_id, GONE) for image_id in found.join(held, on="image_id", how="anti")["image_id"]]
+        found = held
     if found.is_empty():
-        raise InputError("none of this result's images is in the store any more: there is nothing to draw")
-    left_out = [(image_id, GONE) for image_id in images.join(held, on="image_id", how="anti")["image_id"]]
-    left_out += [(image_id, UNPLACED) for image_id in held.join(found, on="image_id", how="anti")["image_id"]]
+        raise InputError(f"there is nothing to draw: of none of this result's images {WANTED[vectors]}")
+    tables = _with_vectors(found, result.vectors) if vectors and result.vectors else [found.to_arrow()]
     writer: pq.ParquetWriter | None = None
     try:
-        for table in _with_vectors(found, stored) if vectors else [found.drop("shard", "row").to_arrow()]:
+        for table in tables:
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
             writer.write_table(table)
     finally:

@@ -13,14 +13,11 @@ from tac_pipeline.sources import ByteReader
 
 @dataclass(frozen=True)
 class StoredVectors:
-    """Where a store's vectors lie: the table image_embeddings, the folder of shards, and the encoder behind them; and
-    the table image_map.
-    """
+    """Where a store's vectors lie: the table image_embeddings, the folder of shards, and the encoder behind them."""
 
     view: pl.DataFrame
     shards: Path
     encoder: str
-    places: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,16 @@ class ExportResult:
         runner_up_name, similarity, and what else the store's assignments hold.
     source : ByteReader or None
         Reads the images; None where the store has vectors alone.
+    places : DataFrame with image_id, x, y, or None
+        The map of the store. Wanted by embedding-atlas alone.
     vectors : StoredVectors or None
-        Wanted by embedding-atlas alone.
+        Wanted by embedding-atlas with --vectors.
     """
 
     facts: dict[str, Any]
     images: pl.DataFrame
     source: ByteReader | None
+    places: pl.DataFrame | None = None
     vectors: StoredVectors | None = None
 
     @property

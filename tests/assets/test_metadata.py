@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from assets_helpers import materialize
 
 from assets.definitions import outcome_metadata
@@ -42,6 +43,18 @@ def test_clusters_show_their_typical_images(pictures: Path) -> None:
     rows = (sheet.md_str or "").splitlines()[2:]
     assert len(rows) == 4
     assert all(re.search(r"\\| !\[\]\(data:image/webp;base64,[A-Za-z0-9+/=]+\) \\|$", row) for row in rows)
+
+
+def test_the_page_s_asset_shows_the_map_and_the_text_whether_tau_fits(vector_store: Writer) -> None:
+    outcomes = materialize(vector_store())
+    picture = shown(outcomes["report"])["map"]
+    assert isinstance(picture, dg.MarkdownMetadataValue)
+    assert "data:image/png;base64," in (picture.md_str or "")
+    metadata = shown(outcomes["text_counterparts"])
+    heard = outcomes["text_counterparts"].artifact.facts["nouns_heard"]
+    assert metadata["nouns heard"].value == pytest.approx(heard, abs=1e-3)
+    assert f"made of {heard:.1f} nouns" in str(metadata["does tau fit"].value)
+    assert 1 <= heard <= outcomes["noun_vocabulary"].artifact.rows
 
 
 def test_a_store_of_vectors_has_no_pictures(vector_store: Writer) -> None:

@@ -1,5 +1,6 @@
 """`tac export`: from the published version or the result as it stands, and what it refuses."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def test_the_published_result_by_default_and_the_current_one_when_asked(vector_s
     atlas = tac("export", tmp_path / "three.parquet", "-f", "embedding-atlas", "--vectors", "-s", path)
     assert atlas.exit_code == 0, atlas.output
     assert {"projection_x", "projection_y", "embedding"} <= set(pl.read_parquet(tmp_path / "three.parquet").columns)
+
+
+def test_a_published_result_is_drawn_on_the_map_that_is_there(vector_store: Writer, tmp_path: Path) -> None:
+    path = vector_store()
+    assert tac("run", "-s", path).exit_code == 0
+    changed = vector_store({"seed": 5})
+    done = tac("export", tmp_path / "out.parquet", "-f", "embedding-atlas", "-s", changed)
+    assert done.exit_code == 0, done.output
+    assert len(pl.read_parquet(tmp_path / "out.parquet")) == 60
+    shutil.rmtree(tmp_path / "data/small/image_map")
+    refused = tac("export", tmp_path / "more.parquet", "-f", "embedding-atlas", "-s", changed)
+    assert refused.exit_code == 1
+    assert "tac export draws image_map, which is not built yet; `tac run` builds it" in told(refused)
 
 
 def test_without_a_published_version_the_way_out_is_told(vector_store: Writer, tmp_path: Path) -> None:

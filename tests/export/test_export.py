@@ -73,8 +73,8 @@ def result(photos: Path, tmp_path: Path) -> ExportResult:
     view = images.select("image_id", error=pl.lit(None, pl.String), shard=pl.lit("e/0.parquet"),
                          row=pl.int_range(pl.len(), dtype=pl.Int32))  # fmt: skip
     places = images.select("image_id", x=pl.int_range(pl.len()) / 10, y=pl.int_range(pl.len()) / -5)
-    stored = StoredVectors(view, tmp_path / "shards", ENCODER, places)
-    return ExportResult({"store": "small", "published_version": 3}, images, source, stored)
+    stored = StoredVectors(view, tmp_path / "shards", ENCODER)
+    return ExportResult({"store": "small", "published_version": 3}, images, source, places, stored)
 
 
 def test_csv_and_parquet_give_back_every_row(result: ExportResult, tmp_path: Path) -> None:
@@ -131,25 +131,29 @@ def test_embedding_atlas_gets_points_and_vectors(result: ExportResult, tmp_path:
     found = pl.read_parquet(tmp_path / "out.parquet")
     assert set(found["image_id"]) == set(result.placed["image_id"])
     assert found["cluster"].to_list()[0] == "sea horse (0)"
-    stored = result.vectors
-    assert stored is not None
+    assert result.vectors is not None and result.places is not None
     placed = found.select("image_id", x="projection_x", y="projection_y").sort("image_id")
-    assert placed.equals(stored.places.join(result.placed, on="image_id", how="semi").sort("image_id"))
+    assert placed.equals(result.places.join(result.placed, on="image_id", how="semi").sort("image_id"))
     assert ("embedding" in found.columns) == vectors
     if vectors:
-        _, rows = read_shard(stored.shards / "e/0.parquet", encoder=ENCODER)
+        _, rows = read_shard(result.vectors.shards / "e/0.parquet", encoder=ENCODER)
         kept = rows[result.images["cluster_id"].is_not_null().to_numpy()]
         np.testing.assert_allclose(found["embedding"].to_numpy(), kept, atol=1e-6)
 
 
 def test_what_the_map_does_not_show_is_told_and_left_out(result: ExportResult, tmp_path: Path) -> None:
-    stored, ids = result.vectors, result.placed["image_id"].to_list()
-    assert stored is not None
-    short = replace(stored, view=stored.view.filter(pl.col("image_id") != ids[0]),
-                    places=stored.places.filter(pl.col("image_id") != ids[1]))  # fmt: skip
-    done = export_to(tmp_path / "out.parquet", replace(result, vectors=short), Format.EMBEDDING_ATLAS)
-    assert done.failed == [(ids[0], GONE), (ids[1], UNPLACED)]
+    ids = result.placed["image_id"].to_list()
+    assert result.vectors is not None and result.places is not None
+    held = replace(result.vectors, view=result.vectors.view.filter(pl.col("image_id") != ids[0]))
+    short = replace(result, places=result.places.filter(pl.col("image_id") != ids[1]), vectors=held)
+    done = export_to(tmp_path / "out.parquet", short, Format.EMBEDDING_ATLAS, vectors=True)
+    assert done.failed == [(ids[1], UNPLACED), (ids[0], GONE)]
     assert sorted(pl.read_parquet(tmp_path / "out.parquet")["image_id"]) == ids[2:]
+    done = export_to(tmp_path / "plain.parquet", short, Format.EMBEDDING_ATLAS)
+    assert (done.images, done.failed) == (len(ids) - 1, [(ids[1], UNPLACED)])
+    empty = replace(result, places=result.places.clear())
+    with pytest.raises(InputError, match="of none of this result's images the map shows a place"):
+        export_to(tmp_path / "none.parquet", empty, Format.EMBEDDING_ATLAS)
 
 
 def test_images_that_are_gone_are_told_and_left_out(result: ExportResult, photos: Path, tmp_path: Path) -> None:

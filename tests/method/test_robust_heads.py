@@ -8,9 +8,11 @@ from sklearn.metrics import adjusted_rand_score
 
 from tac_pipeline.method import robust_heads
 from tac_pipeline.method.blend import blend_rows
+from tac_pipeline.method.calibration import neighborhood_confidence
 from tac_pipeline.method.heads import soft_assignment
 from tac_pipeline.method.neighbors import nearest_neighbors
 from tac_pipeline.method.published import TrainingSchedule
+from tac_pipeline.method.robust import OWN_VOTE, VOTING_ROUNDS
 from tac_pipeline.method.robust_heads import RobustHeads, learn_robust_heads, member_seeds
 
 GROUPS, PER_GROUP, DIM = 4, 25, 10
@@ -64,6 +66,21 @@ def test_the_head_is_as_sure_as_two_seeds_agree() -> None:
     assert 0.5 < found.agreement < 0.98
     sure = soft_assignment(found.image_head, images).max(axis=1).mean()
     assert sure == pytest.approx(found.agreement, abs=0.01)
+
+
+def test_one_head_is_as_sure_as_its_neighborhoods() -> None:
+    found = learn(members=1)
+    images = images_and_texts()[0]
+    assert found.agreement == 1
+    soft = soft_assignment(found.image_head, images)
+    told = neighborhood_confidence(soft, nearest_neighbors(images, count=6), rounds=VOTING_ROUNDS, own=OWN_VOTE)
+    assert soft.max(axis=1).mean() == pytest.approx(told, abs=0.05)
+
+
+def test_heads_that_agree_on_nearly_every_image_are_not_certain(learned) -> None:
+    assert learned.agreement > 1 - 1 / len(TRUTH)
+    soft = soft_assignment(learned.image_head, images_and_texts()[0])
+    assert soft.max(axis=1).mean() == pytest.approx(1 - 1 / len(TRUTH), abs=1e-3)
 
 
 def test_a_seed_repeats(learned) -> None:
