@@ -45,7 +45,7 @@ def distill_head(
         raise InputError(f"soft must have a row for each of two or more images; got {len(soft)}")
     generator = torch.Generator().manual_seed(seed)
     head = build_head(image_embeddings.shape[1], soft.shape[1], generator=generator).to(device).train()
-    rows, targets = drafted(image_embeddings, device=device), tensor_of(soft).to(device)
+    rows, targets = drafted(image_embeddings, device), tensor_of(soft).to(device)
     optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate, betas=ADAM_BETAS)
     per_epoch = len(soft) // min(batch_size, len(soft))
     epochs = -(-steps // per_epoch)

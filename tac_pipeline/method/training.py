@@ -68,8 +68,7 @@ def train_cluster_heads(
 
     Everything random comes from one CPU stream, so that every device sees the same weights and batches. An epoch
     visits whole batches only: the images of the last, partial one wait for the next shuffle. At the end BatchNorm's
-    statistics are measured over all images. Beside the arguments
-    this holds a copy of them on the device.
+    statistics are measured over all images. Beside the arguments this holds a copy of them on the device.
 
     Parameters
     ----------
@@ -95,25 +94,11 @@ def train_cluster_heads(
     TacError
         The loss became infinite or NaN.
     """
-    _require_trainable(
-        image_embeddings, text_counterparts, image_neighbors, text_neighbors, n_clusters=n_clusters, schedule=schedule
-    )
-    generator = torch.Generator().manual_seed(seed)
-    image_head, text_head = (
-        build_head(rows.shape[1], n_clusters, generator=generator).to(device).train()
-        for rows in (image_embeddings, text_counterparts)
-    )
-    images = _Pairs(tensor_of(image_embeddings).to(device), tensor_of(image_neighbors).to(device))
-    texts = _Pairs(tensor_of(text_counterparts).to(device), tensor_of(text_neighbors).to(device))
-    history = _train(
-        image_head, text_head, images, texts, schedule=schedule, balance_weight=balance_weight,
-        learning_rate=learning_rate, generator=generator, progress=progress,
+    return _train_both(
+        image_embeddings, text_counterparts, image_neighbors, text_neighbors, rows_on=_as_they_are,
+        n_clusters=n_clusters, schedule=schedule, balance_weight=balance_weight, learning_rate=learning_rate,
+        seed=seed, device=device, progress=progress,
     )  # fmt: skip
-    # BatchNorm's running means start far off and a small set has few steps: they would be wrong still, and the heads
-    # unsure (docs/decisions/0011-settled-batch-statistics.md).
-    image_head.settle(images.rows)
-    text_head.settle(texts.rows)
-    return TrainedHeads(image_head.cpu().eval(), text_head.cpu().eval(), history)
 
 
 def train_blended_heads(
@@ -151,29 +136,59 @@ def train_blended_heads(
     InputError, TacError
         As train_cluster_heads.
     """
+    return _train_both(
+        image_embeddings, blended_rows, image_neighbors, blended_neighbors, rows_on=drafted,
+        n_clusters=n_clusters, schedule=schedule, balance_weight=balance_weight, learning_rate=learning_rate,
+        seed=seed, device=device, progress=progress,
+    )  # fmt: skip
+
+
+def _train_both(
+    image_embeddings: FloatMatrix,
+    text_rows: FloatMatrix,
+    image_neighbors: IntMatrix,
+    text_neighbors: IntMatrix,
+    *,
+    rows_on: Callable[[FloatMatrix, str], Tensor],
+    n_clusters: int,
+    schedule: TrainingSchedule,
+    balance_weight: float,
+    learning_rate: float,
+    seed: int,
+    device: str,
+    progress: Callable[[int, int], None] | None,
+) -> TrainedHeads:
+    """Both heads, each with a hidden layer as wide as the images; `rows_on` makes what the steps see of the rows."""
     _require_trainable(
-        image_embeddings, blended_rows, image_neighbors, blended_neighbors, n_clusters=n_clusters, schedule=schedule
+        image_embeddings, text_rows, image_neighbors, text_neighbors, n_clusters=n_clusters, schedule=schedule
     )
     generator = torch.Generator().manual_seed(seed)
     width = image_embeddings.shape[1]
     image_head, text_head = (
         build_head(rows.shape[1], n_clusters, generator=generator, width=width).to(device).train()
-        for rows in (image_embeddings, blended_rows)
+        for rows in (image_embeddings, text_rows)
     )
-    images = _Pairs(drafted(image_embeddings, device=device), tensor_of(image_neighbors).to(device))
-    texts = _Pairs(drafted(blended_rows, device=device), tensor_of(blended_neighbors).to(device))
+    images = _Pairs(rows_on(image_embeddings, device), tensor_of(image_neighbors).to(device))
+    texts = _Pairs(rows_on(text_rows, device), tensor_of(text_neighbors).to(device))
     history = _train(
         image_head, text_head, images, texts, schedule=schedule, balance_weight=balance_weight,
         learning_rate=learning_rate, generator=generator, progress=progress,
     )  # fmt: skip
-    image_head.settle(tensor_of(image_embeddings).to(device))
-    text_head.settle(tensor_of(blended_rows).to(device))
+    # BatchNorm's running means start far off and a small set has few steps: they would be wrong still, and the heads
+    # unsure (docs/decisions/0011-settled-batch-statistics.md).
+    image_head.settle(_as_they_are(image_embeddings, device))
+    text_head.settle(_as_they_are(text_rows, device))
     return TrainedHeads(image_head.cpu().eval(), text_head.cpu().eval(), history)
 
 
-def drafted(rows: FloatMatrix, *, device: str) -> Tensor:
+def _as_they_are(rows: FloatMatrix, device: str) -> Tensor:
+    """The rows on the device."""
+    return tensor_of(rows).to(device)
+
+
+def drafted(rows: FloatMatrix, device: str) -> Tensor:
     """The rows less their mean, on the device, bfloat16 where the CPU multiplies it and float32 elsewhere."""
-    whole = tensor_of(rows).to(device)
+    whole = _as_they_are(rows, device)
     centered = whole - whole.mean(dim=0)
     return centered.to(torch.bfloat16) if device == "cpu" and multiplies_bfloat16() else centered
 
