@@ -303,7 +303,7 @@ def _clusters_in_force(store: Store) -> pl.DataFrame | None:
     published = Publication(store.published_folder).latest()
     if published is not None:
         return published.clusters
-    current = store.current("clusters")
-    if current is None or current.artifact.damage():
+    current = store.whole_current("clusters")
+    if current is None:
         return None
     return pl.DataFrame(pl.from_arrow(read_table(current.artifact.file("clusters.parquet"), CLUSTERS)))

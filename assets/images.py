@@ -51,8 +51,8 @@ def open_project_source(project: Project) -> "Source":
 
 
 def _refuse_sudden_loss(project: Project, listing: pl.DataFrame) -> None:
-    images, current = project.settings.images, open_store(project).current(image_manifest.name)
-    if current is None or current.artifact.damage() or current.written.get("images.source") != images.source:
+    images, current = project.settings.images, open_store(project).whole_current(image_manifest.name)
+    if current is None or current.written.get("images.source") != images.source:
         return
     known = pl.DataFrame(pl.from_arrow(read_table(current.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST,
                                                   columns=["image_id"])))  # fmt: skip

@@ -122,8 +122,8 @@ def _pictures(
 
 
 def _pictures_before(inputs: Inputs) -> dict[str, bytes]:
-    current = open_store(inputs.project).current(report.name)
-    if current is None or current.artifact.damage():
+    current = open_store(inputs.project).whole_current(report.name)
+    if current is None:
         return {}
     table = read_table(current.artifact.file(f"{REPORT_PICTURES.name}.parquet"), REPORT_PICTURES)
     return dict(zip(table.column("content_hash").to_pylist(), table.column("picture").to_pylist(), strict=True))

@@ -142,6 +142,17 @@ def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def vocabulary_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatMatrix:
+    """How much each noun of the vocabulary says of each group's training images, float32 (len(ids), n_nouns)."""
+    from tac_pipeline.method.names import noun_profiles
+
+    known = learned_members(inputs, ids)
+    vectors = inputs.vectors(training_set)[known["row"].to_numpy()]
+    members = known["position"].to_numpy().astype(np.int64)
+    nouns = inputs.vectors(noun_vocabulary)
+    return noun_profiles(vectors, nouns, members, n_clusters=len(ids), tau=tau).clusters
+
+
 def centers_of(inputs: Inputs, ids: Iterable[int]) -> FloatMatrix:
     """The centers of the clusters in the order of ids."""
     table = read_table(inputs.path(cluster_ids, "cluster_centers.parquet"), CLUSTER_CENTERS)
@@ -217,8 +228,8 @@ def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
     from tac_pipeline.contact_sheet import draw_strips
     from tac_pipeline.sources import VectorSource
 
-    manifest = open_store(inputs.project).current(image_manifest.name)
-    if manifest is None or manifest.artifact.damage():
+    manifest = open_store(inputs.project).whole_current(image_manifest.name)
+    if manifest is None:
         return
     try:
         source = open_project_source(inputs.project)

@@ -9,7 +9,7 @@ from assets import previews
 from assets.clustering import cluster_ids
 from assets.images import image_embeddings, sample_images, training_set
 from assets.neighbors import image_neighbors
-from assets.results import assignments
+from assets.results import assignments, vocabulary_profiles
 from assets.step import Inputs, Output, Values, open_store, step
 from assets.text_space import noun_vocabulary
 from tac_pipeline.settings import Retrieval, Review
@@ -73,10 +73,10 @@ def image_map(inputs: Inputs, out: Output) -> None:
 
 def _placed_before(inputs: Inputs) -> pl.DataFrame:
     """The rows of the current map, where it shows the same layout."""
-    current = open_store(inputs.project).current(image_map.name)
+    current = open_store(inputs.project).whole_current(image_map.name)
     layout = inputs.artifact(map_layout).content
     empty = pl.DataFrame(schema={"image_id": pl.String, "content_hash": pl.String, "x": pl.Float32, "y": pl.Float32})
-    if current is None or current.artifact.damage() or current.artifact.record["inputs"].get(map_layout.name) != layout:
+    if current is None or current.artifact.record["inputs"].get(map_layout.name) != layout:
         return empty
     found = read_table(current.artifact.file("image_map.parquet"), IMAGE_MAP)
     return pl.DataFrame(pl.from_arrow(found))
@@ -116,6 +116,7 @@ def _with_places(rows: pl.DataFrame, places: "FloatMatrix") -> pl.DataFrame:
     # The contents of the images come through the map: image_embeddings itself has moved on since the training set.
     deps=[assignments, image_map, training_set, image_neighbors, noun_vocabulary],
     as_of=cluster_ids,
+    code="2",
 )
 def review(inputs: Inputs, out: Output, review: Review, retrieval: Retrieval) -> None:
     """What is worth a look: typical images, border cases, outliers, near-duplicates; and each cluster's nouns."""
@@ -154,16 +155,8 @@ def _near_pairs(inputs: Inputs, readable: pl.DataFrame, similarity: float) -> pl
 
 def _cluster_nouns(inputs: Inputs, assigned: pl.DataFrame, tau: float) -> pl.DataFrame:
     """The nouns that each cluster's training images retrieve, heaviest first."""
-    from tac_pipeline.method.names import noun_profiles
-
     ids = assigned["cluster_id"].drop_nulls().unique().sort()
-    known = inputs.table(training_set, columns=["image_id"]).with_row_index("row")
-    position = pl.DataFrame({"cluster_id": ids}).with_row_index("position")
-    members = known.join(assigned, on="image_id").join(position, on="cluster_id").sort("row")
-    profiles = noun_profiles(
-        inputs.vectors(training_set)[members["row"].to_numpy()], inputs.vectors(noun_vocabulary),
-        members["position"].to_numpy().astype(np.int64), n_clusters=len(ids), tau=tau,
-    ).clusters  # fmt: skip
+    profiles = vocabulary_profiles(inputs, ids, tau=tau)
     nouns = inputs.table(noun_vocabulary, columns=["noun"])["noun"]
     top = np.argsort(-profiles, axis=1, kind="stable")[:, :NOUNS_PER_CLUSTER]
     weights = np.take_along_axis(profiles, top, axis=1)

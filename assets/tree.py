@@ -6,11 +6,10 @@ import polars as pl
 from assets import previews
 from assets.clustering import cluster_ids
 from assets.images import training_set
-from assets.results import assignments, centers_of, clusters, learned_members
+from assets.results import assignments, centers_of, clusters, vocabulary_profiles
 from assets.step import Inputs, Output, step
 from assets.text_space import noun_vocabulary
 from assets.tree_picture import tree_picture
-from tac_pipeline.method.arrays import FloatMatrix
 from tac_pipeline.settings import Retrieval
 from tac_pipeline.tables import CLUSTER_TREE
 
@@ -44,7 +43,7 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     # An id that no image has is in the table too.
     leaves = inputs.table(clusters).sort("cluster_id")
     words = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
-    profiles = _noun_profiles(inputs, leaves["cluster_id"], tau=retrieval.tau)
+    profiles = vocabulary_profiles(inputs, leaves["cluster_id"], tau=retrieval.tau)
     tree = join_clusters(
         centers_of(inputs, leaves["cluster_id"]),
         unit_rows(profiles @ inputs.vectors(noun_vocabulary)),
@@ -72,14 +71,3 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     shown = nodes.filter("top_level").sort("size", descending=True).select("name", "n_clusters", "size")
     out.markdown("top level", previews.table(shown))
     out.picture("tree", tree_picture(nodes))
-
-
-def _noun_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatMatrix:
-    """How much each noun of the vocabulary says of each group's training images (n_groups, n_nouns)."""
-    from tac_pipeline.method.names import noun_profiles
-
-    known = learned_members(inputs, ids)
-    vectors = inputs.vectors(training_set)[known["row"].to_numpy()]
-    members = known["position"].to_numpy().astype(np.int64)
-    nouns = inputs.vectors(noun_vocabulary)
-    return noun_profiles(vectors, nouns, members, n_clusters=len(ids), tau=tau).clusters

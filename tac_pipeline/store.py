@@ -200,6 +200,11 @@ class Store:
         artifact = self.find(asset, recipe)
         return None if artifact is None else Current(artifact, version, written)
 
+    def whole_current(self, asset: str) -> Current | None:
+        """Like current, but None where its files are damaged: for whoever can go without."""
+        current = self.current(asset)
+        return None if current is None or current.artifact.damage() else current
+
     def require_current(self, asset: str) -> Current:
         """Like current, but an asset that was never built is an error.
 

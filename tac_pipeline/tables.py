@@ -68,6 +68,10 @@ class TableSchema:
 
 _IMAGE_ID = Column("image_id", pa.string(), "path relative to the source, or the given id; unique in the store")
 _NOUN = Column("noun", pa.string(), "the noun as prompts show it")
+_PLACE = (
+    Column("x", pa.float32(), "to the right, about 0 to 1"),
+    Column("y", pa.float32(), "upwards, on the scale of x"),
+)
 _EMBEDDING = Column("embedding", None, "unit vector, float16")
 _CONTENT_HASH = Column("content_hash", pa.string(), "sha256 of the image's bytes, or of the given vector")
 
@@ -325,8 +329,7 @@ MAP_LAYOUT = TableSchema(
     "map_layout",
     (
         _IMAGE_ID,
-        Column("x", pa.float32(), "to the right, about 0 to 1"),
-        Column("y", pa.float32(), "upwards, on the scale of x"),
+        *_PLACE,
         _EMBEDDING,
     ),
     key="image_id",
@@ -336,8 +339,7 @@ IMAGE_MAP = TableSchema(
     (
         _IMAGE_ID,
         _CONTENT_HASH,
-        Column("x", pa.float32(), "to the right, about 0 to 1"),
-        Column("y", pa.float32(), "upwards, on the scale of x"),
+        *_PLACE,
     ),
     key="image_id",
 )
