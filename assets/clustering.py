@@ -151,8 +151,8 @@ def cluster_heads(
     rows = (
         inputs.vectors(training_set),
         text_rows(inputs, method),
-        neighbor_rows(inputs.table(image_neighbors)),
-        neighbor_rows(inputs.table(text_neighbors)),
+        neighbor_rows(inputs, image_neighbors),
+        neighbor_rows(inputs, text_neighbors),
     )
     asked: Values = {
         "n_clusters": values["count"],

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from assets import previews
 from assets.images import training_set
-from assets.step import Inputs, Output, Values, step
+from assets.step import Inputs, Output, Step, Values, step
 from assets.text_space import cluster_count, text_counterparts
 from tac_pipeline.method.arrays import FloatMatrix, IntMatrix
 from tac_pipeline.settings import Blend, Neighbors
@@ -86,7 +86,7 @@ def text_weight(inputs: Inputs, out: Output, blend: Blend, method: str, seed: in
         found = choose_text_weight(
             inputs.vectors(training_set),
             inputs.vectors(text_counterparts),
-            neighbor_rows(inputs.table(image_neighbors))[:, :ASKED_NEIGHBORS],
+            neighbor_rows(inputs, image_neighbors)[:, :ASKED_NEIGHBORS],
             n_clusters=inputs.values["count"],
             seed=seed,
             progress=inputs.progress("text weights"),
@@ -101,9 +101,9 @@ def text_weight(inputs: Inputs, out: Output, blend: Blend, method: str, seed: in
     out.markdown("the words", found.sentence + (f"\n\n{previews.table(trials)}" if len(trials) else ""))
 
 
-def neighbor_rows(table: pl.DataFrame) -> IntMatrix:
-    """The column `neighbors` of a neighbor table, int64 (n_images, count)."""
-    column = table["neighbors"]
+def neighbor_rows(inputs: Inputs, asset: Step) -> IntMatrix:
+    """Each training image's neighbors in an asset, as rows of the training set, int64 (n_images, count)."""
+    column = inputs.table(asset, columns=["neighbors"])["neighbors"]
     return column.explode().to_numpy().reshape(len(column), -1).astype("int64")
 
 

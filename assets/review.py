@@ -8,7 +8,7 @@ import polars as pl
 from assets import previews
 from assets.clustering import cluster_ids
 from assets.images import image_embeddings, sample_images, training_set
-from assets.neighbors import image_neighbors
+from assets.neighbors import image_neighbors, neighbor_rows
 from assets.results import assignments, vocabulary_profiles
 from assets.step import Inputs, Output, Values, open_store, step
 from assets.text_space import noun_vocabulary
@@ -145,9 +145,7 @@ def _near_pairs(inputs: Inputs, readable: pl.DataFrame, similarity: float) -> pl
     from tac_pipeline.review import near_pairs
 
     known = inputs.table(training_set, columns=["image_id", "content_hash"])
-    neighbors = inputs.table(image_neighbors, columns=["neighbors"])["neighbors"]
-    table = neighbors.explode().to_numpy().reshape(len(known), -1).astype(np.int64)
-    pairs = near_pairs(inputs.vectors(training_set), table, similarity=similarity)
+    pairs = near_pairs(inputs.vectors(training_set), neighbor_rows(inputs, image_neighbors), similarity=similarity)
     there = known.join(readable, on=["image_id", "content_hash"], how="left", coalesce=False)["image_id_right"]
     ids = pl.DataFrame({"left": there[pairs[:, 0]], "right": there[pairs[:, 1]]})
     return ids.drop_nulls()

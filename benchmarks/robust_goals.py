@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks.parity import ReferenceTable
 from tac_pipeline.estimator import TextAidedClustering
 from tac_pipeline.method.arrays import FloatMatrix
-from tac_pipeline.method.evaluation import Scores, score
+from tac_pipeline.method.evaluation import Scores, matched_rows, score
 
 SEEDS = (0, 1, 2, 3, 4)
 USELESS_NOUNS = 500
@@ -66,7 +66,7 @@ def run_seed(
     found = score(table.labels, robust.labels_)
     confidence = robust.predict_proba(images).max(axis=1)
     sure = confidence >= SURE
-    right = matched(table.labels, robust.labels_)
+    right = matched_rows(table.labels, robust.labels_)
     return RobustRun(
         seed=seed,
         kmeans=score(table.labels, robust.image_kmeans_labels_),
@@ -81,20 +81,6 @@ def run_seed(
         sure_share=float(sure.mean()),
         sure_right=float(right[sure].mean()) if sure.any() else float("nan"),
     )
-
-
-def matched(labels: npt.NDArray[np.generic], assignment: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which images lie in the cluster that stands for their class under the best one-to-one matching."""
-    from scipy.optimize import linear_sum_assignment
-
-    classes, truth = np.unique(labels, return_inverse=True)
-    counts = np.zeros((len(classes), int(assignment.max()) + 1), dtype=np.int64)
-    np.add.at(counts, (truth, assignment), 1)
-    rows, columns = linear_sum_assignment(-counts)
-    class_of = np.full(counts.shape[1], -1)
-    class_of[columns] = rows
-    right: npt.NDArray[np.bool_] = class_of[assignment] == truth
-    return right
 
 
 def nmi(runs: Sequence[RobustRun], result: str) -> npt.NDArray[np.float64]:

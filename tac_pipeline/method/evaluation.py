@@ -50,15 +50,29 @@ def score(labels: npt.ArrayLike, assignment: npt.ArrayLike) -> Scores:
             "labels and assignment must be two equally long lists with at least one entry; "
             f"got shapes {truth.shape} and {found.shape}"
         )
-    from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-    from sklearn.metrics.cluster import contingency_matrix
 
-    shared = contingency_matrix(truth, found)  # (n_classes, n_clusters)
-    classes, clusters = linear_sum_assignment(shared, maximize=True)
     return Scores(
         nmi=float(normalized_mutual_info_score(truth, found, average_method="arithmetic")),
-        acc=float(shared[classes, clusters].sum() / len(truth)),
+        acc=float(matched_rows(truth, found).mean()),
         ari=float(adjusted_rand_score(truth, found)),
         rows=len(truth),
     )
+
+
+def matched_rows(labels: npt.ArrayLike, assignment: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which rows lie in the cluster that stands for their class under the best one-to-one matching, bool (n_rows,).
+
+    Parameters
+    ----------
+    labels, assignment : integers or strings (n_rows,)
+    """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics.cluster import contingency_matrix
+
+    shared = contingency_matrix(labels, assignment)  # (n_classes, n_clusters)
+    partners = np.zeros(shared.shape, dtype=np.bool_)
+    partners[linear_sum_assignment(shared, maximize=True)] = True
+    truth, found = (np.unique(values, return_inverse=True)[1] for values in (labels, assignment))
+    matched: npt.NDArray[np.bool_] = partners[truth, found]
+    return matched

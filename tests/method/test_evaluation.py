@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.evaluation import Scores, score
+from tac_pipeline.method.evaluation import Scores, matched_rows, score
 
 
 def plain_accuracy(labels: list[int], assignment: list[int]) -> float:
@@ -52,3 +52,9 @@ def test_known_values() -> None:
 def test_lists_that_cannot_be_compared_are_refused(labels, assignment) -> None:
     with pytest.raises(InputError, match="two equally long lists"):
         score(labels, assignment)
+
+
+def test_the_rows_that_match_are_those_in_the_cluster_of_their_class() -> None:
+    labels = ["cat", "cat", "cat", "dog", "dog", "bird"]
+    # Cluster 7 stands for cats, 2 for dogs; for the bird no cluster is left.
+    assert matched_rows(labels, [7, 7, 2, 2, 2, 2]).tolist() == [True, True, False, True, True, False]
