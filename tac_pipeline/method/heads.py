@@ -37,13 +37,11 @@ class ClusterHead(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Soft assignments, float32 (n, n_clusters), of rows, float32 (n, dim)."""
-        return self._finish(self.norm(self.hidden(rows)))
+        return torch.softmax(self.logits(rows), dim=1)
 
     def logits(self, rows: Tensor) -> Tensor:
         """What forward(rows) takes the softmax of; the first layer computes in the precision of the rows."""
-        weight = self.hidden.weight
-        hidden = nn.functional.linear(rows, weight.to(rows.dtype)).to(weight.dtype)
-        return self._output(self.norm(hidden))
+        return self._output(self.norm(self._hidden(rows)))
 
     def forward_pair(self, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """What forward(own) and then forward(other) return, in one product for each layer.
@@ -51,10 +49,9 @@ class ClusterHead(nn.Module):
         BatchNorm sees the two one after the other, so that each is normalized by its own statistics. The first layer
         computes in the precision of the rows, the rest in that of the parameters.
         """
-        weight = self.hidden.weight
-        hidden = nn.functional.linear(torch.cat([own, other]), weight.to(own.dtype)).to(weight.dtype)
+        hidden = self._hidden(torch.cat([own, other]))
         normalized = torch.cat([self.norm(hidden[: len(own)]), self.norm(hidden[len(own) :])])
-        soft = self._finish(normalized)
+        soft = torch.softmax(self._output(normalized), dim=1)
         return soft[: len(own)], soft[len(own) :]
 
     @torch.no_grad()
@@ -71,12 +68,13 @@ class ClusterHead(nn.Module):
         self.norm.get_buffer("running_mean").copy_(mean)
         self.norm.get_buffer("running_var").copy_((square - mean.square()) * len(rows) / (len(rows) - 1))
 
+    def _hidden(self, rows: Tensor) -> Tensor:
+        weight = self.hidden.weight
+        return nn.functional.linear(rows, weight.to(rows.dtype)).to(weight.dtype)
+
     def _output(self, normalized: Tensor) -> Tensor:
         output: Tensor = self.output(torch.relu(normalized))
         return output
-
-    def _finish(self, normalized: Tensor) -> Tensor:
-        return torch.softmax(self._output(normalized), dim=1)
 
 
 @dataclass(frozen=True)
