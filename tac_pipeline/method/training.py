@@ -95,7 +95,8 @@ def train_cluster_heads(
         The loss became infinite or NaN.
     """
     return _train_both(
-        image_embeddings, text_counterparts, image_neighbors, text_neighbors, rows_on=_as_they_are,
+        image_embeddings, text_counterparts, image_neighbors, text_neighbors,
+        rows_on=_as_they_are, text_width=text_counterparts.shape[1],
         n_clusters=n_clusters, schedule=schedule, balance_weight=balance_weight, learning_rate=learning_rate,
         seed=seed, device=device, progress=progress,
     )  # fmt: skip
@@ -137,7 +138,8 @@ def train_blended_heads(
         As train_cluster_heads.
     """
     return _train_both(
-        image_embeddings, blended_rows, image_neighbors, blended_neighbors, rows_on=drafted,
+        image_embeddings, blended_rows, image_neighbors, blended_neighbors,
+        rows_on=drafted, text_width=image_embeddings.shape[1],
         n_clusters=n_clusters, schedule=schedule, balance_weight=balance_weight, learning_rate=learning_rate,
         seed=seed, device=device, progress=progress,
     )  # fmt: skip
@@ -150,6 +152,7 @@ def _train_both(
     text_neighbors: IntMatrix,
     *,
     rows_on: Callable[[FloatMatrix, str], Tensor],
+    text_width: int,
     n_clusters: int,
     schedule: TrainingSchedule,
     balance_weight: float,
@@ -158,15 +161,14 @@ def _train_both(
     device: str,
     progress: Callable[[int, int], None] | None,
 ) -> TrainedHeads:
-    """Both heads, each with a hidden layer as wide as the images; `rows_on` makes what the steps see of the rows."""
+    """Both heads; `rows_on` makes what the steps see of the rows, the text head's hidden layer is `text_width` wide."""
     _require_trainable(
         image_embeddings, text_rows, image_neighbors, text_neighbors, n_clusters=n_clusters, schedule=schedule
     )
     generator = torch.Generator().manual_seed(seed)
-    width = image_embeddings.shape[1]
     image_head, text_head = (
         build_head(rows.shape[1], n_clusters, generator=generator, width=width).to(device).train()
-        for rows in (image_embeddings, text_rows)
+        for rows, width in ((image_embeddings, image_embeddings.shape[1]), (text_rows, text_width))
     )
     images = _Pairs(rows_on(image_embeddings, device), tensor_of(image_neighbors).to(device))
     texts = _Pairs(rows_on(text_rows, device), tensor_of(text_neighbors).to(device))
