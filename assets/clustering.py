@@ -2,31 +2,24 @@
 
 import polars as pl
 
-from assets import previews
-from assets.corrected import corrections_of
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import training_set
 from assets.neighbors import image_neighbors, neighbor_rows, text_neighbors, text_rows, text_weight
-from assets.step import Inputs, Output, Values, open_store, step
 from assets.text_space import cluster_count, text_counterparts
+from assets.ui import previews
+from tac_pipeline.arrays import IntVector
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.arrays import IntVector
-from tac_pipeline.settings import EncoderSettings, HeadSettings
-from tac_pipeline.store import Store
-from tac_pipeline.tables import (
-    CLUSTER_ASSIGNMENT,
-    CLUSTER_CENTERS,
-    CLUSTER_IDS,
-    CLUSTERS,
-    LINEAGE,
-    LOSS_HISTORY,
-    read_table,
-)
+from tac_pipeline.results.corrections import Corrections, load_corrections
+from tac_pipeline.results.in_force import entry_in_force, names_to_keep, next_id_elsewhere
+from tac_pipeline.settings.keys import EncoderSettings, HeadSettings
+from tac_pipeline.store.schemas import CLUSTER_ASSIGNMENT, CLUSTER_CENTERS, CLUSTER_IDS, LINEAGE, LOSS_HISTORY
 
 HEADS_NAME = "heads.safetensors"
 
 
 def _resolve_kmeans(inputs: Inputs, seed: int) -> Values:
-    from tac_pipeline.method.published import KMEANS_ITERATIONS, TRAINING_FREE_RESTARTS
+    from tac_pipeline.method.values.published import KMEANS_ITERATIONS, TRAINING_FREE_RESTARTS
 
     return {
         "count": inputs.fact(cluster_count, "count"),
@@ -43,18 +36,18 @@ def _write_assignment(inputs: Inputs, out: Output, assignment: IntVector, object
     out.picture("cluster sizes", previews.sizes_picture(assignment, n_clusters))
 
 
-@step(
+@stored_asset(
     group="clustering",
     schema=CLUSTER_ASSIGNMENT,
-    reads=["seed"],
+    settings=["seed"],
     deps=[training_set],
-    by_value=[cluster_count],
+    value_deps=[cluster_count],
     resolve=_resolve_kmeans,
     kinds=["parquet", "numpy"],
 )
 def image_kmeans(inputs: Inputs, out: Output, seed: int) -> None:
     """The baseline: spherical k-means with K on the image vectors alone."""
-    from tac_pipeline.method.training_free import image_kmeans as cluster_images
+    from tac_pipeline.method.grouping.training_free import image_kmeans as cluster_images
 
     found = cluster_images(
         inputs.vectors(training_set),
@@ -70,18 +63,18 @@ def _resolve_training_free(inputs: Inputs, seed: int) -> Values:
     return {**_resolve_kmeans(inputs, seed), "text_weight": inputs.fact(text_weight, "training_free")}
 
 
-@step(
+@stored_asset(
     group="clustering",
     schema=CLUSTER_ASSIGNMENT,
-    reads=["seed"],
+    settings=["seed"],
     deps=[training_set, text_counterparts],
-    by_value=[cluster_count, text_weight],
+    value_deps=[cluster_count, text_weight],
     resolve=_resolve_training_free,
     kinds=["parquet", "numpy"],
 )
 def training_free_clusters(inputs: Inputs, out: Output, seed: int) -> None:
     """Spherical k-means with K on image vector and text counterpart side by side (paper step 6)."""
-    from tac_pipeline.method.training_free import training_free_clusters as cluster_both
+    from tac_pipeline.method.grouping.training_free import training_free_clusters as cluster_both
 
     found = cluster_both(
         inputs.vectors(training_set),
@@ -95,11 +88,9 @@ def training_free_clusters(inputs: Inputs, out: Output, seed: int) -> None:
     _write_assignment(inputs, out, found.assignment, found.objective, inputs.values["count"])
 
 
-def _resolve_heads(
-    inputs: Inputs, heads: HeadSettings, method: str, seed: int, encoder: EncoderSettings
-) -> Values:  # fmt: skip
-    from tac_pipeline.method.published import training_schedule
-    from tac_pipeline.method.robust import count_members, robust_schedule
+def _resolve_heads(inputs: Inputs, heads: HeadSettings, method: str, seed: int, encoder: EncoderSettings) -> Values:
+    from tac_pipeline.method.values.published import training_schedule
+    from tac_pipeline.method.values.robust import count_members, robust_schedule
 
     n_clusters, n_images = inputs.fact(cluster_count, "count"), inputs.rows(training_set)
     asked: Values = {"epochs": heads.epochs, "batch_size": heads.batch_size, "temperature": heads.temperature}
@@ -124,14 +115,14 @@ def _resolve_heads(
     }
 
 
-@step(
+@stored_asset(
     group="clustering",
     schema=LOSS_HISTORY,
-    reads=["heads", "method", "seed", "encoder.device"],
+    settings=["heads", "method", "seed", "encoder.device"],
     deps=[training_set, text_counterparts, image_neighbors, text_neighbors, image_kmeans],
-    by_value=[cluster_count, text_weight],
+    value_deps=[cluster_count, text_weight],
     resolve=_resolve_heads,
-    code="3",
+    code_version="3",
     kinds=["pytorch", "parquet"],
 )
 def cluster_heads(
@@ -141,11 +132,11 @@ def cluster_heads(
 
     In the robust method heads from several seeds are trained, joined, and learned by one.
     """
-    from tac_pipeline.devices import choose_device
-    from tac_pipeline.method.heads import save_heads
-    from tac_pipeline.method.published import TrainingSchedule
-    from tac_pipeline.method.robust_heads import learn_robust_heads
-    from tac_pipeline.method.training import train_cluster_heads
+    from tac_pipeline.encoders.devices import choose_device
+    from tac_pipeline.method.heads.cluster_head import save_heads
+    from tac_pipeline.method.heads.robust_heads import learn_robust_heads
+    from tac_pipeline.method.heads.training import train_cluster_heads
+    from tac_pipeline.method.values.published import TrainingSchedule
 
     values = inputs.values
     rows = (
@@ -179,17 +170,25 @@ def cluster_heads(
     out.picture("loss curve", previews.loss_picture(history))
 
 
+def corrections_of(inputs: Inputs) -> Corrections:
+    """What people corrected; the file is read once a step, and only what is applied enters recipes."""
+    if "corrections" not in inputs.carry:
+        inputs.carry["corrections"] = load_corrections(inputs.project.corrections_file)
+    found: Corrections = inputs.carry["corrections"]
+    return found
+
+
 def _resolve_ids(inputs: Inputs, corrections: str | None) -> Values:
     return {"merge": [list(pair) for pair in sorted(corrections_of(inputs).merged_into.items())]}
 
 
-@step(
+@stored_asset(
     group="clustering",
     schema=CLUSTER_IDS,
-    reads=["corrections"],
+    settings=["corrections"],
     deps=[cluster_heads, training_set],
     resolve=_resolve_ids,
-    code="3",
+    code_version="3",
 )
 def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     """Which lasting cluster id each column of the image head stands for, from the store's ledger; and every id's past.
@@ -198,11 +197,11 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     were current: a cluster that goes on keeps its id, and no id is ever given twice. Ids that people say are one
     (`merge` in the corrections file) are shown as the first of them; the ledger itself does not forget the others.
     """
-    from tac_pipeline.corrections import groups_of, merge_lineage, require_known, sum_groups
     from tac_pipeline.digest import digest
-    from tac_pipeline.ledger import Learned, Ledger
-    from tac_pipeline.method.cluster_matching import assignment_centers
-    from tac_pipeline.method.heads import load_heads, soft_assignment
+    from tac_pipeline.method.clusters.cluster_matching import assignment_centers
+    from tac_pipeline.method.heads.cluster_head import load_heads, soft_assignment
+    from tac_pipeline.results.corrections import groups_of, merge_lineage, require_known, sum_groups
+    from tac_pipeline.store.ledger import Learned, Ledger
 
     store, corrected = open_store(inputs.project), corrections_of(inputs)
     ledger = Ledger(store.ledger_folder)
@@ -227,19 +226,25 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     history = merge_lineage(ledger.history(entry), entry=entry.number, merged_into=corrected.merged_into)
     out.write(ids)
     out.write_other(
-        CLUSTER_CENTERS, {"cluster_id": kept, "embedding": assignment_centers(vectors, sum_groups(soft, groups))},
+        CLUSTER_CENTERS,
+        {"cluster_id": kept, "embedding": assignment_centers(vectors, sum_groups(soft, groups))},
         encoder=encoder,
-    )  # fmt: skip
+    )
     out.write_other(LINEAGE, history)
     latest = history.filter(pl.col("entry") == entry.number)
     counts = dict(latest["event"].value_counts().iter_rows())
     # What heads assigned before is looked up under this key: merged columns are assigned as one, and the centers, by
     # which images are said to be similar, are worked out here.
-    assigned_key = digest([key, groups.tolist(), cluster_ids.code])
+    assigned_key = digest([key, groups.tolist(), cluster_ids.code_version])
     out.fact(
-        entry=entry.number, key=key, assigned_key=assigned_key, next_id=next_id, n_clusters=len(kept),
-        merged_by_hand=len(ids) - len(kept), **{event: counts.get(event, 0) for event in EVENTS},
-    )  # fmt: skip
+        entry=entry.number,
+        key=key,
+        assigned_key=assigned_key,
+        next_id=next_id,
+        n_clusters=len(kept),
+        merged_by_hand=len(ids) - len(kept),
+        **{event: counts.get(event, 0) for event in EVENTS},
+    )
     moved = latest.filter(pl.col("event") != "kept").drop("entry")
     out.markdown("what changed", previews.table(moved.head(60)) if len(moved) else "Every cluster kept its id.")
 
@@ -255,55 +260,3 @@ def _merged_ids(ids: pl.DataFrame, kept: list[int], groups: IntVector) -> pl.Dat
 
 
 EVENTS = ("kept", "grown", "split", "merged", "born", "retired")
-
-
-def entry_in_force(store: Store) -> int | None:
-    """The ledger's entry whose ids people go by: that of what is published, else of what was last current."""
-    from tac_pipeline.publication import Publication
-
-    published = Publication(store.published_folder).latest()
-    if published is not None:
-        return published.entry
-    current = store.current(cluster_ids.name)
-    # An artifact from before there was a ledger has no entry.
-    return None if current is None else current.artifact.facts.get("entry")
-
-
-def next_id_elsewhere(store: Store) -> int:
-    """Above every id in what is published and in kept versions of cluster_ids: a ledger put back may lack some."""
-    from tac_pipeline.publication import Publication
-
-    made = (int(version.facts.get("next_id", 0)) for version in store.versions(cluster_ids.name))
-    return max([Publication(store.published_folder).next_id(), *made])
-
-
-def names_in_force(store: Store) -> dict[int, str]:
-    """The names that people know the cluster ids by."""
-    table = _clusters_in_force(store)
-    return {} if table is None else dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
-
-
-def names_to_keep(store: Store) -> dict[int, str]:
-    """Those of them that nouns gave: no name of a corrections file, which says it anew, no label of an unnamed one."""
-    from tac_pipeline.method.names import LEAST_CONFIDENCE
-
-    table = _clusters_in_force(store)
-    if table is None:
-        return {}
-    if "name_confidence" in table.columns:  # not in versions from before there were corrections
-        sure, by_people = pl.col("name_confidence"), pl.col("curated") & (pl.col("name_confidence") == 1)
-        table = table.filter(sure.is_null() | ((sure >= LEAST_CONFIDENCE) & ~by_people))
-    return dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
-
-
-def _clusters_in_force(store: Store) -> pl.DataFrame | None:
-    """The table of clusters that people go by: what is published, else what was last current."""
-    from tac_pipeline.publication import Publication
-
-    published = Publication(store.published_folder).latest()
-    if published is not None:
-        return published.clusters
-    current = store.whole_current("clusters")
-    if current is None:
-        return None
-    return pl.DataFrame(pl.from_arrow(read_table(current.artifact.file("clusters.parquet"), CLUSTERS)))

@@ -4,13 +4,14 @@ import difflib
 from collections.abc import Iterable
 
 from assets.clustering import cluster_heads, cluster_ids, image_kmeans, training_free_clusters
+from assets.engine.step import Step
 from assets.images import image_embeddings, image_labels, image_manifest, training_set
+from assets.map import image_map, map_layout
 from assets.neighbors import image_neighbors, text_neighbors, text_weight
 from assets.nouns import candidate_nouns, noun_embeddings
 from assets.report import report
 from assets.results import assignments, clusters, evaluation
-from assets.review import image_map, map_layout, review
-from assets.step import Step
+from assets.review import review
 from assets.text_space import cluster_count, noun_vocabulary, semantic_centers, text_counterparts
 from assets.tree import cluster_tree
 from tac_pipeline.errors import InputError
@@ -44,12 +45,9 @@ STEPS: tuple[Step, ...] = (
 )
 
 # What new images flow through, every day; it relearns nothing.
-GROWTH: tuple[Step, ...] = (
-    image_manifest, image_labels, image_embeddings, assignments, clusters, cluster_tree, evaluation,
-    image_map, review, report,
-)  # fmt: skip
+GROWTH: tuple[Step, ...] = tuple(step for step in STEPS if step.part == "growth")
 # What is learned from a training set, on a schedule of its own.
-LEARNING: tuple[Step, ...] = tuple(step for step in STEPS if step not in GROWTH)
+LEARNING: tuple[Step, ...] = tuple(step for step in STEPS if step.part == "learning")
 
 
 def descendants(roots: Iterable[Step]) -> list[Step]:

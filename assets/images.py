@@ -5,23 +5,29 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from assets import previews
-from assets.step import Inputs, Output, Values, open_store, step
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs, Output, Values, stored_asset
+from assets.ui import previews
 from tac_pipeline.errors import InputError, SourceError
-from tac_pipeline.settings import EncoderSettings, Images, Project, TrainingSet
-from tac_pipeline.store import Store
-from tac_pipeline.tables import IMAGE_EMBEDDINGS, IMAGE_LABELS, IMAGE_MANIFEST, TRAINING_SET, read_table
+from tac_pipeline.settings.keys import EncoderSettings, Images, TrainingSet
+from tac_pipeline.settings.project import Project
+from tac_pipeline.store.artifacts import Store
+from tac_pipeline.store.parquet import read_frame
+from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS, IMAGE_LABELS, IMAGE_MANIFEST, TRAINING_SET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tac_pipeline.embedding import EmbeddedBatch, KnownVectors
+    from tac_pipeline.embedding import KnownVectors
     from tac_pipeline.encoders import Encoder
     from tac_pipeline.sources import Source
+    from tac_pipeline.store.shards import EmbeddedBatch
 
 
 # A source that stays out of reach is not read over and over.
 TRY_AGAIN_SECONDS = 3600
+# The source itself, which Dagster observes.
+IMAGE_STORE = "image_store"
 
 
 def list_source(project: Project) -> pl.DataFrame:
@@ -46,16 +52,17 @@ def list_source(project: Project) -> pl.DataFrame:
 def open_project_source(project: Project) -> "Source":
     """The source that the settings name."""
     from tac_pipeline.sources import open_source
+    from tac_pipeline.store.listings import KeptListings
 
-    return open_source(project.resolve(project.settings.images.source), listings=open_store(project).listings_folder)
+    kept = KeptListings(open_store(project).listings_folder)
+    return open_source(project.resolve(project.settings.images.source), listings=kept)
 
 
 def _refuse_sudden_loss(project: Project, listing: pl.DataFrame) -> None:
     images, current = project.settings.images, open_store(project).whole_current(image_manifest.name)
     if current is None or current.written.get("images.source") != images.source:
         return
-    known = pl.DataFrame(pl.from_arrow(read_table(current.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST,
-                                                  columns=["image_id"])))  # fmt: skip
+    known = read_frame(current.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST, columns=["image_id"])
     lost = known.join(listing, on="image_id", how="anti")
     if len(lost) > images.max_loss * len(known):
         shown = ", ".join(lost["image_id"].head(3))
@@ -91,7 +98,15 @@ def _list_source(inputs: Inputs, images: Images) -> Values:
     return {"listing": listing_digest(inputs.carry["listing"])}
 
 
-@step(group="images", schema=IMAGE_MANIFEST, reads=["images.source"], resolve=_list_source, kinds=["parquet"])
+@stored_asset(
+    group="images",
+    schema=IMAGE_MANIFEST,
+    settings=["images.source"],
+    resolve=_list_source,
+    kinds=["parquet"],
+    part="growth",
+    observes=IMAGE_STORE,
+)
 def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
     """One row per image of the source: where it is, how large, and when it changed."""
     listing = inputs.carry["listing"]
@@ -117,12 +132,13 @@ def _column_digest(labels: pl.DataFrame) -> str:
     return digest([labels["image_id"].to_list(), labels["label"].to_list()])
 
 
-@step(
+@stored_asset(
     group="images",
     schema=IMAGE_LABELS,
-    reads=["images.source", "images.labels"],
+    settings=["images.source", "images.labels"],
     deps=[image_manifest],
     resolve=_resolve_labels,
+    part="growth",
 )
 def image_labels(inputs: Inputs, out: Output, images: Images) -> None:
     """The true label of every image that has one; read by evaluation alone, so labels never touch the chain."""
@@ -148,26 +164,23 @@ def _resolve_embeddings(inputs: Inputs, images: Images, encoder: EncoderSettings
 
 
 def _drop_unnamed_shards(store: Store) -> None:
-    from tac_pipeline.embedding import unnamed_shards
-    from tac_pipeline.tables import read_table
+    from tac_pipeline.store.shards import unnamed_shards
 
     kept = [version for version in store.versions(image_embeddings.name) if not version.damage()]
-    views = (
-        pl.DataFrame(pl.from_arrow(read_table(version.folder / "image_embeddings.parquet", IMAGE_EMBEDDINGS)))
-        for version in kept
-    )
+    views = (read_frame(version.folder / "image_embeddings.parquet", IMAGE_EMBEDDINGS) for version in kept)
     for path in unnamed_shards(views, store.shards_folder):
         path.unlink(missing_ok=True)
 
 
-@step(
+@stored_asset(
     group="images",
     schema=IMAGE_EMBEDDINGS,
-    reads=["images.source", "images.max_pixels", "images.max_bytes", "encoder.model", "encoder.pretrained"],
+    settings=["images.source", "images.max_pixels", "images.max_bytes", "encoder.model", "encoder.pretrained"],
     deps=[image_manifest],
     resolve=_resolve_embeddings,
     cleanup=_drop_unnamed_shards,
     kinds=["parquet", "pytorch"],
+    part="growth",
 )
 def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: EncoderSettings) -> None:
     """One unit vector per image, as a view over append-only shards; unreadable images stay as rows with their error."""
@@ -243,16 +256,17 @@ def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) 
     return {"images": training_set.max_images, "seed": seed}
 
 
-@step(
+@stored_asset(
     group="images",
     schema=TRAINING_SET,
-    reads=["training_set", "seed"],
+    settings=["training_set", "seed"],
     deps=[image_embeddings],
     resolve=_resolve_training_set,
+    ignores_growth=True,
 )
 def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: int) -> None:
     """The images that groups are learned from: all readable ones, or a seeded sample up to training_set.max_images."""
-    from tac_pipeline.embedding import gather_vectors
+    from tac_pipeline.store.shards import gather_vectors
 
     view = inputs.table(image_embeddings).filter(pl.col("error").is_null())
     if view.is_empty():
@@ -264,8 +278,14 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
         view = sample_images(view, max_images=training_set.max_images, seed=seed)
     encoder = inputs.fact(image_embeddings, "encoder")
     vectors = gather_vectors(view, open_store(inputs.project).shards_folder, encoder=encoder)
-    out.write({"image_id": view["image_id"].to_arrow(), "content_hash": view["content_hash"].to_arrow(),
-               "embedding": vectors}, encoder=encoder)  # fmt: skip
+    out.write(
+        {
+            "image_id": view["image_id"].to_arrow(),
+            "content_hash": view["content_hash"].to_arrow(),
+            "embedding": vectors,
+        },
+        encoder=encoder,
+    )
     out.fact(share=len(view) / inputs.fact(image_embeddings, "readable"))
 
 
@@ -276,6 +296,6 @@ def sample_images(view: pl.DataFrame, *, max_images: int, seed: int) -> pl.DataF
         return hashlib.blake2b(image_id.encode(), key=str(seed).encode(), digest_size=16).digest()
 
     order = view["image_id"].map_elements(priority, return_dtype=pl.Binary)
-    return view.with_columns(order.alias("priority")).bottom_k(max_images, by="priority").drop("priority").sort(
-        "image_id"
-    )  # fmt: skip
+    return (
+        view.with_columns(order.alias("priority")).bottom_k(max_images, by="priority").drop("priority").sort("image_id")
+    )

@@ -3,20 +3,20 @@
 import polars as pl
 import pyarrow as pa
 
-from assets import previews
+from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import training_set
-from assets.step import Inputs, Output, Step, Values, step
 from assets.text_space import cluster_count, text_counterparts
-from tac_pipeline.method.arrays import FloatMatrix, IntMatrix
-from tac_pipeline.settings import Blend, Neighbors
-from tac_pipeline.tables import NEIGHBORS, TEXT_WEIGHT
+from assets.ui import previews
+from tac_pipeline.arrays import FloatMatrix, IntMatrix
+from tac_pipeline.settings.keys import Blend, Neighbors
+from tac_pipeline.store.schemas import NEIGHBORS, TEXT_WEIGHT
 
 INDEX_NAME = "index.faiss"
 
 
 def _resolve_count(inputs: Inputs, neighbors: Neighbors, method: str) -> Values:
-    from tac_pipeline.method.published import NEIGHBORS as PUBLISHED_COUNT
-    from tac_pipeline.method.robust import count_neighbors
+    from tac_pipeline.method.values.published import NEIGHBORS as PUBLISHED_COUNT
+    from tac_pipeline.method.values.robust import count_neighbors
 
     n_images = inputs.rows(training_set)
     if method == "robust":
@@ -27,7 +27,7 @@ def _resolve_count(inputs: Inputs, neighbors: Neighbors, method: str) -> Values:
 
 
 def _write_neighbors(inputs: Inputs, out: Output, rows: FloatMatrix) -> None:
-    from tac_pipeline.method.neighbors import build_index, nearest_neighbors, write_index
+    from tac_pipeline.method.grouping.neighbors import build_index, nearest_neighbors, write_index
 
     index = build_index(rows)
     found = nearest_neighbors(
@@ -40,12 +40,12 @@ def _write_neighbors(inputs: Inputs, out: Output, rows: FloatMatrix) -> None:
     out.fact(count=inputs.values["count"])
 
 
-@step(
+@stored_asset(
     group="neighbors",
     schema=NEIGHBORS,
-    reads=["neighbors", "method"],
+    settings=["neighbors", "method"],
     deps=[training_set],
-    by_value=[cluster_count],
+    value_deps=[cluster_count],
     resolve=_resolve_count,
     kinds=["parquet", "faiss"],
 )
@@ -60,12 +60,12 @@ def _resolve_weight(inputs: Inputs, blend: Blend, method: str, seed: int) -> Val
     return {"weight": None, "count": inputs.fact(cluster_count, "count"), "seed": seed}
 
 
-@step(
+@stored_asset(
     group="neighbors",
     schema=TEXT_WEIGHT,
-    reads=["blend", "method", "seed"],
+    settings=["blend", "method", "seed"],
     deps=[training_set, text_counterparts, image_neighbors],
-    by_value=[cluster_count],
+    value_deps=[cluster_count],
     resolve=_resolve_weight,
     kinds=["parquet", "numpy"],
 )
@@ -75,8 +75,8 @@ def text_weight(inputs: Inputs, out: Output, blend: Blend, method: str, seed: in
     Under every weight the images are clustered by image and text, and each image's nearest by image are asked whether
     they share its cluster. Words that fit keep them together; words that do not tear them apart.
     """
-    from tac_pipeline.method.robust import ASKED_NEIGHBORS
-    from tac_pipeline.method.text_weight import choose_text_weight, given_text_weight, published_text_weight
+    from tac_pipeline.method.values.robust import ASKED_NEIGHBORS
+    from tac_pipeline.method.words.text_weight import choose_text_weight, given_text_weight, published_text_weight
 
     if method != "robust":
         found = published_text_weight()
@@ -109,7 +109,7 @@ def neighbor_rows(inputs: Inputs, asset: Step) -> IntMatrix:
 
 def text_rows(inputs: Inputs, method: str) -> FloatMatrix:
     """What the text head sees: text counterparts as published, image and text side by side in the robust method."""
-    from tac_pipeline.method.blend import blend_rows
+    from tac_pipeline.method.grouping.blend import blend_rows
 
     texts = inputs.vectors(text_counterparts)
     if method != "robust":
@@ -122,12 +122,12 @@ def _resolve_text_neighbors(inputs: Inputs, neighbors: Neighbors, method: str) -
     return {**values, "text_weight": inputs.fact(text_weight, "heads") if method == "robust" else "text alone"}
 
 
-@step(
+@stored_asset(
     group="neighbors",
     schema=NEIGHBORS,
-    reads=["neighbors", "method"],
+    settings=["neighbors", "method"],
     deps=[training_set, text_counterparts],
-    by_value=[cluster_count, text_weight],
+    value_deps=[cluster_count, text_weight],
     resolve=_resolve_text_neighbors,
     kinds=["parquet", "faiss"],
 )

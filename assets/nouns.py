@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets import previews
+from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import encoder_name, load_encoder
-from assets.step import Inputs, Output, Values, step
-from tac_pipeline.settings import EncoderSettings, Nouns
-from tac_pipeline.tables import CANDIDATE_NOUNS, NOUN_EMBEDDINGS, UNSTATED_ENCODER
+from assets.ui import previews
+from tac_pipeline.arrow import UNSTATED_ENCODER
+from tac_pipeline.settings.keys import EncoderSettings, Nouns
+from tac_pipeline.store.schemas import CANDIDATE_NOUNS, NOUN_EMBEDDINGS
 
 if TYPE_CHECKING:
     from tac_pipeline.nouns import CandidateNouns
@@ -49,11 +50,12 @@ def _resolve_candidates(inputs: Inputs, nouns: Nouns) -> Values:
     }
 
 
-@step(
+@stored_asset(
     group="nouns",
     schema=CANDIDATE_NOUNS,
-    reads=["nouns.source", "nouns.exclude_offensive"],
+    settings=["nouns.source", "nouns.exclude_offensive"],
     resolve=_resolve_candidates,
+    shared=True,
 )
 def candidate_nouns(inputs: Inputs, out: Output, nouns: Nouns) -> None:
     """The nouns that may name a group, with WordNet's synset and lexname where they have one."""
@@ -70,13 +72,14 @@ def _resolve_noun_embeddings(inputs: Inputs, nouns: Nouns, encoder: EncoderSetti
     return {"encoder": encoder_name(inputs, encoder), "templates": nouns.templates}
 
 
-@step(
+@stored_asset(
     group="nouns",
     schema=NOUN_EMBEDDINGS,
-    reads=["nouns.source", "nouns.templates", "nouns.exclude_offensive", "encoder.model", "encoder.pretrained"],
+    settings=["nouns.source", "nouns.templates", "nouns.exclude_offensive", "encoder.model", "encoder.pretrained"],
     deps=[candidate_nouns],
     resolve=_resolve_noun_embeddings,
     kinds=["parquet", "pytorch"],
+    shared=True,
 )
 def noun_embeddings(inputs: Inputs, out: Output, nouns: Nouns, encoder: EncoderSettings) -> None:
     """One unit vector per noun: the mean of its prompts' vectors, or the vectors that the noun table holds."""

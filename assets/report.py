@@ -4,19 +4,23 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assets import previews
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_manifest, open_project_source
+from assets.map import image_map
 from assets.results import assignments, clusters
-from assets.review import image_map, review
-from assets.step import Inputs, Output, Values, open_store, step
+from assets.review import review
 from assets.tree import cluster_tree
+from assets.ui import previews
+from tac_pipeline.arrow import frame_of
 from tac_pipeline.digest import digest
-from tac_pipeline.settings import Images, Report
-from tac_pipeline.tables import CLUSTER_NOUNS, REPORT_PICTURES, read_table
+from tac_pipeline.settings.keys import Images, Report
+from tac_pipeline.store.parquet import read_table
+from tac_pipeline.store.schemas import CLUSTER_NOUNS, REPORT_PICTURES
 
 if TYPE_CHECKING:
-    from tac_pipeline.publication import Version
     from tac_pipeline.report import Changes
+    from tac_pipeline.store.publication import Version
 
 PAGE_NAME = "report.html"
 # Dots on the small map that the UI shows.
@@ -43,7 +47,7 @@ def earlier_version(inputs: Inputs) -> "Version | None":
 
     Publishing this result does not change that, so the page made before stays the page of it.
     """
-    from tac_pipeline.publication import Publication
+    from tac_pipeline.store.publication import Publication
 
     content = inputs.artifact(assignments).content
     versions = Publication(open_store(inputs.project).published_folder).versions()
@@ -51,15 +55,16 @@ def earlier_version(inputs: Inputs) -> "Version | None":
     return other[-1] if other and other[-1].whole else None
 
 
-@step(
+@stored_asset(
     group="results",
     schema=REPORT_PICTURES,
-    reads=["report", "images.max_pixels", "images.max_bytes", "seed"],
+    settings=["report", "images.max_pixels", "images.max_bytes", "seed"],
     deps=_READS,
     # It says where images are read, not what they show: a file that was only touched makes no other page.
-    by_value=[image_manifest],
+    value_deps=[image_manifest],
     resolve=_resolve_report,
     kinds=["html", "parquet"],
+    part="growth",
 )
 def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: int) -> None:
     """The page that a person looks at: one HTML file with clusters, map, and what is worth a look; needs no network."""
@@ -77,7 +82,7 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
         clusters=inputs.table(clusters),
         assignments=inputs.table(assignments),
         review=found,
-        nouns=pl.DataFrame(pl.from_arrow(nouns)),
+        nouns=frame_of(nouns),
         image_map=inputs.table(image_map, columns=["image_id", "x", "y"]),
         images=view,
         pictures=not isinstance(source, VectorSource),
@@ -130,8 +135,8 @@ def _pictures_before(inputs: Inputs) -> dict[str, bytes]:
 
 
 def _changes(inputs: Inputs) -> "Changes | None":
-    from tac_pipeline.comparison import compare_assignments
     from tac_pipeline.report import Changes
+    from tac_pipeline.store.comparison import compare_assignments
 
     before = earlier_version(inputs)
     if before is None:

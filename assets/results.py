@@ -6,19 +6,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from assets import previews
-from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids, image_kmeans, training_free_clusters
-from assets.corrected import corrections_of
+from assets.clustering import (
+    HEADS_NAME,
+    cluster_heads,
+    cluster_ids,
+    corrections_of,
+    image_kmeans,
+    training_free_clusters,
+)
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
 from assets.nouns import noun_embeddings
-from assets.step import Inputs, Output, Values, open_store, step
 from assets.text_space import noun_vocabulary, text_counterparts
+from assets.ui import previews
+from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.arrow import frame_of, require_same_encoder
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactOutdated, TacError
-from tac_pipeline.method.arrays import FloatMatrix
-from tac_pipeline.settings import Retrieval
-from tac_pipeline.store import Artifact, Store
-from tac_pipeline.tables import (
+from tac_pipeline.results.description import describe_clusters, lineage_in_words
+from tac_pipeline.settings.keys import Retrieval
+from tac_pipeline.store.artifacts import Artifact, Store
+from tac_pipeline.store.parquet import read_frame, read_table, vectors_of
+from tac_pipeline.store.schemas import (
     ASSIGNMENTS,
     CLUSTER_CENTERS,
     CLUSTERS,
@@ -26,20 +36,17 @@ from tac_pipeline.tables import (
     IMAGE_EMBEDDINGS,
     IMAGE_MANIFEST,
     LINEAGE,
-    read_table,
-    require_same_encoder,
-    vectors_of,
 )
 
 if TYPE_CHECKING:
-    from tac_pipeline.method.names import ClusterName
+    from tac_pipeline.method.words.names import ClusterName
 
 MEDOIDS = 9
 ALTERNATIVES = 4
 
 
 def _drop_unused_assignments(store: Store) -> None:
-    from tac_pipeline.assigning import drop_unused
+    from tac_pipeline.results.assigning import drop_unused
 
     kept = {str(version.facts["key"]) for version in store.versions(assignments.name) if "key" in version.facts}
     drop_unused(store.assigned_folder, kept, store.shards_folder)
@@ -49,16 +56,17 @@ def _resolve_assignments(inputs: Inputs, corrections: str | None) -> Values:
     return {"pins": corrections_of(inputs).pinned}
 
 
-@step(
+@stored_asset(
     group="results",
     schema=ASSIGNMENTS,
-    reads=["corrections"],
+    settings=["corrections"],
     deps=[image_embeddings, cluster_heads, cluster_ids],
     as_of=cluster_ids,
     resolve=_resolve_assignments,
     kinds=["parquet", "pytorch"],
-    code="3",
+    code_version="3",
     cleanup=_drop_unused_assignments,
+    part="growth",
 )
 def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     """One row per image of the whole store: its group, how sure that is, and the runner-up (paper step 10).
@@ -66,11 +74,14 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     Shards that these heads have assigned before, by this code, are not read again. Images that people pinned lie where
     they said.
     """
-    from tac_pipeline.assigning import assign_shards
-    from tac_pipeline.corrections import groups_of, pin_images
-    from tac_pipeline.method.heads import load_heads
+    from tac_pipeline.method.heads.cluster_head import load_heads
+    from tac_pipeline.results.assigning import assign_shards
+    from tac_pipeline.results.corrections import groups_of, pin_images
 
-    store, key = open_store(inputs.project), digest([inputs.fact(cluster_ids, "assigned_key"), assignments.code])
+    store, key = (
+        open_store(inputs.project),
+        digest([inputs.fact(cluster_ids, "assigned_key"), assignments.code_version]),
+    )
     view, encoder = inputs.table(image_embeddings), inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
@@ -78,18 +89,25 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     kept, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
     ids = pl.Series(kept, dtype=pl.Int32)
     found = assign_shards(
-        view, store.shards_folder, encoder=encoder, head=head, centers=centers_of(inputs, kept),
-        kept=store.assigned_folder / key, groups=groups, progress=inputs.progress("images"),
-    )  # fmt: skip
+        view,
+        store.shards_folder,
+        encoder=encoder,
+        head=head,
+        centers=centers_of(inputs, kept),
+        kept=store.assigned_folder / key,
+        groups=groups,
+        progress=inputs.progress("images"),
+    )
     lasting = pl.DataFrame({"column": range(len(ids)), "cluster_id": ids}, schema_overrides={"column": pl.Int32})
     runners_up = lasting.rename({"column": "runner_up", "cluster_id": "runner_up_id"})
     placed = (
-        found.rows.join(lasting, on="column", how="left").join(runners_up, on="runner_up", how="left")
+        found.rows.join(lasting, on="column", how="left")
+        .join(runners_up, on="runner_up", how="left")
         .select(
             "image_id", "cluster_id", "confidence", pl.col("runner_up_id").alias("runner_up"), "similarity", "margin"
         )
         .sort("image_id")
-    )  # fmt: skip
+    )
     table = pin_images(placed, corrections_of(inputs).pinned, ids=kept)
     out.write(table)
     sure = table["confidence"].mean()
@@ -122,7 +140,7 @@ def with_contents(assigned: pl.DataFrame, artifact: Artifact, store: Store) -> p
             "first: `tac run`."
         )
     view = read_table(version.file(f"{name}.parquet"), IMAGE_EMBEDDINGS, columns=["image_id", "content_hash"])
-    return assigned.join(pl.DataFrame(pl.from_arrow(view)), on="image_id", how="left", maintain_order="left")
+    return assigned.join(frame_of(view), on="image_id", how="left", maintain_order="left")
 
 
 def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
@@ -132,19 +150,23 @@ def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
     """
     position = pl.DataFrame({"cluster_id": ids}).with_row_index("position")
     assigned = with_contents(
-        inputs.table(assignments).select("image_id", "cluster_id"), inputs.artifact(assignments),
+        inputs.table(assignments).select("image_id", "cluster_id"),
+        inputs.artifact(assignments),
         open_store(inputs.project),
-    )  # fmt: skip
+    )
     return (
-        inputs.table(training_set, columns=["image_id", "content_hash"]).with_row_index("row")
-        .join(assigned, on=["image_id", "content_hash"]).join(position, on="cluster_id").sort("row")
+        inputs.table(training_set, columns=["image_id", "content_hash"])
+        .with_row_index("row")
+        .join(assigned, on=["image_id", "content_hash"])
+        .join(position, on="cluster_id")
+        .sort("row")
         .select("row", "image_id", "position")
-    )  # fmt: skip
+    )
 
 
 def vocabulary_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatMatrix:
     """How much each noun of the vocabulary says of each group's training images, float32 (len(ids), n_nouns)."""
-    from tac_pipeline.method.names import noun_profiles
+    from tac_pipeline.method.words.names import noun_profiles
 
     known = learned_members(inputs, ids)
     vectors = inputs.vectors(training_set)[known["row"].to_numpy()]
@@ -170,27 +192,26 @@ def _resolve_clusters(inputs: Inputs, retrieval: Retrieval, corrections: str | N
     }
 
 
-@step(
+@stored_asset(
     group="results",
     schema=CLUSTERS,
-    reads=["retrieval", "corrections"],
+    settings=["retrieval", "corrections"],
     deps=[assignments, cluster_ids, training_set, text_counterparts, noun_vocabulary, noun_embeddings],
     as_of=cluster_ids,
     resolve=_resolve_clusters,
-    code="4",
+    code_version="4",
+    part="growth",
 )
 def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str | None) -> None:
     """Every group: its name and alternatives, its size, its most typical images, and how its id came to be.
 
     A group that goes on keeps its name unless that is clearly wrong. What people corrected is marked curated.
     """
-    from tac_pipeline.corrections import require_known
-    from tac_pipeline.method.names import label
+    from tac_pipeline.method.words.names import label
+    from tac_pipeline.results.corrections import require_known
 
     corrected, merge_targets = corrections_of(inputs), set(corrections_of(inputs).merged_into.values())
-    require_known(
-        corrected, next_id=inputs.fact(cluster_ids, "next_id"), path=inputs.project.corrections_file
-    )  # fmt: skip
+    require_known(corrected, next_id=inputs.fact(cluster_ids, "next_id"), path=inputs.project.corrections_file)
     known_ids = inputs.table(cluster_ids).sort("cluster_id", "column").unique("cluster_id", maintain_order=True)
     ids = known_ids["cluster_id"]
     assigned = inputs.table(assignments)
@@ -199,8 +220,12 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
     vectors = inputs.vectors(training_set)[rows]
     names = _names(inputs, known_ids, vectors, members, tau=retrieval.tau)
     by_hand = {*corrected.names, *merge_targets, *assigned.filter("curated")["cluster_id"]}
+    history = read_frame(inputs.path(cluster_ids, "lineage.parquet"), LINEAGE)
+    lineage = lineage_in_words(history, entry=inputs.fact(cluster_ids, "entry"))
     table = (
-        _describe(ids, assigned, known["image_id"].to_list(), vectors, members)
+        describe_clusters(
+            ids, assigned, image_ids=known["image_id"].to_list(), vectors=vectors, members=members, n_medoids=MEDOIDS
+        )
         .with_columns(
             name=pl.Series([label(name, id_) for name, id_ in zip(names, ids, strict=True)], dtype=pl.String),
             alternatives=pl.Series([list(name.alternatives) for name in names], dtype=pl.List(pl.String)),
@@ -208,14 +233,17 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
             name_confidence=pl.Series([name.confidence for name in names], dtype=pl.Float32),
             curated=ids.is_in(list(by_hand)),
         )
-        .join(_lineage_in_words(inputs), on="cluster_id", how="left", maintain_order="left")
+        .join(lineage, on="cluster_id", how="left", maintain_order="left")
     )
     out.write(table.select(column.name for column in CLUSTERS.columns))
     _tell_unused(inputs, out, ids, assigned)
     out.fact(
-        n_clusters=len(ids), empty=int((table["size"] == 0).sum()), largest_share=float(table["share"].max()),
-        curated=int(table["curated"].sum()), unnamed=sum(name.name is None for name in names),
-    )  # fmt: skip
+        n_clusters=len(ids),
+        empty=int((table["size"] == 0).sum()),
+        largest_share=float(table["share"].max()),
+        curated=int(table["curated"].sum()),
+        unnamed=sum(name.name is None for name in names),
+    )
     shown = table.sort("size", descending=True).select(
         "cluster_id", "name", "name_confidence", "size", "share", "alternatives"
     )
@@ -225,7 +253,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
 
 def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
     """The contact sheet, which never decides what is stale: where images lie, and the limits, are no inputs here."""
-    from tac_pipeline.contact_sheet import draw_strips
+    from tac_pipeline.report.contact_sheet import draw_strips
     from tac_pipeline.sources import VectorSource
 
     manifest = open_store(inputs.project).whole_current(image_manifest.name)
@@ -240,7 +268,7 @@ def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
         return
     places = read_table(manifest.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST, columns=["image_id", "uri"])
     wanted = found["medoids"].explode().drop_nulls().implode()
-    uris = dict(pl.DataFrame(pl.from_arrow(places)).filter(pl.col("image_id").is_in(wanted)).iter_rows())
+    uris = dict(frame_of(places).filter(pl.col("image_id").is_in(wanted)).iter_rows())
     limits = inputs.project.settings.images
     strips = draw_strips(
         found["medoids"].to_list(), uris, source, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes
@@ -252,16 +280,19 @@ def _names(
     inputs: Inputs, known_ids: pl.DataFrame, vectors: np.ndarray, members: np.ndarray, *, tau: float
 ) -> "list[ClusterName]":
     """The names, by the vocabulary and by the names that the ids had; what people said goes before both."""
-    from tac_pipeline.method.names import name_clusters, noun_profiles
+    from tac_pipeline.method.words.names import name_clusters, noun_profiles
     from tac_pipeline.wordnet import noun_kinds
 
     earlier = known_ids["kept_name"].to_list()
     nouns = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
     more, more_vectors = _nouns_of_names(inputs, {name for name in earlier if name is not None}, nouns)
     profiles = noun_profiles(
-        vectors, np.concatenate([inputs.vectors(noun_vocabulary), more_vectors]), members,
-        n_clusters=len(known_ids), tau=tau,
-    )  # fmt: skip
+        vectors,
+        np.concatenate([inputs.vectors(noun_vocabulary), more_vectors]),
+        members,
+        n_clusters=len(known_ids),
+        tau=tau,
+    )
     said = corrections_of(inputs).names
     given = {row: said[id_] for row, id_ in enumerate(known_ids["cluster_id"]) if id_ in said}
     sizes = np.bincount(members, minlength=len(known_ids))
@@ -284,7 +315,7 @@ def _nouns_of_names(inputs: Inputs, names: set[str], vocabulary: list[str]) -> t
 
 def _tell_unused(inputs: Inputs, out: Output, ids: pl.Series, assigned: pl.DataFrame) -> None:
     """Say which corrections speak of clusters and images that are not there now."""
-    from tac_pipeline.corrections import unused
+    from tac_pipeline.results.corrections import unused
 
     images = assigned.drop_nulls("cluster_id")["image_id"]
     found = unused(corrections_of(inputs), ids=ids.to_list(), images=images)
@@ -295,47 +326,17 @@ def _tell_unused(inputs: Inputs, out: Output, ids: pl.Series, assigned: pl.DataF
         out.markdown("corrections that do nothing now", previews.table(pl.DataFrame({"what": found})))
 
 
-def _lineage_in_words(inputs: Inputs) -> pl.DataFrame:
-    """Columns cluster_id, lineage: what the last re-clustering did to every id, merges into it included."""
-    history = read_table(inputs.path(cluster_ids, "lineage.parquet"), LINEAGE)
-    last = pl.DataFrame(pl.from_arrow(history)).filter(pl.col("entry") == inputs.fact(cluster_ids, "entry"))
-    merged = (
-        last.filter(pl.col("event") == "merged").group_by(cluster_id="other_id")
-        .agg(pl.col("cluster_id").cast(pl.String).str.join(", ").alias("merged"))
-    )  # fmt: skip
-    event = pl.when(pl.col("event") == "split").then(pl.format("split from {}", "other_id")).otherwise("event")
-    took = pl.when(pl.col("merged").is_null()).then(event).otherwise(pl.format("{}, took in {}", event, "merged"))
-    return last.join(merged, on="cluster_id", how="left").select("cluster_id", lineage=took)
-
-
-def _describe(
-    ids: pl.Series, assigned: pl.DataFrame, image_ids: list[str], vectors: np.ndarray, members: np.ndarray
-) -> pl.DataFrame:
-    """Size, share, confidence and medoids of every cluster id."""
-    from tac_pipeline.method.medoids import medoids
-
-    placed = assigned.filter(pl.col("cluster_id").is_not_null())
-    counted = placed.group_by("cluster_id").agg(size=pl.len().cast(pl.Int64), confidence=pl.col("confidence").mean())
-    nearest = medoids(vectors, members, n_clusters=len(ids), count=MEDOIDS)
-    return (
-        pl.DataFrame({"cluster_id": ids, "medoids": [[image_ids[row] for row in rows] for rows in nearest]},
-                     schema_overrides={"medoids": pl.List(pl.String)})
-        .join(counted, on="cluster_id", how="left", maintain_order="left")
-        .with_columns(pl.col("size").fill_null(0))
-        .with_columns(share=pl.col("size") / max(len(placed), 1))
-    )  # fmt: skip
-
-
-@step(
+@stored_asset(
     group="results",
     schema=EVALUATION,
     deps=[image_labels, image_kmeans, training_free_clusters, assignments, training_set],
     as_of=cluster_ids,
     kinds=["parquet", "scikitlearn"],
+    part="growth",
 )
 def evaluation(inputs: Inputs, out: Output) -> None:
     """NMI, ACC and ARI of k-means on images, training-free and trained, where there are labels; else an empty table."""
-    from tac_pipeline.method.evaluation import score
+    from tac_pipeline.method.clusters.evaluation import score
 
     labels = inputs.table(image_labels)
     trained = inputs.table(assignments).select("image_id", pl.col("cluster_id").alias("cluster"))
@@ -354,16 +355,23 @@ def evaluation(inputs: Inputs, out: Output) -> None:
             rows.append((result, where, len(scored), found.nmi, found.acc, found.ari))
     table = pl.DataFrame(
         rows,
-        schema={"result": pl.String, "rows": pl.String, "labeled_images": pl.Int64,
-                "nmi": pl.Float64, "acc": pl.Float64, "ari": pl.Float64},
+        schema={
+            "result": pl.String,
+            "rows": pl.String,
+            "labeled_images": pl.Int64,
+            "nmi": pl.Float64,
+            "acc": pl.Float64,
+            "ari": pl.Float64,
+        },
         orient="row",
-    )  # fmt: skip
+    )
     out.write(table)
     if rows:
         out.markdown("scores", previews.table(table))
         for result, where, _, *figures in rows:
             place = "" if where == "training_set" else "_store"
-            out.fact(**{f"{result}{place}_{name}": value
-                        for name, value in zip(("nmi", "acc", "ari"), figures, strict=True)})  # fmt: skip
+            out.fact(
+                **{f"{result}{place}_{name}": value for name, value in zip(("nmi", "acc", "ari"), figures, strict=True)}
+            )
     else:
         out.markdown("scores", "No labels: set `images.labels` to `folder` or `column` to have the result scored.")

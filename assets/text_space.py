@@ -3,13 +3,19 @@
 import numpy as np
 import polars as pl
 
-from assets import previews
+from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import training_set
 from assets.nouns import noun_embeddings
-from assets.step import Inputs, Output, Values, step
+from assets.ui import previews
 from tac_pipeline.errors import InputError
-from tac_pipeline.settings import Clusters, Retrieval, SemanticCenters, Vocabulary
-from tac_pipeline.tables import CLUSTER_COUNT, COUNT_EVIDENCE, NOUN_VOCABULARY, SEMANTIC_CENTERS, TEXT_COUNTERPARTS
+from tac_pipeline.settings.keys import Clusters, Retrieval, SemanticCenters, Vocabulary
+from tac_pipeline.store.schemas import (
+    CLUSTER_COUNT,
+    COUNT_EVIDENCE,
+    NOUN_VOCABULARY,
+    SEMANTIC_CENTERS,
+    TEXT_COUNTERPARTS,
+)
 
 # Images that are asked whether tau fits.
 ASKED_IMAGES = 2000
@@ -24,19 +30,21 @@ def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
             f"and {n_images} images. Lower clusters.{key}, or add images."
         )
     # A number that is given hangs on nothing else.
-    return {"count": clusters.count} if clusters.count != "auto" else {
-        "count": "auto", "min": clusters.min, "max": min(clusters.max, n_images), "seed": seed
-    }  # fmt: skip
+    return (
+        {"count": clusters.count}
+        if clusters.count != "auto"
+        else {"count": "auto", "min": clusters.min, "max": min(clusters.max, n_images), "seed": seed}
+    )
 
 
-@step(
+@stored_asset(
     group="text space",
     schema=CLUSTER_COUNT,
-    reads=["clusters", "seed"],
+    settings=["clusters", "seed"],
     deps=[training_set],
     resolve=_resolve_count,
     kinds=["parquet", "numpy"],
-    code="2",
+    code_version="2",
 )
 def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) -> None:
     """K, the number of groups, as given or as found from the image vectors; every later step reads it from here.
@@ -47,7 +55,7 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
         out.write({"count": [clusters.count]})
         out.fact(count=clusters.count, found=False)
         return
-    from tac_pipeline.method.cluster_count import estimate_cluster_count
+    from tac_pipeline.method.grouping.cluster_count import estimate_cluster_count
 
     found = estimate_cluster_count(
         inputs.vectors(training_set),
@@ -72,8 +80,8 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
 
 
 def _resolve_centers(inputs: Inputs, semantic_centers: SemanticCenters, seed: int) -> Values:
-    from tac_pipeline.method.published import CENTER_RESTARTS, KMEANS_ITERATIONS
-    from tac_pipeline.method.semantic_centers import count_semantic_centers
+    from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
+    from tac_pipeline.method.values.published import CENTER_RESTARTS, KMEANS_ITERATIONS
 
     n_centers = count_semantic_centers(
         inputs.rows(training_set),
@@ -84,18 +92,18 @@ def _resolve_centers(inputs: Inputs, semantic_centers: SemanticCenters, seed: in
     return {"n_centers": n_centers, "seed": seed, "restarts": CENTER_RESTARTS, "iterations": KMEANS_ITERATIONS}
 
 
-@step(
+@stored_asset(
     group="text space",
     schema=SEMANTIC_CENTERS,
-    reads=["semantic_centers", "seed"],
+    settings=["semantic_centers", "seed"],
     deps=[training_set],
-    by_value=[cluster_count],
+    value_deps=[cluster_count],
     resolve=_resolve_centers,
     kinds=["parquet", "numpy"],
 )
 def semantic_centers(inputs: Inputs, out: Output, semantic_centers: SemanticCenters, seed: int) -> None:
     """Spherical k-means centers of the image vectors (paper step 3): finer than the groups, they choose the nouns."""
-    from tac_pipeline.method.semantic_centers import find_semantic_centers
+    from tac_pipeline.method.grouping.semantic_centers import find_semantic_centers
 
     found = find_semantic_centers(
         inputs.vectors(training_set),
@@ -108,18 +116,18 @@ def semantic_centers(inputs: Inputs, out: Output, semantic_centers: SemanticCent
     out.fact(n_centers=len(numbers), objective=found.objective, iterations=found.iterations)
 
 
-@step(
+@stored_asset(
     group="text space",
     schema=NOUN_VOCABULARY,
-    reads=["vocabulary"],
+    settings=["vocabulary"],
     deps=[semantic_centers, noun_embeddings],
     kinds=["parquet", "numpy"],
 )
 def noun_vocabulary(inputs: Inputs, out: Output, vocabulary: Vocabulary) -> None:
     """The most confident nouns of every semantic center (paper step 4)."""
-    from tac_pipeline.method.arrays import require_same_width
-    from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
-    from tac_pipeline.tables import require_same_encoder
+    from tac_pipeline.arrays import require_same_width
+    from tac_pipeline.arrow import require_same_encoder
+    from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
 
     require_same_encoder(inputs.encoder(semantic_centers), inputs.encoder(noun_embeddings))
     nouns, centers = inputs.vectors(noun_embeddings), inputs.vectors(semantic_centers)
@@ -127,10 +135,14 @@ def noun_vocabulary(inputs: Inputs, out: Output, vocabulary: Vocabulary) -> None
     chosen = choose_noun_vocabulary(nouns, centers, nouns_per_center=vocabulary.nouns_per_center)
     words = inputs.table(noun_embeddings, columns=["noun"])["noun"][chosen.rows.tolist()]
     out.write(
-        {"noun": words.to_arrow(), "center": chosen.center, "confidence": chosen.confidence,
-         "embedding": nouns[chosen.rows]},
+        {
+            "noun": words.to_arrow(),
+            "center": chosen.center,
+            "confidence": chosen.confidence,
+            "embedding": nouns[chosen.rows],
+        },
         encoder=inputs.encoder(noun_embeddings),
-    )  # fmt: skip
+    )
     out.fact(n_centers=len(centers), centers_without_noun=chosen.n_centers_without_noun)
     by_center = (
         pl.DataFrame({"center": chosen.center, "noun": words, "confidence": chosen.confidence})
@@ -141,16 +153,16 @@ def noun_vocabulary(inputs: Inputs, out: Output, vocabulary: Vocabulary) -> None
     out.markdown("chosen nouns", previews.table(by_center.head(60)))
 
 
-@step(
+@stored_asset(
     group="text space",
     schema=TEXT_COUNTERPARTS,
-    reads=["retrieval"],
+    settings=["retrieval"],
     deps=[training_set, noun_vocabulary],
     kinds=["parquet", "numpy"],
 )
 def text_counterparts(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     """One unit vector per training image, blended from the noun vocabulary (paper step 5)."""
-    from tac_pipeline.method.text_counterparts import count_nouns_heard, retrieve_text_counterparts
+    from tac_pipeline.method.words.text_counterparts import count_nouns_heard, retrieve_text_counterparts
 
     images, nouns = inputs.vectors(training_set), inputs.vectors(noun_vocabulary)
     counterparts = retrieve_text_counterparts(images, nouns, tau=retrieval.tau, progress=inputs.progress("images"))

@@ -3,15 +3,15 @@
 import numpy as np
 import polars as pl
 
-from assets import previews
 from assets.clustering import cluster_ids
+from assets.engine.step import Inputs, Output, stored_asset
 from assets.images import training_set
 from assets.results import assignments, centers_of, clusters, vocabulary_profiles
-from assets.step import Inputs, Output, step
 from assets.text_space import noun_vocabulary
-from assets.tree_picture import tree_picture
-from tac_pipeline.settings import Retrieval
-from tac_pipeline.tables import CLUSTER_TREE
+from assets.ui import previews
+from assets.ui.tree_picture import tree_picture
+from tac_pipeline.settings.keys import Retrieval
+from tac_pipeline.store.schemas import CLUSTER_TREE
 
 # So few groups can be taken in at a glance.
 FEWEST_TOP, MOST_TOP = 5, 15
@@ -19,14 +19,15 @@ FEWEST_TOP, MOST_TOP = 5, 15
 KIND_WEIGHT = 0.5
 
 
-@step(
+@stored_asset(
     group="results",
     schema=CLUSTER_TREE,
-    reads=["retrieval"],
+    settings=["retrieval"],
     deps=[clusters, cluster_ids, assignments, training_set, noun_vocabulary],
     as_of=cluster_ids,
     kinds=["parquet", "numpy"],
-    code="2",
+    code_version="2",
+    part="growth",
 )
 def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     """The groups joined two by two into a tree; every node is named by what its groups have in common.
@@ -34,11 +35,11 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     Joined by their centers, by the nouns that their members retrieve, and by what kinds of things those are. The nodes
     marked top_level are a cut of the tree, five to fifteen nodes to read first.
     """
-    from tac_pipeline.kind_profiles import kind_profiles
-    from tac_pipeline.method.arrays import unit_rows
-    from tac_pipeline.method.cluster_tree import count_top_level, join_clusters
-    from tac_pipeline.tree_names import name_nodes
+    from tac_pipeline.arrays import unit_rows
+    from tac_pipeline.method.clusters.cluster_tree import count_top_level, join_clusters
+    from tac_pipeline.results.tree_names import name_nodes
     from tac_pipeline.wordnet import open_wordnet
+    from tac_pipeline.wordnet.kind_profiles import kind_profiles
 
     # An id that no image has is in the table too.
     leaves = inputs.table(clusters).sort("cluster_id")

@@ -26,12 +26,12 @@ from sklearn.metrics import adjusted_rand_score
 
 from benchmarks import count_criteria
 from benchmarks.parity import REFERENCE, read_table, read_vectors, reference_folder
+from tac_pipeline.arrays import FloatMatrix, unit_rows
 from tac_pipeline.errors import TacError
-from tac_pipeline.method.arrays import FloatMatrix, unit_rows
-from tac_pipeline.method.cluster_count import GRID_STEP, count_grid, estimate_cluster_count, nested_kmeans
-from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
-from tac_pipeline.method.spherical_kmeans import spherical_kmeans
-from tac_pipeline.method.text_counterparts import retrieve_text_counterparts
+from tac_pipeline.method.grouping.cluster_count import GRID_STEP, count_grid, estimate_cluster_count, nested_kmeans
+from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
+from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
+from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
 
 DEMO = "demo"
 CHOSEN, BEST = "held-out knee (chosen)", "k-means at best"
@@ -93,7 +93,7 @@ def read_demo(settings: Path) -> tuple[FloatMatrix, list[str], FloatMatrix]:
     from assets.images import image_labels, training_set
     from assets.nouns import noun_embeddings
     from benchmarks.demo import artifact_of, table_of
-    from tac_pipeline.settings import load_project
+    from tac_pipeline.settings.project import load_project
 
     project = load_project(settings)
     learned = artifact_of(project, training_set)

@@ -17,10 +17,10 @@ from sklearn.metrics import (
     silhouette_score,
 )
 
-from tac_pipeline.method.arrays import FloatMatrix, IntVector
-from tac_pipeline.method.cluster_count import nested_kmeans
-from tac_pipeline.method.neighbors import nearest_neighbors
-from tac_pipeline.method.spherical_kmeans import KMeansResult
+from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.method.grouping.cluster_count import nested_kmeans
+from tac_pipeline.method.grouping.neighbors import nearest_neighbors
+from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
 
 Fits = dict[int, KMeansResult]
 FloatVector = npt.NDArray[np.float64]

@@ -27,25 +27,26 @@ from rich.markup import escape
 from rich.table import Table
 from sklearn.cluster import KMeans
 
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs
 from assets.images import image_labels, training_set
+from assets.lookups.status import steps_to_run
 from assets.nouns import noun_embeddings
+from assets.orchestration.in_process import run_steps
 from assets.results import assignments, clusters
-from assets.run import run_steps
-from assets.status import steps_to_run
-from assets.step import Inputs, open_store
 from assets.text_space import cluster_count
 from benchmarks.naming import Naming, judge, right_share, true_kind
 from benchmarks.parity import RESULTS, ReferenceTable, SeedScores, run_seed
-from tac_pipeline.decoding import decode_image
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.demo.kinds import KINDS
 from tac_pipeline.demo.pictures import draw_picture
 from tac_pipeline.demo.split import SEEN_STYLES, UNSEEN_KINDS, UNSEEN_STYLES
 from tac_pipeline.encoders import open_clip_encoder
 from tac_pipeline.estimator import TextAidedClustering
-from tac_pipeline.method.arrays import FloatMatrix
-from tac_pipeline.method.evaluation import Scores, score
-from tac_pipeline.settings import Project, load_project
+from tac_pipeline.method.clusters.evaluation import Scores, score
+from tac_pipeline.settings.project import Project, load_project
+from tac_pipeline.sources.decoding import decode_image
 from tac_pipeline.wordnet import open_wordnet
 
 PIXEL_SIDE = 32
@@ -85,10 +86,12 @@ def zero_shot(vectors: FloatMatrix, pictures: pl.DataFrame, nouns: FloatMatrix) 
 
 def pixel_kmeans(paths: Sequence[Path], labels: npt.NDArray[Any], n_clusters: int) -> Scores:
     """Plain k-means on the pixels themselves."""
-    pixels = np.stack([
-        decode_image(path.read_bytes(), size=PIXEL_SIDE, max_pixels=PICTURE_SIZE**2 * 64).pixels.reshape(-1)
-        for path in paths
-    ])  # fmt: skip
+    pixels = np.stack(
+        [
+            decode_image(path.read_bytes(), size=PIXEL_SIDE, max_pixels=PICTURE_SIZE**2 * 64).pixels.reshape(-1)
+            for path in paths
+        ]
+    )
     return score(labels, KMeans(n_clusters, n_init=3, random_state=0).fit_predict(pixels.astype(np.float32)))
 
 
@@ -146,8 +149,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(show_names(found))
     console.print(f"{right_share(found):.1%} of {len(found)} groups named by the kind, a synonym or a direct hypernym")
     if asked.json is not None:
-        tree = {"zero_shot": shots, "pixels": asdict(on_pixels), "runs": [asdict(run) for run in runs],
-                "names": [asdict(naming) for naming in found]}  # fmt: skip
+        tree = {
+            "zero_shot": shots,
+            "pixels": asdict(on_pixels),
+            "runs": [asdict(run) for run in runs],
+            "names": [asdict(naming) for naming in found],
+        }
         asked.json.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
     return 0
 
@@ -206,9 +213,13 @@ def show_names(found: Sequence[Naming]) -> Table:
             "other": "[red]another",
         }
         shown.add_row(
-            str(naming.cluster_id), escape(naming.name), f"{naming.size:,}", naming.kind, f"{naming.purity:.0%}",
+            str(naming.cluster_id),
+            escape(naming.name),
+            f"{naming.size:,}",
+            naming.kind,
+            f"{naming.purity:.0%}",
             verdict[naming.relation],
-        )  # fmt: skip
+        )
     return shown
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from assets.run import Progress, run_job, run_steps
-from assets.step import Step
+from assets.engine.step import Step
+from assets.orchestration.in_process import Progress, run_job, run_steps
 from tac_pipeline.demo.kinds import KINDS
 from tac_pipeline.demo.picture_store import picture_bytes, picture_path
-from tac_pipeline.settings import Project, load_project
+from tac_pipeline.settings.project import Project, load_project
 
 # The demo's own settings (tac.yaml).
 SETTINGS: dict[str, Any] = {

@@ -22,14 +22,14 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from tac_pipeline.decoding import decode_image
 from tac_pipeline.encoders import open_clip_encoder
 from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
 from tac_pipeline.encoders.model_choice import choose_model
 from tac_pipeline.encoders.weights import load_model
 from tac_pipeline.errors import TacWarning
 from tac_pipeline.nouns import load_candidate_nouns
-from tac_pipeline.settings import PUBLISHED_TEMPLATES
+from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES
+from tac_pipeline.sources.decoding import decode_image
 
 Way = tuple[str, int, Callable[[], object]]
 

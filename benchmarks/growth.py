@@ -21,14 +21,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from assets.engine.execute import open_store
 from assets.graph import GROWTH, STEPS, descendants, find
-from assets.status import steps_to_run
-from assets.step import open_store
+from assets.lookups.status import steps_to_run
 from benchmarks.drawn_store import Run, replace_pictures, run, write_settings
 from tac_pipeline.demo.kinds import KINDS
 from tac_pipeline.demo.picture_store import draw_store, picture_path
-from tac_pipeline.settings import load_project
-from tac_pipeline.settings_edit import edit_settings
+from tac_pipeline.settings.editing import edit_settings
+from tac_pipeline.settings.project import load_project
 
 MOST_FOR_A_HUNDREDTH = 0.05  # of the first run's embedding time
 MOST_FOR_GOING_BACK = 2.0  # seconds of step time
@@ -95,14 +95,23 @@ class Benchmark:
         if runs["tau back"].step_seconds >= MOST_FOR_GOING_BACK:
             found.append(f"tau back must take under {MOST_FOR_GOING_BACK:g} s; {runs['tau back'].step_seconds:.1f} s")
         # The page says what changed since the version that was published in between: it is written anew.
-        allowed = {"first run": {step.name for step in STEPS}, "nothing new": set(), "tau back": {"report"},
-                   "tau changed": TAU_DOWN, "K changed": COUNT_DOWN}  # fmt: skip
+        allowed = {
+            "first run": {step.name for step in STEPS},
+            "nothing new": set(),
+            "tau back": {"report"},
+            "tau changed": TAU_DOWN,
+            "K changed": COUNT_DOWN,
+        }
         for name, done in runs.items():
             extra = done.named("computed") - allowed.get(name, GROWN)
             if extra:
                 found.append(f"{name}: {', '.join(sorted(extra))} must not be computed")
-        wanted = {"+1 % images": self.hundredth, "1 % deleted": 0, "1 % replaced": self.hundredth,
-                  "one image, job grow": 1}  # fmt: skip
+        wanted = {
+            "+1 % images": self.hundredth,
+            "1 % deleted": 0,
+            "1 % replaced": self.hundredth,
+            "one image, job grow": 1,
+        }
         found += [
             f"{name}: {count:,} images must be read; {self.encoded[name]:,} were"
             for name, count in wanted.items()

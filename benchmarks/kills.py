@@ -33,16 +33,16 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from rich.console import Console
 from rich.table import Table
 
-from assets.definitions import IMAGE_STORE, asset_key, build_definitions
+from assets.engine.execute import open_store
 from assets.graph import GROWTH
-from assets.home import prepare_home
-from assets.publishing import PUBLISHED
-from assets.step import open_store
+from assets.orchestration.build import IMAGE_STORE, asset_key, build_definitions
+from assets.orchestration.instance import prepare_home
+from assets.orchestration.publishing import PUBLISHED
 from benchmarks.drawn_store import write_settings
 from tac_pipeline.demo.picture_store import draw_store
-from tac_pipeline.embedding import gather_vectors
-from tac_pipeline.method.evaluation import score
-from tac_pipeline.settings import Project
+from tac_pipeline.method.clusters.evaluation import score
+from tac_pipeline.settings.project import Project
+from tac_pipeline.store.shards import gather_vectors
 
 SAME_COSINE = 0.9999
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -170,14 +170,29 @@ def kill_once(project: Project, after: float, undisturbed: Result) -> Kill:
 
 def show(kills: Sequence[Kill], n_pictures: int) -> Table:
     """One row a kill."""
-    shown = Table("killed after", "last step done", "rows in shards", "encoded again", "next run", "least cosine",
-                  "groups (ARI)", "", box=None, pad_edge=False)  # fmt: skip
+    shown = Table(
+        "killed after",
+        "last step done",
+        "rows in shards",
+        "encoded again",
+        "next run",
+        "least cosine",
+        "groups (ARI)",
+        "",
+        box=None,
+        pad_edge=False,
+    )
     for kill in kills:
         shown.add_row(
-            f"{kill.after:.1f} s", kill.step, f"{kill.finished_rows:,} of {n_pictures:,}", str(kill.encoded_again),
-            f"{kill.seconds:.1f} s", f"{kill.least_cosine:.6f}", f"{kill.agreement:.3f}",
+            f"{kill.after:.1f} s",
+            kill.step,
+            f"{kill.finished_rows:,} of {n_pictures:,}",
+            str(kill.encoded_again),
+            f"{kill.seconds:.1f} s",
+            f"{kill.least_cosine:.6f}",
+            f"{kill.agreement:.3f}",
             f"[red]{'; '.join(kill.problems)}" if kill.problems else "right",
-        )  # fmt: skip
+        )
     return shown
 
 

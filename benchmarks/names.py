@@ -26,10 +26,10 @@ from sklearn.base import clone
 
 from benchmarks.naming import RIGHT, Naming, TrueKind, class_kinds, distinct_share, judge, right_share, true_kind
 from benchmarks.parity import read_table, read_vectors, reference_folder
+from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.estimator import TextAidedClustering
-from tac_pipeline.method.arrays import FloatMatrix, IntVector
-from tac_pipeline.method.names import ClusterName, NounProfiles, label, name_clusters, noun_profiles
-from tac_pipeline.settings import Project, load_project
+from tac_pipeline.method.words.names import ClusterName, NounProfiles, label, name_clusters, noun_profiles
+from tac_pipeline.settings.project import Project, load_project
 from tac_pipeline.wordnet import noun_kinds, open_wordnet
 
 TABLES = ("food10", "cifar10_500", "oxford_pets")
@@ -76,9 +76,14 @@ def reference_store(table: str) -> Store:
     kinds = class_kinds(folder.parent, table)
     nouns = pl.read_parquet(folder / "nouns.parquet", columns=["noun", "embedding"])
     return Store(
-        table, found.image_embeddings, [kinds[row].noun for row in found.labels], {kind.noun: kind for kind in kinds},
-        nouns["noun"].to_list(), read_vectors(nouns), TextAidedClustering(found.n_clusters),
-    )  # fmt: skip
+        table,
+        found.image_embeddings,
+        [kinds[row].noun for row in found.labels],
+        {kind.noun: kind for kind in kinds},
+        nouns["noun"].to_list(),
+        read_vectors(nouns),
+        TextAidedClustering(found.n_clusters),
+    )
 
 
 def demo_store(project: Project, console: Console) -> Store:
@@ -95,19 +100,24 @@ def demo_store(project: Project, console: Console) -> Store:
     )
     wordnet = open_wordnet()
     return Store(
-        DEMO, learned.vectors(training_set), labels["label"].to_list(),
+        DEMO,
+        learned.vectors(training_set),
+        labels["label"].to_list(),
         {name: true_kind(name, kind.synset, wordnet) for name, kind in KINDS.items()},
-        candidates.table(noun_embeddings, columns=["noun"])["noun"].to_list(), candidates.vectors(noun_embeddings),
+        candidates.table(noun_embeddings, columns=["noun"])["noun"].to_list(),
+        candidates.vectors(noun_embeddings),
         estimator(project),
-    )  # fmt: skip
+    )
 
 
 def names_before(profiles: NounProfiles, nouns: Sequence[str]) -> list[str | None]:
     """The rule of decision 0012: of each cluster the noun of highest score."""
     tiny = np.finfo(np.float32).tiny
     scores = profiles.clusters * np.log(np.maximum(profiles.clusters, tiny) / np.maximum(profiles.overall, tiny))
-    return [nouns[best] if weights.any() else None
-            for best, weights in zip(scores.argmax(axis=1), profiles.clusters, strict=True)]  # fmt: skip
+    return [
+        nouns[best] if weights.any() else None
+        for best, weights in zip(scores.argmax(axis=1), profiles.clusters, strict=True)
+    ]
 
 
 def names_now(profiles: NounProfiles, nouns: Sequence[str], sizes: IntVector) -> list[ClusterName]:
@@ -117,9 +127,11 @@ def names_now(profiles: NounProfiles, nouns: Sequence[str], sizes: IntVector) ->
 
 def outcomes(store: Store, seed: int) -> Iterator[Outcome]:
     """Both results of a seed, named by both rules."""
-    fitted = clone(store.method).set_params(random_state=seed).fit(
-        store.image_embeddings, nouns=store.nouns, noun_embeddings=store.noun_embeddings
-    )  # fmt: skip
+    fitted = (
+        clone(store.method)
+        .set_params(random_state=seed)
+        .fit(store.image_embeddings, nouns=store.nouns, noun_embeddings=store.noun_embeddings)
+    )
     vectors = store.noun_embeddings[fitted.vocabulary_rows_]
     for result, assignment in (("training-free", fitted.training_free_labels_), ("trained", fitted.labels_)):
         profiles = noun_profiles(
@@ -131,37 +143,61 @@ def outcomes(store: Store, seed: int) -> Iterator[Outcome]:
         found = names_now(profiles, fitted.noun_vocabulary_, sizes)
         now = {row: label(name, row) for row, name in enumerate(found)}
         yield Outcome(
-            store.name, seed, result, "now", judge(now, assignment, store.labels, store.kinds),
+            store.name,
+            seed,
+            result,
+            "now",
+            judge(now, assignment, store.labels, store.kinds),
             {row: name.confidence for row, name in enumerate(found)},
-        )  # fmt: skip
+        )
 
 
 def show(found: Sequence[Outcome]) -> Table:
     """One row for each store, result and rule: means over seeds, in %."""
-    shown = Table("store", "result", "rule", "right", "a step below", "distinct", "unnamed", "right of the named",
-                  title="names, in % of clusters, means over seeds", title_justify="left", box=None)  # fmt: skip
+    shown = Table(
+        "store",
+        "result",
+        "rule",
+        "right",
+        "a step below",
+        "distinct",
+        "unnamed",
+        "right of the named",
+        title="names, in % of clusters, means over seeds",
+        title_justify="left",
+        box=None,
+    )
     for store, result, rule in dict.fromkeys((row.store, row.result, row.rule) for row in found):
         rows = [row for row in found if (row.store, row.result, row.rule) == (store, result, rule)]
         namings = [row.namings for row in rows]
         below = [sum(naming.relation == "hyponym" for naming in names) / len(names) for names in namings]
         shares = [
-            [right_share(names) for names in namings], below, [distinct_share(names) for names in namings],
+            [right_share(names) for names in namings],
+            below,
+            [distinct_share(names) for names in namings],
             [1 - len(row.named) / len(row.namings) for row in rows],
             [right_share(row.named) for row in rows if row.named],
-        ]  # fmt: skip
+        ]
         shown.add_row(store, result, rule, *(f"{100 * np.mean(share):.1f}" for share in shares))
     return shown
 
 
 def show_confidence(found: Sequence[Outcome]) -> Table:
     """Of the names by their confidence, how many are right, over all seeds and results."""
-    shown = Table("store", *(f"to {min(band, 1):.2f}" for band in BANDS), title="right, by confidence (names)",
-                  title_justify="left", box=None)  # fmt: skip
+    shown = Table(
+        "store",
+        *(f"to {min(band, 1):.2f}" for band in BANDS),
+        title="right, by confidence (names)",
+        title_justify="left",
+        box=None,
+    )
     for store in dict.fromkeys(row.store for row in found):
         pairs = [
             (row.confidence[naming.cluster_id], naming.relation in RIGHT)
-            for row in found if row.store == store and row.rule == "now" for naming in row.namings
-        ]  # fmt: skip
+            for row in found
+            if row.store == store and row.rule == "now"
+            for naming in row.namings
+        ]
         cells, least = [], -1.0
         for band in BANDS:
             inside = [right for confidence, right in pairs if least < confidence < band]
@@ -173,13 +209,28 @@ def show_confidence(found: Sequence[Outcome]) -> Table:
 
 def show_names(row: Outcome) -> Table:
     """Every cluster of one clustering."""
-    shown = Table("id", "name", "sure", "images", "most are", "share", "the name is",
-                  title=f"{row.store}, {row.result}, seed {row.seed}", title_justify="left", box=None)  # fmt: skip
+    shown = Table(
+        "id",
+        "name",
+        "sure",
+        "images",
+        "most are",
+        "share",
+        "the name is",
+        title=f"{row.store}, {row.result}, seed {row.seed}",
+        title_justify="left",
+        box=None,
+    )
     for naming in row.namings:
         shown.add_row(
-            str(naming.cluster_id), naming.name, f"{row.confidence[naming.cluster_id]:.2f}", f"{naming.size:,}",
-            naming.kind, f"{naming.purity:.0%}", naming.relation,
-        )  # fmt: skip
+            str(naming.cluster_id),
+            naming.name,
+            f"{row.confidence[naming.cluster_id]:.2f}",
+            f"{naming.size:,}",
+            naming.kind,
+            f"{naming.purity:.0%}",
+            naming.relation,
+        )
     return shown
 
 

@@ -110,9 +110,11 @@ def relation(name: str | None, kind: TrueKind, wordnet: WordNet) -> str:
 
 
 def judge(
-    names: Mapping[int, str | None], assignment: npt.NDArray[np.integer], labels: Sequence[str],
+    names: Mapping[int, str | None],
+    assignment: npt.NDArray[np.integer],
+    labels: Sequence[str],
     kinds: Mapping[str, TrueKind],
-) -> list[Naming]:  # fmt: skip
+) -> list[Naming]:
     """Every cluster with images in it, the largest first; where kinds tie, the first by alphabet is its kind."""
     wordnet, truth = open_wordnet(), np.asarray(labels)
     found = []
@@ -121,9 +123,10 @@ def judge(
         kind, size = str(members[counts.argmax()]), int(counts.sum())
         name = names.get(int(cluster))
         found.append(
-            Naming(int(cluster), name or "", kind, float(counts.max()) / size, size,
-                   relation(name, kinds[kind], wordnet))
-        )  # fmt: skip
+            Naming(
+                int(cluster), name or "", kind, float(counts.max()) / size, size, relation(name, kinds[kind], wordnet)
+            )
+        )
     return sorted(found, key=lambda naming: (-naming.size, naming.cluster_id))
 
 

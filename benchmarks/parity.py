@@ -26,11 +26,11 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.base import clone
 
+from tac_pipeline.arrays import FloatMatrix, require_unit_rows
 from tac_pipeline.estimator import TextAidedClustering
-from tac_pipeline.method.arrays import FloatMatrix, require_unit_rows
-from tac_pipeline.method.evaluation import Scores, score
-from tac_pipeline.method.published import TRAINING_FREE_RESTARTS
-from tac_pipeline.method.training_free import image_kmeans
+from tac_pipeline.method.clusters.evaluation import Scores, score
+from tac_pipeline.method.grouping.training_free import image_kmeans
+from tac_pipeline.method.values.published import TRAINING_FREE_RESTARTS
 
 DATA_VARIABLE = "TAC_REFERENCE_DATA"
 ENCODER_FOLDER = "clip-vit-b-32"
@@ -186,9 +186,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from benchmarks.robust_goals import judge
 
         return judge(
-            [read_table(folder, name) for name in asked.tables], words, vectors, seeds=asked.seeds,
-            useless=asked.vocabulary == "useless", json_path=asked.json, console=console,
-        )  # fmt: skip
+            [read_table(folder, name) for name in asked.tables],
+            words,
+            vectors,
+            seeds=asked.seeds,
+            useless=asked.vocabulary == "useless",
+            json_path=asked.json,
+            console=console,
+        )
     runs: dict[str, list[SeedScores]] = {}
     for name in asked.tables:
         table = read_table(folder, name)

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.parity import ReferenceTable
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.estimator import TextAidedClustering
-from tac_pipeline.method.arrays import FloatMatrix
-from tac_pipeline.method.evaluation import Scores, matched_rows, score
+from tac_pipeline.method.clusters.evaluation import Scores, matched_rows, score
 
 SEEDS = (0, 1, 2, 3, 4)
 USELESS_NOUNS = 500
@@ -91,8 +91,10 @@ def nmi(runs: Sequence[RobustRun], result: str) -> npt.NDArray[np.float64]:
 def misses(runs: dict[str, list[RobustRun]], *, useless: bool) -> list[str]:
     """The goals that are missed, in words."""
     found = []
-    means = {name: {result: nmi(of, result).mean() for result in ("kmeans", "robust", "training_free")}
-             for name, of in runs.items()}  # fmt: skip
+    means = {
+        name: {result: nmi(of, result).mean() for result in ("kmeans", "robust", "training_free")}
+        for name, of in runs.items()
+    }
     for name, mean in means.items():
         for result in ("robust", "training_free"):
             if mean[result] < mean["kmeans"] - MOST_BELOW_KMEANS:
@@ -123,16 +125,24 @@ def show(runs: dict[str, list[RobustRun]], *, useless: bool) -> Table:
     for heading in ("table", "k-means", "published", "robust", "training-free", "weight", "seconds", "sure", "right"):
         shown.add_column(heading, justify="left" if heading == "table" else "right")
     for name, of in runs.items():
-        cells = {result: f"{nmi(of, result).mean():.1f} ± {nmi(of, result).std():.1f}" for result in
-                 ("kmeans", "robust", "training_free", *(() if useless else ("published",)))}  # fmt: skip
+        cells = {
+            result: f"{nmi(of, result).mean():.1f} ± {nmi(of, result).std():.1f}"
+            for result in ("kmeans", "robust", "training_free", *(() if useless else ("published",)))
+        }
         seconds = f"{np.mean([run.robust_seconds for run in of]):.1f}"
         if not useless:
             seconds += f" ({np.mean([run.published_seconds for run in of]):.1f})"
         shown.add_row(
-            name, cells["kmeans"], cells.get("published", ""), cells["robust"], cells["training_free"],
-            "/".join(f"{weight:g}" for weight in sorted({run.text_weight for run in of})), seconds,
-            f"{np.mean([run.sure_share for run in of]):.0%}", f"{np.nanmean([run.sure_right for run in of]):.0%}",
-        )  # fmt: skip
+            name,
+            cells["kmeans"],
+            cells.get("published", ""),
+            cells["robust"],
+            cells["training_free"],
+            "/".join(f"{weight:g}" for weight in sorted({run.text_weight for run in of})),
+            seconds,
+            f"{np.mean([run.sure_share for run in of]):.0%}",
+            f"{np.nanmean([run.sure_right for run in of]):.0%}",
+        )
     return shown
 
 

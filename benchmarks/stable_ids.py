@@ -23,13 +23,13 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from assets.status import steps_to_run
-from assets.step import open_store
+from assets.engine.execute import open_store
+from assets.lookups.status import steps_to_run
 from benchmarks.drawn_store import run, write_settings
 from tac_pipeline.demo.picture_store import draw_store
-from tac_pipeline.method.evaluation import score
-from tac_pipeline.settings import Project, load_project
-from tac_pipeline.settings_edit import edit_settings
+from tac_pipeline.method.clusters.evaluation import score
+from tac_pipeline.settings.editing import edit_settings
+from tac_pipeline.settings.project import Project, load_project
 
 LEAST_KEPT = 0.95
 
@@ -74,9 +74,11 @@ def clustering_of(project: Project) -> Clustering:
     assigned = pl.read_parquet(store.require_current("assignments").artifact.file("assignments.parquet"))
     ids = store.require_current("cluster_ids").artifact
     columns = pl.read_parquet(ids.file("cluster_ids.parquet")).select("cluster_id", "column")
-    images = assigned.select("image_id", "cluster_id").join(columns, on="cluster_id").with_columns(
-        kind=pl.col("image_id").str.split("/").list.first()
-    )  # fmt: skip
+    images = (
+        assigned.select("image_id", "cluster_id")
+        .join(columns, on="cluster_id")
+        .with_columns(kind=pl.col("image_id").str.split("/").list.first())
+    )
     events = {name: int(ids.facts[name]) for name in ("kept", "grown", "split", "merged", "born", "retired")}
     return Clustering(images, events, score(images["kind"].to_list(), images["cluster_id"].to_numpy()).nmi)
 
@@ -101,22 +103,41 @@ def compare(before: Clustering, after: Clustering) -> Comparison:
 def _with_majority(images: pl.DataFrame) -> pl.DataFrame:
     """The images with the majority cluster of their kind."""
     majority = (
-        images.group_by("kind", "cluster_id").len().sort("len", "cluster_id", descending=[True, False])
-        .group_by("kind", maintain_order=True).agg(majority=pl.col("cluster_id").first())
-    )  # fmt: skip
+        images.group_by("kind", "cluster_id")
+        .len()
+        .sort("len", "cluster_id", descending=[True, False])
+        .group_by("kind", maintain_order=True)
+        .agg(majority=pl.col("cluster_id").first())
+    )
     return images.join(majority, on="kind")
 
 
 def show(found: Sequence[Comparison]) -> Table:
     """One row a re-clustering."""
-    shown = Table("re-clustering", "images", "NMI", "known before", "same meaning", "kept their id",
-                  "ids as they come", "what became of ids", box=None, pad_edge=False)  # fmt: skip
+    shown = Table(
+        "re-clustering",
+        "images",
+        "NMI",
+        "known before",
+        "same meaning",
+        "kept their id",
+        "ids as they come",
+        "what became of ids",
+        box=None,
+        pad_edge=False,
+    )
     for number, row in enumerate(found, start=1):
         events = ", ".join(f"{count} {name}" for name, count in row.events.items() if count)
         shown.add_row(
-            str(number), f"{row.pictures:,}", f"{row.nmi:.1%}", f"{row.known:,}", f"{row.same_meaning:,}",
-            f"{row.kept / row.same_meaning:.1%}", f"{row.kept_columns / row.same_meaning:.1%}", events,
-        )  # fmt: skip
+            str(number),
+            f"{row.pictures:,}",
+            f"{row.nmi:.1%}",
+            f"{row.known:,}",
+            f"{row.same_meaning:,}",
+            f"{row.kept / row.same_meaning:.1%}",
+            f"{row.kept_columns / row.same_meaning:.1%}",
+            events,
+        )
     return shown
 
 

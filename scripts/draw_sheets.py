@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 from PIL import Image, ImageDraw, ImageFont
 
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs
 from assets.results import clusters
-from assets.step import Inputs, open_store
 from tac_pipeline.demo.picture_store import picture_path
-from tac_pipeline.settings import load_project
+from tac_pipeline.settings.project import load_project
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 QUALITY = 80

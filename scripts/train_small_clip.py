@@ -41,7 +41,7 @@ from tac_pipeline.encoders.model_choice import DEFAULT_PREPROCESSING
 from tac_pipeline.encoders.prompts import PromptTokenizer, pad_rows
 from tac_pipeline.encoders.small import CHECKSUM_FILE, CONFIG_FILE, WEIGHTS_FILE
 from tac_pipeline.progress import duration
-from tac_pipeline.settings import PUBLISHED_TEMPLATES
+from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES
 from tac_pipeline.wordnet import WordNet, load_nouns, open_wordnet
 
 CONFIG: dict[str, Any] = json.loads(CONFIG_FILE.read_text(encoding="utf-8"))
@@ -452,9 +452,9 @@ def _augmented(images: Tensor, generator: torch.Generator) -> Tensor:
     images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
     padded = F.pad(images.float(), (SHIFT,) * 4, mode="replicate")
     corners = torch.randint(2 * SHIFT + 1, (len(images), 2), generator=generator).tolist()
-    return torch.stack([
-        image[:, y : y + INPUT_SIZE, x : x + INPUT_SIZE] for image, (y, x) in zip(padded, corners, strict=True)
-    ])  # fmt: skip
+    return torch.stack(
+        [image[:, y : y + INPUT_SIZE, x : x + INPUT_SIZE] for image, (y, x) in zip(padded, corners, strict=True)]
+    )
 
 
 def _normalized(images: Tensor) -> Tensor:

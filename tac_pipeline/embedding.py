@@ -10,76 +10,42 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from tac_pipeline.decoding import DecodedImage, UnreadableImage, decode_image
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.digest import digest
-from tac_pipeline.errors import ArtifactDamaged, InputError, SourceError
-from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources import ByteReader, VectorSource
-from tac_pipeline.tables import EMBEDDING_SHARD, encoder_of, place_table, read_table, vectors_of
+from tac_pipeline.sources.decoding import DecodedImage, UnreadableImage, decode_image
+from tac_pipeline.store.parquet import read_table, vectors_of
+from tac_pipeline.store.schemas import EMBEDDING_SHARD
+from tac_pipeline.store.shards import (
+    INDEX_SCHEMA,
+    EmbeddedBatch,
+    ImageRow,
+    join_small_shards,
+    known_rows,
+    read_shard_index,
+    write_shards,
+)
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
-
-SHARD_ROWS = 4096  # 4 MiB at width 512
-SHARD_SECONDS = 60.0  # a slower encoder writes smaller shards, so that a crash costs a minute's work at most
 BATCHES_AHEAD = 2
 OPEN_SHARDS = 4  # 16 MiB at width 512
-# A store that grows by a few images at a time would end up with as many files: so many small ones are joined.
-SMALL_SHARD_ROWS = 512
-SMALL_SHARDS = 32
-# How long the work of a build that was cut short is kept while another encoder is in use.
-UNFINISHED_DAYS = 7
 
 # How the error of an image begins whose bytes could not be had: it may be there next time.
 UNREACHED = "cannot be read: "
-
-_ROW_COLUMNS = ["image_id", "version", "content_hash", "width", "height", "error"]
-_INDEX_SCHEMA = {
-    "image_id": pl.String,
-    "version": pl.String,
-    "content_hash": pl.String,
-    "width": pl.Int32,
-    "height": pl.Int32,
-    "error": pl.String,
-    "shard": pl.String,
-    "row": pl.Int32,
-}
-
-
-@dataclass(frozen=True)
-class ImageRow:
-    """What came of one image. An error that may pass (not reached, over a limit) leaves content_hash empty."""
-
-    image_id: str
-    version: str
-    content_hash: str
-    width: int = 0
-    height: int = 0
-    error: str | None = None
-    # The vector is that of equal bytes that were encoded before.
-    copied: bool = False
-
-
-@dataclass
-class EmbeddedBatch:
-    """Rows and their vectors, float32 (n_rows, dim); a row with an error has a zero vector."""
-
-    rows: list[ImageRow]
-    vectors: FloatMatrix
 
 
 class KnownVectors:
@@ -95,8 +61,10 @@ class KnownVectors:
         self._shards = readable["shard"].unique().to_list()
         numbers = {name: number for number, name in enumerate(self._shards)}
         columns = readable.select("content_hash", "shard", "row", "width", "height")
-        self._places = {_key(hash_): (numbers[shard], row, width, height)
-                        for hash_, shard, row, width, height in columns.iter_rows()}  # fmt: skip
+        self._places = {
+            _key(hash_): (numbers[shard], row, width, height)
+            for hash_, shard, row, width, height in columns.iter_rows()
+        }
         # By number, the one last used at the end.
         self._opened: dict[int, pa.Table] = {}
         # Encoded in this run, and not yet in a shard.
@@ -153,7 +121,7 @@ class NoKnownVectors(KnownVectors):
     """For images that belong to no store: nothing is known from one batch to the next, and nothing piles up."""
 
     def __init__(self) -> None:
-        super().__init__(Path(), pl.DataFrame(schema=_INDEX_SCHEMA), encoder="")
+        super().__init__(Path(), pl.DataFrame(schema=INDEX_SCHEMA), encoder="")
 
     def find(self, content_hash: str) -> None:
         """Nothing is known: batches are read ahead, and what was known then may be forgotten since."""
@@ -167,24 +135,6 @@ class NoKnownVectors(KnownVectors):
 def _key(content_hash: str) -> bytes:
     # Half of a sha256 tells any number of images apart, and a store of millions holds as many of these.
     return bytes.fromhex(content_hash[:32])
-
-
-@dataclass
-class _Pending:
-    """Rows that wait to become a shard."""
-
-    rows: list[ImageRow] = field(default_factory=list)
-    vectors: list[FloatMatrix] = field(default_factory=list)
-    since: float = field(default_factory=time.monotonic)
-
-    @property
-    def due(self) -> bool:
-        return len(self.rows) >= SHARD_ROWS or time.monotonic() - self.since >= SHARD_SECONDS
-
-    def take(self) -> tuple[list[ImageRow], FloatMatrix]:
-        rows, vectors = self.rows, np.concatenate(self.vectors)
-        self.rows, self.vectors, self.since = [], [], time.monotonic()
-        return rows, vectors
 
 
 def embed_missing(
@@ -219,16 +169,16 @@ def embed_missing(
     """
     folder = shards / digest(encoder)
     index = read_shard_index(folder, encoder=encoder)
-    known = _known_rows(manifest, index)
+    known = known_rows(manifest, index)
     missing = manifest.join(known, on="image_id", how="anti")
     written: list[pl.DataFrame] = []
     if len(missing):
         vectors = KnownVectors(folder, index, encoder=encoder)
         batches = embed(missing, vectors)
-        for rows in _write_shards(batches, folder, encoder, len(missing), progress):
+        for rows in write_shards(batches, folder, encoder, len(missing), progress):
             vectors.written(rows)
             written.append(rows)
-    kept = known.select(list(_INDEX_SCHEMA)).with_columns(copied=pl.lit(False))
+    kept = known.select(list(INDEX_SCHEMA)).with_columns(copied=pl.lit(False))
     view = pl.concat([rows.with_columns(computed=pl.lit(place > 0)) for place, rows in enumerate([kept, *written])])
     if len(view) != len(manifest):
         raise SourceError(
@@ -236,87 +186,8 @@ def embed_missing(
             "The source changed while it was read: run again."
         )
     if written:  # deletions alone rewrite no vectors
-        view = _join_small_shards(view, folder, encoder)
+        view = join_small_shards(view, folder, encoder)
     return view.with_columns(shard=pl.format("{}/{}", pl.lit(folder.name), "shard")).drop("version").sort("image_id")
-
-
-def _known_rows(manifest: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the index that hold the manifest's images, one for each."""
-    # What could not be reached, or was over a limit, is tried again.
-    held = manifest.select("image_id", "version").join(
-        index.filter(pl.col("content_hash") != ""), on=["image_id", "version"]
-    )
-    # Rows that were joined stand in two shards: the one that holds more of the images is the one to stay, not the
-    # larger one, which may hold little but images that are gone.
-    ranked = held.with_columns(held=pl.len().over("shard")).sort("held", "shard")
-    return ranked.unique("image_id", keep="last")
-
-
-def _join_small_shards(view: pl.DataFrame, folder: Path, encoder: str) -> pl.DataFrame:
-    """The view with its rows of many small shards in few larger ones; the small ones go once no version names them."""
-    rows_of = view["shard"].value_counts()
-    small = rows_of.filter(pl.col("count") < SMALL_SHARD_ROWS)["shard"]
-    if len(small) < SMALL_SHARDS:
-        return view
-    scattered = view.filter(pl.col("shard").is_in(small.implode())).sort("shard", "row")
-    joined = []
-    for part in scattered.iter_slices(SHARD_ROWS):
-        vectors = np.zeros((len(part), _width_of(folder / part["shard"][0])), dtype=np.float32)
-        readable = part["error"].is_null().to_numpy()
-        if readable.any():
-            vectors[readable] = gather_vectors(part, folder, encoder=encoder)
-        rows = [ImageRow(**row) for row in part.select(_ROW_COLUMNS).iter_rows(named=True)]
-        places = _write_shard(rows, vectors, folder=folder, encoder=encoder)
-        joined.append(part.with_columns(places["shard"], places["row"]))
-    return pl.concat([view.filter(~pl.col("shard").is_in(small.implode())), *joined])
-
-
-def _width_of(path: Path) -> int:
-    return int(read_table(path, EMBEDDING_SHARD, columns=["embedding"]).schema.field("embedding").type.list_size)
-
-
-def read_shard_index(folder: Path, *, encoder: str) -> pl.DataFrame:
-    """Every row of an encoder's shards without its vector; shards that cannot be read count as absent."""
-    parts = []
-    for path in sorted(folder.glob("*.parquet")):
-        try:
-            table = read_table(path, EMBEDDING_SHARD, columns=_ROW_COLUMNS)
-        except ArtifactDamaged:
-            continue
-        if encoder_of(table) == encoder:
-            parts.append(_placed(pl.DataFrame(pl.from_arrow(table)), path.name))
-    if not parts:
-        return pl.DataFrame(schema=_INDEX_SCHEMA)
-    return pl.concat(parts)
-
-
-def _placed(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
-    placed = rows.with_columns(shard=pl.lit(shard), row=pl.int_range(pl.len(), dtype=pl.Int32))
-    return placed.select(pl.col(name).cast(kind) for name, kind in _INDEX_SCHEMA.items())
-
-
-def _write_shards(
-    batches: Iterable[EmbeddedBatch], folder: Path, encoder: str, total: int, progress: Progress | None
-) -> Iterator[pl.DataFrame]:
-    pending, done = _Pending(), 0
-    for batch in batches:
-        pending.rows += batch.rows
-        pending.vectors.append(batch.vectors)
-        done += len(batch.rows)
-        if progress is not None:
-            progress(done, total)
-        if pending.due:
-            yield _write_shard(*pending.take(), folder=folder, encoder=encoder)
-    if pending.rows:
-        yield _write_shard(*pending.take(), folder=folder, encoder=encoder)
-
-
-def _write_shard(rows: list[ImageRow], vectors: FloatMatrix, *, folder: Path, encoder: str) -> pl.DataFrame:
-    columns = {name: [getattr(row, name) for row in rows] for name in _ROW_COLUMNS}
-    name = f"{uuid.uuid4().hex[:16]}.parquet"
-    place_table(folder / name, EMBEDDING_SHARD, {**columns, "embedding": vectors}, encoder=encoder)
-    placed = _placed(pl.DataFrame(columns, schema={key: _INDEX_SCHEMA[key] for key in _ROW_COLUMNS}), name)
-    return placed.with_columns(copied=pl.Series([row.copied for row in rows], dtype=pl.Boolean))
 
 
 def given_batches(missing: pl.DataFrame, source: VectorSource) -> Iterator[EmbeddedBatch]:
@@ -329,8 +200,9 @@ def given_batches(missing: pl.DataFrame, source: VectorSource) -> Iterator[Embed
     """
     wanted = dict(zip(missing["image_id"], missing["version"], strict=True))
     for ids, digests, vectors in source.vectors():
-        picked = [row for row, (image_id, found) in enumerate(zip(ids, digests, strict=True))
-                  if wanted.get(image_id) == found]  # fmt: skip
+        picked = [
+            row for row, (image_id, found) in enumerate(zip(ids, digests, strict=True)) if wanted.get(image_id) == found
+        ]
         if picked:
             rows = [ImageRow(ids[row], digests[row], digests[row]) for row in picked]
             yield EmbeddedBatch(rows, vectors[picked])
@@ -422,8 +294,9 @@ def _encode(loaded: list[tuple[ImageRow, DecodedImage | None]], encoder: Encoder
             new[row.content_hash] = place
     if new:
         images = [image for image in (loaded[place][1] for place in new.values()) if image is not None]
-        for place, vector in zip(new.values(), encoder.encode_images(np.stack([image.pixels for image in images])),
-                                 strict=True):  # fmt: skip
+        for place, vector in zip(
+            new.values(), encoder.encode_images(np.stack([image.pixels for image in images])), strict=True
+        ):
             known.remember(rows[place], vector)
     vectors = np.zeros((len(rows), encoder.dim), dtype=np.float32)
     encoded = set(new.values())
@@ -432,59 +305,3 @@ def _encode(loaded: list[tuple[ImageRow, DecodedImage | None]], encoder: Encoder
         vectors[place] = vector
         rows[place] = replace(rows[place], copied=place not in encoded)
     return EmbeddedBatch(rows, vectors)
-
-
-def read_shard(path: Path, *, encoder: str) -> tuple[pl.DataFrame, FloatMatrix]:
-    """A whole shard: its rows without vectors, and its vectors, float32 (n_rows, dim), zero where there is an error.
-
-    Raises
-    ------
-    ArtifactDamaged
-        It is gone or damaged, or another encoder made it.
-    """
-    try:
-        table = read_table(path, EMBEDDING_SHARD)
-    except ArtifactDamaged as error:
-        raise ArtifactDamaged(f"{error}. Materialize image_embeddings again: only what is lost is redone.") from error
-    if encoder_of(table) != encoder:
-        raise ArtifactDamaged(f"{path} must hold vectors of {encoder}; it says {encoder_of(table)}")
-    return pl.DataFrame(pl.from_arrow(table.select(_ROW_COLUMNS))), vectors_of(table)
-
-
-def gather_vectors(view: pl.DataFrame, shards: Path, *, encoder: str) -> FloatMatrix:
-    """The vectors of a view's readable rows, float32 (n_readable, dim), in the view's order.
-
-    Raises
-    ------
-    InputError
-        No row is readable.
-    ArtifactDamaged
-        A shard is gone or damaged, or another encoder made it.
-    """
-    readable = view.filter(pl.col("error").is_null()).with_row_index("position")
-    if readable.is_empty():
-        raise InputError("no image of the store can be read: see the errors in image_embeddings")
-    found: FloatMatrix | None = None
-    for (name,), rows in readable.group_by(["shard"], maintain_order=True):
-        _, vectors = read_shard(shards / str(name), encoder=encoder)
-        if found is None:
-            found = np.empty((len(readable), vectors.shape[1]), dtype=np.float32)
-        found[rows["position"].to_numpy()] = vectors[rows["row"].to_numpy()]
-    return cast("FloatMatrix", found)
-
-
-def unnamed_shards(views: Iterable[pl.DataFrame], shards: Path) -> list[Path]:
-    """The shards that no kept version of image_embeddings names: the ones that may go.
-
-    Those of an encoder that no kept version has belong to a build that was cut short, which goes on from them when its
-    encoder comes back: they may go when the newest of them is UNFINISHED_DAYS old.
-    """
-    named = set(chain.from_iterable(view["shard"].unique().to_list() for view in views))
-    built = {name.split("/")[0] for name in named}
-    since = time.time() - UNFINISHED_DAYS * 24 * 3600
-    found = []
-    for folder in shards.glob("*"):
-        paths = list(folder.glob("*.parquet"))
-        if folder.name in built or max((path.stat().st_mtime for path in paths), default=since) < since:
-            found += [path for path in paths if f"{folder.name}/{path.name}" not in named]
-    return found

@@ -16,27 +16,27 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, require_same_width, require_unit_rows
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.arrays import FloatMatrix, IntMatrix, IntVector, require_same_width, require_unit_rows
-from tac_pipeline.method.assignment import assign
-from tac_pipeline.method.blend import blend_rows
-from tac_pipeline.method.heads import soft_assignment
-from tac_pipeline.method.names import label, name_clusters, noun_profiles
-from tac_pipeline.method.neighbors import nearest_neighbors
-from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
-from tac_pipeline.method.published import NEIGHBORS, TRAINING_FREE_RESTARTS, training_schedule
-from tac_pipeline.method.robust import ASKED_NEIGHBORS, count_members, count_neighbors, robust_schedule
-from tac_pipeline.method.robust_heads import RobustHeads, learn_robust_heads
-from tac_pipeline.method.semantic_centers import count_semantic_centers, find_semantic_centers
-from tac_pipeline.method.text_counterparts import require_tau, retrieve_text_counterparts
-from tac_pipeline.method.text_weight import (
+from tac_pipeline.method.grouping.blend import blend_rows
+from tac_pipeline.method.grouping.neighbors import nearest_neighbors
+from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers, find_semantic_centers
+from tac_pipeline.method.grouping.training_free import image_kmeans, training_free_clusters
+from tac_pipeline.method.heads.assignment import assign
+from tac_pipeline.method.heads.cluster_head import soft_assignment
+from tac_pipeline.method.heads.robust_heads import RobustHeads, learn_robust_heads
+from tac_pipeline.method.heads.training import TrainedHeads, train_cluster_heads
+from tac_pipeline.method.values.published import NEIGHBORS, TRAINING_FREE_RESTARTS, training_schedule
+from tac_pipeline.method.values.robust import ASKED_NEIGHBORS, count_members, count_neighbors, robust_schedule
+from tac_pipeline.method.words.names import label, name_clusters, noun_profiles
+from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
+from tac_pipeline.method.words.text_counterparts import require_tau, retrieve_text_counterparts
+from tac_pipeline.method.words.text_weight import (
     TextWeight,
     choose_text_weight,
     given_text_weight,
     published_text_weight,
 )
-from tac_pipeline.method.training import TrainedHeads, train_cluster_heads
-from tac_pipeline.method.training_free import image_kmeans, training_free_clusters
 from tac_pipeline.wordnet import noun_kinds
 
 _LEAST = {

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from tac_pipeline.arrays import FloatMatrix, require_unit_rows
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.arrays import FloatMatrix, require_unit_rows
 from tac_pipeline.wordnet import is_offensive, load_nouns
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _read_parquet(path: Path) -> _Source:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tac_pipeline.tables import ENCODER_KEY, matrix_of_lists
+    from tac_pipeline.arrow import ENCODER_KEY, matrix_of_lists
 
     try:
         with pq.ParquetFile(path, memory_map=True) as file:

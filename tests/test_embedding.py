@@ -11,10 +11,12 @@ import pytest
 from photo_embedder import ENCODER, Embedder, png, write_photos
 
 from tac_pipeline import embedding
-from tac_pipeline.embedding import embed_missing, gather_vectors, read_shard_index, unnamed_shards
+from tac_pipeline.arrays import FloatMatrix, unit_rows
+from tac_pipeline.embedding import embed_missing
 from tac_pipeline.errors import ArtifactDamaged, InputError, SourceError
-from tac_pipeline.method.arrays import FloatMatrix, unit_rows
-from tac_pipeline.tables import read_table
+from tac_pipeline.store import shards as shards_module
+from tac_pipeline.store.parquet import read_table
+from tac_pipeline.store.shards import gather_vectors, read_shard_index, unnamed_shards
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_what_may_pass_next_time_is_tried_again_and_nothing_else(embed: Embedder
 def test_a_crash_loses_the_shard_in_flight_alone(
     embed: Embedder, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "SHARD_ROWS", 3)
+    monkeypatch.setattr(shards_module, "SHARD_ROWS", 3)
     encode = embed.encoder.encode_images
 
     def crash(pixels: np.ndarray) -> FloatMatrix:
@@ -121,7 +123,7 @@ def test_a_crash_loses_the_shard_in_flight_alone(
 def test_a_damaged_shard_is_told_and_only_its_images_are_read_again(
     embed: Embedder, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "SHARD_ROWS", 5)
+    monkeypatch.setattr(shards_module, "SHARD_ROWS", 5)
     view = embed(batch_size=5)
     path = embed.shards / view["shard"][0]
     path.write_bytes(path.read_bytes()[:200])
@@ -195,7 +197,7 @@ def test_equal_bytes_are_encoded_once(embed: Embedder, photos: Path) -> None:
 def test_copied_vectors_are_gathered_shard_by_shard(
     embed: Embedder, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "SHARD_ROWS", 4)
+    monkeypatch.setattr(shards_module, "SHARD_ROWS", 4)
     before = embed(batch_size=2)
     assert before["shard"].n_unique() == 3
     monkeypatch.setattr(embedding, "OPEN_SHARDS", 2)
@@ -234,5 +236,5 @@ def test_known_bytes_over_a_lowered_limit_are_refused_all_the_same(embed: Embedd
 
 
 def test_a_slow_encoder_writes_a_shard_a_minute(embed: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding, "SHARD_SECONDS", 0.0)
+    monkeypatch.setattr(shards_module, "SHARD_SECONDS", 0.0)
     assert embed(batch_size=4)["shard"].n_unique() == 3

@@ -13,24 +13,31 @@ from sklearn.metrics import adjusted_rand_score
 import tac_pipeline
 from tac_pipeline import TextAidedClustering
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.assignment import assign
-from tac_pipeline.method.blend import blend_rows
-from tac_pipeline.method.heads import soft_assignment
-from tac_pipeline.method.neighbors import nearest_neighbors
-from tac_pipeline.method.noun_vocabulary import choose_noun_vocabulary
-from tac_pipeline.method.published import training_schedule
-from tac_pipeline.method.robust import robust_schedule
-from tac_pipeline.method.robust_heads import learn_robust_heads
-from tac_pipeline.method.semantic_centers import count_semantic_centers, find_semantic_centers
-from tac_pipeline.method.text_counterparts import retrieve_text_counterparts
-from tac_pipeline.method.text_weight import choose_text_weight
-from tac_pipeline.method.training import train_cluster_heads
-from tac_pipeline.method.training_free import image_kmeans, training_free_clusters
+from tac_pipeline.method.grouping.blend import blend_rows
+from tac_pipeline.method.grouping.neighbors import nearest_neighbors
+from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers, find_semantic_centers
+from tac_pipeline.method.grouping.training_free import image_kmeans, training_free_clusters
+from tac_pipeline.method.heads.assignment import assign
+from tac_pipeline.method.heads.cluster_head import soft_assignment
+from tac_pipeline.method.heads.robust_heads import learn_robust_heads
+from tac_pipeline.method.heads.training import train_cluster_heads
+from tac_pipeline.method.values.published import training_schedule
+from tac_pipeline.method.values.robust import robust_schedule
+from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
+from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
+from tac_pipeline.method.words.text_weight import choose_text_weight
 
 DIM, GROUPS, PER_GROUP = 16, 3, 30
 NOUNS = ["cat", "kitten", "dog", "puppy", "bird", "chick", "table", "chair"]
-QUICK = {"n_clusters": GROUPS, "tau": 0.05, "epochs": 20, "batch_size": 45, "learning_rate": 1e-2, "n_neighbors": 10,
-         "n_members": 2}  # fmt: skip
+QUICK = {
+    "n_clusters": GROUPS,
+    "tau": 0.05,
+    "epochs": 20,
+    "batch_size": 45,
+    "learning_rate": 1e-2,
+    "n_neighbors": 10,
+    "n_members": 2,
+}
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from assets.definitions import build_definitions
+from assets.orchestration.build import build_definitions
 
 defs = build_definitions(Path(__file__).parents[2] / "tac.yaml")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tac_pipeline.cli.shared import SettingsOption, app, misuse, refusals, version_number
-from tac_pipeline.settings import find_settings, load_project
+from tac_pipeline.settings.project import find_settings, load_project
 
 
 @app.command(name="set")
@@ -20,11 +20,11 @@ def set_(
     """Edit the settings file, comments kept, and have a running UI read it; then say what would rerun."""
     with refusals():
         path = find_settings(settings)
-        from assets.automation import require_schedule
-        from assets.home import dagster_home
+        from assets.orchestration.automation import require_schedule
+        from assets.orchestration.instance import dagster_home
+        from assets.orchestration.webserver import reload_location
         from tac_pipeline.cli.looking import print_status
-        from tac_pipeline.running_ui import reload_location
-        from tac_pipeline.settings_edit import edit_settings, read_assignments
+        from tac_pipeline.settings.editing import edit_settings, read_assignments
 
         console = Console(highlight=False)
         edits = edit_settings(path, read_assignments(assignments), accept=require_schedule)
@@ -42,8 +42,8 @@ def publish(settings: SettingsOption = None) -> None:
     """Let readers have the current result, whatever the checks say; ends what a rollback held."""
     with refusals():
         project = load_project(find_settings(settings))
-        from assets.publishing import publish as publish_result
-        from assets.publishing import tell_dagster
+        from assets.orchestration.publishing import publish as publish_result
+        from assets.orchestration.publishing import tell_dagster
 
         console = Console(highlight=False)
         decision = publish_result(project, by_hand=True, log=console.print)
@@ -59,8 +59,8 @@ def rollback(
     """Let readers have an older version again, under a new number, and hold there until somebody publishes."""
     with refusals():
         project = load_project(find_settings(settings))
-        from assets.publishing import rollback as roll_back
-        from assets.publishing import tell_dagster
+        from assets.orchestration.publishing import rollback as roll_back
+        from assets.orchestration.publishing import tell_dagster
 
         console = Console(highlight=False)
         with misuse("VERSION"):

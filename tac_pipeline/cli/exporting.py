@@ -12,7 +12,7 @@ from rich.markup import escape
 from tac_pipeline.cli.shared import SettingsOption, app, plain, refusals
 from tac_pipeline.export.formats import Format, Link
 from tac_pipeline.progress import RateLog
-from tac_pipeline.settings import find_settings, load_project
+from tac_pipeline.settings.project import find_settings, load_project
 
 if TYPE_CHECKING:
     from tac_pipeline.export.result import Exported
@@ -41,7 +41,7 @@ def export(
     """Write the images with their clusters for other programs: a table, image folders, FiftyOne, Embedding Atlas."""
     with refusals():
         project = load_project(find_settings(settings))
-        from assets.lookups import places_to_spare, result_to_export
+        from assets.lookups.exporting import places_to_spare, result_to_export
         from tac_pipeline.export.destination import export_to
 
         console = Console(highlight=False)
@@ -50,9 +50,15 @@ def export(
         with console.status("exporting") as spinner:
             progress = RateLog(lambda text: spinner.update(escape(text)), "images", every=1.0)
             done = export_to(
-                destination, result, form, overwrite=overwrite, link=link, vectors=vectors,
-                forbidden=places_to_spare(project), progress=progress,
-            )  # fmt: skip
+                destination,
+                result,
+                form,
+                overwrite=overwrite,
+                link=link,
+                vectors=vectors,
+                forbidden=places_to_spare(project),
+                progress=progress,
+            )
         version = result.facts["published_version"]
         what = "the result as it stands" if version is None else f"published version {version}"
         said = f"{done.images:,} images of {what} are in {plain(str(destination))}"

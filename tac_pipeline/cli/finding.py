@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tac_pipeline.cli.shared import FAILED, SettingsOption, app, complain, plain, refusals
-from tac_pipeline.settings import find_settings, load_project
+from tac_pipeline.settings.project import find_settings, load_project
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,12 +34,13 @@ def search(
         raise typer.BadParameter("a search takes a text, or a picture with --image, and not both")
     with refusals():
         project = load_project(find_settings(settings))
-        from assets.lookups import search_by_image, search_by_text
+        from assets.lookups.finding import search_by_image, search_by_text
 
         hits = (
-            search_by_text(project, text, count=count) if text is not None
+            search_by_text(project, text, count=count)
+            if text is not None
             else search_by_image(project, str(image), count=count)
-        )  # fmt: skip
+        )
         for note in hits.notes:
             Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]note:[/] {escape(plain(note))}")
         if as_json:
@@ -51,9 +52,11 @@ def search(
         table = _table("score", "image", "id", "cluster", "confidence")
         for row in hits.images.iter_rows(named=True):
             table.add_row(
-                f"{row['score']:.3f}", _shown(row["image_id"]), *_cluster(row["cluster_id"], row["cluster_name"]),
+                f"{row['score']:.3f}",
+                _shown(row["image_id"]),
+                *_cluster(row["cluster_id"], row["cluster_name"]),
                 "" if row["confidence"] is None else f"{row['confidence']:.2f}",
-            )  # fmt: skip
+            )
         console.print(table, soft_wrap=not console.is_terminal)
 
 
@@ -66,7 +69,7 @@ def assign(
     """Say which cluster new images fall into, without touching the store."""
     with refusals():
         project = load_project(find_settings(settings))
-        from assets.lookups import assign_places
+        from assets.lookups.finding import assign_places
 
         found = assign_places(project, images)
         unread = found["error"].is_not_null().sum()
@@ -85,9 +88,12 @@ def _print_assigned(found: pl.DataFrame) -> None:
     for row in found.filter(found["error"].is_null()).iter_rows(named=True):
         second = " ".join(part for part in _cluster(row["runner_up"], row["runner_up_name"]) if part)
         table.add_row(
-            _shown(row["image"]), *_cluster(row["cluster_id"], row["cluster_name"]), f"{row['confidence']:.2f}",
-            f"{row['similarity']:.2f}", second,
-        )  # fmt: skip
+            _shown(row["image"]),
+            *_cluster(row["cluster_id"], row["cluster_name"]),
+            f"{row['confidence']:.2f}",
+            f"{row['similarity']:.2f}",
+            second,
+        )
     if table.row_count:
         console.print(table, soft_wrap=not console.is_terminal)
     for name, error in found.filter(found["error"].is_not_null()).select("image", "error").iter_rows():

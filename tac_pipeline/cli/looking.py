@@ -13,7 +13,7 @@ from rich.table import Table
 from tac_pipeline.cli.shared import SettingsOption, app, current_table, misuse, refusals, version_number
 from tac_pipeline.errors import ArtifactMissing
 from tac_pipeline.progress import duration
-from tac_pipeline.settings import Project, find_settings, load_project
+from tac_pipeline.settings.project import Project, find_settings, load_project
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,8 +28,8 @@ def status(settings: SettingsOption = None) -> None:
 
 def print_status(console: Console, project: Project, *, only_stale: bool = False) -> None:
     """How every asset stands, what a run would compute, and what readers have."""
-    from assets.publishing import publication_in_words
-    from assets.status import State, all_status
+    from assets.lookups.status import State, all_status
+    from assets.orchestration.publishing import publication_in_words
 
     colors = {State.FRESH: "green", State.REUSABLE: "cyan", State.STALE: "yellow", State.MISSING: "red"}
     table = Table("asset", "state", "rows", "last took", "why", box=None, pad_edge=False)
@@ -71,10 +71,10 @@ def path(
     """Print the folder of an asset's current artifact, or of the version that readers have."""
     with refusals():
         project = load_project(find_settings(settings))
+        from assets.engine.execute import open_store
         from assets.graph import find
-        from assets.publishing import PUBLISHED
-        from assets.step import open_store
-        from tac_pipeline.publication import Publication
+        from assets.orchestration.publishing import PUBLISHED
+        from tac_pipeline.store.publication import Publication
 
         store = open_store(project)
         if asset == PUBLISHED:
@@ -105,7 +105,7 @@ def diff(
     """Compare two versions of the assignments: how many images moved, and which clusters changed by that."""
     with refusals():
         project = load_project(find_settings(settings))
-        from tac_pipeline.comparison import compare_assignments
+        from tac_pipeline.store.comparison import compare_assignments
 
         console = Console(highlight=False)
         with misuse("VERSION"):
@@ -135,8 +135,8 @@ def changes(
     """Print the change feed as CSV: image_id, old_cluster_id, new_cluster_id, version."""
     with refusals():
         project = load_project(find_settings(settings))
-        from assets.step import open_store
-        from tac_pipeline.publication import Publication
+        from assets.engine.execute import open_store
+        from tac_pipeline.store.publication import Publication
 
         typer.echo(Publication(open_store(project).published_folder).changes(since=since).write_csv(), nl=False)
 
@@ -152,10 +152,10 @@ class _Side:
 
 def _side(project: Project, version: str) -> _Side:
     """The version that somebody named: a number, latest, or current."""
-    from assets.clustering import names_in_force
+    from assets.engine.execute import open_store
     from assets.results import assignments, clusters
-    from assets.step import open_store
-    from tac_pipeline.publication import Publication
+    from tac_pipeline.results.in_force import names_in_force
+    from tac_pipeline.store.publication import Publication
 
     store = open_store(project)
     publication = Publication(store.published_folder)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from tac_pipeline.cli.shared import SettingsOption, app, refusals
-from tac_pipeline.settings import find_settings, load_project
+from tac_pipeline.settings.project import find_settings, load_project
 
 
 @app.command()
@@ -20,10 +20,10 @@ def report(
     """Write the page of the result as it stands: clusters, map, what is worth a look. Open it, and print its path."""
     with refusals():
         project = load_project(find_settings(settings))
+        from assets.engine.execute import open_store
+        from assets.lookups.status import State, all_status
         from assets.report import PAGE_NAME
         from assets.report import report as page
-        from assets.status import State, all_status
-        from assets.step import open_store
         from tac_pipeline.cli.running import materialize
 
         above = {"map_layout", "image_map", "review", page.name}

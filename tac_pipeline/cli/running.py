@@ -17,11 +17,11 @@ from tac_pipeline.cli.shared import FAILED, SettingsOption, app, complain, curre
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.progress import RateLog, duration
-from tac_pipeline.settings import Project, find_settings, load_project
+from tac_pipeline.settings.project import Project, find_settings, load_project
 
 if TYPE_CHECKING:
-    from assets.run import Progress
-    from assets.step import Step
+    from assets.engine.step import Step
+    from assets.orchestration.in_process import Progress
 
 
 @app.command()
@@ -33,7 +33,7 @@ def demo(
     with refusals():
         project = load_project(find_settings(settings))
         from assets.graph import find
-        from assets.status import State, all_status
+        from assets.lookups.status import State, all_status
         from tac_pipeline.encoders import encoder_fingerprint
 
         # Damaged weights are told before anything is drawn.
@@ -138,7 +138,7 @@ class _StepLines:
 
 def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     """Whatever the store wants, and the clusters as they then are."""
-    from assets.status import steps_to_run
+    from assets.lookups.status import steps_to_run
 
     materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
     _print_clusters(console, project)
@@ -146,7 +146,7 @@ def _grow(console: Console, project: Project, *, recluster: bool) -> None:
 
 def materialize(console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False) -> None:
     """Run steps with a line for each; ends the command where one fails."""
-    from assets.run import run_steps
+    from assets.orchestration.in_process import run_steps
 
     console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")
     started = time.monotonic()

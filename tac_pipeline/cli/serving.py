@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tac_pipeline.cli.shared import app, refusals
-from tac_pipeline.settings import SETTINGS_VARIABLE, find_settings, load_project
+from tac_pipeline.settings.project import SETTINGS_VARIABLE, find_settings, load_project
 
 
 @app.command()
@@ -29,8 +29,8 @@ def ui(
     """Open the Dagster UI, with its daemon, on the store that the settings describe, or on several."""
     with refusals():
         projects = [load_project(find_settings(path)) for path in (settings if settings else (None,))]
-        from assets.home import prepare_home, write_workspace
-        from tac_pipeline.running_ui import note_address
+        from assets.orchestration.instance import prepare_home, write_workspace
+        from assets.orchestration.webserver import note_address
 
         workspace = write_workspace(projects)
         note_address(prepare_home(projects[0]), host, port)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tac_pipeline.errors import InputError, TacError
-from tac_pipeline.settings import SETTINGS_VARIABLE, Project
+from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project
 
 app = typer.Typer(
     name="tac",
@@ -38,7 +38,8 @@ INTERRUPTED = 130
 
 def current_table(project: Project, step: Any) -> Any:
     """The main table of an asset's current artifact, as a polars DataFrame."""
-    from assets.step import Inputs, open_store
+    from assets.engine.execute import open_store
+    from assets.engine.step import Inputs
 
     artifact = open_store(project).require_current(step.name).artifact
     return Inputs(project, {step.name: artifact}).table(step)

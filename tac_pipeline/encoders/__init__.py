@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from tac_pipeline.decoding import Interpolation, Pixels, ResizeMode
-from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.progress import Progress
+from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders.clip_encoder import OpenClipEncoder

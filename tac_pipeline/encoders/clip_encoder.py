@@ -11,14 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tac_pipeline.decoding import Interpolation, Pixels, ResizeMode
-from tac_pipeline.devices import choose_device
+from tac_pipeline.arrays import FloatMatrix, row_chunks, unit_rows
+from tac_pipeline.encoders.devices import choose_device
 from tac_pipeline.encoders.loaded_model import LoadedModel, load
 from tac_pipeline.encoders.model_choice import ModelChoice
 from tac_pipeline.encoders.prompts import SLOT, require_templates
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.arrays import FloatMatrix, row_chunks, unit_rows
 from tac_pipeline.progress import Progress
+from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
 
 
 class OpenClipEncoder:

@@ -16,13 +16,13 @@ import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import Tensor, nn
 
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.encoders.model_choice import ModelChoice, Preprocessing
 from tac_pipeline.encoders.precision import LEAST_AGREEMENT, fastest_dtype
 from tac_pipeline.encoders.prompts import PromptTokenizer, pad_rows
 from tac_pipeline.encoders.text_tower import CausalTextTower
 from tac_pipeline.encoders.weights import load_model
 from tac_pipeline.errors import EncoderError
-from tac_pipeline.method.arrays import FloatMatrix
 
 _LOG = logging.getLogger(__name__)
 

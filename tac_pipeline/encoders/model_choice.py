@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tac_pipeline.decoding import DECODING_VERSION, Interpolation, ResizeMode
 from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.encoders import small
 from tac_pipeline.errors import EncoderError
+from tac_pipeline.sources.decoding import DECODING_VERSION, Interpolation, ResizeMode
 
 RANDOM = "random"
 RANDOM_SEED = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tac_pipeline.method.tensors import multiplies_bfloat16
+from tac_pipeline.tensors import multiplies_bfloat16
 
 # Cosine between half and float32 vectors of the same input, below which half precision is not taken.
 LEAST_AGREEMENT = 0.999

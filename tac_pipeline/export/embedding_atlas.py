@@ -14,10 +14,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tac_pipeline.embedding import read_shard
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.errors import InputError
 from tac_pipeline.export.result import Exported, ExportResult, StoredVectors
-from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.store.shards import read_shard
 
 GONE = "the store no longer holds its vector"
 UNPLACED = "the map of the store does not show it"

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from tac_pipeline.method.arrays import FloatMatrix
+from tac_pipeline.arrays import FloatMatrix
 
 # Okabe and Ito's hues; the yellow darker than theirs, which vanishes on white. Each as it is, lighter, darker.
 PALETTE = (
-    "#0072b2", "#e08a00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a000",
-    "#5aa3d0", "#f2b65a", "#5cc4a3", "#dfa6c6", "#ee9159", "#8fcdf2", "#d6c44f",
-    "#00507d", "#9c6000", "#006e50", "#944f77", "#943f00", "#2a7fae", "#7d6c00",
-)  # fmt: skip
+    "#0072b2",
+    "#e08a00",
+    "#009e73",
+    "#cc79a7",
+    "#d55e00",
+    "#56b4e9",
+    "#b8a000",
+    "#5aa3d0",
+    "#f2b65a",
+    "#5cc4a3",
+    "#dfa6c6",
+    "#ee9159",
+    "#8fcdf2",
+    "#d6c44f",
+    "#00507d",
+    "#9c6000",
+    "#006e50",
+    "#944f77",
+    "#943f00",
+    "#2a7fae",
+    "#7d6c00",
+)
 HUES = 7
 # A color of the same hue in another lightness is half as unlike as one of another hue.
 SAME_COLOR, SAME_HUE = 1.0, 0.5

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tac_pipeline.comparison import Comparison
 from tac_pipeline.report.colors import color_clusters
+from tac_pipeline.store.comparison import Comparison
 
 # Pictures in all clusters together: some 6 KB each, so the page stays below 50 MB.
 MOST_PICTURES = 6_000
@@ -131,9 +131,11 @@ def choose_images(review: pl.DataFrame, *, images_per_cluster: int) -> pl.DataFr
 def choose_duplicates(review: pl.DataFrame) -> pl.DataFrame:
     """Some members of the largest groups of near-duplicates: image_id, duplicate_group."""
     groups = review.filter(pl.col("duplicate_group") < DUPLICATE_GROUPS).sort("duplicate_group", "image_id")
-    return groups.group_by("duplicate_group", maintain_order=True).head(DUPLICATE_MEMBERS).select(
-        "image_id", "duplicate_group"
-    )  # fmt: skip
+    return (
+        groups.group_by("duplicate_group", maintain_order=True)
+        .head(DUPLICATE_MEMBERS)
+        .select("image_id", "duplicate_group")
+    )
 
 
 def describe(
@@ -159,10 +161,9 @@ def describe(
     """
     clusters = tables.clusters.sort("size", "cluster_id", descending=[True, False])
     position = {id_: place for place, id_ in enumerate(clusters["cluster_id"])}
-    facts = (
-        tables.review.join(tables.assignments.select("image_id", "confidence", "runner_up"), on="image_id")
-        .join(tables.images.select("image_id", "content_hash", "width", "height"), on="image_id")
-    )  # fmt: skip
+    facts = tables.review.join(tables.assignments.select("image_id", "confidence", "runner_up"), on="image_id").join(
+        tables.images.select("image_id", "content_hash", "width", "height"), on="image_id"
+    )
     shown = chosen.select("image_id").join(facts, on="image_id", maintain_order="left")
     parts = shown.partition_by("cluster_id", as_dict=True, maintain_order=True)
     packs = [_pack(parts.get((id_,)), position, pictures) for id_ in position]
@@ -320,9 +321,10 @@ def _points(
     )
     points = (
         tables.image_map.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
-        .join(numbers, on="cluster_id").join(places, on="image_id", how="left")
+        .join(numbers, on="cluster_id")
+        .join(places, on="image_id", how="left")
         .with_columns(pl.col("slot").fill_null(-1))
-    )  # fmt: skip
+    )
     if len(points) <= map_images:
         return points.sort("image_id")
     order = np.random.default_rng(seed).permutation(len(points))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from tac_pipeline.decoding import UnreadableImage, decode_image
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources import ByteSource
+from tac_pipeline.sources.decoding import UnreadableImage, decode_image
 
 # Side in pixels: a card shows it at half of that on a screen of two pixels a point.
 PICTURE_SIZE = 192

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tac_pipeline.errors import SourceError
+from tac_pipeline.sources.archives import ListingCache
 from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
 from tac_pipeline.sources.listing import (
     ARCHIVE_SUFFIX,
@@ -44,13 +45,13 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource
 
 
-def open_source(location: str, *, listings: Path | None = None) -> Source:
+def open_source(location: str, *, listings: ListingCache | None = None) -> Source:
     """The source at an absolute path or a URL.
 
     Parameters
     ----------
-    listings : Path, optional
-        Folder where what was found in archives is kept, so that only new archives are read for their names.
+    listings : ListingCache, optional
+        Where what was found in archives is kept, so that only new archives are read for their names.
 
     Raises
     ------

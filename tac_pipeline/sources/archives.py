@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Set
+from pathlib import PurePosixPath
+from typing import IO, Any, NamedTuple, Protocol
 
 import polars as pl
 
 from tac_pipeline.digest import digest
-from tac_pipeline.errors import ArtifactDamaged, SourceError
+from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.listing import Rows, add_image, is_image
-from tac_pipeline.tables import ARCHIVE_MEMBERS, place_table, read_table
 
 BLOCK = tarfile.BLOCKSIZE
 # Raised when other members are found in an archive than before: kept listings are then made anew.
@@ -34,17 +32,33 @@ class _Stored(NamedTuple):
     sparse: bool
 
 
+class ListingCache(Protocol):
+    """Keeps what archives hold, by a name for the archive and its version; store/listings.py is one."""
+
+    def find(self, name: str) -> pl.DataFrame | None:
+        """The members that were kept under a name, or None."""
+        ...
+
+    def keep(self, name: str, members: pl.DataFrame) -> None:
+        """Keep the members of an archive, where that is possible."""
+        ...
+
+    def forget_all_but(self, names: Set[str]) -> None:
+        """Remove what was kept under other names."""
+        ...
+
+
 class ArchiveListings:
     """What archives hold, kept between listings.
 
     Parameters
     ----------
-    folder : Path or None
+    cache : ListingCache or None
         Where it is kept; None keeps nothing.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, cache: ListingCache | None) -> None:
+        self._cache = cache
         self._used: set[str] = set()
 
     def members(self, uri: str, version: str, open_archive: Callable[[], IO[bytes]]) -> pl.DataFrame:
@@ -55,35 +69,28 @@ class ArchiveListings:
         SourceError
             It is no tar, is cut short or damaged, or a member's name leads out of it.
         """
-        name = f"{digest([uri, version, _LISTING_CODE])}.parquet"
+        name = digest([uri, version, _LISTING_CODE])
         self._used.add(name)
-        if self._folder is not None:
-            with suppress(ArtifactDamaged):
-                return pl.DataFrame(pl.from_arrow(read_table(self._folder / name, ARCHIVE_MEMBERS)))
+        known = None if self._cache is None else self._cache.find(name)
+        if known is not None:
+            return known
         try:
             with open_archive() as file:
                 found = _read_members(file, uri)
         except SourceError:
             raise
         except Exception as error:
-            raise SourceError(f"cannot list the archive {uri}: {error}. An archive that cannot be read is not empty.") \
-                from error  # fmt: skip
-        if self._folder is not None:
-            # Whoever only looks may have no right to write here.
-            with suppress(OSError):
-                place_table(
-                    self._folder / name, ARCHIVE_MEMBERS, {column: found[column].to_arrow() for column in found.columns}
-                )
+            raise SourceError(
+                f"cannot list the archive {uri}: {error}. An archive that cannot be read is not empty."
+            ) from error
+        if self._cache is not None:
+            self._cache.keep(name, found)
         return found
 
     def forget_others(self) -> None:
         """Remove what was found in archives that this listing no longer met."""
-        if self._folder is None:
-            return
-        for path in self._folder.glob("*.parquet"):
-            if path.name not in self._used:
-                with suppress(OSError):
-                    path.unlink()
+        if self._cache is not None:
+            self._cache.forget_all_but(self._used)
 
 
 def add_members(rows: Rows, members: pl.DataFrame, *, archive_id: str, uri: str, version: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.archives import ArchiveListings, add_members, place_in_archive, require_whole
+from tac_pipeline.sources.archives import ArchiveListings, ListingCache, add_members, place_in_archive, require_whole
 from tac_pipeline.sources.listing import (
     READING_THREADS,
     file_version,
@@ -36,12 +36,12 @@ class FolderSource:
     ----------
     folder : Path
         A folder, or one tar.
-    listings : Path, optional
+    listings : ListingCache, optional
         Where what was found in archives is kept.
     """
 
     folder: Path
-    listings: Path | None = None
+    listings: ListingCache | None = None
 
     def list_images(self) -> pl.DataFrame:
         """See ImageSource; image_id is the path below the folder, of a tar's member shard/member."""
@@ -101,12 +101,12 @@ class RemoteFolderSource:
     ----------
     url : str
         A folder, or one tar.
-    listings : Path, optional
+    listings : ListingCache, optional
         Where what was found in archives is kept.
     """
 
     url: str
-    listings: Path | None = None
+    listings: ListingCache | None = None
 
     def list_images(self) -> pl.DataFrame:
         """See ImageSource; version is the etag where the store gives one, else the time of change and the size."""

@@ -62,8 +62,17 @@ def read_url(url: str, *, start: int | None = None, end: int | None = None) -> b
 
 def changed_mark(entry: dict[str, Any]) -> str | None:
     """The etag of a listed file where the filesystem gives one, else its time of change, else None."""
-    for name in ("ETag", "etag", "mtime", "LastModified", "Last-Modified", "last_modified", "modified", "updated",
-                 "created"):  # fmt: skip
+    for name in (
+        "ETag",
+        "etag",
+        "mtime",
+        "LastModified",
+        "Last-Modified",
+        "last_modified",
+        "modified",
+        "updated",
+        "created",
+    ):
         if entry.get(name):
             return str(entry[name]).strip('"')
     return None

@@ -14,11 +14,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tac_pipeline.arrays import FloatMatrix, require_unit_rows
+from tac_pipeline.arrow import ENCODER_KEY, UNSTATED_ENCODER, matrix_of_lists
 from tac_pipeline.errors import InputError, SourceError
-from tac_pipeline.method.arrays import FloatMatrix, require_unit_rows
 from tac_pipeline.sources.listing import Rows, file_version, folder_labels, list_rows, new_rows
 from tac_pipeline.sources.remote import read_url
-from tac_pipeline.tables import ENCODER_KEY, UNSTATED_ENCODER, matrix_of_lists
 
 VECTOR_BATCH_ROWS = 16_384  # 32 MiB of float32 at width 512: what listing or reading a vector table holds at once
 
@@ -100,8 +100,11 @@ class VectorSource:
             raise SourceError(f"images.labels: folder needs image files; {self.path} is a vector table. Use column.")
         return _column_labels(
             _read_table(self.path, text_columns=("image_id", "label")),
-            image_ids, key="image_id", fallback="image_id", path=self.path,
-        )  # fmt: skip
+            image_ids,
+            key="image_id",
+            fallback="image_id",
+            path=self.path,
+        )
 
     def vectors(self) -> Iterator[tuple[list[str], list[str], FloatMatrix]]:
         """In file order and batches: image ids, digests, and vectors as float32 (batch, dim), unit rows.
@@ -118,9 +121,11 @@ class VectorSource:
             if raw.shape[1] != width:
                 raise InputError(f"{self.path}: embedding must have one width; got {width}, then {raw.shape[1]}")
             name = f"{self.path}: embedding (rows from {done})"
-            yield batch.column("image_id").to_pylist(), [vector_digest(row) for row in raw], require_unit_rows(
-                raw, name=name
-            )  # fmt: skip
+            yield (
+                batch.column("image_id").to_pylist(),
+                [vector_digest(row) for row in raw],
+                require_unit_rows(raw, name=name),
+            )
             done += len(raw)
 
     @property

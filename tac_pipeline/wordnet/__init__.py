@@ -15,13 +15,12 @@ What must stay out: the user's own nouns (tac_pipeline/nouns.py) and embeddings.
 from __future__ import annotations
 
 from tac_pipeline.wordnet.graph import WordNet, open_wordnet
-from tac_pipeline.wordnet.noun_kinds import NounKinds, noun_kinds
+from tac_pipeline.wordnet.noun_kinds import noun_kinds
 from tac_pipeline.wordnet.offensive import is_offensive, offensive_nouns
 from tac_pipeline.wordnet.tables import load_nouns, load_senses, load_synsets, reviewed_first_senses
 from tac_pipeline.wordnet.version import packaged_wordnet_version
 
 __all__ = [
-    "NounKinds",
     "WordNet",
     "is_offensive",
     "load_nouns",

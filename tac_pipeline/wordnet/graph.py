@@ -15,8 +15,15 @@ Value = TypeVar("Value")
 
 # What WordNet's own morphology detaches from nouns, in its order.
 _PLURALS = (
-    ("s", ""), ("ses", "s"), ("xes", "x"), ("zes", "z"), ("ches", "ch"), ("shes", "sh"), ("men", "man"), ("ies", "y")
-)  # fmt: skip
+    ("s", ""),
+    ("ses", "s"),
+    ("xes", "x"),
+    ("zes", "z"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("men", "man"),
+    ("ies", "y"),
+)
 _QUALIFIED = re.compile(r"(?P<noun>.+?) \((?P<qualifier>[^()]+)\)")
 
 

@@ -10,12 +10,12 @@ import pytest
 from assets_helpers import materialize
 
 from assets import clustering, results
-from assets.publishing import publish, rollback
-from assets.step import execute, open_store
+from assets.engine.execute import execute, open_store
+from assets.orchestration.publishing import publish, rollback
 from tac_pipeline.errors import ArtifactDamaged
-from tac_pipeline.publication import Publication
-from tac_pipeline.settings import load_project
-from tac_pipeline.store import Store
+from tac_pipeline.settings.project import load_project
+from tac_pipeline.store.artifacts import Store
+from tac_pipeline.store.publication import Publication
 
 Writer = Callable[..., Path]
 

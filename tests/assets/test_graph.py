@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from assets.definitions import build_definitions
 from assets.graph import GROWTH, LEARNING, STEPS, ancestors, descendants, find, select
+from assets.orchestration.build import build_definitions
 from tac_pipeline.errors import InputError
 
 EDGES = {
@@ -81,9 +81,17 @@ def test_labels_never_touch_the_chain() -> None:
 
 def test_growth_relearns_nothing() -> None:
     assert {step.name for step in GROWTH} == {
-        "image_manifest", "image_labels", "image_embeddings", "assignments", "clusters", "cluster_tree",
-        "evaluation", "image_map", "review", "report",
-    }  # fmt: skip
+        "image_manifest",
+        "image_labels",
+        "image_embeddings",
+        "assignments",
+        "clusters",
+        "cluster_tree",
+        "evaluation",
+        "image_map",
+        "review",
+        "report",
+    }
     assert {*GROWTH, *LEARNING} == set(STEPS)
 
 
@@ -108,10 +116,19 @@ def test_selection(text: str, names: list[str]) -> None:
 def test_everything_below_and_above() -> None:
     assert [step.name for step in descendants([find("image_manifest"), find("candidate_nouns")])] == list(EDGES)
     assert {step.name for step in ancestors([find("cluster_heads")])} == set(EDGES) - {
-        "image_labels", "training_free_clusters", "cluster_heads", "cluster_ids",
-        "assignments", "clusters", "cluster_tree", "evaluation", "map_layout",
-        "image_map", "review", "report",
-    } | {"cluster_heads"}  # fmt: skip
+        "image_labels",
+        "training_free_clusters",
+        "cluster_heads",
+        "cluster_ids",
+        "assignments",
+        "clusters",
+        "cluster_tree",
+        "evaluation",
+        "map_layout",
+        "image_map",
+        "review",
+        "report",
+    } | {"cluster_heads"}
 
 
 @pytest.mark.parametrize("text", ["assignment", "text_counterpart+", "", "+", "clusters,,evaluation"])
@@ -128,9 +145,15 @@ def test_the_nearest_name_is_suggested() -> None:
 def test_the_definitions_load_as_a_repository(vector_store: Callable[..., Path]) -> None:
     repository = build_definitions(vector_store()).get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {
-        "observe", "grow", "recluster", "set_settings", "publish", "rollback",
-    }  # fmt: skip
+        "observe",
+        "grow",
+        "recluster",
+        "set_settings",
+        "publish",
+        "rollback",
+    }
     assert {schedule.name for schedule in repository.schedule_defs} == {"observe_on_schedule", "recluster_on_schedule"}
     assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
-        "refresh": "RUNNING", "dead_runs": "RUNNING",
-    }  # fmt: skip
+        "refresh": "RUNNING",
+        "dead_runs": "RUNNING",
+    }

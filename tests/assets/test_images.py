@@ -3,83 +3,26 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
 import pytest
 from assets_helpers import computed, materialize
-from PIL import Image
-from ruamel.yaml import YAML
+from colored_store import MODEL, NOUNS, colored_store, draw, edit, view  # noqa: F401 - a fixture
 
-from assets.definitions import build_definitions
+from assets.engine.execute import open_store
 from assets.graph import GROWTH, STEPS
 from assets.images import TRY_AGAIN_SECONDS, observed_version
-from assets.step import open_store
+from assets.orchestration.build import build_definitions
+from tac_pipeline.arrow import encoder_of
 from tac_pipeline.errors import EncoderError, SourceError, TacError
-from tac_pipeline.settings import load_project
-from tac_pipeline.tables import IMAGE_EMBEDDINGS, encoder_of, read_table
-
-MODEL = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
-}
-NOUNS = ["dog", "cat", "red square", "sky", "boat", "tree", "lamp", "stone", "river", "chair", "noise", "paper"]
+from tac_pipeline.settings.project import load_project
+from tac_pipeline.store.parquet import read_table
 
 GROWN = [step.name for step in GROWTH]
 GROWN_FIRST = ["image_manifest", "image_embeddings"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::tac_pipeline.errors.TacWarning")
-
-
-def draw(path: Path, color: tuple[int, int, int], seed: int) -> None:
-    noise = np.random.default_rng(seed).integers(-30, 30, (40, 48, 3))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)).save(path)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """Thirty pictures of three colors in three folders, of which three cannot be read, and their settings."""
-    for group, color in enumerate([(220, 30, 30), (30, 200, 40), (40, 50, 220)]):
-        for number in range(9):
-            draw(tmp_path / "photos" / f"group{group}" / f"{number}.{'png' if number % 2 else 'jpg'}", color, number)
-    (tmp_path / "photos/group0/empty.jpg").write_bytes(b"")
-    (tmp_path / "photos/group1/text.png").write_bytes(b"<script>alert(1)</script>")
-    whole = (tmp_path / "photos/group2/0.jpg").read_bytes()
-    (tmp_path / "photos/group2/cut.jpg").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "model.json").write_text(json.dumps(MODEL))
-    (tmp_path / "nouns.txt").write_text("# what the pictures may show\n" + "\n".join(NOUNS) + "\n")
-    settings: dict[str, Any] = {
-        "store": "pictures",
-        "images": {"source": "photos", "labels": "folder"},
-        "encoder": {"model": "model.json", "pretrained": "random", "batch_size": 4},
-        "nouns": {"source": "nouns.txt", "templates": ["a photo of a {}.", "a {}"]},
-        "clusters": {"count": 3},
-        "semantic_centers": {"count": 4},
-        "neighbors": {"count": 5},
-        "heads": {"epochs": 3},
-    }
-    with (tmp_path / "tac.yaml").open("w") as file:
-        YAML().dump(settings, file)
-    return tmp_path / "tac.yaml"
-
-
-def edit(path: Path, key: str, value: object) -> Path:
-    yaml = YAML()
-    tree = yaml.load(path.read_text())
-    section, _, name = key.partition(".")
-    tree[section][name] = value
-    with path.open("w") as file:
-        yaml.dump(tree, file)
-    return path
-
-
-def view(path: Path) -> pl.DataFrame:
-    artifact = open_store(load_project(path)).require_current("image_embeddings").artifact
-    return pl.DataFrame(pl.from_arrow(read_table(artifact.file("image_embeddings.parquet"), IMAGE_EMBEDDINGS)))
 
 
 def test_from_files_to_named_groups(store: Path) -> None:
@@ -230,7 +173,7 @@ def test_another_model_is_encoded_beside_the_first_and_going_back_is_free(store:
     second = materialize(edit(store, "encoder.model", "other.json"))
     assert {"image_embeddings", "noun_embeddings", "training_set"} <= computed(second)
     kept = first["noun_embeddings"].artifact.folder / "noun_embeddings.parquet"
-    from tac_pipeline.tables import NOUN_EMBEDDINGS
+    from tac_pipeline.store.schemas import NOUN_EMBEDDINGS
 
     assert encoder_of(read_table(kept, NOUN_EMBEDDINGS)) == first["image_embeddings"].artifact.facts["encoder"]
     assert computed(materialize(edit(store, "encoder.model", "model.json"))) == set()

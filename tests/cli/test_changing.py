@@ -11,10 +11,10 @@ from assets_helpers import materialize
 from command_line import ALL, below, done, tac, told
 from small_store import grouped_vectors, write_vectors
 
-from assets.definitions import asset_key
 from assets.graph import GROWTH
-from assets.home import prepare_home
-from tac_pipeline.settings import load_project
+from assets.orchestration.build import asset_key
+from assets.orchestration.instance import prepare_home
+from tac_pipeline.settings.project import load_project
 
 Writer = Callable[..., Path]
 
@@ -91,11 +91,15 @@ def test_before_the_first_run_set_does_not_list_what_is_all_missing(vector_store
         (["seed=1", "seed=2"], 1, "error: seed must be given once; got it twice"),
         (["heads={epochs: 3}"], 1, "error: heads is a section: name one of its keys"),
         # What only Dagster can judge is judged before the file is written too.
-        (["schedule.observe=hourly"], 1, "error: schedule.observe must be a cron of five fields, such as '0 3 * * 0', "
-         "or null; got 'hourly' (tac.yaml). Nothing was changed."),
+        (
+            ["schedule.observe=hourly"],
+            1,
+            "error: schedule.observe must be a cron of five fields, such as '0 3 * * 0', "
+            "or null; got 'hourly' (tac.yaml). Nothing was changed.",
+        ),
         (["schedule.timezone=Berlin"], 1, "error: schedule.timezone must be a name such as Europe/Berlin; got"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_told_and_changes_nothing(
     vector_store: Writer, assignments: list[str], code: int, message: str
 ) -> None:
@@ -158,8 +162,11 @@ def test_what_cannot_be_published_or_gone_back_to_is_told(vector_store: Writer) 
     assert word.exit_code == 2
     assert "a published version must be a number such as 6; got 'yesterday'" in told(word)
     tac("run", "-s", path)
-    for version, message in (("1", "version 1 is what is published now"), ("7", "no published version 7"),
-                             ("v000000", "no published version 0")):  # fmt: skip
+    for version, message in (
+        ("1", "version 1 is what is published now"),
+        ("7", "no published version 7"),
+        ("v000000", "no published version 0"),
+    ):
         refused = tac("rollback", version, "-s", path)
         assert refused.exit_code == 1
         assert message in told(refused)
@@ -184,6 +191,7 @@ def test_run_says_why_readers_keep_the_old_version(path: Path) -> None:
 
 def test_manual_publishing_waits_and_says_for_what(path: Path) -> None:
     assert tac("set", "publish=manual", "-s", path).exit_code == 0
-    assert "  nothing is published yet: publish is manual; `tac publish` publishes this result\n" in tac(
-        "run", "-s", path
-    ).stdout  # fmt: skip
+    assert (
+        "  nothing is published yet: publish is manual; `tac publish` publishes this result\n"
+        in tac("run", "-s", path).stdout
+    )

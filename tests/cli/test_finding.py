@@ -83,9 +83,10 @@ def test_new_images_fall_where_the_store_has_them_and_nothing_is_touched(picture
     images = listed(result.stdout)
     cats = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert [image["image"] for image in images] == [
-        *(f"{tmp_path}/new/{name}" for name in cats), *(f"{tmp_path}/shard.tar/in/{name}" for name in cats),
+        *(f"{tmp_path}/new/{name}" for name in cats),
+        *(f"{tmp_path}/shard.tar/in/{name}" for name in cats),
         str(single),
-    ]  # fmt: skip
+    ]
     placed = pl.read_parquet(pictures.parent / "data/pictures/published/latest/assignments.parquet")
     known = {row["image_id"]: row for row in placed.to_dicts()}
     for image, image_id in zip(images, [*(f"cat/{n}" for n in cats * 2), f"house/{single.name}"], strict=True):

@@ -10,7 +10,7 @@ from tac_pipeline.cli import app
 from tac_pipeline.demo.kinds import KINDS
 from tac_pipeline.demo.picture_store import count_pictures
 from tac_pipeline.encoders import small
-from tac_pipeline.settings import load_project
+from tac_pipeline.settings.project import load_project
 
 
 def tac(*arguments: str | Path) -> Result:

@@ -63,24 +63,30 @@ def test_counts_and_sizes_that_cannot_be_are_refused(tmp_path: Path, n_pictures:
 def test_a_disk_that_takes_no_more_leaves_nothing_half_written(tmp_path: Path) -> None:
     """The kernel itself refuses the writes: no file of the process may grow beyond a few hundred bytes."""
     folder = tmp_path / "pictures"
-    code = "\n".join([
-        "import resource, sys",
-        "from pathlib import Path",
-        "from tac_pipeline.demo.picture_store import draw_store",
-        "from tac_pipeline.errors import StoreError",
-        "if __name__ == '__main__':",
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))",
-        "    try:",
-        "        draw_store(Path(sys.argv[1]), 60, workers=1)",
-        "    except StoreError as error:",
-        "        print(error)",
-    ])  # fmt: skip
+    code = "\n".join(
+        [
+            "import resource, sys",
+            "from pathlib import Path",
+            "from tac_pipeline.demo.picture_store import draw_store",
+            "from tac_pipeline.errors import StoreError",
+            "if __name__ == '__main__':",
+            "    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))",
+            "    try:",
+            "        draw_store(Path(sys.argv[1]), 60, workers=1)",
+            "    except StoreError as error:",
+            "        print(error)",
+        ]
+    )
     script = tmp_path / "full.py"
     script.write_text(code)
     done = subprocess.run(
         [sys.executable, str(script), str(folder)],
-        cwd=REPOSITORY, env={"PYTHONPATH": str(REPOSITORY), "PATH": ""}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "cannot draw 60 pictures to" in done.stdout and "File too large" in done.stdout
     assert "Make room (about" in done.stdout and "as it was" in done.stdout
     assert not folder.exists()

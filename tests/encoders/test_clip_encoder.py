@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from small_models import ODD_NOUNS, TEMPLATES, build, save_model, small_config
 
-from tac_pipeline.decoding import decode_image
+from tac_pipeline.arrays import unit_rows
 from tac_pipeline.encoders import Encoder, loaded_model, open_clip_encoder
 from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
 from tac_pipeline.encoders.model_choice import RANDOM
 from tac_pipeline.errors import EncoderError, InputError, TacWarning
-from tac_pipeline.method.arrays import unit_rows
-from tests.encoders.small_models import ODD_NOUNS, TEMPLATES, build, save_model, small_config
+from tac_pipeline.sources.decoding import decode_image
 
 TOKENIZER = open_clip.get_tokenizer("ViT-B-32")
 NOT_CAUSAL = {"custom_text": True, "text_cfg": {"no_causal_mask": True}}
@@ -185,10 +185,12 @@ def test_half_precision_gives_nearly_the_same_vectors(
     assert halved._loaded.dtype == dtype
     for found, expected in (
         (halved.encode_images(images(8)), encoder.encode_images(images(8))),
-        (halved.encode_nouns(ODD_NOUNS, templates=TEMPLATES, batch_size=16),
-         encoder.encode_nouns(ODD_NOUNS, templates=TEMPLATES, batch_size=16)),
+        (
+            halved.encode_nouns(ODD_NOUNS, templates=TEMPLATES, batch_size=16),
+            encoder.encode_nouns(ODD_NOUNS, templates=TEMPLATES, batch_size=16),
+        ),
         (halved.encode_texts(ODD_NOUNS, batch_size=16), encoder.encode_texts(ODD_NOUNS, batch_size=16)),
-    ):  # fmt: skip
+    ):
         assert_unit_rows(found, expected.shape)
         assert (found * expected).sum(axis=1).min() >= 0.999
     assert halved.fingerprint == encoder.fingerprint, "precision is execution"

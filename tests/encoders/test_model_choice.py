@@ -8,12 +8,12 @@ from pathlib import Path
 
 import open_clip
 import pytest
+from small_models import save_model, small_config
 
 from tac_pipeline.digest import file_sha256
 from tac_pipeline.encoders import encoder_fingerprint, open_clip_encoder
 from tac_pipeline.encoders.model_choice import HUB_CONFIG, choose_model
 from tac_pipeline.errors import EncoderError
-from tests.encoders.small_models import save_model, small_config
 
 
 def write_hub_config(folder: Path, **preprocess: object) -> Path:
@@ -134,8 +134,15 @@ def test_the_fingerprint_tells_models_weights_and_preprocessing_apart(tmp_path: 
     model, weights = save_model(tmp_path)
     (tmp_path / "gelu").mkdir()
     gelu, same_weights = save_model(tmp_path / "gelu", quick_gelu=False)
-    named = [("ViT-B-32-quickgelu", "random"), ("ViT-B-16-quickgelu", "random"), ("ViT-B-16-SigLIP", "random"),
-             ("ViT-B-16-SigLIP", "webli"), (model, "random"), (gelu, "random"), (model, weights)]  # fmt: skip
+    named = [
+        ("ViT-B-32-quickgelu", "random"),
+        ("ViT-B-16-quickgelu", "random"),
+        ("ViT-B-16-SigLIP", "random"),
+        ("ViT-B-16-SigLIP", "webli"),
+        (model, "random"),
+        (gelu, "random"),
+        (model, weights),
+    ]
     assert len({encoder_fingerprint(*pair) for pair in named}) == len(named)
     assert file_sha256(Path(weights))[:16] in encoder_fingerprint(model, weights)
     assert Path(weights).read_bytes() == Path(same_weights).read_bytes()

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+from small_models import ODD_NOUNS, ODD_TEMPLATES, TEMPLATES
 
 from tac_pipeline.encoders.prompts import PromptTokenizer, pad_rows, require_templates
 from tac_pipeline.errors import InputError
-from tests.encoders.small_models import ODD_NOUNS, ODD_TEMPLATES, TEMPLATES
 
 TOKENIZER = open_clip.get_tokenizer("ViT-B-32")
 PROMPTS = PromptTokenizer.of(TOKENIZER, context_length=77)

@@ -15,14 +15,14 @@ from PIL import Image
 from safetensors import safe_open
 from small_store import REPOSITORY
 
-from tac_pipeline.decoding import decode_image
 from tac_pipeline.demo.pictures import draw_picture
 from tac_pipeline.demo.split import SEEN_KINDS, SEEN_STYLES
 from tac_pipeline.encoders import encoder_fingerprint, open_clip_encoder, small
 from tac_pipeline.encoders.model_choice import DEFAULT_PREPROCESSING
 from tac_pipeline.errors import EncoderError
 from tac_pipeline.nouns import load_candidate_nouns
-from tac_pipeline.settings import PUBLISHED_TEMPLATES
+from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES
+from tac_pipeline.sources.decoding import decode_image
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import ODD_NOUNS, TEMPLATES, build
 
 from tac_pipeline.encoders.prompts import PromptTokenizer, pad_rows
 from tac_pipeline.encoders.text_tower import MOST_PREFIXES, CausalTextTower
-from tests.encoders.small_models import ODD_NOUNS, TEMPLATES, build
 
 TOKENIZER = open_clip.get_tokenizer("ViT-B-32")
 PROMPTS = PromptTokenizer.of(TOKENIZER, context_length=77)

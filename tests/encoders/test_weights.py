@@ -16,12 +16,12 @@ import pytest
 import torch
 from huggingface_hub import constants as hub
 from safetensors.torch import load_file, save_file
+from small_models import save_model
 
 from tac_pipeline.encoders import weights
 from tac_pipeline.encoders.model_choice import choose_model
 from tac_pipeline.encoders.weights import load_model
 from tac_pipeline.errors import EncoderError, TacWarning
-from tests.encoders.small_models import save_model
 
 REPOSITORY = "timm/vit_base_patch32_clip_224.openai"
 

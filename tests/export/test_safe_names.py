@@ -8,9 +8,37 @@ from hypothesis import strategies as st
 
 from tac_pipeline.export.safe_names import LONGEST, TakenNames, image_name, safe_name
 
-HOSTILE = ["../../etc/passwd", "..", ".", "", "/", "\\\\server\\x", "C:\\x", "-rf", "~", "$(reboot)", "`id`", "a;b|c&d",
-           "<img src=x onerror=alert(1)>", "a\nb", "a\x00b", "\u202egnp.exe", "CON", "nul.txt", "com1", "LPT¹",
-           "x" * 500, "é" * 300, "name ", "name.", "\udc80", "́", "%00", "*?", "👩‍🚀"]  # fmt: skip
+HOSTILE = [
+    "../../etc/passwd",
+    "..",
+    ".",
+    "",
+    "/",
+    "\\\\server\\x",
+    "C:\\x",
+    "-rf",
+    "~",
+    "$(reboot)",
+    "`id`",
+    "a;b|c&d",
+    "<img src=x onerror=alert(1)>",
+    "a\nb",
+    "a\x00b",
+    "\u202egnp.exe",
+    "CON",
+    "nul.txt",
+    "com1",
+    "LPT¹",
+    "x" * 500,
+    "é" * 300,
+    "name ",
+    "name.",
+    "\udc80",
+    "́",
+    "%00",
+    "*?",
+    "👩‍🚀",
+]
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789")}
 
 
@@ -40,11 +68,20 @@ def test_hostile_texts_give_safe_names(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("sea horse", "sea_horse"), ("crisp (potato chip)", "crisp_(potato_chip)"), ("犬", "犬"), ("собака", "собака"),
-        ("naïve café", "naïve_café"), ("con", "_con"), ("nul.txt", "_nul.txt"), ("-rf", "_-rf"), ("", "unnamed"),
-        ("...", "unnamed"), ("a/../b", "a_.._b"), ("हिन्दी", "हिन्दी"),
+        ("sea horse", "sea_horse"),
+        ("crisp (potato chip)", "crisp_(potato_chip)"),
+        ("犬", "犬"),
+        ("собака", "собака"),
+        ("naïve café", "naïve_café"),
+        ("con", "_con"),
+        ("nul.txt", "_nul.txt"),
+        ("-rf", "_-rf"),
+        ("", "unnamed"),
+        ("...", "unnamed"),
+        ("a/../b", "a_.._b"),
+        ("हिन्दी", "हिन्दी"),
     ],
-)  # fmt: skip
+)
 def test_a_name_reads_like_its_text(text: str, name: str) -> None:
     assert safe_name(text) == name
 
@@ -52,11 +89,16 @@ def test_a_name_reads_like_its_text(text: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("image_id", "uri", "name"),
     [
-        ("a/b/c.JPG", "/x/c.JPG", "c.jpg"), ("shard.tar/000.png", "/x/shard.tar#512+20", "000.png"),
-        ("id-7", "s3://bucket/seven.webp", "id-7.webp"), ("id-7", "", "id-7.jpg"), ("../../x.png", "", "x.png"),
-        ("..\\..\\x.png", "", "x.png"), ("con.png", "", "_con.png"), (".png", "", "image.png"),
+        ("a/b/c.JPG", "/x/c.JPG", "c.jpg"),
+        ("shard.tar/000.png", "/x/shard.tar#512+20", "000.png"),
+        ("id-7", "s3://bucket/seven.webp", "id-7.webp"),
+        ("id-7", "", "id-7.jpg"),
+        ("../../x.png", "", "x.png"),
+        ("..\\..\\x.png", "", "x.png"),
+        ("con.png", "", "_con.png"),
+        (".png", "", "image.png"),
     ],
-)  # fmt: skip
+)
 def test_an_image_keeps_the_last_part_of_its_id(image_id: str, uri: str, name: str) -> None:
     assert image_name(image_id, uri) == name
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources import FolderSource, RemoteFolderSource, archives, open_source
+from tac_pipeline.store.listings import KeptListings
 
 
 def pack(path: Path, members: dict[str, bytes], *, form: int = tarfile.PAX_FORMAT) -> Path:
@@ -93,7 +94,7 @@ def test_only_new_shards_are_looked_into(shards: Path, tmp_path: Path, monkeypat
     looked: list[str] = []
     read = archives._read_members
     monkeypatch.setattr(archives, "_read_members", lambda file, uri: looked.append(Path(uri).name) or read(file, uri))
-    source = open_source(str(shards), listings=tmp_path / "kept")
+    source = open_source(str(shards), listings=KeptListings(tmp_path / "kept"))
     first = source.list_images()
     assert sorted(looked) == ["000.tar", "001.tar"]
     assert source.list_images().equals(first)
@@ -107,7 +108,7 @@ def test_only_new_shards_are_looked_into(shards: Path, tmp_path: Path, monkeypat
 
 
 def test_a_kept_listing_that_is_damaged_is_made_anew(shards: Path, tmp_path: Path) -> None:
-    source = open_source(str(shards), listings=tmp_path / "kept")
+    source = open_source(str(shards), listings=KeptListings(tmp_path / "kept"))
     first = source.list_images()
     for path in (tmp_path / "kept").iterdir():
         path.write_bytes(b"no table")

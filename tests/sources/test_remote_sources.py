@@ -14,6 +14,7 @@ from waiting import free_port
 
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources import open_source
+from tac_pipeline.store.listings import KeptListings
 
 
 def put(filesystem: Any, name: str, data: bytes) -> None:
@@ -48,7 +49,7 @@ def test_tar_shards_in_a_bucket_are_read_in_place(s3: Any, tmp_path: Path) -> No
 
     s3.put_file(str(pack(tmp_path / "x.tar", {"a.jpg": b"first", "b.jpg": b"second"})), "photos/in/x.tar")
     for location in ("s3://photos/in", "s3://photos/in/x.tar"):
-        source = open_source(location, listings=tmp_path / "kept")
+        source = open_source(location, listings=KeptListings(tmp_path / "kept"))
         listing = source.list_images()
         assert listing["image_id"].to_list() == ["x.tar/a.jpg", "x.tar/b.jpg"]
         assert [source.read(uri) for uri in listing["uri"]] == [b"first", b"second"]  # type: ignore[union-attr]

@@ -1,0 +1,76 @@
+"""Makes a step current: finds its recipe on disk, or computes it."""
+
+import errno
+import time
+from dataclasses import dataclass
+
+from assets.engine.recipe import resolve_recipe, usable
+from assets.engine.required import require_inputs
+from assets.engine.step import Inputs, Log, Output, Step
+from tac_pipeline.errors import StoreError
+from tac_pipeline.settings.project import Project
+from tac_pipeline.store.artifacts import Artifact, Store
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step: its artifact, whether it was used again, and the seconds that took."""
+
+    artifact: Artifact
+    reused: bool
+    seconds: float
+
+
+def open_store(project: Project) -> Store:
+    """The store of a project."""
+    return Store(project.store_folder)
+
+
+def execute(asset: Step, project: Project, *, log: Log = lambda _: None) -> Outcome:
+    """Make an asset current: find its recipe on disk, or compute it, validate it and swap it in.
+
+    Raises
+    ------
+    ArtifactMissing, ArtifactOutdated, ArtifactDamaged
+        Something that it reads must be built first; the message names it.
+    TacError
+        Whatever the computation refuses. Nothing that was current is touched.
+    """
+    started = time.monotonic()
+    store = open_store(project)
+    with store.building(shared=asset.shared, on_wait=log):
+        inputs = Inputs(project, require_inputs(asset, project, store, log), log)
+        recipe = resolve_recipe(asset, inputs)
+        artifact = usable(store.find(asset.name, recipe))
+        reused = artifact is not None
+        if artifact is None:
+            artifact = _build(asset, inputs, store, recipe, started)
+        settings = project.settings
+        store.make_current(artifact, version=asset.version(settings), written=asset.written(settings))
+        store.prune(asset.name, keep=settings.keep_versions, shared=asset.shared)
+        if asset.cleanup is not None:
+            asset.cleanup(store)
+    return Outcome(artifact, reused, time.monotonic() - started)
+
+
+def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: float) -> Artifact:
+    store.sweep_scratch(shared=asset.shared)
+    with store.scratch(asset.name, shared=asset.shared) as folder:
+        out = Output(folder, asset.schema)
+        try:
+            asset.build(inputs, out, **asset.sections(inputs.project.settings))
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise StoreError(f"the disk of {store.folder} is full; {asset.name} was not changed") from error
+            raise
+        record = {
+            "content": out.content,
+            "links": out.links,
+            "values": inputs.values,
+            "inputs": {dep.name: inputs.artifact(dep).content for dep in asset.deps},
+            "facts": out.facts,
+            "rows": out.rows,
+            "notes": out.notes,
+            "seconds": time.monotonic() - started,
+        }
+        return store.commit(asset.name, recipe, folder, record, shared=asset.shared)

@@ -1,0 +1,22 @@
+"""What a step is made from, and whether an artifact of that recipe may be used again."""
+
+from assets.engine.step import Inputs, Step
+from tac_pipeline.digest import digest
+from tac_pipeline.store.artifacts import Artifact
+
+
+def resolve_recipe(asset: Step, inputs: Inputs) -> str:
+    """Work out the step's values into inputs.values, and name the recipe."""
+    settings = inputs.project.settings
+    inputs.values = (
+        asset.written(settings) if asset.resolve is None else asset.resolve(inputs, **asset.sections(settings))
+    )
+    contents = {dep.name: inputs.artifact(dep).content for dep in asset.deps}
+    return digest([asset.name, asset.code_version, inputs.values, contents])
+
+
+def usable(artifact: Artifact | None) -> Artifact | None:
+    """The artifact if it may be used again: its files are whole and it does not ask to be tried again."""
+    if artifact is None or artifact.damage() or artifact.facts.get("try_again"):
+        return None
+    return artifact

@@ -1,0 +1,235 @@
+"""A step: what an asset reads, and how it is computed. Knows nothing of Dagster.
+
+A step is declared once, with the decorator `stored_asset`, as a function (inputs, out, **sections of the settings).
+What must stay out: Dagster's objects (orchestration/) and computation (tac_pipeline).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.arrow import encoder_of
+from tac_pipeline.digest import digest
+from tac_pipeline.progress import RateLog
+from tac_pipeline.settings.keys import Settings, result_slice
+from tac_pipeline.settings.project import Project
+from tac_pipeline.store.artifacts import Artifact, Store
+from tac_pipeline.store.parquet import TableSchema, read_frame, read_table, vectors_of, write_table
+
+Log = Callable[[str], None]
+Values = dict[str, Any]
+Part = Literal["growth", "learning"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Step:
+    """One asset.
+
+    Attributes
+    ----------
+    settings : tuple of str
+        Sections or keys of the settings; their result keys enter the version, their sections are passed to `build`.
+    deps : tuple of Step
+        Assets that it reads; their contents enter the recipe.
+    value_deps : tuple of Step
+        Assets that `resolve` reads a number from; they enter the recipe through that number alone, so that K changed
+        without k changed redoes nothing.
+    resolve : callable (inputs, **sections) -> dict
+        The values that a result hangs on, defaults worked out. By default the result keys as written.
+    code_version : str
+        Raised by hand when the computation changes what comes out.
+    cleanup : callable (store), optional
+        Runs after old versions were removed.
+    as_of : Step, optional
+        What lies between this asset and it is read as it was when that one was made (see required.py).
+    part : {"growth", "learning"}
+        Growth follows new images every day; learning runs on its own schedule.
+    observes : str, optional
+        The observable source above it.
+    shared : bool
+        It hangs on no image: all stores find its versions in data/.shared.
+    ignores_growth : bool
+        Once it is there, new contents of what it reads leave it as it is; settings, or a person, renew it.
+    """
+
+    name: str
+    group: str
+    description: str
+    build: Callable[..., None]
+    schema: TableSchema
+    settings: tuple[str, ...] = ()
+    deps: tuple["Step", ...] = ()
+    value_deps: tuple["Step", ...] = ()
+    kinds: tuple[str, ...] = ("parquet",)
+    code_version: str = "1"
+    resolve: Callable[..., Values] | None = None
+    cleanup: Callable[[Store], None] | None = None
+    as_of: "Step | None" = None
+    part: Part = "learning"
+    observes: str | None = None
+    shared: bool = False
+    ignores_growth: bool = False
+
+    @property
+    def upstream(self) -> tuple["Step", ...]:
+        """Every asset that it reads, in either way."""
+        return (*self.deps, *self.value_deps)
+
+    def written(self, settings: Settings) -> Values:
+        """The result settings that it reads, as written."""
+        return result_slice(settings, self.settings)
+
+    def version(self, settings: Settings, known: dict[str, str] | None = None) -> str:
+        """The chained code version: it changes when a setting or code of this asset, or of any above it, changes.
+
+        `known` takes the versions that were worked out, by name: many assets lie above one by many ways.
+        """
+        known = {} if known is None else known
+        if self.name not in known:
+            above = [step.version(settings, known) for step in self.upstream]
+            known[self.name] = digest([self.name, self.code_version, self.written(settings), above])
+        return known[self.name]
+
+    def sections(self, settings: Settings) -> Values:
+        """What `build` and `resolve` are passed: the top-level settings that `settings` names."""
+        names = dict.fromkeys(name.split(".")[0] for name in self.settings)
+        return {name: getattr(settings, name) for name in names}
+
+
+def stored_asset(
+    *,
+    group: str,
+    schema: TableSchema,
+    settings: Iterable[str] = (),
+    deps: Iterable[Step] = (),
+    value_deps: Iterable[Step] = (),
+    kinds: Iterable[str] = ("parquet",),
+    **declared: Any,
+) -> Callable[[Callable[..., None]], Step]:
+    """Declare an asset: the function's name is the asset's, its docstring the description; see Step for the rest."""
+
+    def declare(build: Callable[..., None]) -> Step:
+        return Step(
+            name=build.__name__,
+            group=group,
+            description=(build.__doc__ or "").strip(),
+            build=build,
+            schema=schema,
+            settings=tuple(settings),
+            deps=tuple(deps),
+            value_deps=tuple(value_deps),
+            kinds=tuple(kinds),
+            **declared,
+        )
+
+    return declare
+
+
+@dataclass
+class Inputs:
+    """What a step may read: the artifacts above it, the project, and the values that `resolve` worked out."""
+
+    project: Project
+    artifacts: Mapping[str, Artifact]
+    log: Log = lambda _: None
+    values: Values = field(default_factory=dict)
+    # What resolve found and build needs again, such as a listing; never part of the recipe.
+    carry: dict[str, Any] = field(default_factory=dict)
+
+    def artifact(self, asset: Step) -> Artifact:
+        """The artifact of an asset above."""
+        return self.artifacts[asset.name]
+
+    def rows(self, asset: Step) -> int:
+        """Rows of its main table."""
+        return self.artifact(asset).rows or 0
+
+    def fact(self, asset: Step, name: str) -> Any:
+        """A small number that the asset recorded."""
+        return self.artifact(asset).facts[name]
+
+    def table(self, asset: Step, *, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """Its main table, or some columns of it."""
+        return read_frame(self._main(asset), asset.schema, columns=_list(columns))
+
+    def vectors(self, asset: Step) -> FloatMatrix:
+        """The embedding column of its main table, float32 (n_rows, dim), unit rows."""
+        return vectors_of(read_table(self._main(asset), asset.schema, columns=["embedding"]))
+
+    def vectors_at(self, asset: Step, rows: IntVector) -> FloatMatrix:
+        """Some rows of the embedding column of its main table, float32 (len(rows), dim), unit rows."""
+        return vectors_of(read_table(self._main(asset), asset.schema, columns=["embedding"]).take(rows))
+
+    def encoder(self, asset: Step) -> str:
+        """The fingerprint of the encoder behind its vectors."""
+        return encoder_of(read_table(self._main(asset), asset.schema, columns=["embedding"]).slice(0, 0))
+
+    def path(self, asset: Step, name: str) -> Path:
+        """One of its files, checked to be whole."""
+        return self.artifact(asset).file(name)
+
+    def progress(self, what: str) -> RateLog:
+        """A progress callback for a long loop over so many of these."""
+        return RateLog(self.log, what)
+
+    def _main(self, asset: Step) -> Path:
+        return self.path(asset, f"{asset.schema.name}.parquet")
+
+
+def _list(columns: Iterable[str] | None) -> list[str] | None:
+    return None if columns is None else list(columns)
+
+
+class Output:
+    """Where a step puts what it made: files in a scratch folder, validated as they are written."""
+
+    def __init__(self, folder: Path, schema: TableSchema) -> None:
+        self.folder, self._schema = folder, schema
+        self.rows: int | None = None
+        self.facts: dict[str, Any] = {}
+        self.notes: dict[str, dict[str, str]] = {}
+        self.links: dict[str, int] = {}
+        self.content: str | None = None
+
+    def write(self, columns: Mapping[str, Any] | pl.DataFrame, *, encoder: str | None = None) -> None:
+        """Write the main table (see write_table)."""
+        self.rows = self.write_other(self._schema, columns, encoder=encoder)
+
+    def write_other(
+        self, schema: TableSchema, columns: Mapping[str, Any] | pl.DataFrame, *, encoder: str | None = None
+    ) -> int:
+        """Write another table beside the main one; returns its rows."""
+        plain = (
+            {name: columns[name].to_arrow() for name in columns.columns}
+            if isinstance(columns, pl.DataFrame)
+            else columns
+        )
+        return int(write_table(self.path(f"{schema.name}.parquet"), schema, plain, encoder=encoder).num_rows)
+
+    def path(self, name: str) -> Path:
+        """A file of the artifact, to be written by the caller."""
+        return self.folder / name
+
+    def fact(self, **facts: Any) -> None:
+        """Record small numbers that later steps, checks and the UI read."""
+        self.facts |= facts
+
+    def markdown(self, label: str, text: str) -> None:
+        """A table or text for the UI."""
+        self.notes[label] = {"markdown": text}
+
+    def page(self, label: str, text: str) -> None:
+        """Markdown for the UI that is long or holds pictures, kept as a file of the artifact."""
+        name = f"{label.replace(' ', '_')}.md"
+        self.path(name).write_text(text, encoding="utf-8")
+        self.notes[label] = {"page": name}
+
+    def picture(self, label: str, png: bytes) -> None:
+        """A plot for the UI, kept as a file of the artifact."""
+        name = f"{label.replace(' ', '_')}.png"
+        self.path(name).write_bytes(png)
+        self.notes[label] = {"picture": name}

@@ -1,0 +1,1 @@
+"""What the commands read of a store: its status, searches, exports. Computes nothing, changes nothing."""

@@ -1,0 +1,94 @@
+"""What `tac export` reads of a store, and the places that an export must spare."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs
+from assets.images import image_embeddings, image_manifest, open_project_source
+from assets.lookups.reading import cluster_names, read_current
+from assets.map import image_map
+from assets.results import assignments, clusters
+from tac_pipeline.errors import ArtifactMissing
+from tac_pipeline.settings.project import Project
+
+if TYPE_CHECKING:
+    from tac_pipeline.export.destination import Forbidden
+    from tac_pipeline.export.result import ExportResult
+
+
+def result_to_export(
+    project: Project, *, current: bool, with_map: bool = False, with_vectors: bool = False
+) -> "ExportResult":
+    """The published result, or the one as it stands, with where its images are, and if asked the map and vectors.
+
+    Raises
+    ------
+    ArtifactMissing, ArtifactOutdated, ArtifactDamaged
+    """
+    from tac_pipeline.export.result import ExportResult, StoredVectors
+    from tac_pipeline.sources import VectorSource
+
+    reader = "tac export"
+    manifest = read_current(reader, project, image_manifest).table(image_manifest, columns=["image_id", "uri"])
+    if current:
+        result = read_current(reader, project, assignments, clusters)
+        placed, names, version = result.table(assignments), cluster_names(result), None
+    else:
+        placed, names, version = _published(project)
+    seconds = names.rename({"cluster_id": "runner_up", "cluster_name": "runner_up_name"})
+    first = ["image_id", "uri", "cluster_id", "cluster_name", "confidence", "runner_up", "runner_up_name", "similarity"]
+    images = (
+        placed.drop("cluster_name", strict=False)
+        .join(manifest, on="image_id", how="left", maintain_order="left")
+        .join(names, on="cluster_id", how="left", maintain_order="left")
+        .join(seconds, on="runner_up", how="left", maintain_order="left")
+        .sort("image_id")
+    )
+    images = images.select(*first, *(name for name in images.columns if name not in first))
+    places = _map_as_it_is(project) if with_map else None
+    vectors = None
+    if with_vectors:
+        inputs = read_current(reader, project, image_embeddings)
+        shards, encoder = open_store(project).shards_folder, inputs.fact(image_embeddings, "encoder")
+        vectors = StoredVectors(inputs.table(image_embeddings), shards, encoder)
+    source = open_project_source(project)
+    facts = {"store": project.settings.store, "published_version": version}
+    return ExportResult(facts, images, None if isinstance(source, VectorSource) else source, places, vectors)
+
+
+def _map_as_it_is(project: Project) -> pl.DataFrame:
+    """The map, even one of other settings or of fewer images: a published result must not wait for a run."""
+    current = open_store(project).current(image_map.name)
+    damage = "is not built yet" if current is None else current.artifact.damage()
+    if current is None or damage:
+        raise ArtifactMissing(f"tac export draws image_map, which {damage}; `tac run` builds it")
+    found = Inputs(project, {image_map.name: current.artifact}).table(image_map, columns=["image_id", "x", "y"])
+    return found
+
+
+def _published(project: Project) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+    from tac_pipeline.store.publication import Publication
+
+    latest = Publication(open_store(project).published_folder).latest()
+    if latest is None:
+        raise ArtifactMissing(
+            "nothing is published yet: `tac run` or `tac publish` does, or add --current for the result as it stands"
+        )
+    return latest.assignments, latest.clusters.select("cluster_id", cluster_name="name"), latest.number
+
+
+def places_to_spare(project: Project) -> "list[Forbidden]":
+    """What an export must neither lie in nor replace: the images, the nouns, the store's data and its settings."""
+    from pathlib import Path
+
+    from tac_pipeline.export.destination import Forbidden
+
+    settings = project.settings
+    written = [(settings.images.source, "the images of the store"), (settings.data, "the data folder")]
+    if settings.nouns.source != "wordnet":
+        written.append((settings.nouns.source, "the nouns"))
+    found = [(project.resolve(place), meaning) for place, meaning in written]
+    places = [Forbidden(Path(place), meaning) for place, meaning in found if "://" not in place]
+    return [*places, Forbidden(project.path, "the settings file")]

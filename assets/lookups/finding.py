@@ -1,0 +1,233 @@
+"""What the commands that look something up read of a store: `tac search`, `tac assign`, `tac export`.
+
+Like step.py it knows nothing of Dagster, and changes nothing. What must stay out: computation (tac_pipeline).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs
+from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder
+from assets.lookups.reading import cluster_names, read_current
+from assets.nouns import noun_embeddings
+from assets.results import assignments, centers_of, clusters
+from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.arrow import UNSTATED_ENCODER
+from tac_pipeline.errors import EncoderError, InputError, StoreError
+from tac_pipeline.settings.project import Project
+
+if TYPE_CHECKING:
+    from tac_pipeline.encoders import Encoder
+    from tac_pipeline.results.new_images import NamedImage
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What a search found.
+
+    Attributes
+    ----------
+    images : DataFrame
+        Columns image_id, score, uri, cluster_id, cluster_name, confidence, best first; the last three are null where
+        there is no result to go with them.
+    searched_by : str
+        What the images were compared with, in words.
+    notes : list of str
+        What else whoever searched should know.
+    """
+
+    images: pl.DataFrame
+    searched_by: str
+    notes: list[str] = field(default_factory=list)
+
+
+def search_by_text(project: Project, text: str, *, count: int) -> Hits:
+    """The images of the whole store that are nearest to a text.
+
+    Where the store's vectors were given and no text tower goes with them, the text's noun is looked up among the
+    candidate nouns, whose vectors were given too.
+
+    Raises
+    ------
+    InputError
+        The text is empty, or names no noun where only nouns can be had.
+    StoreError, EncoderError
+    """
+    from tac_pipeline.results.search import find_noun, require_text
+
+    text, reader = require_text(text), "tac search"
+    inputs = read_current(reader, project, image_embeddings)
+    settings = project.settings.encoder
+    if _has_text_tower(inputs, reader):
+        encoder = load_encoder(inputs, settings)
+        query = encoder.encode_texts([text], batch_size=settings.batch_size)[0]
+        return _hits(inputs, query, f"the text “{text}” as {encoder.fingerprint} reads it", count=count)
+    nouns = read_current(reader, project, noun_embeddings)
+    try:
+        found = find_noun(text, nouns.table(noun_embeddings, columns=["noun"])["noun"].to_list())
+    except InputError as error:
+        raise InputError(
+            f"{error}. The store's vectors were given and have no text tower: only nouns can be searched for."
+        ) from error
+    [query] = nouns.vectors_at(noun_embeddings, np.array([found.row]))
+    part = "" if found.whole else " alone"
+    said = f"the noun “{found.noun}”{part} (the store's vectors were given and have no text tower to read a text)"
+    return _hits(inputs, query, said, count=count)
+
+
+def _has_text_tower(inputs: Inputs, reader: str) -> bool:
+    """Whether the encoder that the settings name reads texts into the space of the store's vectors."""
+    images = inputs.fact(image_embeddings, "encoder")
+    try:
+        named = encoder_name(inputs, inputs.project.settings.encoder)
+    except EncoderError:
+        return False  # a store of given vectors may name an encoder that cannot be had: it is not needed
+    if images != UNSTATED_ENCODER:
+        return bool(images == named)
+    # Vectors that do not say what made them lie in the space of whatever the nouns were encoded with.
+    nouns = read_current(reader, inputs.project, noun_embeddings)
+    return bool(nouns.fact(noun_embeddings, "encoder") == named)
+
+
+def search_by_image(project: Project, place: str, *, count: int) -> Hits:
+    """The images of the whole store that are nearest to a picture, or to one of them by its image_id.
+
+    Raises
+    ------
+    InputError
+        The picture cannot be read.
+    StoreError, EncoderError
+    """
+    from pathlib import Path
+
+    inputs = read_current("tac search", project, image_embeddings)
+    own = inputs.table(image_embeddings).filter(pl.col("image_id") == place, pl.col("error").is_null())
+    if len(own) and not Path(place).exists():
+        from tac_pipeline.store.shards import gather_vectors
+
+        shards, made_by = open_store(project).shards_folder, inputs.fact(image_embeddings, "encoder")
+        [query] = gather_vectors(own, shards, encoder=made_by)
+        return _hits(inputs, query, f"the store's image {place}", count=count)
+    query = _picture_vector(inputs, place)
+    return _hits(inputs, query, f"the picture {place}", count=count)
+
+
+def _picture_vector(inputs: Inputs, place: str) -> FloatMatrix:
+    from tac_pipeline.results.new_images import find_images
+
+    found = find_images([place])
+    if len(found) != 1:
+        raise InputError(f"a search takes one picture; there are {len(found):,} in {place}")
+    [batch] = _embedded(inputs, found, _image_tower(inputs))
+    [row] = batch.rows
+    if row.error is not None:
+        raise InputError(
+            f"{place} must be a picture, or an image_id of the store; as a picture it {row.error}"
+            if row.error.startswith("cannot")
+            else f"{place} must be a picture: {row.error}"
+        )
+    vector: FloatMatrix = batch.vectors[0]
+    return vector
+
+
+def _image_tower(inputs: Inputs) -> "Encoder":
+    """The encoder that made the store's vectors.
+
+    Raises
+    ------
+    EncoderError
+        The vectors were given, or another encoder made them.
+    """
+    made_by = inputs.fact(image_embeddings, "encoder")
+    if made_by == UNSTATED_ENCODER:
+        raise EncoderError(
+            "this store's vectors were given, and do not say which encoder made them: a picture cannot be compared "
+            "with them. Name it in the table's metadata (tac.encoder) and in `encoder`."
+        )
+    named = encoder_name(inputs, inputs.project.settings.encoder)
+    if made_by != named:
+        raise EncoderError(f"the store's vectors are {made_by}'s, and `encoder` names {named}: set it to the former")
+    return load_encoder(inputs, inputs.project.settings.encoder)
+
+
+def _embedded(inputs: Inputs, images: "Sequence[NamedImage]", encoder: "Encoder"):  # type: ignore[no-untyped-def]
+    from tac_pipeline.results.new_images import embed_images
+
+    settings = inputs.project.settings
+    return embed_images(
+        images,
+        encoder,
+        batch_size=settings.encoder.batch_size,
+        max_pixels=settings.images.max_pixels,
+        max_bytes=settings.images.max_bytes,
+    )
+
+
+def _hits(inputs: Inputs, query: FloatMatrix, searched_by: str, *, count: int) -> Hits:
+    from tac_pipeline.results.search import nearest_images
+
+    project = inputs.project
+    found = nearest_images(
+        query,
+        inputs.table(image_embeddings),
+        open_store(project).shards_folder,
+        encoder=inputs.fact(image_embeddings, "encoder"),
+        count=count,
+    )
+    manifest = read_current("tac search", project, image_manifest).table(image_manifest, columns=["image_id", "uri"])
+    found = found.join(manifest, on="image_id", how="left", maintain_order="left")
+    notes = []
+    try:
+        result = read_current("the column of clusters", project, assignments, clusters)
+        placed, names = result.table(assignments), cluster_names(result)
+    except StoreError as error:
+        # Whoever searches may not have learned anything yet; the images are found all the same.
+        notes.append(f"no clusters beside the images: {error}")
+        placed, names = pl.DataFrame(schema=_PLACED), pl.DataFrame(schema=_NAMES)
+    found = (
+        found.join(placed.select(list(_PLACED)), on="image_id", how="left", maintain_order="left")
+        .join(names, on="cluster_id", how="left", maintain_order="left")
+        .select("image_id", "score", "uri", "cluster_id", "cluster_name", "confidence")
+    )
+    return Hits(found, searched_by, notes)
+
+
+_PLACED = {"image_id": pl.String, "cluster_id": pl.Int32, "confidence": pl.Float32}
+_NAMES = {"cluster_id": pl.Int32, "cluster_name": pl.String}
+
+
+def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
+    """Which cluster new images fall into; neither they nor the result become part of the store.
+
+    Returns
+    -------
+    DataFrame with image, error, cluster_id, cluster_name, confidence, runner_up, runner_up_name, similarity
+
+    Raises
+    ------
+    StoreError, EncoderError
+    """
+    from tac_pipeline.method.heads.cluster_head import load_heads
+    from tac_pipeline.results.corrections import groups_of
+    from tac_pipeline.results.new_images import assign_images, find_images
+
+    inputs = read_current("tac assign", project, image_embeddings, cluster_heads, cluster_ids, clusters)
+    head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
+    kept, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
+    batches = _embedded(inputs, find_images(places), _image_tower(inputs))
+    found = assign_images(batches, head, kept, centers_of(inputs, kept), groups=groups)
+    names = cluster_names(inputs)
+    seconds = names.rename({"cluster_id": "runner_up", "cluster_name": "runner_up_name"})
+    return (
+        found.join(names, on="cluster_id", how="left", maintain_order="left")
+        .join(seconds, on="runner_up", how="left", maintain_order="left")
+        .select(
+            "image", "error", "cluster_id", "cluster_name", "confidence", "runner_up", "runner_up_name", "similarity"
+        )
+    )

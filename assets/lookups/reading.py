@@ -1,0 +1,30 @@
+"""The current artifacts that a command reads."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from assets.clustering import cluster_ids
+from assets.engine.execute import open_store
+from assets.engine.required import require_current
+from assets.engine.step import Inputs, Step
+from assets.results import clusters
+from tac_pipeline.settings.project import Project
+
+if TYPE_CHECKING:
+    pass
+
+
+def read_current(reader: str, project: Project, *steps: Step) -> Inputs:
+    """The current artifacts of steps, whole, for these settings and made from each other.
+
+    Raises
+    ------
+    ArtifactMissing, ArtifactOutdated, ArtifactDamaged
+    """
+    return Inputs(project, require_current(reader, steps, project, open_store(project), as_of=cluster_ids))
+
+
+def cluster_names(inputs: Inputs) -> pl.DataFrame:
+    """Columns cluster_id, cluster_name."""
+    return inputs.table(clusters).select("cluster_id", cluster_name="name")

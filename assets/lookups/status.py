@@ -1,0 +1,145 @@
+"""What a run would do: the state of every asset against the settings, the source and the artifacts on disk.
+
+Computes nothing; the source is listed once. Reads no image, unless images.compare is content: then every one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from assets.engine.execute import open_store
+from assets.engine.recipe import resolve_recipe, usable
+from assets.engine.step import Inputs, Step
+from assets.graph import GROWTH, LEARNING, STEPS, descendants
+from assets.images import image_embeddings
+from tac_pipeline.errors import TacError
+from tac_pipeline.settings.project import Project
+from tac_pipeline.store.artifacts import Artifact, Current
+
+
+class State(StrEnum):
+    """How an asset stands."""
+
+    FRESH = "fresh"
+    REUSABLE = "stale but reusable"
+    STALE = "stale"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of one asset, why, what is current of it, and the refusal that a run would meet at once."""
+
+    step: Step
+    state: State
+    why: str
+    current: Current | None
+    refusal: TacError | None = None
+
+
+def all_status(project: Project) -> list[Status]:
+    """The state of every asset, in the order to run.
+
+    A training set that only lags behind the store counts as fresh, and so does all that was learned from it: growth
+    does not renew it, `recluster` does.
+    """
+    store = open_store(project)
+    predicted: dict[str, Artifact] = {}
+    found: list[Status] = []
+    for step in STEPS:
+        current = store.current(step.name)
+        status, artifact = _status(step, project, predicted, current)
+        if artifact is not None:
+            predicted[step.name] = artifact
+        found.append(status)
+    return found
+
+
+def steps_to_run(project: Project, *, recluster: bool = False) -> list[Step]:
+    """What `tac run` materializes: growth always; learning where it is missing or its settings changed, or all.
+
+    Raises
+    ------
+    TacError
+        A step would refuse at once: a source that is not there, an encoder that does not exist.
+    """
+    found = all_status(project)
+    refusal = next((status.refusal for status in found if status.refusal), None)
+    if refusal is not None:
+        # Before a run spends minutes on what does not depend on it.
+        raise refusal
+    if recluster:
+        return list(STEPS)
+    due = [status.step for status in found if status.step in LEARNING and status.state != State.FRESH]
+    chosen = {*GROWTH, *descendants(due)}
+    return [step for step in STEPS if step in chosen]
+
+
+def _status(
+    step: Step, project: Project, predicted: Mapping[str, Artifact], current: Current | None
+) -> tuple[Status, Artifact | None]:
+    """The state of a step, and the artifact that a run would leave current, where one can be told beforehand."""
+    store = open_store(project)
+    version = step.version(project.settings)
+    if current is not None and current.version == version:
+        damage = current.artifact.damage()
+        if damage:
+            return Status(step, State.STALE, damage, current), None
+        if step.ignores_growth:
+            return Status(step, State.FRESH, _lag(current, predicted), current), current.artifact
+    missing_state = State.MISSING if current is None else State.STALE
+    unknown = [above.name for above in step.upstream if above.name not in predicted]
+    if unknown:
+        why = _why_settings(step, project, current) or f"waits for {', '.join(unknown)}"
+        return Status(step, missing_state, why, current), None
+    inputs = Inputs(project, {above.name: predicted[above.name] for above in step.upstream})
+    try:
+        recipe = resolve_recipe(step, inputs)
+    except TacError as error:
+        return Status(step, missing_state, f"cannot be built: {error}", current, error), None
+    same = current is not None and (current.version, current.artifact.recipe) == (version, recipe)
+    if current is not None and same and usable(current.artifact):
+        return Status(step, State.FRESH, "", current), current.artifact
+    kept = usable(store.find(step.name, recipe))
+    if kept is not None:
+        why = _why_settings(step, project, current) or "made before from the same inputs"
+        return Status(step, State.REUSABLE, why, current), kept
+    return Status(step, missing_state, _why(step, project, inputs, current), current), None
+
+
+def _lag(current: Current, predicted: Mapping[str, Artifact]) -> str:
+    """Whether the store has changed since the training set was drawn."""
+    images = predicted.get(image_embeddings.name)
+    if images is not None and images.content == current.artifact.record["inputs"][image_embeddings.name]:
+        return ""
+    return "the store has changed since; `tac run --recluster` learns from it anew"
+
+
+def _why(step: Step, project: Project, inputs: Inputs, current: Current | None) -> str:
+    if current is None:
+        return ""
+    settings = _why_settings(step, project, current)
+    if settings:
+        return settings
+    if current.artifact.facts.get("try_again"):
+        return "some images could not be reached; they are tried again"
+    if step.observes is not None:
+        return "the source has changed"
+    recorded = current.artifact.record["inputs"]
+    changed = [dep.name for dep in step.deps if recorded.get(dep.name) != inputs.artifact(dep).content]
+    if changed:
+        return f"{', '.join(changed)} changed"
+    old, new = current.artifact.record["values"], inputs.values
+    differ = [f"{name}: {old.get(name)} -> {new.get(name)}" for name in new if old.get(name) != new.get(name)]
+    return ", ".join(differ) or "the code that makes it has changed"
+
+
+def _why_settings(step: Step, project: Project, current: Current | None) -> str:
+    """The settings of this step that changed since its current version was made."""
+    if current is None or current.version == step.version(project.settings):
+        return ""
+    now = step.written(project.settings)
+    changed = [
+        f"{name}: {current.written.get(name)} -> {now[name]}" for name in now if current.written.get(name) != now[name]
+    ]
+    return ", ".join(changed)

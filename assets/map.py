@@ -1,0 +1,102 @@
+"""Group map: a place on a plane for every image."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs, Output, Values, stored_asset
+from assets.images import image_embeddings, sample_images, training_set
+from tac_pipeline.arrow import frame_of, require_same_encoder
+from tac_pipeline.store.parquet import read_table
+from tac_pipeline.store.schemas import IMAGE_MAP, MAP_LAYOUT
+
+if TYPE_CHECKING:
+    from tac_pipeline.arrays import FloatMatrix
+
+
+def _resolve_layout(inputs: Inputs, seed: int) -> Values:
+    from tac_pipeline.results.map_layout import LARGEST_SAMPLE
+
+    return {"images": min(LARGEST_SAMPLE, inputs.rows(training_set)), "seed": seed}
+
+
+@stored_asset(
+    group="neighbors",
+    schema=MAP_LAYOUT,
+    settings=["seed"],
+    deps=[training_set],
+    resolve=_resolve_layout,
+    kinds=["parquet", "scikitlearn"],
+)
+def map_layout(inputs: Inputs, out: Output, seed: int) -> None:
+    """A plane on which a sample of the training images lies, near images near each other (t-SNE)."""
+    from tac_pipeline.results.map_layout import lay_out
+
+    known = inputs.table(training_set, columns=["image_id"]).with_row_index("row")
+    chosen = sample_images(known, max_images=inputs.values["images"], seed=seed)
+    vectors = inputs.vectors_at(training_set, chosen["row"].to_numpy())
+    positions = lay_out(vectors, seed=seed)
+    out.write(
+        {"image_id": chosen["image_id"].to_arrow(), "x": positions[:, 0], "y": positions[:, 1], "embedding": vectors},
+        encoder=inputs.encoder(training_set),
+    )
+
+
+@stored_asset(
+    group="results",
+    schema=IMAGE_MAP,
+    deps=[image_embeddings, map_layout],
+    part="growth",
+)
+def image_map(inputs: Inputs, out: Output) -> None:
+    """Where every readable image lies on the map; images that lay there before are not placed anew."""
+    view = inputs.table(image_embeddings).filter(pl.col("error").is_null())
+    known = _placed_before(inputs)
+    new = view.join(known, on=["image_id", "content_hash"], how="anti")
+    placed = pl.concat([known, _placed(inputs, new)])
+    # Back to the view's order, and without images that have gone.
+    table = view.select("image_id", "content_hash").join(
+        placed, on=["image_id", "content_hash"], how="left", maintain_order="left"
+    )
+    out.write(table)
+    out.fact(images_placed=len(new))
+
+
+def _placed_before(inputs: Inputs) -> pl.DataFrame:
+    """The rows of the current map, where it shows the same layout."""
+    current = open_store(inputs.project).whole_current(image_map.name)
+    layout = inputs.artifact(map_layout).content
+    empty = pl.DataFrame(schema={"image_id": pl.String, "content_hash": pl.String, "x": pl.Float32, "y": pl.Float32})
+    if current is None or current.artifact.record["inputs"].get(map_layout.name) != layout:
+        return empty
+    found = read_table(current.artifact.file("image_map.parquet"), IMAGE_MAP)
+    return frame_of(found)
+
+
+def _placed(inputs: Inputs, view: pl.DataFrame) -> pl.DataFrame:
+    """Positions of some images of the store, one shard after the other."""
+    from tac_pipeline.results.map_layout import place
+    from tac_pipeline.store.shards import read_shard
+
+    encoder = inputs.fact(image_embeddings, "encoder")
+    layout = inputs.table(map_layout, columns=["image_id", "x", "y"])
+    require_same_encoder(encoder, inputs.encoder(map_layout))
+    sample, positions = inputs.vectors(map_layout), layout.select("x", "y").to_numpy()
+    parts, done, progress = [_no_places(view)], 0, inputs.progress("images")
+    for (name,), rows in view.group_by(["shard"], maintain_order=True):
+        _, vectors = read_shard(open_store(inputs.project).shards_folder / str(name), encoder=encoder)
+        parts.append(_with_places(rows, place(vectors[rows["row"].to_numpy()], sample, positions)))
+        done += len(rows)
+        progress(done, len(view))
+    return pl.concat(parts)
+
+
+def _no_places(view: pl.DataFrame) -> pl.DataFrame:
+    return _with_places(view.clear(), np.empty((0, 2), dtype=np.float32))
+
+
+def _with_places(rows: pl.DataFrame, places: "FloatMatrix") -> pl.DataFrame:
+    x, y = (pl.Series(column, dtype=pl.Float32) for column in places.T)
+    return rows.select("image_id", "content_hash").with_columns(x=x, y=y)

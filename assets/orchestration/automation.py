@@ -1,0 +1,113 @@
+"""What happens by itself while the daemon runs: looking at the source, refreshing what is stale, learning anew.
+
+Growth follows the images: the schedule `observe` digests the source's listing, and the sensor `refresh` requests all
+that a change makes stale, in one run. Learning follows its own schedule, `recluster`: training_set never listens to
+image_embeddings. What failed is not requested again until something changes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from dagster import AutomationCondition
+from dagster._utils.schedules import is_valid_cron_schedule
+
+from assets.engine.step import Step
+from assets.orchestration.run_liveness import STORE_TAG, build_watchman
+from tac_pipeline.errors import SettingsError
+from tac_pipeline.settings.project import Project
+
+TICK_SECONDS = 15
+
+
+def refresh_condition(step: Step | None) -> AutomationCondition:
+    """When an asset is requested: something that it reads was updated, or its settings or code changed.
+
+    The test for settings stands inside: plain `eager` never asks for it. A training set listens to no images, once
+    there is one. Nothing is requested twice for one cause, so that a step that fails is left alone until something
+    changes.
+    """
+    updated = AutomationCondition.any_deps_updated()
+    if step is not None and step.ignores_growth:
+        updated = updated & AutomationCondition.missing()
+    # Missing from the first look on: a new store builds itself.
+    missing = AutomationCondition.newly_missing() | (
+        AutomationCondition.initial_evaluation() & AutomationCondition.missing()
+    )
+    handled = AutomationCondition.newly_requested() | AutomationCondition.newly_updated()
+    # An edit is taken up even if it comes within a tick of a request, or while that request's run is still going on.
+    changed = AutomationCondition.code_version_changed()
+    edited = changed.since(AutomationCondition.newly_requested() & ~changed)
+    cause = (missing | updated).since(handled) | edited
+    return (
+        cause
+        & ~AutomationCondition.any_deps_missing()
+        & ~AutomationCondition.any_deps_in_progress()
+        & ~AutomationCondition.in_progress()
+    ).with_label("refresh")
+
+
+def build_sensors(project: Project) -> list[dg.SensorDefinition]:
+    """The sensors of a store, switched on unless schedule.refresh says otherwise."""
+    refresh = project.settings.schedule.refresh
+    return [
+        dg.AutomationConditionSensorDefinition(
+            "refresh",
+            target=dg.AssetSelection.all(),
+            default_status=dg.DefaultSensorStatus.RUNNING if refresh else dg.DefaultSensorStatus.STOPPED,
+            minimum_interval_seconds=TICK_SECONDS,
+            run_tags={STORE_TAG: project.settings.store},
+            description="Materializes what new images or edited settings make stale, in one run.",
+        ),
+        build_watchman(project),
+    ]
+
+
+def require_schedule(project: Project) -> None:
+    """Refuse the settings of a schedule that cannot be used.
+
+    Raises
+    ------
+    SettingsError
+        A cron or the time zone is none.
+    """
+    settings, place = project.settings.schedule, project.path.name
+    try:
+        ZoneInfo(settings.timezone)
+    except (KeyError, ValueError, OSError) as error:
+        raise SettingsError(
+            f"schedule.timezone must be a name such as Europe/Berlin; got {settings.timezone!r} ({place})"
+        ) from error
+    for name, cron in (("observe", settings.observe), ("recluster", settings.recluster)):
+        if cron is not None and not is_valid_cron_schedule(cron):
+            raise SettingsError(
+                f"schedule.{name} must be a cron of five fields, such as '0 3 * * 0', or null; got {cron!r} ({place})"
+            )
+
+
+def build_schedules(project: Project, jobs: Mapping[str, Any]) -> list[dg.ScheduleDefinition]:
+    """The schedules `observe` and `recluster`, switched on; those that the settings leave out are not there.
+
+    Raises
+    ------
+    SettingsError
+        A cron or the time zone cannot be used.
+    """
+    require_schedule(project)
+    settings = project.settings.schedule
+    schedules = []
+    for name, cron in (("observe", settings.observe), ("recluster", settings.recluster)):
+        if cron is None:
+            continue
+        schedules.append(
+            dg.ScheduleDefinition(
+                name=f"{name}_on_schedule",
+                job=jobs[name],
+                cron_schedule=cron,
+                execution_timezone=settings.timezone,
+                default_status=dg.DefaultScheduleStatus.RUNNING,
+                description=jobs[name].description,
+            )
+        )
+    return schedules

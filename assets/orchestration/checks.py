@@ -1,0 +1,196 @@
+"""Asset checks: what is worth a look. What must hold is validated before an artifact is swapped in, not here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.clustering import cluster_heads
+from assets.engine.execute import open_store
+from assets.engine.step import Step
+from assets.images import image_embeddings, training_set
+from assets.orchestration.refusals import refusals
+from assets.orchestration.run_liveness import LIFE_RESOURCE
+from assets.results import assignments, clusters, with_contents
+from assets.text_space import noun_vocabulary
+from tac_pipeline.arrow import frame_of
+from tac_pipeline.results.drift import OUTLIER_QUANTILE, measure_drift
+from tac_pipeline.settings.project import Project
+from tac_pipeline.store.artifacts import Artifact, Store
+from tac_pipeline.store.parquet import read_frame, read_table
+from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY, TRAINING_SET
+
+UNREADABLE_SHARE = 0.01
+# A network that is down, not some bad files.
+BLOCKING_UNREADABLE_SHARE = 0.2
+# Nearly all images in one of several clusters is no clustering.
+COLLAPSED_SHARE = 0.9
+# A cluster this many times its even share has probably swallowed others.
+GIANT_FACTOR = 5.0
+CENTERS_WITHOUT_NOUN_SHARE = 0.5
+# How much of the whole fall of the loss the last tenth of the epochs may still bring.
+UNFINISHED_FALL = 0.05
+FEWEST_NEW = 30
+DRIFTED_OUTLIER_SHARE = 0.1
+DRIFTED_CONFIDENCE = 0.1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check says: whether all is well, why in a sentence, the numbers behind it, and whether to publish."""
+
+    passed: bool
+    sentence: str
+    numbers: dict[str, Any]
+    # Readers should not get this: it is not published by itself.
+    blocks: bool = False
+
+
+Look = Callable[[Artifact, Store], Finding]
+
+
+def unreadable_images(artifact: Artifact, _: Store) -> Finding:
+    """Few images are unreadable."""
+    unreadable, readable = artifact.facts["unreadable"], artifact.facts["readable"]
+    share = unreadable / max(unreadable + readable, 1)
+    sentence = f"{unreadable:,} of {unreadable + readable:,} images cannot be read ({share:.2%})."
+    if share > UNREADABLE_SHARE:
+        sentence += " The column `error` of image_embeddings says why."
+    numbers = {"unreadable": unreadable, "share": share}
+    return Finding(share <= UNREADABLE_SHARE, sentence, numbers, blocks=share > BLOCKING_UNREADABLE_SHARE)
+
+
+def cluster_sizes(artifact: Artifact, _: Store) -> Finding:
+    """No cluster is empty, none is a giant."""
+    table = read_frame(artifact.file("clusters.parquet"), CLUSTERS)
+    bound = min(GIANT_FACTOR / max(len(table), 1), 0.9)
+    empty, giants = table.filter(pl.col("size") == 0), table.filter(pl.col("share") > bound)
+    parts = []
+    if len(empty):
+        parts.append(f"{len(empty)} of {len(table)} clusters are empty: clusters.count may be too large.")
+    if len(giants):
+        named = ", ".join(
+            f"{row['cluster_id']} ({row['name'] or 'unnamed'}, {row['share']:.0%})" for row in giants.to_dicts()[:5]
+        )
+        parts.append(f"Clusters far above their even share: {named}.")
+    sentence = " ".join(parts) or f"All {len(table)} clusters have images, none is a giant."
+    collapsed = len(table) > 2 and float(table["share"].max() or 0) > COLLAPSED_SHARE
+    return Finding(not parts, sentence, {"empty": len(empty), "giants": len(giants)}, blocks=collapsed)
+
+
+def centers_without_noun(artifact: Artifact, _: Store) -> Finding:
+    """Most semantic centers own a noun."""
+    bare, total = artifact.facts["centers_without_noun"], artifact.facts["n_centers"]
+    share = bare / max(total, 1)
+    sentence = f"{bare} of {total} semantic centers own no noun ({share:.0%})."
+    if share > CENTERS_WITHOUT_NOUN_SHARE:
+        sentence += " The nouns do not cover these images well: the text may hurt; compare image_kmeans in evaluation."
+    return Finding(share <= CENTERS_WITHOUT_NOUN_SHARE, sentence, {"without_noun": bare, "share": share})
+
+
+def heads_converged(artifact: Artifact, _: Store) -> Finding:
+    """The loss had come to rest when training ended."""
+    table = read_table(artifact.file("loss_history.parquet"), LOSS_HISTORY)
+    totals = pl.Series(table.column("total").to_pylist())
+    if len(totals) < 2:
+        return Finding(False, "One epoch cannot show whether the loss falls: raise heads.epochs.", {})
+    tail = max(len(totals) // 10, 1)
+    fall = float(totals[0] - totals[-tail:].mean())
+    last = float(totals[-2 * tail : -tail].mean() - totals[-tail:].mean()) if len(totals) >= 2 * tail else fall
+    share = last / fall if fall > 0 else float("inf")
+    if fall <= 0:
+        sentence = f"The loss did not fall in {len(totals)} epochs: lower heads.learning_rate."
+    elif share > UNFINISHED_FALL:
+        sentence = f"The last tenth of {len(totals)} epochs still brought {share:.0%} of the fall: raise heads.epochs."
+    else:
+        sentence = f"The loss had come to rest: the last tenth of {len(totals)} epochs brought {share:.1%} of the fall."
+    numbers = {"fall": fall, "last_tenth": last}
+    return Finding(fall > 0 and share <= UNFINISHED_FALL, sentence, numbers, blocks=fall <= 0)
+
+
+def drift(artifact: Artifact, store: Store) -> Finding:
+    """Images that came since the groups were learned lie in them as the training images do."""
+    assigned = read_frame(artifact.file("assignments.parquet"), ASSIGNMENTS)
+    learned = store.require_current(training_set.name).artifact
+    known = read_table(learned.file("training_set.parquet"), TRAINING_SET, columns=["image_id", "content_hash"])
+    found = measure_drift(with_contents(assigned, artifact, store), frame_of(known))
+    if found.new and not found.known:
+        sentence = (
+            "None of the images that the groups were learned from is in the store any more. A re-clustering is worth "
+            "it (`tac run --recluster`, the job recluster)."
+        )
+        return Finding(False, sentence, {"new images": found.new})
+    if found.new < FEWEST_NEW:
+        sentence = f"{found.new:,} images came that the groups were not learned from: too few to tell a drift."
+        return Finding(True, sentence, {"new images": found.new})
+    sentence = (
+        f"{found.new:,} images ({found.new_share:.0%} of the store) are not among those that the groups were learned "
+        f"from. {found.outlier_share:.1%} of them lie farther from their cluster than all but {OUTLIER_QUANTILE:.0%} "
+        f"of its training images; their mean confidence is {found.new_confidence:.2f}, the training images' "
+        f"{found.known_confidence:.2f}."
+    )
+    reasons = []
+    if found.outlier_share > DRIFTED_OUTLIER_SHARE:
+        reasons.append("many of them fit no cluster")
+    if found.known_confidence - found.new_confidence > DRIFTED_CONFIDENCE:
+        reasons.append("the clusters are unsure of them")
+    if reasons:
+        sentence += f" A re-clustering is worth it: {' and '.join(reasons)} (`tac run --recluster`, the job recluster)."
+    numbers = {
+        "new images": found.new,
+        "share of new": found.new_share,
+        "share of outliers": found.outlier_share,
+        "confidence of new": found.new_confidence,
+        "confidence of known": found.known_confidence,
+    }
+    return Finding(not reasons, sentence, numbers)
+
+
+CHECKS: tuple[tuple[Step, Look], ...] = (
+    (image_embeddings, unreadable_images),
+    (noun_vocabulary, centers_without_noun),
+    (cluster_heads, heads_converged),
+    (assignments, drift),
+    (clusters, cluster_sizes),
+)
+
+
+def build_checks(project: Project) -> list[dg.AssetChecksDefinition]:
+    """The checks of a store; each warns, and those that block keep a result from being published by itself."""
+    return [_build_check(step, look, project) for step, look in CHECKS]
+
+
+def _build_check(step: Step, look: Look, project: Project) -> dg.AssetChecksDefinition:
+    def find() -> Finding:
+        store = open_store(project)
+        return look(store.require_current(step.name).artifact, store)
+
+    return build_check(step.name, look.__name__, look.__doc__, find, project)
+
+
+def build_check(
+    asset: str, name: str, description: str | None, find: Callable[[], Finding], project: Project
+) -> dg.AssetChecksDefinition:
+    """The Dagster check of an asset that shows a finding."""
+
+    @dg.asset_check(
+        asset=dg.AssetKey([project.settings.store, asset]),
+        name=name,
+        description=description,
+        # After every new version of its asset, whoever made it.
+        automation_condition=dg.AutomationCondition.eager(),
+        required_resource_keys={LIFE_RESOURCE},
+    )
+    def check() -> dg.AssetCheckResult:
+        with refusals():
+            finding = find()
+        return dg.AssetCheckResult(
+            passed=finding.passed,
+            severity=dg.AssetCheckSeverity.ERROR if finding.blocks else dg.AssetCheckSeverity.WARN,
+            description=finding.sentence,
+            metadata=finding.numbers,
+        )
+
+    return check

@@ -1,0 +1,110 @@
+"""Materializing in this process: the command line's way into Dagster."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEventType
+from dagster._core.events.log import EventLogEntry
+
+from assets.engine.execute import open_store
+from assets.engine.step import Step
+from assets.orchestration.build import asset_key, build_definitions
+from assets.orchestration.instance import prepare_home
+from assets.orchestration.publishing import PUBLISHED
+from assets.orchestration.run_liveness import STORE_TAG
+from tac_pipeline.settings.project import Project
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What happened to a step: it started, said something, or ended."""
+
+    step: str
+    event: str  # started | said | reused | computed | published | held | failed
+    text: str = ""
+    seconds: float = 0.0
+    rows: int | None = None
+
+
+Listener = Callable[[Progress], None]
+
+
+def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener, publish: bool = False) -> bool:
+    """Materialize steps in this process, one after the other, and tell what happens; True where all went well.
+
+    Asked to publish, it then lets readers have the result, where checks and settings allow that.
+    """
+    names = [*(step.name for step in steps), *([PUBLISHED] if publish else [])]
+    job = build_definitions(project.path).resolve_implicit_global_asset_job_def()
+    return _execute(project, job, listener, asset_selection=[asset_key(name, project) for name in names])
+
+
+def run_job(project: Project, name: str, *, listener: Listener) -> bool:
+    """Run one of the store's jobs in this process, as the UI would, and tell what happens; True where all went well."""
+    return _execute(project, build_definitions(project.path).resolve_job_def(name), listener)
+
+
+def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **selection: Any) -> bool:
+    """Hold the store's lock throughout, so that no other run changes what one step left for the next."""
+    prepare_home(project)
+    run_id = str(uuid.uuid4())
+    with (
+        open_store(project).lock(on_wait=lambda text: listener(Progress("", "said", text))),
+        dg.DagsterInstance.get() as instance,
+        _listening(instance, run_id, listener),
+    ):
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            raise_on_error=False,
+            # The listener tells what a person wants to know; the UI has all of it.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            # Whoever typed the command sees it fail: the daemon does not run it again.
+            tags={STORE_TAG: project.settings.store, "tac/origin": "command line", "dagster/max_retries": "0"},
+            **selection,
+        )
+    return result.success
+
+
+@contextmanager
+def _listening(instance: dg.DagsterInstance, run_id: str, listener: Listener) -> Iterator[None]:
+    def hear(entry: EventLogEntry, *_: object) -> None:
+        told = _translate(entry)
+        if told is not None:
+            listener(told)
+
+    instance.add_event_listener(run_id, hear)
+    yield
+
+
+def _translate(entry: EventLogEntry) -> Progress | None:
+    step = (entry.step_key or "").split("__", 1)[-1]
+    event = entry.dagster_event
+    if event is None:
+        # What a step logs; Dagster's own words about steps that cannot run have another level.
+        return Progress(step, "said", entry.user_message) if step and entry.level == logging.INFO else None
+    if event.event_type == DagsterEventType.STEP_START:
+        return Progress(step, "started")
+    if event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
+        metadata = {
+            name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+        }
+        if "decision" in metadata:
+            return Progress(step, "published" if metadata["is this result"] else "held", metadata["decision"])
+        return Progress(
+            step,
+            "reused" if metadata["reused"] else "computed",
+            seconds=metadata["seconds"],
+            rows=metadata.get("dagster/row_count"),
+        )
+    if event.event_type == DagsterEventType.STEP_FAILURE:
+        failure = event.step_failure_data
+        if failure.user_failure_data is not None:
+            return Progress(step, "failed", failure.user_failure_data.description or "")
+        return Progress(step, "failed", failure.error.to_string() if failure.error else "")
+    return None

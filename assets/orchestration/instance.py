@@ -1,0 +1,95 @@
+"""The Dagster instance that the command line, the UI and the daemon share, and the workspace that the UI opens."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tac_pipeline.errors import SettingsError, StoreError
+from tac_pipeline.files import write_atomically
+from tac_pipeline.settings.project import Project
+
+HOME_VARIABLE = "DAGSTER_HOME"
+# No telemetry, no sign-up dialog in front of the graph, and runs that start soon after the button was pressed.
+MARK = "# Written by tac, and kept up to date by it while this line stands."
+INSTANCE_SETTINGS = f"""\
+{MARK}
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+run_queue:
+  dequeue_interval_seconds: 1
+  tag_concurrency_limits:
+    # A store's lock lets one run build at a time; the others need not wait in memory.
+    - key: tac/store
+      value:
+        applyLimitPerUniqueValue: true
+      limit: 1
+    # A source that takes long to list is listed once at a time.
+    - key: tac/observe
+      value:
+        applyLimitPerUniqueValue: true
+      limit: 1
+# A run that was killed goes on from where it was, once; a step that failed is left alone until something changes.
+run_retries:
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
+"""
+
+
+def dagster_home(project: Project) -> Path:
+    """The Dagster instance that the command line, the UI and the daemon share: $DAGSTER_HOME, else data/.dagster."""
+    given = os.environ.get(HOME_VARIABLE)
+    return Path(given).expanduser().absolute() if given else project.data_folder / ".dagster"
+
+
+def prepare_home(project: Project) -> Path:
+    """The instance's folder, created with telemetry off where it is new; named in this process's environment.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written.
+    """
+    home = dagster_home(project)
+    settings = home / "dagster.yaml"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not settings.exists() or settings.read_text(encoding="utf-8").startswith(MARK):
+            write_atomically(settings, INSTANCE_SETTINGS)
+    except OSError as error:
+        raise StoreError(f"cannot write to {home}: {error.strerror}. Set `data` to a folder that can be.") from error
+    os.environ[HOME_VARIABLE] = str(home)
+    return home
+
+
+def write_workspace(projects: Iterable[Project]) -> Path:
+    """A workspace with the stores of some settings files, a code location each: what `tac ui` opens.
+
+    Raises
+    ------
+    SettingsError
+        Two stores have one name, or stores of several data folders would need several instances.
+    """
+    projects = list(projects)
+    names = [project.settings.store for project in projects]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"stores that are opened together must have different names; got {', '.join(names)}")
+    homes = {dagster_home(project) for project in projects}
+    if len(homes) > 1:
+        raise SettingsError(
+            f"stores that are opened together must share one data folder, so that they share one Dagster instance; got "
+            f"{', '.join(sorted(str(home.parent) for home in homes))}. Set `data` alike, or set {HOME_VARIABLE}."
+        )
+    folder, locations = homes.pop() / "locations", []
+    for project in projects:
+        path = folder / f"{project.settings.store}.py"
+        lines = ["from assets.orchestration.build import build_definitions", ""]
+        write_atomically(path, "\n".join([*lines, f"defs = build_definitions({str(project.path)!r})"]) + "\n")
+        locations.append({"python_file": {"relative_path": str(path), "location_name": project.settings.store}})
+    workspace = folder / f"{'-'.join(names)}.yaml"
+    # JSON is YAML too, and quotes whatever a path may hold.
+    write_atomically(workspace, json.dumps({"load_from": locations}))
+    return workspace

@@ -1,0 +1,76 @@
+"""What the UI shows of an asset: its columns, its description, and the metadata of a materialization."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets.engine.execute import Outcome
+from assets.engine.step import Step
+from assets.ui import previews
+from tac_pipeline.store.artifacts import Artifact
+from tac_pipeline.store.parquet import TableSchema
+
+
+def outcome_metadata(outcome: Outcome) -> Iterator[tuple[str, Any]]:
+    """What the UI shows of a materialization, what a person looks for first; numbers are plotted over time."""
+    artifact = outcome.artifact
+    for label, note in artifact.record["notes"].items():
+        yield from _show_note(label, note, artifact)
+    if artifact.rows is not None:
+        yield "dagster/row_count", artifact.rows
+    for name, value in artifact.facts.items():
+        # A flag that is not raised says nothing.
+        if isinstance(value, bool | int | float | str) and value is not False:
+            yield _label(name), float(f"{value:.6g}") if isinstance(value, float) else value
+    yield "seconds", round(outcome.seconds, 3)
+    yield "reused", outcome.reused
+    yield "path", dg.MetadataValue.path(str(artifact.folder))
+    yield "made from", dg.MetadataValue.json({"values": artifact.record["values"], "inputs": artifact.record["inputs"]})
+
+
+def _label(fact: str) -> str:
+    """The name of a fact in words."""
+    return (f"number of {fact[2:]}" if fact.startswith("n_") else fact).replace("_", " ")
+
+
+def _show_note(label: str, note: Mapping[str, str], artifact: Artifact) -> Iterator[tuple[str, Any]]:
+    if "markdown" in note:
+        whole = note["markdown"]
+        shown = previews.shorten(whole)
+        yield label, dg.MetadataValue.md(shown)
+        if shown != whole:
+            yield f"more {label}", dg.MetadataValue.md(whole)
+    elif "page" in note:
+        yield label, dg.MetadataValue.md(artifact.file(note["page"]).read_text(encoding="utf-8"))
+    else:
+        encoded = base64.b64encode(artifact.file(note["picture"]).read_bytes()).decode()
+        yield label, dg.MetadataValue.md(f"![{label}](data:image/png;base64,{encoded})")
+
+
+def column_schema(schema: TableSchema) -> dg.TableSchema:
+    """A table's columns as the UI shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                "fixed_size_list<float16>" if column.type is None else _type_name(column.type),
+                description=column.meaning,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.name == schema.key),
+            )
+            for column in schema.columns
+        ]
+    )
+
+
+def _type_name(type_: Any) -> str:
+    """Arrow's name of a column type, with the width of floats spelled out."""
+    name = str(type_).replace("item: ", "")
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def describe_step(step: Step) -> str:
+    """The description of an asset, with the settings that it reads."""
+    settings = ", ".join(f"`{name}`" for name in step.settings)
+    return f"{step.description}\n\nSettings: {settings}." if settings else step.description

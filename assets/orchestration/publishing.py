@@ -1,0 +1,249 @@
+"""What readers build on moves only when it is good enough: the gate in front of tac_pipeline/publication.py.
+
+By itself (`publish: auto`) a result is published once no check that blocks finds anything and nobody holds it back;
+by hand (`tac publish`, the job `publish`) it is published as it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+
+from assets.clustering import cluster_ids
+from assets.engine.execute import open_store
+from assets.engine.step import Log
+from assets.orchestration.checks import CHECKS, Finding
+from assets.orchestration.instance import prepare_home
+from assets.results import assignments, clusters
+from assets.ui import previews
+from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, TacError
+from tac_pipeline.settings.project import Project
+from tac_pipeline.store.artifacts import Artifact, Store
+from tac_pipeline.store.comparison import Comparison
+from tac_pipeline.store.parquet import read_frame
+from tac_pipeline.store.publication import Publication, Version
+from tac_pipeline.store.schemas import LINEAGE, PUBLISHED_ASSIGNMENTS
+
+PUBLISHED = "published"
+_SOURCES = (cluster_ids, assignments, clusters)
+# Above this share of known images in another cluster than readers know, somebody should look first.
+MOST_MOVED = 0.5
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a result: the version that readers have now, whether it is this result, and why not if not."""
+
+    version: Version | None
+    moved: bool
+    sentence: str
+    comparison: Comparison | None = None
+
+
+def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> Decision:
+    """Publish what is current: as it is if by hand, else if settings, holds and checks allow it.
+
+    Raises
+    ------
+    ArtifactMissing, ArtifactOutdated, ArtifactDamaged
+        There is no whole result of one making to publish.
+    """
+    store = open_store(project)
+    with store.lock(on_wait=log):
+        artifacts = _result(store)
+        publication = Publication(store.published_folder)
+        latest, source = publication.latest(), {name: artifact.content for name, artifact in artifacts.items()}
+        if latest is not None and latest.source == source:
+            ended = ""
+            if by_hand and publication.held():
+                publication.release()
+                ended = "; what held it is ended"
+            return Decision(latest, True, f"version {latest.number} is this result already{ended}")
+        tables = _tables(artifacts)
+        comparison = publication.compare(tables["assignments"])
+        reason = None if by_hand else _why_not(project, store, artifacts, publication, comparison)
+        if reason is not None:
+            have = "nothing is published yet" if latest is None else f"readers keep version {latest.number}"
+            return Decision(latest, False, f"{have}: {reason}", comparison)
+        version = publication.publish(tables, source=source, entry=artifacts[cluster_ids.name].facts["entry"])
+        publication.prune(keep=project.settings.keep_versions)
+        return Decision(version, True, f"version {version.number} is published", comparison)
+
+
+def rollback(project: Project, number: int | None, *, log: Log = lambda _: None) -> Decision:
+    """Let readers have an older version again, and hold there until somebody publishes.
+
+    Raises
+    ------
+    ArtifactMissing, StoreError
+        There is no such version, or it is what readers have.
+    """
+    store = open_store(project)
+    with store.lock(on_wait=log):
+        version = Publication(store.published_folder).rollback(number)
+    sentence = (
+        f"version {version.number} repeats version {version.rolled_back_to}; nothing is published by itself until "
+        "somebody publishes (`tac publish`, the job publish)"
+    )
+    return Decision(version, False, sentence)
+
+
+def _why_not(
+    project: Project, store: Store, artifacts: Mapping[str, Artifact], publication: Publication, comparison: Comparison
+) -> str | None:
+    """What keeps a result from being published by itself, in words; None where nothing does."""
+    if project.settings.publish == "manual":
+        return "publish is manual; `tac publish` publishes this result"
+    held = publication.held()
+    if held:
+        return f"{held}; `tac publish` publishes this result and ends that"
+    found = [finding for finding in blocking_findings(store, artifacts) if finding.blocks]
+    if found:
+        return f"{' '.join(finding.sentence for finding in found)} `tac publish` publishes it all the same."
+    gone, was = comparison.gone, comparison.gone + comparison.known
+    if gone > project.settings.images.max_loss * was:
+        return (
+            f"{gone:,} of the {was:,} images that readers know would be gone, a larger share than images.max_loss "
+            f"({project.settings.images.max_loss:g}) allows. If they are meant to go, `tac publish` publishes it; "
+            "if not, see whether images.source is right and no other settings file names this store."
+        )
+    if comparison.moved_share > MOST_MOVED:
+        return (
+            f"{comparison.moved:,} of {comparison.known:,} images ({comparison.moved_share:.0%}) would change their "
+            "cluster. Look at `tac diff`; `tac publish` publishes it all the same."
+        )
+    return None
+
+
+def blocking_findings(store: Store, artifacts: Mapping[str, Artifact]) -> list[Finding]:
+    """What the checks say of the assets that a result was made from, as they are now."""
+    found = []
+    for step, look in CHECKS:
+        current = store.current(step.name)
+        if current is not None:
+            found.append(look(artifacts.get(step.name, current.artifact), store))
+    return found
+
+
+def _result(store: Store) -> dict[str, Artifact]:
+    """The current ids, assignments and clusters, whole and made from each other."""
+    missing = [step.name for step in _SOURCES if store.current(step.name) is None]
+    if missing:
+        raise ArtifactMissing(
+            f"there is no result to publish yet in {store.folder}: {', '.join(missing)} must be materialized first "
+            "(`tac run`)."
+        )
+    artifacts = {step.name: store.require_current(step.name).artifact for step in _SOURCES}
+    for name, artifact in artifacts.items():
+        damage = artifact.damage()
+        if damage:
+            raise ArtifactDamaged(f"{damage}. Materialize {name} again: `tac run --select {name}`.")
+        for above, content in artifact.record["inputs"].items():
+            if above in artifacts and artifacts[above].content != content:
+                raise ArtifactOutdated(
+                    f"{name} was made from another version of {above}: there is no whole result to publish. "
+                    f"Build {name} first: `tac run`."
+                )
+    return artifacts
+
+
+def _tables(artifacts: Mapping[str, Artifact]) -> dict[str, pl.DataFrame]:
+    """The published tables of a result, under the names of publication.TABLES."""
+    found = _frame(clusters.schema, artifacts[clusters.name])
+    names = found.select("cluster_id", cluster_name="name")
+    assigned = _frame(assignments.schema, artifacts[assignments.name])
+    named = assigned.join(names, on="cluster_id", how="left", maintain_order="left")
+    return {
+        "assignments": named.select(column.name for column in PUBLISHED_ASSIGNMENTS.columns),
+        "clusters": found,
+        "lineage": _frame(LINEAGE, artifacts[cluster_ids.name]),
+    }
+
+
+def _frame(schema: Any, artifact: Artifact) -> pl.DataFrame:
+    return read_frame(artifact.file(f"{schema.name}.parquet"), schema)
+
+
+def readers_are_current(project: Project) -> Finding:
+    """Readers have the result as it stands."""
+    store = open_store(project)
+    latest = Publication(store.published_folder).latest()
+    current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
+    passed = latest is not None and latest.source == current
+    sentence = publication_in_words(project)
+    return Finding(
+        passed,
+        f"{sentence[0].upper()}{sentence[1:]}.".replace("..", "."),
+        {"version": 0 if latest is None else latest.number},
+    )
+
+
+def publication_in_words(project: Project) -> str:
+    """What readers have, whether that is the result as it stands, and what holds that back."""
+    store = open_store(project)
+    publication = Publication(store.published_folder)
+    latest, held = publication.latest(), publication.held()
+    have = "nothing is published yet" if latest is None else f"readers have version {latest.number} of {_day(latest)}"
+    current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
+    if latest is not None and current == latest.source:
+        edited = "; the settings have changed since (`tac run`)" if _edited(project, store) else ""
+        return f"{have}{f'; {held} (`tac publish` ends that)' if held else ''}{edited}"
+    another = "" if latest is None else "; the result as it stands is another one (`tac diff`)"
+    try:
+        artifacts = _result(store)
+        comparison = publication.compare(_frame(assignments.schema, artifacts[assignments.name]))
+        reason = _why_not(project, store, artifacts, publication, comparison)
+    except TacError:
+        # There is no whole result; the states of the assets say why.
+        reason = held
+    return f"{have}{another}{f': {reason}' if reason else ''}"
+
+
+def _edited(project: Project, store: Store) -> bool:
+    """Whether the settings of the result, or of what it is made from, are others than it was made for."""
+    return any(store.require_current(step.name).version != step.version(project.settings) for step in _SOURCES)
+
+
+def _day(version: Version) -> str:
+    day = f"{datetime.fromtimestamp(version.made_at):%Y-%m-%d %H:%M}"
+    return f"{day}, which repeats version {version.rolled_back_to}" if version.rolled_back_to else day
+
+
+def decision_event(project: Project, decision: Decision) -> dg.AssetMaterialization:
+    """What somebody did by hand, for Dagster's books: the asset `published` shows it, and what reads it follows."""
+    number = decision.version.number if decision.version else 0
+    return dg.AssetMaterialization(
+        dg.AssetKey([project.settings.store, PUBLISHED]),
+        metadata=decision_metadata(decision),
+        tags={DATA_VERSION_TAG: str(number)},
+    )
+
+
+def tell_dagster(project: Project, decision: Decision) -> None:
+    """Put into Dagster's books what was done on the command line."""
+    prepare_home(project)
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(decision_event(project, decision))
+
+
+def decision_metadata(decision: Decision) -> dict[str, Any]:
+    """What the UI shows of a decision, numbers plotted over time."""
+    shown: dict[str, Any] = {"decision": decision.sentence, "is this result": decision.moved}
+    if decision.version is not None:
+        shown |= {
+            "version": decision.version.number,
+            "path": dg.MetadataValue.path(str(decision.version.folder)),
+            "published": dg.MetadataValue.timestamp(decision.version.made_at),
+        }
+    if decision.comparison is not None:
+        found = decision.comparison
+        shown |= {"images moved": found.moved, "images that came": found.came, "images that went": found.gone}
+        if len(found.clusters):
+            shown["clusters that differ"] = dg.MetadataValue.md(
+                previews.shorten(previews.table(found.clusters.head(20)))
+            )
+    return shown

@@ -1,0 +1,148 @@
+"""Who is building: one run at a time holds a store, and runs that died are declared failed.
+
+A run that was killed stays `started` in Dagster's books, and automation then waits for it for ever. So the process of a
+run holds a lock file in the run's name; the system frees it when the process ends, however it ends.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterRunStatus
+from filelock import FileLock, Timeout
+
+from assets.engine.execute import open_store
+from assets.engine.step import Log
+from tac_pipeline.settings.project import Project
+
+STORE_TAG = "tac/store"
+# Looking at the source takes no lock, and need not wait for builds, only for the look before.
+OBSERVE_TAG = "tac/observe"
+LOCK_RESOURCE, LIFE_RESOURCE = "store_lock", "sign_of_life"
+# A run is marked started some seconds before it has its file: it has to import and load the definitions first.
+STARTING_SECONDS = 300.0
+_UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
+
+# The locks of this process's runs, held until it ends: a run is marked finished only after its resources are gone, and
+# must not look dead in between.
+_living: dict[Path, FileLock] = {}
+
+
+@contextmanager
+def holding_store(project: Project, instance: dg.DagsterInstance, run_id: str, log: Log) -> Iterator[None]:
+    """Hold a store for one run from its first step to its last; no other run builds it meanwhile."""
+    _declare_living(_lock_path(project, run_id))
+    with open_store(project).lock(on_wait=log):
+        fail_dead_runs(project, instance)
+        yield
+
+
+def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
+    """Report the runs of a store as failed whose process has ended; returns their ids."""
+    dead = []
+    for path in sorted(open_store(project).runs_folder.glob("*.lock")):
+        # First whether the process lives, then what the books say: one that ended well wrote that down before.
+        run_id = path.stem
+        if not _lives(path) and instance.has_run(run_id):
+            if _fail(instance, run_id):
+                dead.append(run_id)
+            path.unlink(missing_ok=True)
+    # Runs that died before they had a file.
+    for record in instance.get_run_records(dg.RunsFilter(statuses=list(_UNFINISHED))):
+        run = record.dagster_run
+        quiet = time.time() - record.update_timestamp.timestamp()
+        if _works_on(run, project) and quiet > STARTING_SECONDS and not _lock_path(project, run.run_id).exists():
+            dead += [run.run_id] if _fail(instance, run.run_id) else []
+    return dead
+
+
+def _fail(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Report a run as failed unless it has ended; whether it was reported."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.status not in _UNFINISHED:
+        return False
+    instance.report_run_failed(
+        run,
+        "The process of this run ended without a word: it was killed, or the machine went down. "
+        "What it had finished is kept, and the next run goes on from there.",
+    )
+    return True
+
+
+def _declare_living(path: Path) -> None:
+    """Hold a lock file until this process ends."""
+    if path in _living:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # It appears under its name when it is locked already, so that nobody finds it free.
+    aside = path.with_suffix(".new")
+    lock = FileLock(aside)
+    lock.acquire()
+    aside.rename(path)
+    _living[path] = lock
+
+
+def _lives(path: Path) -> bool:
+    """Whether a process holds this lock file."""
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _lock_path(project: Project, run_id: str) -> Path:
+    return open_store(project).runs_folder / f"{run_id}.lock"
+
+
+def _works_on(run: dg.DagsterRun, project: Project) -> bool:
+    """Whether a run builds this store or looks at it: by its tags, or by the assets that somebody picked."""
+    store = project.settings.store
+    picked = any(key.path[0] == store for key in run.asset_selection or ())
+    return picked or store in (run.tags.get(STORE_TAG), run.tags.get(OBSERVE_TAG))
+
+
+def build_lock(project: Project) -> dg.ResourceDefinition:
+    """The resource that every step of a store asks for: held from the run's first step to its last."""
+
+    @dg.resource(description="One run at a time builds the store; a second one waits.")
+    def store_lock(context: dg.InitResourceContext) -> Iterator[None]:
+        instance, run, log = context.instance, context.run, context.log
+        if instance is None or run is None or log is None:
+            yield
+            return
+        with holding_store(project, instance, run.run_id, log.info):
+            yield
+
+    return store_lock
+
+
+def build_sign_of_life(project: Project) -> dg.ResourceDefinition:
+    """The resource that every step without the lock asks for: a run that observes, checks or edits is seen to live."""
+
+    @dg.resource(description="Shows that the process of a run lives.")
+    def sign_of_life(context: dg.InitResourceContext) -> None:
+        if context.run is not None:
+            _declare_living(_lock_path(project, context.run.run_id))
+
+    return sign_of_life
+
+
+def build_watchman(project: Project) -> dg.SensorDefinition:
+    """The sensor that looks for dead runs, so that automation goes on after a crash without anybody's help."""
+
+    @dg.sensor(
+        name="dead_runs",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Reports runs as failed whose process has ended; Dagster would wait for them for ever.",
+        target=None,
+    )
+    def dead_runs(context: dg.SensorEvaluationContext) -> Any:
+        dead = fail_dead_runs(project, context.instance)
+        return dg.SkipReason(f"reported as failed: {', '.join(dead)}" if dead else "every run that is started lives")
+
+    return dead_runs

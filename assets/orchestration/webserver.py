@@ -1,0 +1,99 @@
+"""The UI that runs on a Dagster instance: where it is, and asking it to read the settings again.
+
+Whatever listens now where a UI was noted once must name this very instance, or it is left alone.
+A code location knows the settings that it was loaded with; Dagster looks at them again only when it is asked to.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tac_pipeline.files import write_atomically
+
+ADDRESS_NAME = "ui.json"
+ANSWER_SECONDS = 5.0
+RELOAD_SECONDS = 120.0  # it imports the code anew
+
+# Nothing listens there, or what does is no Dagster.
+_NO_ANSWER = (OSError, HTTPException, YAMLError, ValueError, LookupError, TypeError, AttributeError)
+
+_LOCATIONS = "{ instance { info } workspaceOrError { ... on Workspace { locationEntries { name } } } }"
+_RELOAD = """
+mutation Reload($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
+  __typename
+  ... on WorkspaceLocationEntry { locationOrLoadError { ... on PythonError { message } } }
+  ... on Error { message }
+} }
+"""
+
+
+def note_address(home: Path, host: str, port: int) -> None:
+    """Write down where the UI of an instance listens, for whoever wants to ask it something."""
+    # Whoever listens everywhere is found here.
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    address = f"[{shown}]" if ":" in shown else shown
+    write_atomically(home / ADDRESS_NAME, json.dumps({"url": f"http://{address}:{port}"}))
+
+
+def reload_location(home: Path, store: str) -> str | None:
+    """Ask the UI of an instance to read a store's settings again.
+
+    Returns
+    -------
+    str or None
+        What came of it, in words; None where no UI runs on this instance.
+    """
+    try:
+        url = str(json.loads((home / ADDRESS_NAME).read_text(encoding="utf-8"))["url"])
+        answer = _ask(url, _LOCATIONS, {}, ANSWER_SECONDS)
+        names = [str(entry["name"]) for entry in answer["workspaceOrError"]["locationEntries"]]
+        if _home_of(answer["instance"]["info"]) != home.resolve():
+            return None
+    except _NO_ANSWER:
+        return None
+    # `tac ui` names a location after its store; in a workspace of one's own it may have any name.
+    problems = {name: _reload(url, name) for name in ([name for name in names if name == store] or names)}
+    if not problems:
+        return None
+    told = "; ".join(f"{name}: {problem}" for name, problem in problems.items() if problem)
+    if told:
+        return f"the UI at {url} could not reload {told}"
+    return f"the UI at {url} has read the settings again"
+
+
+def _home_of(info: str) -> Path:
+    """The home of the instance that a UI runs on, from what it says of its configuration."""
+    said = YAML(typ="safe", pure=True).load(str(info))
+    return Path(said["local_artifact_storage"]["config"]["base_dir"]).resolve()
+
+
+def _reload(url: str, name: str) -> str | None:
+    """Have a location reloaded; what went wrong, in a line, or None."""
+    try:
+        answer = _ask(url, _RELOAD, {"name": name}, RELOAD_SECONDS)["reloadRepositoryLocation"]
+        if answer["__typename"] != "WorkspaceLocationEntry":
+            return str(answer.get("message") or answer["__typename"])
+        problem = (answer["locationOrLoadError"] or {}).get("message")
+        return str(problem).strip().splitlines()[-1] if problem else None
+    except _NO_ANSWER as failure:
+        return str(failure) or type(failure).__name__
+
+
+def _ask(url: str, query: str, variables: dict[str, Any], seconds: float) -> dict[str, Any]:
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    # A proxy that is set up for the outside world knows nothing of this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=seconds) as answer:
+        said = json.load(answer)
+    if said.get("errors"):
+        raise ValueError(said["errors"][0]["message"])
+    data: dict[str, Any] = said["data"]
+    return data

@@ -1,0 +1,85 @@
+"""Files that are written whole or not at all, and locks that end with their process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tac_pipeline.errors import StoreError
+
+LOCK_POLL_SECONDS = 0.2
+
+
+@contextmanager
+def hold_lock(folder: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
+    """Hold the OS lock of a folder; who holds it is told once where that is another process. Re-entrant."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot create the store's folder {folder}: {error}") from error
+    holder = folder / ".lock-holder"
+    # A singleton, so that all of this process shares the lock and its depth.
+    lock = FileLock(folder / ".lock", thread_local=False, is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        on_wait(f"waiting for the store's lock: {_holder(holder)} is building in {folder}")
+        lock.acquire(poll_interval=LOCK_POLL_SECONDS)
+    try:
+        holder.write_text(str(os.getpid()), encoding="utf-8")
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return f"process {int(path.read_text(encoding='utf-8'))}"
+    except (OSError, ValueError):
+        return "another process"
+
+
+@contextmanager
+def building_folder(folder: Path) -> Iterator[Path]:
+    """A new folder inside another, to be renamed into place; whatever killed writers left there is swept.
+
+    Call it with the store's lock held; what is still there at the end is removed.
+    """
+    for left_over in folder.glob(".building-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    aside = folder / f".building-{uuid.uuid4().hex[:12]}"
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that readers see the old text or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        flush(aside)
+        aside.replace(path)
+        flush(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk: a power cut must not leave a name without its bytes."""
+    if path.is_dir() and os.name != "posix":
+        return  # folders cannot be opened there
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

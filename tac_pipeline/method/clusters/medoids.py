@@ -1,0 +1,33 @@
+"""The members of a cluster that are nearest to its center."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
+
+
+def medoids(image_embeddings: FloatMatrix, assignment: IntVector, *, n_clusters: int, count: int) -> list[list[int]]:
+    """The rows of each cluster with the highest cosine to the unit mean of its members.
+
+    Parameters
+    ----------
+    image_embeddings : float32 (n_images, dim), unit rows
+    assignment : int64 (n_images,), 0 to n_clusters - 1
+    count : int
+        Rows wanted of each; a smaller cluster gives all that it has.
+
+    Returns
+    -------
+    n_clusters lists of row numbers, nearest first, equals in row order
+    """
+    found: list[list[int]] = []
+    for cluster in range(n_clusters):
+        rows = np.flatnonzero(assignment == cluster)
+        if not len(rows):
+            found.append([])
+            continue
+        members = image_embeddings[rows]
+        nearness = members @ unit_rows(members.mean(axis=0, keepdims=True))[0]
+        found.append(rows[np.argsort(-nearness, kind="stable")[:count]].tolist())
+    return found

@@ -1,0 +1,129 @@
+"""Step 7: each image's nearest images, by exact inner product.
+
+The index is faiss's; everything that touches faiss stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, row_chunks
+from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, InputError, MissingDependency
+
+
+def build_index(rows: FloatMatrix) -> Any:
+    """An exact inner-product index (faiss.IndexFlatIP) over unit rows, float32 (n_rows, dim); it holds a copy."""
+    index = _faiss().IndexFlatIP(rows.shape[1])
+    index.add(np.ascontiguousarray(rows))
+    return index
+
+
+def nearest_neighbors(
+    rows: FloatMatrix,
+    *,
+    count: int,
+    index: Any | None = None,
+    chunk_rows: int = 4096,
+    progress: Callable[[int, int], None] | None = None,
+) -> IntMatrix:
+    """The neighbor table: for each row the rows with the highest cosine, itself excluded (paper step 7).
+
+    Parameters
+    ----------
+    rows : float32 (n_rows, dim), unit rows
+    count : int >= 1
+        Neighbors of each row; n_rows - 1 where that is less.
+    index : faiss index, optional
+        What `build_index` made of the same rows; built here if not given.
+    chunk_rows : int
+        Bounds memory, to chunk_rows x count hits; which of equally near rows come first may depend on it.
+    progress : callable, optional
+        Told after each chunk how many rows are done.
+
+    Returns
+    -------
+    int64 (n_rows, count), nearest first, no row in its own line and none twice
+
+    Raises
+    ------
+    InputError
+        There is only one row, count is below 1, or the index holds other rows.
+    MissingDependency
+        faiss is not installed.
+    """
+    if len(rows) < 2:
+        raise InputError(f"neighbors need at least two images; got {len(rows)}")
+    if count < 1:
+        raise InputError(f"the count of neighbors must be at least 1; got {count}")
+    index = build_index(rows) if index is None else index
+    if (index.ntotal, index.d) != rows.shape:
+        raise InputError(f"the index must hold the rows searched, shape {rows.shape}; it holds {index.ntotal, index.d}")
+    count = min(count, len(rows) - 1)
+    index = _on_gpu(index)
+    neighbors = np.empty((len(rows), count), dtype=np.int64)
+    for chunk in row_chunks(len(rows), chunk_rows):
+        _, hits = index.search(np.ascontiguousarray(rows[chunk]), count + 1)
+        neighbors[chunk] = _without_self(hits, np.arange(chunk.start, chunk.stop))
+        if progress is not None:
+            progress(chunk.stop, len(rows))
+    return neighbors
+
+
+def _without_self(hits: IntMatrix, own: IntMatrix) -> IntMatrix:
+    """Drop each row's own number from its hits, or its last hit where exact duplicates have crowded it out."""
+    drop = hits == own[:, np.newaxis]
+    drop[~drop.any(axis=1), -1] = True
+    kept: IntMatrix = hits[~drop].reshape(len(hits), -1)
+    return kept
+
+
+def write_index(path: Path, index: Any) -> None:
+    """Write an index to a file."""
+    _faiss().write_index(index, str(path))
+
+
+def read_index(path: Path) -> Any:
+    """Read an index from a file.
+
+    Raises
+    ------
+    ArtifactMissing
+        There is no such file.
+    ArtifactDamaged
+        The file is cut short or is no faiss index.
+    """
+    faiss = _faiss()
+    if not path.is_file():
+        raise ArtifactMissing(f"there is no neighbor index at {path}; materialize the neighbors again")
+    try:
+        return faiss.read_index(str(path))
+    except RuntimeError as error:
+        raise ArtifactDamaged(
+            f"{path} must be a neighbor index; faiss cannot read it. Delete its folder and materialize the neighbors "
+            "again."
+        ) from error
+
+
+def _on_gpu(index: Any) -> Any:
+    """The index on the first GPU where this faiss has any, else the index itself."""
+    faiss = _faiss()
+    if faiss.get_num_gpus() == 0:
+        return index
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+
+
+def _faiss() -> ModuleType:
+    try:
+        import faiss
+    except ImportError as error:
+        raise MissingDependency(
+            "nearest neighbors need faiss. Install tac-pipeline[cpu], or tac-pipeline[gpu] on a machine with a GPU, "
+            "never both: they overwrite each other."
+        ) from error
+    module: ModuleType = faiss
+    return module

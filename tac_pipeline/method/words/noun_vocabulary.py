@@ -1,0 +1,85 @@
+"""Step 4: the noun vocabulary, the few candidate nouns that tell the semantic centers apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, row_chunks
+from tac_pipeline.errors import InputError
+
+
+@dataclass(frozen=True)
+class NounVocabulary:
+    """The nouns chosen from the candidates.
+
+    Attributes
+    ----------
+    rows : int64 (n_chosen,), ascending
+        Row numbers into the candidate nouns.
+    center : int64 (n_chosen,)
+        The semantic center that owns each chosen noun.
+    confidence : float32 (n_chosen,)
+        The probability that the noun belongs to its center; little above 1 / n_centers, since cosines are close.
+    n_centers : int
+    """
+
+    rows: IntVector
+    center: IntVector
+    confidence: npt.NDArray[np.float32]
+    n_centers: int
+
+    @property
+    def n_centers_without_noun(self) -> int:
+        """Centers that no candidate noun is nearest to: the images there get their words from other centers."""
+        return self.n_centers - len(np.unique(self.center))
+
+
+def choose_noun_vocabulary(
+    noun_embeddings: FloatMatrix, semantic_centers: FloatMatrix, *, nouns_per_center: int, chunk_rows: int = 8192
+) -> NounVocabulary:
+    """Keep the nouns that each semantic center is surest of (paper step 4).
+
+    A noun belongs to the center with the highest softmax probability over the cosines, without a temperature. Of
+    equally sure nouns the first stays.
+
+    Parameters
+    ----------
+    noun_embeddings : float32 (n_nouns, dim), unit rows
+    semantic_centers : float32 (n_centers, dim), unit rows
+    nouns_per_center : int >= 1
+    chunk_rows : int
+        Bounds memory, to chunk_rows x n_centers cosines; never changes the result.
+
+    Raises
+    ------
+    InputError
+        The widths differ, or nouns_per_center is below 1.
+    """
+    require_same_width(noun_embeddings, semantic_centers, names=("noun_embeddings", "semantic_centers"))
+    if nouns_per_center < 1:
+        raise InputError(f"nouns_per_center must be at least 1; got {nouns_per_center}")
+    center, confidence = _owning_centers(noun_embeddings, semantic_centers, chunk_rows=chunk_rows)
+    # Stable in the noun's row: by center, then by falling confidence.
+    order = np.lexsort((-confidence, center))
+    first_of_center = np.searchsorted(center[order], center[order], side="left")
+    rank = np.arange(len(order)) - first_of_center
+    rows = np.sort(order[rank < nouns_per_center])
+    return NounVocabulary(rows, center[rows], confidence[rows], len(semantic_centers))
+
+
+def _owning_centers(
+    noun_embeddings: FloatMatrix, semantic_centers: FloatMatrix, *, chunk_rows: int
+) -> tuple[IntVector, npt.NDArray[np.float32]]:
+    """The center of each noun, int64 (n_nouns,), and its softmax probability, float32 (n_nouns,)."""
+    center = np.empty(len(noun_embeddings), dtype=np.int64)
+    confidence = np.empty(len(noun_embeddings), dtype=np.float32)
+    for nouns in row_chunks(len(noun_embeddings), chunk_rows):
+        cosine = noun_embeddings[nouns] @ semantic_centers.T  # (chunk, n_centers)
+        best = cosine.max(axis=1, keepdims=True)
+        center[nouns] = cosine.argmax(axis=1)
+        # The softmax at its own maximum.
+        confidence[nouns] = 1 / np.exp(cosine - best).sum(axis=1)
+    return center, confidence

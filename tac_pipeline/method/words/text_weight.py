@@ -1,0 +1,142 @@
+"""How much the words may say: a text weight chosen without labels, by what it does to images that look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector
+from tac_pipeline.method.grouping.blend import blend_rows
+from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
+from tac_pipeline.method.values.published import KMEANS_ITERATIONS
+from tac_pipeline.method.values.robust import (
+    HEAVIEST_FOR_KMEANS,
+    KEPT_BY_HEADS,
+    KEPT_BY_KMEANS,
+    TEXT_WEIGHTS,
+    WEIGHT_RESTARTS,
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One text weight, and the share of the images' nearest images that lie in the same cluster under it."""
+
+    weight: float
+    together: float
+
+
+@dataclass(frozen=True)
+class TextWeight:
+    """The weights chosen, and why.
+
+    Attributes
+    ----------
+    heads : float
+        For the rows that the text head sees.
+    training_free : float
+        For the training-free clusters.
+    trials : tuple of Trial
+        The images alone (weight 0) first; empty where nothing was tried.
+    sentence : str
+        The choice in words.
+    """
+
+    heads: float
+    training_free: float
+    trials: tuple[Trial, ...]
+    sentence: str
+
+
+def share_together(neighbors: IntMatrix, assignment: IntVector) -> float:
+    """How often an image and one of its nearest images share a cluster.
+
+    Parameters
+    ----------
+    neighbors : int64 (n_images, count)
+    assignment : int64 (n_images,)
+    """
+    return float((assignment[neighbors] == assignment[:, None]).mean())
+
+
+def choose_text_weight(
+    image_embeddings: FloatMatrix,
+    text_counterparts: FloatMatrix,
+    neighbors: IntMatrix,
+    *,
+    n_clusters: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> TextWeight:
+    """The heaviest text weight under which images that look alike stay together.
+
+    Words that fit the images cut them along other lines than the images do, but keep most neighbors together; words
+    that do not fit tear them apart. Each weight's rows are clustered, and a weight is borne where the share of
+    neighbors in one cluster stays above a set part of what it is for the images alone. The first weight that is not
+    borne ends the search.
+
+    Parameters
+    ----------
+    image_embeddings, text_counterparts : float32 (n_images, dim), unit rows, in the same order
+    neighbors : int64 (n_images, count)
+        Each image's nearest images by image embedding, itself excluded.
+    n_clusters : int
+        From 1 to n_images.
+    seed : int >= 0
+    progress : callable, optional
+        Told after each weight how many of them are done.
+    """
+    trials: list[Trial] = []
+    for weight in (0.0, *TEXT_WEIGHTS):
+        found = spherical_kmeans(
+            blend_rows(image_embeddings, text_counterparts, text_weight=weight),
+            n_clusters=n_clusters,
+            restarts=WEIGHT_RESTARTS,
+            max_iterations=KMEANS_ITERATIONS,
+            seed=seed,
+        )
+        trials.append(Trial(weight, share_together(neighbors, found.assignment)))
+        if progress is not None:
+            progress(len(trials), 1 + len(TEXT_WEIGHTS))
+        if trials[-1].together < KEPT_BY_HEADS * trials[0].together:
+            break
+    heads = heaviest_borne(trials, kept=KEPT_BY_HEADS)
+    free = min(heaviest_borne(trials, kept=KEPT_BY_KMEANS), HEAVIEST_FOR_KMEANS)
+    return TextWeight(heads, free, tuple(trials), _sentence(trials, heads))
+
+
+def given_text_weight(weight: float) -> TextWeight:
+    """The choice of whoever names the weight."""
+    return TextWeight(weight, weight, (), f"the settings give the words weight {weight:g}")
+
+
+def published_text_weight() -> TextWeight:
+    """The published method's: the text head sees the text alone, training-free counts text and image alike."""
+    return TextWeight(1.0, 1.0, (), "as published: the text head sees the words alone, whatever they do to the images")
+
+
+def heaviest_borne(trials: list[Trial], *, kept: float) -> float:
+    """The last weight before the first under which less than `kept` of the first trial's share is left."""
+    weight = trials[0].weight
+    for trial in trials[1:]:
+        if trial.together < kept * trials[0].together:
+            break
+        weight = trial.weight
+    return weight
+
+
+def _sentence(trials: list[Trial], weight: float) -> str:
+    alone = trials[0].together
+    refused = next((trial for trial in trials if trial.weight > weight), None)
+    if weight == 0:
+        told = f"{trials[1].together:.0%} under the lightest weight, {trials[1].weight:g}"
+        return (
+            f"the words were set aside: of an image's nearest images {alone:.0%} share its cluster by the images "
+            f"alone, {told}"
+        )
+    borne = next(trial.together for trial in trials if trial.weight == weight)
+    why = f"of an image's nearest images {borne:.0%} still share its cluster ({alone:.0%} by the images alone)"
+    if refused is not None:
+        why += f", under weight {refused.weight:g} only {refused.together:.0%}"
+    strength = "helped" if refused is None or weight > TEXT_WEIGHTS[0] else "were heard softly"
+    return f"the words {strength}: weight {weight:g}, because {why}"

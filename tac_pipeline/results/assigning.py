@@ -1,0 +1,145 @@
+"""The assignment of every image of a store, shard by shard; what the same heads have assigned before is not read again.
+
+A shard's vectors never change, so its assignment by the same heads never does: it is kept beside the shards, found by
+heads and shard. At once this holds one small row an image, and one shard's vectors.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.progress import Progress
+from tac_pipeline.store.parquet import place_table, read_frame
+from tac_pipeline.store.schemas import SHARD_ASSIGNMENTS
+from tac_pipeline.store.shards import read_shard
+
+if TYPE_CHECKING:
+    from tac_pipeline.method.heads.cluster_head import ClusterHead
+
+
+@dataclass(frozen=True)
+class StoreAssignment:
+    """Every image's column.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Columns image_id, column, confidence, runner_up, similarity, margin; null where the image cannot be read.
+    computed : int
+        Images whose vectors were read for it; the others were assigned before.
+    """
+
+    rows: pl.DataFrame
+    computed: int
+
+
+def assign_shards(
+    view: pl.DataFrame,
+    shards: Path,
+    *,
+    encoder: str,
+    head: ClusterHead,
+    centers: FloatMatrix,
+    kept: Path,
+    groups: IntVector | None = None,
+    progress: Progress | None = None,
+) -> StoreAssignment:
+    """Assign every image of a view (paper step 10).
+
+    Parameters
+    ----------
+    view : DataFrame with image_id, error, shard, row (the table image_embeddings)
+    shards : Path
+        The store's folder of shards.
+    encoder : str
+        Fingerprint of the encoder behind them.
+    head : ClusterHead
+        The image head.
+    centers : float32 (n_clusters, dim), unit rows
+        By column of the head, or by group.
+    kept : Path
+        Folder of what this head has assigned before, grouped alike; new shards are added to it.
+    groups : int64 (n_columns,), optional
+        Columns of one group are one cluster, with the sum of their probabilities; the column found is then the group.
+
+    Raises
+    ------
+    ArtifactDamaged
+        A shard is gone or damaged, or another encoder made it.
+    """
+    parts, computed, done = [], 0, 0
+    for (name,), rows in view.group_by(["shard"], maintain_order=True):
+        path = kept / str(name)
+        assigned = _read_kept(path)
+        if assigned is None:
+            assigned = _assign(shards / str(name), encoder, head, centers, groups)
+            columns = {name: assigned[name].to_arrow() for name in assigned.columns}
+            place_table(path, SHARD_ASSIGNMENTS, columns)
+            computed += len(rows)
+        parts.append(pl.concat([rows.select("image_id"), assigned[rows["row"].to_numpy()]], how="horizontal"))
+        done += len(rows)
+        if progress is not None:
+            progress(done, len(view))
+    return StoreAssignment(pl.concat(parts), computed)
+
+
+def _assign(
+    shard: Path, encoder: str, head: ClusterHead, centers: FloatMatrix, groups: IntVector | None
+) -> pl.DataFrame:
+    rows, vectors = read_shard(shard, encoder=encoder)
+    table = assign_vectors(vectors, head, centers, groups)
+    readable = pl.lit(rows["error"].is_null())
+    return table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in table.columns)
+
+
+def assign_vectors(
+    vectors: FloatMatrix, head: ClusterHead, centers: FloatMatrix, groups: IntVector | None
+) -> pl.DataFrame:
+    """Columns column, confidence, runner_up, similarity for vectors, float32 (n_images, dim); see assign_shards."""
+    from tac_pipeline.method.heads.assignment import assign
+    from tac_pipeline.method.heads.cluster_head import soft_assignment
+    from tac_pipeline.results.corrections import sum_groups
+
+    soft = soft_assignment(head, vectors)
+    found = assign(soft if groups is None else sum_groups(soft, groups))
+    similarity = np.einsum("nd,nd->n", vectors, centers[found.column])
+    return pl.DataFrame(
+        {
+            "column": pl.Series(found.column, dtype=pl.Int32),
+            "confidence": pl.Series(found.confidence, dtype=pl.Float32),
+            "runner_up": pl.Series(found.runner_up, dtype=pl.Int32),
+            "similarity": pl.Series(similarity, dtype=pl.Float32),
+            "margin": pl.Series(found.margin, dtype=pl.Float32),
+        }
+    )
+
+
+def _read_kept(path: Path) -> pl.DataFrame | None:
+    if not path.exists():
+        return None
+    try:
+        # By name: a file from before one of the columns was kept counts as none.
+        columns = [column.name for column in SHARD_ASSIGNMENTS.columns]
+        return read_frame(path, SHARD_ASSIGNMENTS, columns=columns)
+    except ArtifactDamaged:
+        return None
+
+
+def drop_unused(folder: Path, keys: Set[str], shards: Path) -> None:
+    """Remove what heads that no kept version uses assigned, and what is left of shards that are gone."""
+    for kept in folder.glob("*"):
+        if kept.name not in keys:
+            shutil.rmtree(kept, ignore_errors=True)
+            continue
+        for path in kept.glob("*/*.parquet"):
+            if not (shards / path.relative_to(kept)).exists():
+                path.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""What is said of a cluster: its size, its typical images, and how its id came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from tac_pipeline.arrays import FloatMatrix, IntVector
+
+
+def lineage_in_words(history: pl.DataFrame, *, entry: int) -> pl.DataFrame:
+    """What a re-clustering did to every id, merges into it included.
+
+    Parameters
+    ----------
+    history : DataFrame (the table lineage)
+    entry : int
+        The ledger's entry that is told.
+
+    Returns
+    -------
+    DataFrame with cluster_id, lineage
+    """
+    last = history.filter(pl.col("entry") == entry)
+    merged = (
+        last.filter(pl.col("event") == "merged")
+        .group_by(cluster_id="other_id")
+        .agg(pl.col("cluster_id").cast(pl.String).str.join(", ").alias("merged"))
+    )
+    event = pl.when(pl.col("event") == "split").then(pl.format("split from {}", "other_id")).otherwise("event")
+    took = pl.when(pl.col("merged").is_null()).then(event).otherwise(pl.format("{}, took in {}", event, "merged"))
+    return last.join(merged, on="cluster_id", how="left").select("cluster_id", lineage=took)
+
+
+def describe_clusters(
+    ids: pl.Series,
+    assigned: pl.DataFrame,
+    *,
+    image_ids: Sequence[str],
+    vectors: FloatMatrix,
+    members: IntVector,
+    n_medoids: int,
+) -> pl.DataFrame:
+    """Size, share, confidence and medoids of every cluster id.
+
+    Parameters
+    ----------
+    ids : int32 (n_clusters,)
+    assigned : DataFrame with cluster_id, confidence (the table assignments)
+    image_ids : n_known long
+        The training images that are still in the store.
+    vectors : float32 (n_known, dim), unit rows
+    members : int64 (n_known,)
+        The place in ids of each one's cluster.
+    n_medoids : int
+        Typical images of each cluster, at most.
+
+    Returns
+    -------
+    DataFrame with cluster_id, medoids, size, confidence, share, in the order of ids
+    """
+    from tac_pipeline.method.clusters.medoids import medoids
+
+    placed = assigned.filter(pl.col("cluster_id").is_not_null())
+    counted = placed.group_by("cluster_id").agg(size=pl.len().cast(pl.Int64), confidence=pl.col("confidence").mean())
+    nearest = medoids(vectors, members, n_clusters=len(ids), count=n_medoids)
+    typical = [[image_ids[row] for row in rows] for rows in nearest]
+    table = pl.DataFrame({"cluster_id": ids, "medoids": typical}, schema_overrides={"medoids": pl.List(pl.String)})
+    return (
+        table.join(counted, on="cluster_id", how="left", maintain_order="left")
+        .with_columns(pl.col("size").fill_null(0))
+        .with_columns(share=pl.col("size") / max(len(placed), 1))
+    )

@@ -1,0 +1,59 @@
+"""What people go by now: the ids and names of what is published, else of what was last current."""
+
+import polars as pl
+
+from tac_pipeline.store.artifacts import Store
+from tac_pipeline.store.parquet import read_frame
+from tac_pipeline.store.schemas import CLUSTERS
+
+
+def entry_in_force(store: Store) -> int | None:
+    """The ledger's entry whose ids people go by: that of what is published, else of what was last current."""
+    from tac_pipeline.store.publication import Publication
+
+    published = Publication(store.published_folder).latest()
+    if published is not None:
+        return published.entry
+    current = store.current("cluster_ids")
+    # An artifact from before there was a ledger has no entry.
+    return None if current is None else current.artifact.facts.get("entry")
+
+
+def next_id_elsewhere(store: Store) -> int:
+    """Above every id in what is published and in kept versions of cluster_ids: a ledger put back may lack some."""
+    from tac_pipeline.store.publication import Publication
+
+    made = (int(version.facts.get("next_id", 0)) for version in store.versions("cluster_ids"))
+    return max([Publication(store.published_folder).next_id(), *made])
+
+
+def names_in_force(store: Store) -> dict[int, str]:
+    """The names that people know the cluster ids by."""
+    table = _clusters_in_force(store)
+    return {} if table is None else dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
+
+
+def names_to_keep(store: Store) -> dict[int, str]:
+    """Those of them that nouns gave: no name of a corrections file, which says it anew, no label of an unnamed one."""
+    from tac_pipeline.method.words.names import LEAST_CONFIDENCE
+
+    table = _clusters_in_force(store)
+    if table is None:
+        return {}
+    if "name_confidence" in table.columns:  # not in versions from before there were corrections
+        sure, by_people = pl.col("name_confidence"), pl.col("curated") & (pl.col("name_confidence") == 1)
+        table = table.filter(sure.is_null() | ((sure >= LEAST_CONFIDENCE) & ~by_people))
+    return dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
+
+
+def _clusters_in_force(store: Store) -> pl.DataFrame | None:
+    """The table of clusters that people go by: what is published, else what was last current."""
+    from tac_pipeline.store.publication import Publication
+
+    published = Publication(store.published_folder).latest()
+    if published is not None:
+        return published.clusters
+    current = store.whole_current("clusters")
+    if current is None:
+        return None
+    return read_frame(current.artifact.file("clusters.parquet"), CLUSTERS)

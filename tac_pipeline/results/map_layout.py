@@ -1,0 +1,111 @@
+"""A map of the store: every image at a place on a plane, near images near each other.
+
+A bounded sample of the training set is laid out by t-SNE; every other image goes where its nearest images of the
+sample are. So a map costs the same for any store, and new images find their place on the map that people know.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tac_pipeline.arrays import FloatMatrix, row_chunks
+
+# Seconds, not minutes, on two cores; more points would say no more at the size of a screen.
+LARGEST_SAMPLE = 5_000
+# t-SNE looks at distances alone: behind so many components lies noise, and they cost a tenth.
+COMPONENTS = 50
+PERPLEXITY = 30.0
+# Half the time of scikit-learn's defaults for the same neighborhoods (docs/decisions/0081-the-page-and-its-map.md).
+ITERATIONS, ANGLE = 500, 0.8
+# So many images of the sample say where another image goes.
+PLACED_BY = 4
+# How far the weight of a nearer image is above that of a farther one, in cosine.
+PLACING_SCALE = 0.02
+# On the map's scale of 1: what lies farther from the nearest image's place is another part of the map.
+NEARBY = 0.05
+# Shares of the points on either side that do not count when the map is brought to the unit square.
+MARGIN_SHARE = 0.002
+
+
+def lay_out(vectors: FloatMatrix, *, seed: int) -> FloatMatrix:
+    """Positions on a plane for a sample of images.
+
+    Parameters
+    ----------
+    vectors : float32 (n_images, dim), unit rows
+        At most LARGEST_SAMPLE or so: the time grows a little faster than their number.
+    seed : int
+
+    Returns
+    -------
+    float32 (n_images, 2), about 0 to 1 along the longer side
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    if len(vectors) < 2:
+        return np.full((len(vectors), 2), 0.5, dtype=np.float32)
+    start = np.zeros((len(vectors), 2), dtype=np.float32)
+    if (vectors == vectors[0]).all():
+        return _to_unit_square(start)
+    components = min(COMPONENTS, *vectors.shape)
+    reduced = PCA(components, random_state=seed).fit_transform(vectors)
+    start[:, :components] = reduced[:, :2]
+    spread = start[:, 0].std()
+    if len(vectors) <= 3 or spread == 0:
+        return _to_unit_square(start)
+    tsne = TSNE(
+        init=(start / spread * 1e-4).astype(np.float32),
+        perplexity=min(PERPLEXITY, (len(vectors) - 1) / 3),
+        max_iter=ITERATIONS,
+        angle=ANGLE,
+        random_state=seed,
+    )
+    # Its threads meet several times an iteration: on a machine that is busy with other work, two of them took fifty
+    # times as long as one (docs/decisions/0081-the-page-and-its-map.md).
+    with threadpool_limits(limits=1, user_api="openmp"):
+        return _to_unit_square(tsne.fit_transform(reduced))
+
+
+def _to_unit_square(points: npt.NDArray[np.floating]) -> FloatMatrix:
+    low, high = np.quantile(points, [MARGIN_SHARE, 1 - MARGIN_SHARE], axis=0)
+    # One scale for both axes: distances are all that the map says.
+    scale = max(float((high - low).max()), np.finfo(np.float32).tiny)
+    return np.asarray((points - (low + high) / 2) / scale + 0.5, dtype=np.float32)
+
+
+def place(vectors: FloatMatrix, sample: FloatMatrix, positions: FloatMatrix, *, chunk_rows: int = 2048) -> FloatMatrix:
+    """Positions of more images on a map that is there.
+
+    Parameters
+    ----------
+    vectors : float32 (n_images, dim), unit rows
+    sample : float32 (n_sample, dim), unit rows
+        The images that were laid out.
+    positions : float32 (n_sample, 2)
+        Where they lie.
+    chunk_rows : int
+        Bounds memory, to chunk_rows x n_sample; never changes the result.
+
+    Returns
+    -------
+    float32 (n_images, 2)
+        The weighted mean of the positions of the PLACED_BY nearest images of the sample; where these lie apart, of
+        those near the nearest: halfway between two groups there is nothing.
+    """
+    count = min(PLACED_BY, len(sample))
+    placed = np.empty((len(vectors), 2), dtype=np.float32)
+    for rows in row_chunks(len(vectors), chunk_rows):
+        cosine = vectors[rows] @ sample.T  # (chunk, n_sample)
+        nearest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
+        near = np.take_along_axis(cosine, nearest, axis=1)
+        order = np.argsort(-near, axis=1, kind="stable")
+        nearest, near = np.take_along_axis(nearest, order, axis=1), np.take_along_axis(near, order, axis=1)
+        weights = np.exp((near - near[:, :1]) / PLACING_SCALE)
+        where = positions[nearest]  # (chunk, count, 2)
+        away = np.linalg.norm(where - where[:, :1], axis=2)
+        weights *= away < NEARBY
+        placed[rows] = np.einsum("nk,nkd->nd", weights, where) / weights.sum(axis=1, keepdims=True)
+    return placed

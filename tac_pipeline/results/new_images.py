@@ -1,0 +1,183 @@
+"""Images that belong to no store: found by what somebody names, read, encoded, and assigned by the image head.
+
+Nothing is written. Reading and decoding run ahead of the encoder, as when a store is embedded (embedding.py); at once
+this holds one small row an image and three batches of decoded images. What must stay out: artifacts (assets/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.embedding import NoKnownVectors, encoded_batches
+from tac_pipeline.errors import SourceError
+from tac_pipeline.results.assigning import assign_vectors
+from tac_pipeline.sources import IMAGE_SUFFIXES, ByteReader, FolderSource, RemoteFolderSource
+from tac_pipeline.sources.listing import ARCHIVE_SUFFIX
+from tac_pipeline.sources.remote import read_url
+from tac_pipeline.store.shards import EmbeddedBatch
+
+if TYPE_CHECKING:
+    from tac_pipeline.encoders import Encoder
+    from tac_pipeline.method.heads.cluster_head import ClusterHead
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """An image that somebody named, or that lies in a folder or tar that somebody named.
+
+    Attributes
+    ----------
+    name : str
+        As people know it: the path as it was named, with what follows it below a folder.
+    uri : str
+        What `reader` finds it by.
+    error : str, optional
+        Why there is nothing to read.
+    """
+
+    name: str
+    uri: str
+    reader: ByteReader
+    error: str | None = None
+
+
+class _Files:
+    """Reads a file by its path or URL, whatever its name looks like."""
+
+    def read(self, uri: str) -> bytes:
+        return read_url(uri) if "://" in uri else Path(uri).read_bytes()
+
+
+def find_images(places: Sequence[str]) -> list[NamedImage]:
+    """The images behind paths and URLs: of a folder or a tar all that are in it; a place without any has an error."""
+    return [image for place in places for image in _images_at(place)]
+
+
+def _images_at(place: str) -> Iterator[NamedImage]:
+    remote, is_tar = "://" in place, place.lower().endswith(ARCHIVE_SUFFIX)
+    if not is_tar and not (not place.lower().endswith(IMAGE_SUFFIXES) if remote else Path(place).is_dir()):
+        yield NamedImage(_text(place), place, _Files())
+        return
+    source = RemoteFolderSource(place) if remote else FolderSource(Path(place))
+    try:
+        listing = source.list_images()
+    except (SourceError, OSError) as error:
+        yield NamedImage(_text(place), place, source, error=_text(str(error)))
+        return
+    # The ids of a tar's members begin with its name.
+    whole = place.rstrip("/")
+    above = whole.rpartition("/")[0] if is_tar and not Path(place).is_dir() else whole
+    for image_id, uri in listing.select("image_id", "uri").iter_rows():
+        yield NamedImage(f"{_text(above)}/{image_id}" if above else image_id, uri, source)
+
+
+def _text(path: str) -> str:
+    # A path may hold bytes that are no UTF-8, which Python keeps as lone surrogates: no table takes those.
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+class _ByNumber:
+    """Reads named images by their place in the list, so that images of several sources share a batch."""
+
+    def __init__(self, images: Sequence[NamedImage]) -> None:
+        self._images = images
+
+    def read(self, uri: str) -> bytes:
+        image = self._images[int(uri)]
+        if image.error is not None:
+            raise OSError(image.error)
+        return image.reader.read(image.uri)
+
+
+def embed_images(
+    images: Sequence[NamedImage], encoder: Encoder, *, batch_size: int, max_pixels: int, max_bytes: int
+) -> Iterator[EmbeddedBatch]:
+    """Read, decode and encode images in their order; what cannot be read becomes a row with its error."""
+    count = len(images)
+    rows = pl.DataFrame(
+        {
+            "image_id": [image.name for image in images],
+            "uri": [str(number) for number in range(count)],
+            "size": [None] * count,
+            "version": [""] * count,
+        },
+        schema={"image_id": pl.String, "uri": pl.String, "size": pl.Int64, "version": pl.String},
+    )
+    known = NoKnownVectors()
+    for batch in encoded_batches(
+        rows,
+        _ByNumber(images),
+        encoder,
+        known=known,
+        batch_size=batch_size,
+        max_pixels=max_pixels,
+        max_bytes=max_bytes,
+    ):
+        yield batch
+        known.forget()
+
+
+def assign_images(
+    batches: Iterator[EmbeddedBatch],
+    head: ClusterHead,
+    ids: Sequence[int],
+    centers: FloatMatrix,
+    *,
+    groups: IntVector | None = None,
+) -> pl.DataFrame:
+    """Which cluster each image falls into (paper step 10).
+
+    Parameters
+    ----------
+    batches : iterator of EmbeddedBatch
+        By the encoder that the head was trained with.
+    head : ClusterHead
+        The image head.
+    ids : sequence of int
+        The lasting cluster id of each column of the head, or of each group.
+    centers : float32 (n_clusters, dim), unit rows
+        By column of the head, or by group.
+    groups : int64 (n_columns,), optional
+        See assign_shards.
+
+    Returns
+    -------
+    DataFrame with image, error, cluster_id, confidence, runner_up, similarity (the cosine to the cluster's center), one
+    row an image in its order; all but image and error are null where an image cannot be read
+    """
+    lasting = np.asarray(ids, dtype=np.int32)
+    parts = [pl.DataFrame(schema=_ASSIGNED)]
+    for batch in batches:
+        found = assign_vectors(batch.vectors, head, centers, groups)
+        table = pl.DataFrame(
+            {
+                "image": [row.image_id for row in batch.rows],
+                "error": [row.error for row in batch.rows],
+                "cluster_id": lasting[found["column"].to_numpy()],
+                "confidence": found["confidence"],
+                "runner_up": lasting[found["runner_up"].to_numpy()],
+                "similarity": found["similarity"],
+            },
+            schema=_ASSIGNED,
+        )
+        readable = pl.col("error").is_null()
+        values = [name for name in _ASSIGNED if name not in ("image", "error")]
+        parts.append(table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in values))
+    return pl.concat(parts)
+
+
+_ASSIGNED = {
+    "image": pl.String,
+    "error": pl.String,
+    "cluster_id": pl.Int32,
+    "confidence": pl.Float32,
+    "runner_up": pl.Int32,
+    "similarity": pl.Float32,
+}

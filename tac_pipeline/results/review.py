@@ -1,0 +1,130 @@
+"""What is worth a look in a finished result: typical images, border cases, outliers, near-duplicates.
+
+All of it comes from what is there anyway: the assignments, the contents of the images, and the neighbor graph of the
+training set. Pure functions on tables; one small row an image is held.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, row_chunks
+from tac_pipeline.errors import InputError
+
+# The median absolute deviation of normally distributed values, times this, is their standard deviation.
+MAD_TO_DEVIATION = 1.4826
+
+
+def review_images(
+    assignments: pl.DataFrame, groups: pl.DataFrame, *, border_margin: float, outlier_deviations: float
+) -> pl.DataFrame:
+    """Say of every image how typical it is of its cluster, and whether it is worth a look.
+
+    Parameters
+    ----------
+    assignments : DataFrame with image_id, cluster_id, similarity, margin (the table assignments)
+    groups : DataFrame with image_id, duplicate_group
+        What `duplicate_groups` found.
+    border_margin : float
+        An image with a smaller margin lies on the border between its cluster and the runner-up.
+    outlier_deviations : float
+        An image is an outlier when its cosine to the center is lower than its cluster's median by more than so many
+        deviations, estimated from the median absolute deviation, which outliers themselves do not move.
+
+    Returns
+    -------
+    DataFrame with the columns of the table review, in the order of the assignments
+        typicality is the share of the cluster's images that are no nearer to its center: 1 for the nearest.
+    """
+    cosine, cluster = pl.col("similarity"), "cluster_id"
+    median = cosine.median().over(cluster)
+    deviation = MAD_TO_DEVIATION * (cosine - median).abs().median().over(cluster)
+    placed = pl.col(cluster).is_not_null()
+    return assignments.join(groups, on="image_id", how="left", maintain_order="left").select(
+        "image_id",
+        cluster,
+        typicality=pl.when(placed).then(cosine.rank("max").over(cluster) / pl.len().over(cluster)).cast(pl.Float32),
+        margin=pl.col("margin"),
+        border=(placed & (pl.col("margin") < border_margin)).fill_null(False),
+        outlier=(placed & (cosine < median - outlier_deviations * deviation)).fill_null(False),
+        duplicate_group=pl.col("duplicate_group").cast(pl.Int32),
+    )
+
+
+def near_pairs(vectors: FloatMatrix, neighbors: IntMatrix, *, similarity: float, chunk_rows: int = 1024) -> IntMatrix:
+    """The edges of a neighbor graph whose ends are nearly equal.
+
+    Parameters
+    ----------
+    vectors : float32 (n_images, dim), unit rows
+    neighbors : int64 (n_images, count)
+        The neighbor table.
+    similarity : float
+        The least cosine of an edge.
+    chunk_rows : int
+        Bounds memory, to chunk_rows x count x dim; never changes the result.
+
+    Returns
+    -------
+    int64 (n_pairs, 2)
+        Rows of the vectors.
+    """
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for rows in row_chunks(len(vectors), chunk_rows):
+        cosine = np.einsum("nd,nkd->nk", vectors[rows], vectors[neighbors[rows]])  # (chunk, count)
+        left, place = np.nonzero(cosine >= similarity)
+        found.append(np.stack([left + rows.start, neighbors[rows][left, place]], axis=1))
+    return np.concatenate(found)
+
+
+def duplicate_groups(images: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Join images of equal bytes, and images that pairs say are nearly equal, into groups.
+
+    Groups are closed: if a equals b and b equals c, all three are one group.
+
+    Parameters
+    ----------
+    images : DataFrame with image_id, content_hash
+        Images whose hash is empty equal nothing.
+    pairs : DataFrame with left, right
+        image_ids; pairs with an image that is not among the images say nothing.
+
+    Returns
+    -------
+    DataFrame with image_id, duplicate_group (int32)
+        The members of groups of two and more, largest group first, groups of one size by their first image_id.
+
+    Raises
+    ------
+    InputError
+        An image_id repeats.
+    """
+    if images["image_id"].n_unique() != len(images):
+        raise InputError(f"image_ids must be unique; got {len(images) - images['image_id'].n_unique()} twice")
+    known = images.sort("image_id").with_row_index("node")
+    first = pl.col("node").first().over("content_hash")
+    equal = known.filter(pl.col("content_hash") != "").select(left="node", right=first)
+    ends = known.select("image_id", "node")
+    near = (
+        pairs.join(ends.rename({"image_id": "left", "node": "from"}), on="left")
+        .join(ends.rename({"image_id": "right", "node": "to"}), on="right")
+        .select(left="from", right="to")
+    )
+    labels = _components(pl.concat([equal, near]), len(known))
+    found = known.select("image_id", component=pl.Series(labels, dtype=pl.Int32)).with_columns(
+        size=pl.len().over("component"), first=pl.col("image_id").first().over("component")
+    )
+    grouped = found.filter(pl.col("size") > 1).sort("size", "first", "image_id", descending=[True, False, False])
+    return grouped.select("image_id", duplicate_group=(pl.col("first").rle_id()).cast(pl.Int32))
+
+
+def _components(edges: pl.DataFrame, n_nodes: int) -> npt.NDArray[np.int32]:
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    ends = (edges["left"].to_numpy(), edges["right"].to_numpy())
+    graph = csr_array((np.ones(len(edges), dtype=np.bool_), ends), shape=(n_nodes, n_nodes))
+    labels: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return labels

@@ -1,0 +1,156 @@
+"""Search: the images of a whole store that are nearest to a vector, and the noun that a text names.
+
+Shards are read one after the other and only the best hits are kept: memory holds the view (one small row an image), one
+shard of vectors and the hits. What must stay out: encoding (encoders/) and reading artifacts (assets/lookups.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.errors import InputError
+from tac_pipeline.method.grouping.neighbors import build_index
+from tac_pipeline.store.shards import read_shard
+
+LONGEST_TEXT = 1000  # characters; CLIP's text tower reads 77 tokens
+SUGGESTIONS = 5
+
+_ARTICLES = re.compile(r"^(?:an?|the|some)\s+", flags=re.IGNORECASE)
+_IN_BRACKETS = re.compile(r"\s*\([^()]*\)$")
+# How English makes plurals, undone; whether there is such a noun is looked up.
+_PLURALS = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("men", "man"), ("es", ""), ("s", ""))
+
+
+def nearest_images(query: FloatMatrix, view: pl.DataFrame, shards: Path, *, encoder: str, count: int) -> pl.DataFrame:
+    """The images whose vectors have the highest cosine with a vector, by exact inner product over every shard.
+
+    Parameters
+    ----------
+    query : float32 (dim,), unit
+    view : DataFrame with image_id, error, shard, row (the table image_embeddings)
+    shards : Path
+        The store's folder of shards.
+    encoder : str
+        Fingerprint of the encoder behind them.
+    count : int >= 1
+        All readable images where they are fewer.
+
+    Returns
+    -------
+    DataFrame with image_id and score (the cosine), best first; among equal scores by image_id, but for those that tie
+    with the last hit, of which any may be left out
+
+    Raises
+    ------
+    InputError
+        No image is readable, count is below 1, or the widths differ.
+    ArtifactDamaged
+        A shard is gone or damaged, or another encoder made it.
+    """
+    if count < 1:
+        raise InputError(f"a search must be for at least 1 image; got {count}")
+    readable = view.filter(pl.col("error").is_null()).select("image_id", "shard", "row").with_row_index("position")
+    if readable.is_empty():
+        raise InputError("no image of the store can be read: see the errors in image_embeddings")
+    best = pl.DataFrame(schema={"position": pl.UInt32, "score": pl.Float32})
+    for (name,), rows in readable.group_by(["shard"], maintain_order=True):
+        _, vectors = read_shard(shards / str(name), encoder=encoder)
+        found = _nearest_rows(query, vectors[rows["row"].to_numpy()], count=count)
+        found = found.with_columns(rows["position"].gather(found["row"]))
+        best = pl.concat([best, found.select("position", "score")])
+        best = best.sort("score", "position", descending=[True, False]).head(count)
+    return best.join(readable, on="position", how="left", maintain_order="left").select("image_id", "score")
+
+
+def _nearest_rows(query: FloatMatrix, vectors: FloatMatrix, *, count: int) -> pl.DataFrame:
+    """Columns row, score: the best rows of one shard."""
+    if vectors.shape[1] != len(query):
+        raise InputError(
+            f"a search vector must be as wide as the store's, {vectors.shape[1]}; got {len(query)}. "
+            "Both must come from the same encoder."
+        )
+    scores, rows = build_index(vectors).search(query[np.newaxis], min(count, len(vectors)))
+    return pl.DataFrame({"row": rows[0].astype(np.uint32), "score": scores[0].astype(np.float32)})
+
+
+def require_text(text: str) -> str:
+    """A search text without surplus spaces.
+
+    Raises
+    ------
+    InputError
+        It is empty or far longer than an encoder reads, or is no text.
+    """
+    plain = " ".join(text.split())
+    if not plain:
+        raise InputError('a search needs words, such as `tac search "a red boat"`; got an empty text')
+    if len(plain) > LONGEST_TEXT:
+        raise InputError(f"a search text must have at most {LONGEST_TEXT:,} characters; got {len(plain):,}")
+    if any(0xD800 <= ord(char) <= 0xDFFF for char in plain):
+        raise InputError(f"a search text must be UTF-8; got {text!r}")
+    return plain
+
+
+@dataclass(frozen=True)
+class FoundNoun:
+    """The candidate noun that a text was taken for.
+
+    Attributes
+    ----------
+    row : int
+        Its row among the candidates.
+    noun : str
+    whole : bool
+        Whether it stands for all of the text; else for the text's last words alone.
+    """
+
+    row: int
+    noun: str
+    whole: bool
+
+
+def find_noun(text: str, nouns: Sequence[str]) -> FoundNoun:
+    """The candidate noun that a text names, where there is no text tower to read the text itself.
+
+    The text as written, without its article, in lower case, in the singular; then the same of its last words: of
+    "a red boat" the noun is "boat".
+
+    Raises
+    ------
+    InputError
+        There is no such noun; near ones are suggested.
+    """
+    rows: dict[str, int] = {}
+    for spelling in (lambda noun: noun, _key, lambda noun: _IN_BRACKETS.sub("", _key(noun))):
+        for row, noun in enumerate(nouns):
+            rows.setdefault(spelling(noun), row)
+    plain = _ARTICLES.sub("", text.strip().rstrip(".!?"))
+    words = plain.split()
+    for start in range(len(words)):
+        for spelled in _spellings(" ".join(words[start:])):
+            if spelled in rows:
+                return FoundNoun(rows[spelled], nouns[rows[spelled]], whole=start == 0)
+    near = difflib.get_close_matches(_key(plain), list(rows), n=SUGGESTIONS, cutoff=0.7)
+    shown = ", ".join(dict.fromkeys(nouns[rows[key]] for key in near))
+    hint = f"near are {shown}" if near else "none of them is spelled nearly so"
+    raise InputError(f"{text!r} names none of the {len(nouns):,} candidate nouns; {hint}")
+
+
+def _key(noun: str) -> str:
+    return " ".join(noun.replace("_", " ").split()).lower()
+
+
+def _spellings(text: str) -> Iterator[str]:
+    yield text
+    yield _key(text)
+    yield from (
+        _key(text).removesuffix(ending) + instead for ending, instead in _PLURALS if _key(text).endswith(ending)
+    )

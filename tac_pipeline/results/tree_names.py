@@ -1,0 +1,120 @@
+"""Names for the nodes of a tree of clusters: what their clusters have in common, in WordNet or in shared nouns.
+
+What must stay out: the shape of the tree (method/cluster_tree.py) and the names of the clusters (method/names.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from tac_pipeline.method.clusters.cluster_tree import ClusterTree
+from tac_pipeline.wordnet import WordNet
+
+# A hypernym names a node when it stands above at least this share of the clusters whose names WordNet knows, and
+# when these are at least this share of all: the odd one out must not turn "dog" into "entity"
+# (docs/decisions/0071-the-cluster-tree.md).
+COMMON_SHARE = 0.75
+# A synset above more than a tenth of WordNet's nouns (entity, object, organism, artifact, ...) says nothing.
+WIDEST_SHARE = 0.1
+NAMES_SHOWN = 3
+
+
+def name_nodes(
+    tree: ClusterTree,
+    names: Sequence[str | None],
+    alternatives: Sequence[Sequence[str]],
+    sizes: Sequence[int],
+    *,
+    wordnet: WordNet,
+) -> list[str | None]:
+    """Name every node of a tree; the clusters keep their names.
+
+    An inner node is named by the nearest common hypernym of its clusters' names. Where there is none that says
+    anything, by a noun that all of its clusters have as name or alternative; else by the names of its
+    largest clusters. A name that another node has which does not lie below it is followed by those, so that no two
+    inner nodes are called the same where a person sees both.
+
+    Parameters
+    ----------
+    tree : ClusterTree
+    names : sequence of str or None, n_leaves long
+        None for a cluster without a name.
+    alternatives : sequence of sequence of str, n_leaves long
+    sizes : sequence of int, n_leaves long
+        Images of each cluster.
+    wordnet : WordNet
+
+    Returns
+    -------
+    list of str or None, n_nodes long; None for nodes whose clusters have no names
+    """
+    below = [sorted(leaves, key=lambda leaf: (-sizes[leaf], leaf)) for leaves in tree.leaves_below()]
+    meanings = [None if name is None else wordnet.meaning(name) for name in names]
+    synsets = [None if meaning is None else meaning[0] for meaning in meanings]
+    nouns = [set() if name is None else {name, *others} for name, others in zip(names, alternatives, strict=True)]
+    found: list[str | None] = list(names)
+    plain: dict[int, str] = {}
+    for node in range(tree.n_leaves, tree.n_nodes):
+        leaves = below[node]
+        common = common_hypernym([synsets[leaf] for leaf in leaves], wordnet)
+        word = wordnet.lemmas(common)[0] if common else shared_noun([nouns[leaf] for leaf in leaves], names, leaves)
+        if word is not None:
+            plain[node] = word
+        found.append(word if word is not None else _listed(names, leaves))
+    for node in _repeated(plain, tree):
+        listed = _listed(names, below[node])
+        found[node] = f"{plain[node]} ({listed})" if listed else plain[node]
+    return found
+
+
+def common_hypernym(synsets: Sequence[str | None], wordnet: WordNet) -> str | None:
+    """The narrowest synset that enough of the synsets are or lie under; None where that says nothing.
+
+    Parameters
+    ----------
+    synsets : sequence of str or None
+        None for a noun that WordNet does not hold.
+    wordnet : WordNet
+    """
+    known = [synset for synset in synsets if synset is not None]
+    if not known or len(known) < COMMON_SHARE * len(synsets):
+        return None
+    above = Counter(synset for one in known for synset in {one, *wordnet.ancestors(one)})
+    common = [synset for synset, count in above.items() if count >= COMMON_SHARE * len(known)]
+    # Of equally narrow ones the one above more of them, then by name, so that the order of the clusters says nothing.
+    best = min(common, key=lambda synset: (wordnet.share_below(synset), -above[synset], synset), default=None)
+    return best if best is not None and wordnet.share_below(best) <= WIDEST_SHARE else None
+
+
+def shared_noun(nouns: Sequence[set[str]], names: Sequence[str | None], leaves: Sequence[int]) -> str | None:
+    """The noun that is among the nouns of every cluster: the name of most of them, else the first by alphabet."""
+    shared = set.intersection(*nouns)
+    called = Counter(names[leaf] for leaf in leaves)
+    return min(shared, key=lambda noun: (-called[noun], noun), default=None)
+
+
+def _repeated(plain: Mapping[int, str], tree: ClusterTree) -> list[int]:
+    """The nodes whose name another node has that does not lie below them."""
+    parents = tree.parents
+    topmost: Counter[str] = Counter()
+    repeated = []
+    for node, name in plain.items():
+        above = int(parents[node])
+        while above >= 0 and plain.get(above) != name:
+            above = int(parents[above])
+        if above >= 0:
+            repeated.append(node)
+        else:
+            topmost[name] += 1
+    return sorted({*repeated, *(node for node, name in plain.items() if node not in repeated and topmost[name] > 1)})
+
+
+def _listed(names: Sequence[str | None], leaves: Sequence[int]) -> str | None:
+    """The first names of the clusters, each once, and how many more there are."""
+    distinct = list(dict.fromkeys(names[leaf] for leaf in leaves if names[leaf] is not None))
+    if not distinct:
+        return None
+    shown = ", ".join(str(name) for name in distinct[:NAMES_SHOWN])
+    left = len(distinct) - NAMES_SHOWN
+    return shown if left <= 0 else f"{shown} and {left} more"

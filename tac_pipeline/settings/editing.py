@@ -1,0 +1,178 @@
+"""Editing the settings file as a careful person would: every byte that was not asked for stays, comments included.
+
+The new value is put where the old one stood; the outcome is validated, and only then swapped in whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tac_pipeline.errors import SettingsError
+from tac_pipeline.files import write_atomically
+from tac_pipeline.settings.keys import Settings, require_key, settings_keys, value_at
+from tac_pipeline.settings.project import Project, load_project
+from tac_pipeline.settings.reading import parse_settings
+from tac_pipeline.settings.yaml_text import set_key
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One key, and what it was and is; equal where the file said so already or meant it by default."""
+
+    key: str
+    old: object
+    new: object
+
+    @property
+    def sentence(self) -> str:
+        """What became of the key."""
+        return f"{self.key}: {f'{_shown(self.old)} -> ' if self.old != self.new else 'already '}{_shown(self.new)}"
+
+
+def read_assignments(texts: Iterable[str]) -> dict[str, object]:
+    """Several KEY=VALUE as keys and values (see read_assignment).
+
+    Raises
+    ------
+    SettingsError
+        One cannot be read, or two set the same key.
+    """
+    changes: dict[str, object] = {}
+    for text in texts:
+        key, value = read_assignment(text)
+        if key in changes:
+            raise SettingsError(f"{key} must be given once; got it twice")
+        changes[key] = value
+    return changes
+
+
+def read_assignment(text: str) -> tuple[str, object]:
+    """KEY=VALUE as a key and a value.
+
+    The value is read as YAML: 0.01, true, null, [a, b]. Where a key takes text, the value is that text as it stands,
+    so that a cron or a path with a # needs no quotes within the shell's.
+
+    Raises
+    ------
+    SettingsError
+        No `=`, or the value is no YAML.
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        raise SettingsError(
+            f"a setting must be given as KEY=VALUE, such as retrieval.tau=0.01, with no space around =; got {text!r}"
+        )
+    if not value:
+        raise SettingsError(f"{key} must be given a value; got {text!r}. For none write {key}=null")
+    if _takes_text(key) and value[0] not in "'\"" and value not in ("null", "~"):
+        return key, value
+    try:
+        return key, YAML(typ="safe", pure=True).load(value)
+    except (YAMLError, ValueError) as error:
+        raise SettingsError(
+            f"the value of {key} must be YAML, such as 0.01, true, null or ['a {{}}', 'b']; got {value!r}"
+        ) from error
+
+
+def edit_settings(
+    path: Path, changes: Mapping[str, object], *, accept: Callable[[Project], None] = lambda _: None
+) -> list[Edit]:
+    """Set keys of a settings file, all or none; everything else of it stays as it is, to the byte.
+
+    Parameters
+    ----------
+    path : Path
+        The settings file; a link to it is followed.
+    changes : mapping of dotted key to value
+    accept : callable
+        Is shown the project as it would be, and raises SettingsError to refuse what this module cannot judge.
+
+    Raises
+    ------
+    SettingsError
+        A key does not exist, a value cannot be used, or the file cannot be written; nothing is changed.
+    """
+    for key in changes:
+        require_key(key, place=path.name)
+    before = load_project(path).settings
+    target = path.resolve()
+    written = target.read_bytes().decode("utf-8")
+    text = written.removeprefix(_BYTE_ORDER_MARK)
+    after = _validated(_edited(text, changes, path.name), before, changes, path)
+    try:
+        accept(Project(after, path))
+    except SettingsError as error:
+        raise SettingsError(f"{error}. Nothing was changed.") from error
+    edits = [Edit(key, value_at(before, key), value_at(after, key)) for key in changes]
+    changed = {edit.key: changes[edit.key] for edit in edits if edit.old != edit.new}
+    if changed:
+        edited = _edited(text, changed, path.name)
+        _validated(edited, before, changed, path)
+        _replace(target, written.removesuffix(text) + edited)
+    return edits
+
+
+def _takes_text(key: str) -> bool:
+    """Whether a key's value is text, or one of some words."""
+    section: Any = Settings
+    for name in key.split("."):
+        field = getattr(section, "model_fields", {}).get(name)
+        if field is None:
+            return False
+        section = field.annotation
+    return any(kind is str or isinstance(kind, str) for kind in get_args(section) or (section,))
+
+
+def _validated(edited: str, before: Settings, changes: Mapping[str, object], path: Path) -> Settings:
+    """The settings as edited, in which the asked keys and no others have changed."""
+    try:
+        after = parse_settings(edited, name=f"{path.name} as it would be")
+    except SettingsError as error:
+        raise SettingsError(f"{error}. Nothing was changed.") from None
+    astray = [
+        key.name
+        for key in settings_keys()
+        if value_at(after, key.name) != changes.get(key.name, value_at(before, key.name))
+    ]
+    if astray:
+        raise _by_hand(changes, path.name)
+    return after
+
+
+def _by_hand(changes: Iterable[str], name: str) -> SettingsError:
+    return SettingsError(
+        f"{', '.join(changes)} cannot be set here without changing more of {name}, which is written in an unusual way "
+        "(anchors, merged keys). Nothing was changed: edit the file by hand."
+    )
+
+
+def _edited(text: str, changes: Mapping[str, object], name: str) -> str:
+    """The text with these keys set, one after the other."""
+    for key, value in changes.items():
+        try:
+            text = set_key(text, key, value)
+        except YAMLError:
+            raise _by_hand(changes, name) from None
+    return text
+
+
+def _shown(value: object) -> str:
+    """A value as YAML writes it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        mode = path.stat().st_mode
+        write_atomically(path, text)
+        path.chmod(mode)
+    except OSError as error:
+        raise SettingsError(f"cannot write the settings file {path}: {error.strerror}. Nothing was changed.") from error

@@ -1,0 +1,340 @@
+"""The settings file: the only place where parameters live.
+
+Every key is marked *result* (it can change what comes out, so it enters code versions and recipes) or *execution*
+(it changes speed, place or upkeep, and never marks anything stale). What must stay out: defaults of the published
+method that are not meant to be set (method/published.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from tac_pipeline.errors import SettingsError
+
+PUBLISHED_TEMPLATES = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+
+_RESULT: dict[str, Any] = {"affects": "result"}
+_EXECUTION: dict[str, Any] = {"affects": "execution"}
+
+
+def result(default: Any = ..., **constraints: Any) -> Any:
+    """A settings key that can change what comes out."""
+    return Field(default, json_schema_extra=_RESULT, **constraints)
+
+
+def execution(default: Any = ..., **constraints: Any) -> Any:
+    """A settings key that changes speed, place or upkeep, never a result."""
+    return Field(default, json_schema_extra=_EXECUTION, **constraints)
+
+
+class Section(BaseModel):
+    """A group of keys: unknown ones are refused, nothing is converted, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_defaults(cls, written: object) -> object:
+        # A section whose keys are all commented out.
+        return {} if written is None else written
+
+
+class Images(Section):
+    """Where the images are."""
+
+    source: str = result(
+        min_length=1,
+        description="folder, fsspec URL, manifest (.csv or .parquet with uri, optional image_id and label), "
+        "or vector table (.parquet with image_id, embedding, optional label)",
+    )
+    labels: Literal["none", "folder", "column"] = result(
+        "none", description="true labels, for evaluation only: the name of an image's folder, or the column `label`"
+    )
+    max_pixels: int = result(
+        200_000_000, ge=1, description="an image with more pixels is kept as unreadable, never decoded"
+    )
+    max_bytes: int = result(
+        500_000_000, ge=1, description="an image file with more bytes is kept as unreadable, never read"
+    )
+    compare: Literal["listing", "content"] = execution(
+        "listing",
+        description="how a changed image is told: by size and time (or etag) of the listing, or by reading every image",
+    )
+    max_loss: float = execution(
+        0.5, ge=0, le=1, description="a run stops when a larger share of the known images is gone from the source"
+    )
+
+
+class EncoderSettings(Section):
+    """What turns images and nouns into vectors."""
+
+    model: str = result(
+        "ViT-B-32-quickgelu", min_length=1, description="an open_clip model name or its config file, or `tac-small`"
+    )
+    pretrained: str = result(
+        "openai", min_length=1, description="an open_clip tag, a checkpoint file, or `random` to try the machinery"
+    )
+    batch_size: int = execution(64, ge=1, description="images, or prompts, encoded at once")
+    device: str = execution("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N, mps")
+
+
+class Nouns(Section):
+    """The outside knowledge."""
+
+    source: str = result(
+        "wordnet",
+        min_length=1,
+        description="wordnet, a text file with one noun a line, or a table with noun and optional embedding",
+    )
+    templates: list[Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")]] = result(
+        list(PUBLISHED_TEMPLATES), min_length=1, description="prompts; {} stands for the noun"
+    )
+    exclude_offensive: bool = result(True, description="drop nouns that must not name a group of photographs")
+
+
+class TrainingSet(Section):
+    """The images that the groups are learned from."""
+
+    max_images: int = result(200_000, ge=2, description="a larger store is sampled down to so many")
+
+
+def _require_count(value: object) -> object:
+    """A whole number of at least 2, or auto: one sentence for both, where a union would give one for each."""
+    if value == "auto" or (type(value) is int and value >= 2):
+        return value
+    if type(value) is int:
+        raise PydanticCustomError("greater_than_equal", "must be >= {ge}", {"ge": 2})
+    raise PydanticCustomError("cluster_count", "must be a whole number or auto")
+
+
+class Clusters(Section):
+    """The groups."""
+
+    count: Annotated[int | Literal["auto"], BeforeValidator(_require_count)] = result(
+        description="K, the number of groups; auto = found from the image vectors, between min and max"
+    )
+    min: int = result(2, ge=2, description="the fewest groups that auto may find")
+    max: int = result(200, ge=2, description="the most groups that auto may find, at most the training images")
+
+    @model_validator(mode="after")
+    def _require_order(self) -> Clusters:
+        if self.min > self.max:
+            raise PydanticCustomError("cluster_bounds", "must have min <= max")
+        return self
+
+
+class SemanticCenters(Section):
+    """Step 3: k-means centers that pick the nouns."""
+
+    images_per_center: int = result(300, ge=1, description="k = N / this, or 3 K when N / K is less than this")
+    count: int | None = result(None, ge=1, description="k itself; null = the rule above")
+
+
+class Vocabulary(Section):
+    """Step 4: which nouns are kept."""
+
+    nouns_per_center: int = result(5, ge=1, description="the most confident nouns of each center")
+
+
+class Retrieval(Section):
+    """Step 5: a text counterpart for every image."""
+
+    tau: float = result(0.005, gt=0, description="softmax temperature on the cosine; 0.005 fits OpenAI's ViT-B/32")
+
+
+class Blend(Section):
+    """How much the words say where image and text stand side by side (method: robust)."""
+
+    text_weight: float | None = result(
+        None, ge=0, description="of the text beside the image's 1; 0 sets the words aside; null = chosen from the store"
+    )
+
+
+class Neighbors(Section):
+    """Step 7: who learns from whom."""
+
+    count: int | None = result(
+        None, ge=1, description="nearest images, by image vector and by text; null = the method's value: published 50"
+    )
+
+
+class HeadSettings(Section):
+    """Steps 8 and 9: the two cluster heads and their training; null = the method's value for this N and K."""
+
+    members: int | None = result(
+        None, ge=1, description="heads from as many seeds that are joined into one; the published method trains one"
+    )
+
+    epochs: int | None = result(None, ge=1, description="passes over the training set")
+    batch_size: int | None = result(None, ge=2, description="images in one step, at most N")
+    temperature: float | None = result(None, gt=0, description="of the distillation loss")
+    balance_weight: float = result(5.0, ge=0, description="weight of the balance term")
+    learning_rate: float = result(
+        0.001,
+        gt=0,
+        description="of Adam; in the robust method of the heads that are joined, not of the one that learns "
+        "their answer",
+    )
+
+
+class Review(Section):
+    """What is worth a look: the thresholds behind the columns of the asset review."""
+
+    border_margin: float = result(
+        0.4,
+        ge=0,
+        le=1,
+        description="an image lies on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this; "
+        "0.2 suits `method: published`, whose heads are less sure",
+    )
+    outlier_deviations: float = result(
+        3.5, gt=0, description="robust deviations below its cluster's median nearness that make an image an outlier"
+    )
+    duplicate_similarity: float = result(
+        0.98,
+        gt=0,
+        le=1,
+        description="cosine from which two training images count as near-duplicates; equal bytes always do",
+    )
+
+
+class Report(Section):
+    """The page that `tac report` opens."""
+
+    images_per_cluster: int = result(24, ge=1, le=500, description="pictures that a cluster shows at most")
+    map_images: int = result(50_000, ge=2, description="points on the map; a larger store shows a sample")
+
+
+class Schedule(Section):
+    """What happens by itself while the UI and its daemon run; null = only by hand."""
+
+    observe: str | None = execution(
+        "*/15 * * * *", description="cron: look for images that came, went or changed, and take them through"
+    )
+    recluster: str | None = execution(
+        "0 3 * * 0", description="cron: learn the groups anew from the images that are there then"
+    )
+    timezone: str = execution("UTC", description="of both, such as Europe/Berlin")
+    refresh: bool = execution(True, description="materialize by itself what new images or edited settings make stale")
+
+
+class Settings(Section):
+    """The whole file."""
+
+    store: str = execution(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="names the store: its data folder and its asset keys"
+    )
+    images: Images
+    encoder: EncoderSettings = EncoderSettings()
+    nouns: Nouns = Nouns()
+    training_set: TrainingSet = TrainingSet()
+    clusters: Clusters
+    semantic_centers: SemanticCenters = SemanticCenters()
+    vocabulary: Vocabulary = Vocabulary()
+    retrieval: Retrieval = Retrieval()
+    blend: Blend = Blend()
+    neighbors: Neighbors = Neighbors()
+    heads: HeadSettings = HeadSettings()
+    method: Literal["robust", "published"] = result(
+        "robust", description="robust: words count as far as they help; published: the paper's recipe"
+    )
+    review: Review = Review()
+    report: Report = Report()
+    schedule: Schedule = Schedule()
+    corrections: str | None = result(
+        None, min_length=1, description="a file of people's corrections: names, merges and pins; null = none"
+    )
+    publish: Literal["auto", "manual"] = execution(
+        "auto", description="readers get a new version as soon as its checks pass, or when somebody publishes it"
+    )
+    seed: int = result(0, ge=0, le=2**31 - 1, description="of every random choice")
+    data: str = execution("data", min_length=1, description="folder of all artifacts")
+    keep_versions: int = execution(5, ge=1, description="versions of each artifact kept for going back at no cost")
+
+
+@dataclass(frozen=True)
+class SettingsKey:
+    """One leaf of the settings: its dotted name, what it affects, its meaning and its default."""
+
+    name: str
+    affects: Literal["result", "execution"]
+    description: str
+    default: object
+    required: bool
+
+
+@functools.cache
+def settings_keys(section: type[Section] = Settings, prefix: str = "") -> tuple[SettingsKey, ...]:
+    """Every leaf key in file order.
+
+    Raises
+    ------
+    TypeError
+        A key is marked neither result nor execution: a mistake in this module.
+    """
+    keys: list[SettingsKey] = []
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            keys += settings_keys(kind, f"{prefix}{name}.")
+            continue
+        extra = field.json_schema_extra
+        affects: Any = extra.get("affects") if isinstance(extra, dict) else None
+        if affects not in ("result", "execution"):
+            raise TypeError(f"settings key {prefix}{name} must be marked result or execution")
+        keys.append(
+            SettingsKey(f"{prefix}{name}", affects, field.description or "", field.default, field.is_required())
+        )
+    return tuple(keys)
+
+
+def result_slice(settings: Settings, reads: Iterable[str]) -> dict[str, object]:
+    """The result keys under the named sections or keys, as written in the file: {dotted name: value}."""
+    wanted = tuple(reads)
+    values: dict[str, object] = {}
+    for key in settings_keys():
+        if key.affects == "result" and any(key.name == name or key.name.startswith(f"{name}.") for name in wanted):
+            values[key.name] = value_at(settings, key.name)
+    return values
+
+
+def value_at(settings: Settings, name: str) -> object:
+    """The value at a dotted name."""
+    value: object = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def require_key(key: str, *, place: str) -> None:
+    """Raise SettingsError where no settings key has this dotted name; the nearest is suggested."""
+    if key not in {entry.name for entry in settings_keys()}:
+        section = any(entry.name.startswith(f"{key}.") for entry in settings_keys())
+        what = "is a section: name one of its keys" if section else f"is not a settings key{suggestion(key)}"
+        raise SettingsError(f"{key} {what} ({place})")
+
+
+def suggestion(key: str) -> str:
+    """The settings key that is most like an unknown one, as the end of a sentence; empty where none is like it."""
+    known = [entry.name for entry in settings_keys()]
+    sections = {entry.rsplit(".", 1)[0] for entry in known if "." in entry}
+    near = difflib.get_close_matches(key, [*known, *sections], n=1, cutoff=0.6)
+    if not near:
+        # A key written without its section, or under the wrong one.
+        near = [entry for entry in known if entry.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]][:1]
+    return f"; did you mean {near[0]}?" if near else ""

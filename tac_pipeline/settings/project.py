@@ -1,0 +1,92 @@
+"""A settings file and what belongs to it: finding it, and the folders and files that it names."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tac_pipeline.errors import SettingsError
+from tac_pipeline.settings.keys import Settings
+from tac_pipeline.settings.reading import parse_settings
+
+SETTINGS_VARIABLE = "TAC_SETTINGS"
+SETTINGS_NAME = "tac.yaml"
+LARGEST_SETTINGS_FILE = 1_000_000  # bytes
+FILE_SUFFIXES = (".json", ".safetensors", ".pt", ".pth", ".bin", ".txt", ".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Project:
+    """Validated settings and the file that they came from; relative paths resolve against that file's folder."""
+
+    settings: Settings
+    path: Path
+
+    @property
+    def store_folder(self) -> Path:
+        """The folder of this store's artifacts."""
+        return self.data_folder / self.settings.store
+
+    @property
+    def data_folder(self) -> Path:
+        """The folder of all stores' artifacts."""
+        return Path(self.resolve(self.settings.data))
+
+    def resolve(self, location: str) -> str:
+        """A path of the settings file as an absolute path; a URL as it is."""
+        if "://" in location:
+            return location
+        return str(self.path.parent / Path(location).expanduser())
+
+    @property
+    def corrections_file(self) -> Path | None:
+        """The file of people's corrections, where there is one."""
+        named = self.settings.corrections
+        return None if named is None else Path(self.resolve(named))
+
+    def resolve_file(self, name: str) -> str:
+        """A name that may be a file: resolved where it has a file's ending, else as it is."""
+        return self.resolve(name) if Path(name).suffix.lower() in FILE_SUFFIXES else name
+
+
+def find_settings(given: str | Path | None = None) -> Path:
+    """The settings file: the one given, else $TAC_SETTINGS, else ./tac.yaml.
+
+    Raises
+    ------
+    SettingsError
+        There is no such file.
+    """
+    said, origin = (str(given), "--settings") if given is not None else (os.environ.get(SETTINGS_VARIABLE), "")
+    if said is None:
+        said, origin = SETTINGS_NAME, "the current folder"
+    elif not origin:
+        origin = f"${SETTINGS_VARIABLE}"
+    path = Path(said).expanduser().absolute()
+    if path.is_dir():
+        path = path / SETTINGS_NAME
+    if not path.is_file():
+        raise SettingsError(
+            f"no settings file at {path} (from {origin}). "
+            f"Name one with --settings FILE or ${SETTINGS_VARIABLE}, or go to the folder that holds {SETTINGS_NAME}."
+        )
+    return path
+
+
+def load_project(path: str | Path) -> Project:
+    """Read and validate a settings file.
+
+    Raises
+    ------
+    SettingsError
+        Unreadable, not YAML, an unknown key, a missing key, or a value out of range; names the line.
+    """
+    path = Path(path).expanduser().absolute()
+    try:
+        if path.stat().st_size > LARGEST_SETTINGS_FILE:
+            raise SettingsError(f"{path} is larger than {LARGEST_SETTINGS_FILE:,} bytes: not a settings file")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read the settings file {path}: {error}") from error
+    return Project(parse_settings(text, name=path.name), path)

@@ -1,0 +1,118 @@
+"""From the text of a settings file to validated settings, and the sentences that refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from tac_pipeline.errors import SettingsError
+from tac_pipeline.settings.keys import Settings, suggestion
+
+
+def parse_settings(text: str, *, name: str) -> Settings:
+    """Validate the text of a settings file; `name` is what messages call it."""
+    tree, written = read_yaml(text, name=name)
+    if not isinstance(written, Mapping):
+        raise SettingsError(f"{name} must hold keys and values such as `store: photos`; got {type(written).__name__}")
+    try:
+        return Settings.model_validate(written)
+    except ValidationError as error:
+        lines = [_sentence(dict(problem), tree, name) for problem in error.errors(include_url=False)]
+        # Pydantic's own words would follow ours in the UI, and say the same less well.
+        raise SettingsError("\n".join(lines)) from None
+
+
+def read_yaml(text: str, *, name: str) -> tuple[Node | None, Any]:
+    """The nodes of a YAML text, which know their lines (see line_of), and its values.
+
+    Raises
+    ------
+    SettingsError
+        Not YAML, or a key stands twice; names the line.
+    """
+    try:
+        return _loader().compose(text), _loader().load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from error
+    except (YAMLError, ValueError) as error:
+        raise SettingsError(f"{name}: not valid YAML: {error}") from error
+
+
+def _loader() -> YAML:
+    return YAML(typ="safe", pure=True)
+
+
+_SENTENCES = {
+    "missing": "is required",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text (put it in quotes)",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "model_type": "must be a section of keys",
+    "model_attributes_type": "must be a section of keys",
+    "greater_than": "must be > {gt:g}",
+    "greater_than_equal": "must be >= {ge:g}",
+    "less_than": "must be < {lt:g}",
+    "less_than_equal": "must be <= {le:g}",
+    "literal_error": "must be {expected}",
+    "too_short": "must have at least {min_length} entry",
+    "string_too_short": "must not be empty",
+    "cluster_count": "must be a whole number or auto",
+    "cluster_bounds": "must have min <= max",
+}
+
+# What a pattern asks for, in words.
+_PATTERNS = {
+    "store": "must be 1 to 64 letters, digits, - or _, starting with a letter or digit",
+    "encoder.device": "must be auto, cpu, mps, cuda or cuda:N",
+    "nouns.templates": "must each hold {} once, where the noun goes",
+}
+
+
+def _sentence(problem: dict[str, Any], tree: Node | None, name: str) -> str:
+    """One validation problem as the house's sentence: what must hold, what came, where."""
+    parts = tuple(problem["loc"])
+    key = ".".join(str(part) for part in parts if isinstance(part, str))
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        return f"{key} is not a settings key{suggestion(key)} ({name}, line {line_of(tree, parts)})"
+    if kind == "missing":
+        return f"{key} is required; add it to {name}"
+    if kind == "string_pattern_mismatch" and key in _PATTERNS:
+        must = _PATTERNS[key]
+    else:
+        must = _SENTENCES.get(kind, f"is not valid: {problem['msg']}").format(**problem.get("ctx", {}))
+    return f"{key} {must}; got {shown(problem['input'])} ({name}, line {line_of(tree, parts)})"
+
+
+def shown(value: object) -> str:
+    """A value in a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def line_of(tree: Node | None, parts: tuple[str | int, ...]) -> int:
+    """The line of the deepest part of a path that the YAML holds, counted from 1."""
+    node, line = tree, 1
+    for part in parts:
+        if isinstance(node, MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

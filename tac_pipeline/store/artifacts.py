@@ -1,0 +1,365 @@
+"""The artifact store: data/<store>/<asset>/<recipe>/, with `current.json` naming the version that readers get.
+
+    data/photos/
+      text_counterparts/
+        3f0c.../          one folder a recipe: the files, and artifact.json that describes them
+        current.json      which recipe is current, and the chained version that it was made for
+      shards/             append-only image vectors, found by encoder and image (embedding.py)
+      assigned/           the assignment of every shard, found by heads and shard (assigning.py)
+      ledger/             every cluster id that was ever given (ledger.py)
+      published/          what readers build on, in numbered versions (publication.py)
+      .scratch/           artifacts being built; renamed whole when they are valid
+      .lock               held by whoever builds
+      .runs/              a lock for every run that lives
+      .listings/          what was found in archives
+    data/.shared/         versions of the assets that hang on no image: every store finds them
+
+An artifact is built aside, validated, renamed whole, and only then made current; a recipe that exists is used again.
+What must stay out: what an asset means and what it reads (assets/).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tac_pipeline.digest import digest, file_sha256
+from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing
+from tac_pipeline.files import flush, hold_lock, write_atomically
+
+RECORD_NAME = "artifact.json"
+CURRENT_NAME = "current.json"
+SCRATCH_NAME = ".scratch"
+SHARED_NAME = ".shared"
+SHARDS_NAME = "shards"
+RUNS_NAME = ".runs"
+LISTINGS_NAME = ".listings"
+ASSIGNED_NAME = "assigned"
+LEDGER_NAME = "ledger"
+PUBLISHED_NAME = "published"
+# Files of an artifact that only people look at.
+SHOWN_SUFFIXES = (".png", ".md")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One version of an asset on disk, immutable.
+
+    Attributes
+    ----------
+    asset, recipe : str
+        What it is and what it was made from.
+    folder : Path
+        Holds the files.
+    record : dict
+        artifact.json: content (digest of what it holds), files ({name: {size, sha256}}), links (files of the store
+        that it refers to, {path: size}), values (resolved settings), inputs ({asset: content}), facts (small numbers
+        that later steps read), rows, seconds, made_at, notes (what the UI shows).
+    """
+
+    asset: str
+    recipe: str
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def content(self) -> str:
+        """Digest of what the artifact holds: equal content lets the work below it stop."""
+        return str(self.record["content"])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Small numbers that later steps read without opening a table."""
+        return dict(self.record["facts"])
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the main table."""
+        rows = self.record["rows"]
+        return None if rows is None else int(rows)
+
+    def file(self, name: str) -> Path:
+        """The path of one of its files, checked to be whole.
+
+        Raises
+        ------
+        ArtifactDamaged
+            The file is gone or has another size than when it was written.
+        """
+        problem = self._problem(self.folder / name, self.record["files"][name]["size"])
+        if problem:
+            raise ArtifactDamaged(
+                f"{problem}. Materialize {self.asset} again (`tac run --select {self.asset}`): it is rebuilt in place."
+            )
+        return self.folder / name
+
+    def damage(self) -> str | None:
+        """What is wrong with its files, in words; None where all are whole. Sizes are compared, not bytes."""
+        store_folder = self.folder.parent.parent
+        wanted = [(self.folder / name, entry["size"]) for name, entry in self.record["files"].items()]
+        wanted += [(store_folder / name, size) for name, size in self.record["links"].items()]
+        return next((problem for path, size in wanted if (problem := self._problem(path, size))), None)
+
+    @staticmethod
+    def _problem(path: Path, size: int) -> str | None:
+        try:
+            found = path.stat().st_size
+        except FileNotFoundError:
+            return f"{path} is gone"
+        return None if found == size else f"{path} must have {size:,} bytes; it has {found:,}"
+
+
+@dataclass(frozen=True)
+class Current:
+    """What readers of an asset get: the artifact, and what it was made current for.
+
+    Attributes
+    ----------
+    version : str
+        The chained version: a digest of the settings and code of the asset and all above it.
+    written : dict
+        The asset's own result settings, as the settings file had them.
+    """
+
+    artifact: Artifact
+    version: str
+    written: dict[str, Any]
+
+
+class Store:
+    """The artifacts of one image store.
+
+    Parameters
+    ----------
+    folder : Path
+        data/<store>; created when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _home(self, *, shared: bool) -> Path:
+        """The folder that an asset's versions are built in, with the scratch folder beside them.
+
+        Versions of a shared asset hang on no image: they lie in data/.shared, and every store below data finds them
+        there. Which of them is current stays each store's own.
+        """
+        return self.folder.parent / SHARED_NAME if shared else self.folder
+
+    @property
+    def _homes(self) -> tuple[Path, Path]:
+        """Where versions are looked for: one that a store made before it shared them lies in its own folder."""
+        return self._home(shared=True), self.folder
+
+    @property
+    def shards_folder(self) -> Path:
+        """Append-only image vectors."""
+        return self.folder / SHARDS_NAME
+
+    @property
+    def ledger_folder(self) -> Path:
+        """Every cluster id that was ever given."""
+        return self.folder / LEDGER_NAME
+
+    @property
+    def published_folder(self) -> Path:
+        """What readers build on."""
+        return self.folder / PUBLISHED_NAME
+
+    @property
+    def runs_folder(self) -> Path:
+        """A lock for every run that lives."""
+        return self.folder / RUNS_NAME
+
+    @property
+    def listings_folder(self) -> Path:
+        """What was found in archives, which are slow to list."""
+        return self.folder / LISTINGS_NAME
+
+    @property
+    def assigned_folder(self) -> Path:
+        """Assignments shard by shard, found by heads and shard."""
+        return self.folder / ASSIGNED_NAME
+
+    def current(self, asset: str) -> Current | None:
+        """The current version of an asset, whether its files are whole or not; None where it was never built."""
+        path = self.folder / asset / CURRENT_NAME
+        try:
+            pointer = json.loads(path.read_text(encoding="utf-8"))
+            recipe, version, written = str(pointer["recipe"]), str(pointer["version"]), dict(pointer["written"])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactDamaged(
+                f"{path} cannot be read ({error}). Delete it and materialize {asset} again."
+            ) from error
+        artifact = self.find(asset, recipe)
+        return None if artifact is None else Current(artifact, version, written)
+
+    def whole_current(self, asset: str) -> Current | None:
+        """Like current, but None where its files are damaged: for whoever can go without."""
+        current = self.current(asset)
+        return None if current is None or current.artifact.damage() else current
+
+    def require_current(self, asset: str) -> Current:
+        """Like current, but an asset that was never built is an error.
+
+        Raises
+        ------
+        ArtifactMissing
+            It was never built.
+        """
+        found = self.current(asset)
+        if found is None:
+            raise ArtifactMissing(
+                f"{asset} has not been materialized in {self.folder}. Build it first: `tac run --select {asset}`."
+            )
+        return found
+
+    def find(self, asset: str, recipe: str) -> Artifact | None:
+        """The artifact of a recipe, whether its files are whole or not; None where there is none."""
+        for home in self._homes:
+            folder = home / asset / recipe
+            try:
+                record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
+                if {"content", "files", "links", "values", "inputs", "facts", "rows", "notes"} <= record.keys():
+                    return Artifact(asset, recipe, folder, record)
+            except (OSError, ValueError, AttributeError):
+                continue
+        # Without a readable record a folder is no artifact: the next build replaces it.
+        return None
+
+    def find_content(self, asset: str, content: str) -> Artifact | None:
+        """A whole version of an asset that holds this content, the current one first; None where none is kept."""
+        current = self.current(asset)
+        kept = [*([current.artifact] if current else []), *self.versions(asset)]
+        return next((version for version in kept if version.content == content and not version.damage()), None)
+
+    @contextmanager
+    def scratch(self, asset: str, *, shared: bool = False) -> Iterator[Path]:
+        """A new folder to build an artifact in; whatever is still there at the end is removed."""
+        folder = self._home(shared=shared) / SCRATCH_NAME / f"{asset}-{uuid.uuid4().hex[:12]}"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def commit(
+        self, asset: str, recipe: str, built: Path, record: Mapping[str, Any], *, shared: bool = False
+    ) -> Artifact:
+        """Turn a scratch folder into the artifact of a recipe, whole or not at all.
+
+        Parameters
+        ----------
+        built : Path
+            The scratch folder; its files become the artifact's.
+        record : mapping
+            All of Artifact.record but files and made_at, which are added here; content may be None, and is then the
+            digest of the files' bytes.
+        """
+        files = {
+            path.name: {"size": path.stat().st_size, "sha256": file_sha256(path)} for path in sorted(built.iterdir())
+        }
+        content = record["content"] or _content_of(files)
+        whole = {**record, "content": content, "files": files, "made_at": time.time()}
+        write_atomically(built / RECORD_NAME, json.dumps(whole, indent=1, ensure_ascii=False))
+        for path in built.iterdir():
+            flush(path)
+        target = self._home(shared=shared) / asset / recipe
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            # A damaged version of the same recipe: moved aside first, so that a crash leaves one or the other.
+            self._discard(target)
+        built.rename(target)
+        flush(target.parent)
+        return Artifact(asset, recipe, target, whole)
+
+    def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:
+        """Let readers get this artifact from now on, as made for these settings (see Current)."""
+        pointer = {"recipe": artifact.recipe, "version": version, "written": dict(written)}
+        write_atomically(self.folder / artifact.asset / CURRENT_NAME, json.dumps(pointer, ensure_ascii=False))
+        self.note_use(artifact)
+
+    def note_use(self, artifact: Artifact) -> None:
+        """Write down the time of last use, by which prune goes; whoever may only read leaves it as it is."""
+        with suppress(OSError):
+            os.utime(artifact.folder / RECORD_NAME)
+
+    def versions(self, asset: str) -> list[Artifact]:
+        """Every kept version of an asset, last used first."""
+        records = sorted(
+            (path for home in self._homes for path in (home / asset).glob(f"*/{RECORD_NAME}")),
+            key=lambda path: path.stat().st_mtime_ns,
+            reverse=True,
+        )
+        # A recipe may lie in both homes: made here before it was shared, and by another store since.
+        found = (self.find(asset, recipe) for recipe in dict.fromkeys(path.parent.name for path in records))
+        return [artifact for artifact in found if artifact is not None]
+
+    def prune(self, asset: str, *, keep: int, shared: bool = False) -> list[str]:
+        """Remove all but the `keep` versions last used, never a current one; returns the recipes removed."""
+        stores = self.folder.parent.glob("*") if shared else [self.folder]
+        pointers = [_pointed(folder / asset / CURRENT_NAME) for folder in stores]
+        others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
+        removed = others[max(keep - 1, 0) :]
+        for artifact in removed:
+            self._discard(artifact.folder)
+        return [artifact.recipe for artifact in removed]
+
+    def sweep_scratch(self, *, shared: bool = False) -> None:
+        """Remove what killed builds left behind where an asset is built; call it with the lock held."""
+        for folder in (self._home(shared=shared) / SCRATCH_NAME).glob("*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _discard(self, folder: Path) -> None:
+        aside = folder.parent.parent / SCRATCH_NAME / f"removed-{uuid.uuid4().hex[:12]}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    @contextmanager
+    def lock(self, *, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+        """Hold the store's OS lock: one build at a time, whoever starts it; re-entrant within a process.
+
+        The lock is the system's own, so it ends with the process that holds it, even one that was killed.
+
+        Parameters
+        ----------
+        on_wait : callable
+            Told once, in words, when another process holds the lock.
+        """
+        with hold_lock(self.folder, on_wait):
+            yield
+
+    @contextmanager
+    def building(self, *, shared: bool = False, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+        """Hold what an asset is built under: the store's lock, and for a shared asset that of all stores too."""
+        with self.lock(on_wait=on_wait):
+            if shared:
+                # Always taken after a store's own lock, so that two stores never wait for each other.
+                with hold_lock(self._home(shared=True), on_wait):
+                    yield
+            else:
+                yield
+
+
+def _pointed(path: Path) -> str | None:
+    """The recipe that a pointer names."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["recipe"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _content_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+    # Pictures are for people: they are drawn from the data and never decide whether anything below is stale.
+    return digest({name: entry["sha256"] for name, entry in files.items() if not name.endswith(SHOWN_SUFFIXES)})

@@ -1,0 +1,75 @@
+"""What differs between two versions of the assignments: which images moved, and which clusters changed by that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions side by side.
+
+    Attributes
+    ----------
+    images : DataFrame
+        Columns image_id, old_cluster_id, new_cluster_id: every image whose cluster differs; null is no cluster, for an
+        image that is not in that version or cannot be read there. Sorted by image_id.
+    clusters : DataFrame
+        Columns cluster_id, old_size, new_size, stayed, came, left: every cluster that differs; the most changed first.
+    known : int
+        Images that lie in a cluster in both.
+    moved, came, gone : int
+        Of those known, how many lie in another; images in a cluster only in the new version; only in the old one.
+    """
+
+    images: pl.DataFrame
+    clusters: pl.DataFrame
+    known: int
+    moved: int
+    came: int
+    gone: int
+
+    @property
+    def moved_share(self) -> float:
+        """The share of the known images that moved."""
+        return self.moved / max(self.known, 1)
+
+
+def compare_assignments(old: pl.DataFrame, new: pl.DataFrame) -> Comparison:
+    """Compare two tables with the columns image_id and cluster_id (null where there is none), ids unique."""
+    columns = {"image_id": pl.String, "cluster_id": pl.Int32}
+    before, after = (
+        side.select(pl.col(name).cast(kind) for name, kind in columns.items()).drop_nulls("cluster_id")
+        for side in (old, new)
+    )
+    both = before.rename({"cluster_id": "old_cluster_id"}).join(
+        after.rename({"cluster_id": "new_cluster_id"}), on="image_id", how="full", coalesce=True
+    )
+    was, now = pl.col("old_cluster_id"), pl.col("new_cluster_id")
+    changed = both.filter(was.ne_missing(now)).sort("image_id")
+    known = len(both.drop_nulls())
+    sizes = [
+        both.group_by(cluster_id=column).agg(pl.len().alias(name)).drop_nulls("cluster_id")
+        for column, name in ((was, "old_size"), (now, "new_size"))
+    ]
+    stayed = both.filter(was == now).group_by(cluster_id=now).agg(pl.len().alias("stayed"))
+    counts = ["old_size", "new_size", "stayed"]
+    clusters = (
+        sizes[0]
+        .join(sizes[1], on="cluster_id", how="full", coalesce=True)
+        .join(stayed, on="cluster_id", how="left")
+        .with_columns(pl.col(counts).fill_null(0).cast(pl.Int64))
+        .with_columns(came=pl.col("new_size") - pl.col("stayed"), left=pl.col("old_size") - pl.col("stayed"))
+        .filter(pl.col("came") + pl.col("left") > 0)
+        .sort(pl.col("came") + pl.col("left"), "cluster_id", descending=[True, False])
+    )
+    return Comparison(
+        images=changed.select("image_id", "old_cluster_id", "new_cluster_id"),
+        clusters=clusters,
+        known=known,
+        moved=len(changed.drop_nulls()),
+        came=int(changed["old_cluster_id"].null_count()),
+        gone=int(changed["new_cluster_id"].null_count()),
+    )

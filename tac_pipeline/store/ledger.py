@@ -1,0 +1,292 @@
+"""The ledger of cluster ids: data/<store>/ledger/, one folder for each re-clustering, append-only and never pruned.
+
+    ledger/000001/
+      entry.json          its number, the digest of the heads, the entry that it was matched to, the next free id
+      ids.parquet         head column -> lasting cluster id
+      centers.parquet     where each cluster lay
+      images.parquet      which training image was in which cluster, as digests
+      lineage.parquet     what became of every id
+
+Heads that the ledger knows get the ids that they had; new heads are matched to the ids in force
+(method/cluster_matching.py), and what matches nothing gets an id that no cluster ever had. An entry takes some 17 bytes
+a training image. What must stay out: who asks, and what is published (assets/, publication.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.arrow import encoder_of, frame_of
+from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.files import building_folder, flush, write_atomically
+from tac_pipeline.method.clusters.cluster_matching import NONE, Clustering, match_clusters, trace_lineage
+from tac_pipeline.store.artifacts import PUBLISHED_NAME
+from tac_pipeline.store.parquet import TableSchema, read_table, vectors_of, write_table
+from tac_pipeline.store.schemas import CLUSTER_CENTERS, CLUSTER_IDS, LEDGER_IMAGES, LINEAGE
+
+ENTRY_NAME = "entry.json"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Heads that were just trained, and where they put their training images.
+
+    Attributes
+    ----------
+    key : str
+        Digest of the heads and of what they were trained on.
+    image_ids, content_hashes : Series of String
+        Of the training images.
+    column : int64 (n_images,)
+        The head's column for each.
+    centers : float32 (n_clusters, dim), unit rows
+        By column.
+    encoder : str
+        Fingerprint of the encoder behind the centers.
+    """
+
+    key: str
+    image_ids: pl.Series
+    content_hashes: pl.Series
+    column: IntVector
+    centers: FloatMatrix
+    encoder: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One re-clustering in the ledger."""
+
+    number: int
+    key: str
+    parent: int | None
+    next_id: int
+    folder: Path
+
+    @property
+    def ids(self) -> pl.DataFrame:
+        """Columns column, cluster_id, kept_name; sorted by column."""
+        return _frame(self.table("ids", CLUSTER_IDS)).sort("column")
+
+    @property
+    def lineage(self) -> pl.DataFrame:
+        """What became of every id in this re-clustering."""
+        return _frame(self.table("lineage", LINEAGE))
+
+    def table(self, name: str, schema: TableSchema) -> pa.Table:
+        """One of its tables.
+
+        Raises
+        ------
+        ArtifactDamaged
+            It cannot be read.
+        """
+        try:
+            return read_table(self.folder / f"{name}.parquet", schema)
+        except ArtifactDamaged as error:
+            raise ArtifactDamaged(f"{error}. {_remedy(self.folder.parent)}") from error
+
+
+class Ledger:
+    """The cluster ids that a store ever had.
+
+    Parameters
+    ----------
+    folder : Path
+        data/<store>/ledger; created with the first entry. Whoever writes holds the store's lock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def entries(self) -> list[Entry]:
+        """Every entry, oldest first.
+
+        Raises
+        ------
+        ArtifactDamaged
+            An entry cannot be read: ids that it gave could be given again.
+        """
+        found = [self._read(path) for path in sorted(self.folder.glob("[0-9]*")) if path.is_dir()]
+        numbers = [entry.number for entry in found]
+        if numbers != list(range(1, len(found) + 1)):
+            raise ArtifactDamaged(
+                f"{self.folder} must hold every entry from 1 on; it holds {numbers}. {_remedy(self.folder)}"
+            )
+        return found
+
+    def find(self, key: str) -> Entry | None:
+        """The entry of heads that the ledger knows."""
+        return next((entry for entry in self.entries() if entry.key == key), None)
+
+    def history(self, entry: Entry) -> pl.DataFrame:
+        """The lineage of an entry and of all that it descends from, oldest first."""
+        by_number = {found.number: found for found in self.entries()}
+        chain = [entry]
+        while chain[-1].parent is not None:
+            chain.append(by_number[chain[-1].parent])
+        return pl.concat([found.lineage for found in reversed(chain)])
+
+    def enter(
+        self, learned: Learned, *, in_force: int | None, names: Mapping[int, str], lowest_new_id: int = 0
+    ) -> Entry:
+        """Give new heads their ids and write that down.
+
+        Parameters
+        ----------
+        in_force : int or None
+            Number of the entry whose ids people use now; the new clusters are matched to it. None: the last one.
+        names : mapping of cluster id to the name that it has now
+            Kept for the ids that go on.
+        lowest_new_id : int
+            Above every id that is known elsewhere, such as in what is published: no cluster that is born gets a lower
+            one, even where the ledger has forgotten that it was given.
+
+        Raises
+        ------
+        ArtifactDamaged
+            The entry in force is not there: the ledger is older than what people go by.
+        """
+        entries = self.entries()
+        parent = self._parent(entries, in_force)
+        next_id = max([lowest_new_id, *(entry.next_id for entry in entries)])
+        sizes = np.bincount(learned.column, minlength=len(learned.centers))
+        ids = np.full(len(sizes), NONE, dtype=np.int64)
+        old, new, old_ids = self._both_sides(parent, learned, sizes)
+        same_space = parent is not None and _encoder(parent) == learned.encoder
+        match = match_clusters(old, new, same_space=same_space)
+        matched = match.old_of != NONE
+        ids[matched] = old_ids[match.old_of[matched]]
+        # The largest first, so that the ids of a first clustering read like a ranking.
+        born = [column for column in np.argsort(-sizes, kind="stable") if not matched[column]]
+        ids[born] = np.arange(next_id, next_id + len(born))
+        number = len(entries) + 1
+        changes = trace_lineage(match, old, new, old_ids, ids)
+        tables = {
+            "ids": pl.DataFrame(
+                {
+                    "column": np.arange(len(ids)),
+                    "cluster_id": ids,
+                    "kept_name": pl.Series([names.get(int(id_)) for id_ in ids], dtype=pl.String),
+                }
+            ),
+            "lineage": pl.DataFrame([{"entry": number, **vars(change)} for change in changes]),
+            "images": _image_digests(learned).with_columns(cluster_id=pl.Series(ids[learned.column])),
+        }
+        record = {
+            "entry": number,
+            "key": learned.key,
+            "parent": None if parent is None else parent.number,
+            "next_id": next_id + len(born),
+        }
+        return self._append(record, tables, pl.Series(ids), learned)
+
+    def _parent(self, entries: list[Entry], in_force: int | None) -> Entry | None:
+        if in_force is None:
+            return entries[-1] if entries else None
+        if not 1 <= in_force <= len(entries):
+            raise ArtifactDamaged(
+                f"{self.folder} must hold the entry {in_force}, whose cluster ids are in force; it holds "
+                f"{[entry.number for entry in entries]}. {_remedy(self.folder)}"
+            )
+        return entries[in_force - 1]
+
+    def _both_sides(
+        self, parent: Entry | None, learned: Learned, sizes: IntVector
+    ) -> tuple[Clustering, Clustering, IntVector]:
+        """The clusters of the parent and the new ones, over the images that both know; and the parent's ids."""
+        empty = np.empty(0, dtype=np.int64)
+        if parent is None:
+            return Clustering(empty, empty, learned.centers[:0]), Clustering(empty, sizes, learned.centers), empty
+        table = parent.table("centers", CLUSTER_CENTERS)
+        old_ids = table.column("cluster_id").to_numpy().astype(np.int64)
+        before = _frame(parent.table("images", LEDGER_IMAGES))
+        after = _image_digests(learned).with_columns(column=pl.Series(learned.column))
+        known = _known_images(before, after)
+        positions = {id_: position for position, id_ in enumerate(old_ids)}
+        was = np.array([positions[id_] for id_ in known["cluster_id"].to_list()], dtype=np.int64)
+        old_sizes = np.zeros(len(old_ids), dtype=np.int64)
+        for id_, count in before["cluster_id"].value_counts().iter_rows():
+            old_sizes[positions[id_]] = count
+        old = Clustering(was, old_sizes, vectors_of(table))
+        return old, Clustering(known["column"].to_numpy(), sizes, learned.centers), old_ids
+
+    def _append(
+        self, record: dict[str, Any], tables: Mapping[str, pl.DataFrame], ids: pl.Series, learned: Learned
+    ) -> Entry:
+        schemas = {"ids": CLUSTER_IDS, "lineage": LINEAGE, "images": LEDGER_IMAGES}
+        with building_folder(self.folder) as aside:
+            for name, table in tables.items():
+                columns = {column: table[column].to_arrow() for column in table.columns}
+                write_table(aside / f"{name}.parquet", schemas[name], columns)
+            centers = {"cluster_id": ids.to_arrow(), "embedding": learned.centers}
+            write_table(aside / "centers.parquet", CLUSTER_CENTERS, centers, encoder=learned.encoder)
+            write_atomically(aside / ENTRY_NAME, json.dumps(record, indent=1))
+            for path in aside.iterdir():
+                flush(path)
+            target = self.folder / f"{record['entry']:06d}"
+            aside.rename(target)
+            flush(self.folder)
+        return self._read(target)
+
+    def _read(self, folder: Path) -> Entry:
+        path = folder / ENTRY_NAME
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            return Entry(int(record["entry"]), record["key"], record["parent"], int(record["next_id"]), folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactDamaged(f"{path} cannot be read ({error}). {_remedy(self.folder)}") from error
+
+
+def _remedy(folder: Path) -> str:
+    # Ids that are still to be met elsewhere must not come to mean other clusters.
+    others = " and ".join(str(folder.parent / name) for name in (CLUSTER_IDS.name, PUBLISHED_NAME))
+    return (
+        "The ledger says which cluster ids were given away: put that back from a backup, or delete "
+        f"{folder}, {others} whole to number clusters anew."
+    )
+
+
+def _encoder(entry: Entry) -> str:
+    return encoder_of(entry.table("centers", CLUSTER_CENTERS).slice(0, 0))
+
+
+def _known_images(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Images on both sides, one to one: of the same bytes, or else of the same id.
+
+    Bytes go first, so that files which were numbered anew are known too; of equal bytes those of the same id.
+    """
+    # The turn tells copies apart: of as many as there are on both sides, each meets one.
+    turn = pl.int_range(pl.len()).over("content").alias("turn")
+    found = []
+    for keys in (["image", "content"], ["content", "turn"], ["image"]):
+        before, after = before.with_columns(turn), after.with_columns(turn)
+        found.append(after.join(before.select(*keys, "cluster_id"), on=keys).select("column", "cluster_id"))
+        before, after = before.join(after, on=keys, how="anti"), after.join(before, on=keys, how="anti")
+    return pl.concat(found)
+
+
+def _image_digests(learned: Learned) -> pl.DataFrame:
+    def short(image_id: str) -> int:
+        return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest())
+
+    return pl.DataFrame(
+        {
+            "image": pl.Series([short(image_id) for image_id in learned.image_ids], dtype=pl.UInt64),
+            "content": pl.Series([int(hash_[:16], 16) for hash_ in learned.content_hashes], dtype=pl.UInt64),
+        }
+    )
+
+
+def _frame(table: Any) -> pl.DataFrame:
+    return frame_of(table)

@@ -1,0 +1,49 @@
+"""What was found in archives, kept as tables: listing an archive reads every header of it."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from contextlib import suppress
+from pathlib import Path
+
+import polars as pl
+
+from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.store.parquet import place_table, read_frame
+from tac_pipeline.store.schemas import ARCHIVE_MEMBERS
+
+
+class KeptListings:
+    """A ListingCache (sources/archives.py) in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Created when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, name: str) -> pl.DataFrame | None:
+        """The members that were kept under a name; None where there is no whole table of them."""
+        with suppress(ArtifactDamaged):
+            return read_frame(self._path(name), ARCHIVE_MEMBERS)
+        return None
+
+    def keep(self, name: str, members: pl.DataFrame) -> None:
+        """Keep the members of an archive; a process without the right to write here goes on without."""
+        with suppress(OSError):
+            place_table(
+                self._path(name), ARCHIVE_MEMBERS, {column: members[column].to_arrow() for column in members.columns}
+            )
+
+    def forget_all_but(self, names: Set[str]) -> None:
+        """Remove what was kept under other names."""
+        for path in self._folder.glob("*.parquet"):
+            if path.stem not in names:
+                with suppress(OSError):
+                    path.unlink()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.parquet"

@@ -1,0 +1,220 @@
+"""The one way to write and read a table.
+
+A table is validated when it is written, so readers deal in plain arrays. Vectors are float16 in fixed-size lists,
+uncompressed and without dictionaries, so that reading runs at the speed of the disk. The file's own metadata says
+which encoder made them, how wide they are and that they are unit vectors. What must stay out: which tables there are
+(schemas.py), paths of artifacts and versions (artifacts.py).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tac_pipeline.arrays import FloatMatrix, unit_rows
+from tac_pipeline.arrow import ENCODER_KEY, frame_of, matrix_of
+from tac_pipeline.errors import ArtifactDamaged, InputError
+
+# What float16 can round off a unit vector's length; anything beyond is a mistake upstream.
+UNIT_TOLERANCE = 5e-3
+ROW_GROUP_ROWS = 65_536
+
+SCHEMA_KEY, DIM_KEY, NORM_KEY = b"tac.schema", b"tac.dim", b"tac.norm"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Arrow type (None marks the embedding, whose width the data gives) and its meaning."""
+
+    name: str
+    type: pa.DataType | None
+    meaning: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A table's columns, and the column whose values are unique."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: str | None = None
+    # Whether a row may hold a zero vector: that of an image that cannot be read.
+    zero_vectors: bool = False
+
+    @property
+    def vector_column(self) -> str | None:
+        """The embedding column, if the table has one."""
+        return next((column.name for column in self.columns if column.type is None), None)
+
+    def arrow(self, dim: int | None) -> pa.Schema:
+        """The Arrow schema for embeddings of width dim."""
+        return pa.schema(
+            [
+                pa.field(column.name, column.type or pa.list_(pa.float16(), dim or 1), nullable=column.nullable)
+                for column in self.columns
+            ]
+        )
+
+
+def write_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, encoder: str | None = None) -> pa.Table:
+    """Validate columns against a schema and write them as Parquet.
+
+    Parameters
+    ----------
+    columns : mapping of column name to sequence, Arrow or numpy array; the embedding is float (n_rows, dim), unit rows
+    encoder : str, optional
+        Fingerprint of the encoder; required where the schema has an embedding.
+
+    Raises
+    ------
+    InputError
+        A column is missing or unknown, lengths differ, a key repeats, a value is null where none may be, or vectors
+        are not finite unit vectors.
+    """
+    names = [column.name for column in schema.columns]
+    if set(columns) != set(names):
+        raise InputError(f"table {schema.name} must have the columns {names}; got {sorted(columns)}")
+    metadata = {SCHEMA_KEY: schema.name.encode()}
+    dim = None
+    vectors = columns[schema.vector_column] if schema.vector_column else None
+    if vectors is not None:
+        if encoder is None:
+            raise InputError(f"table {schema.name} holds vectors: writing it takes the encoder's fingerprint")
+        dim = vectors.shape[1]
+        metadata |= {ENCODER_KEY: encoder.encode(), DIM_KEY: str(dim).encode(), NORM_KEY: b"unit"}
+    arrow_schema = schema.arrow(dim)
+    arrays = [
+        _vector_array(vectors, schema)
+        if vectors is not None and field.name == schema.vector_column
+        else _array(columns[field.name], field, schema)
+        for field in arrow_schema
+    ]
+    if len({len(array) for array in arrays}) > 1:
+        lengths = {name: len(array) for name, array in zip(names, arrays, strict=True)}
+        raise InputError(f"table {schema.name} must have columns of one length; got {lengths}")
+    table = pa.Table.from_arrays(arrays, schema=arrow_schema.with_metadata(metadata))
+    _require_unique(table, schema)
+    pq.write_table(
+        table,
+        path,
+        row_group_size=ROW_GROUP_ROWS,
+        compression=_compression(schema),
+        use_dictionary=False,
+        write_statistics=schema.vector_column is None,
+    )
+    return table
+
+
+def place_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, encoder: str | None = None) -> None:
+    """Like write_table, and readers see the whole file, on the disk, or none; makes its folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        write_table(aside, schema, columns, encoder=encoder)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table that write_table wrote, or some of its columns.
+
+    Raises
+    ------
+    ArtifactDamaged
+        Not Parquet, cut short, or not a table of this schema.
+    """
+    try:
+        table = pq.read_table(path, columns=list(columns) if columns else None, memory_map=True)
+    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise ArtifactDamaged(f"{path} must be a Parquet file with the table {schema.name}: {error}") from error
+    metadata = table.schema.metadata or {}
+    found = metadata.get(SCHEMA_KEY, b"").decode()
+    if found != schema.name:
+        raise ArtifactDamaged(f"{path} must hold the table {schema.name}; it says {found or 'nothing'}")
+    return table
+
+
+def read_frame(path: Path, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Like read_table, as a polars frame."""
+    return frame_of(read_table(path, schema, columns=columns))
+
+
+def vectors_of(table: pa.Table, name: str = "embedding") -> FloatMatrix:
+    """The embedding column as float32 (n_rows, dim), unit rows (zero rows stay zero).
+
+    Raises
+    ------
+    ArtifactDamaged
+        The width differs from what the table's metadata says, or the vectors are not marked as unit vectors.
+    """
+    metadata = table.schema.metadata or {}
+    width = table.schema.field(name).type.list_size
+    if metadata.get(DIM_KEY) != str(width).encode() or metadata.get(NORM_KEY) != b"unit":
+        raise ArtifactDamaged(
+            f"an embedding column must match its file's metadata; got width {width} "
+            f"and metadata dim={metadata.get(DIM_KEY)!r}, norm={metadata.get(NORM_KEY)!r}"
+        )
+    return unit_rows(matrix_of(table.column(name)))
+
+
+def _compression(schema: TableSchema) -> str:
+    return "none" if schema.vector_column else "zstd"
+
+
+def _array(values: Any, field: pa.Field, schema: TableSchema) -> pa.Array:
+    try:
+        array = values if isinstance(values, pa.Array) else _combined(values)
+        array = array.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{schema.name}.{field.name} must be {field.type}: {error}") from error
+    if array.null_count and not field.nullable:
+        raise InputError(f"{schema.name}.{field.name} must not be null; {array.null_count} of {len(array)} are")
+    return array
+
+
+def _combined(values: Any) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+    return pa.array(values)
+
+
+def _vector_array(vectors: FloatMatrix, schema: TableSchema) -> pa.Array:
+    lengths = np.linalg.norm(vectors, axis=1)
+    # NaN and infinity fail this comparison too. Unreadable images hold a zero vector in their shard.
+    fine = np.abs(lengths - 1) < UNIT_TOLERANCE
+    if schema.zero_vectors:
+        fine |= lengths == 0
+    if not fine.all():
+        bad = np.flatnonzero(~fine)
+        raise InputError(
+            f"{schema.name}.{schema.vector_column} must hold finite unit vectors; "
+            f"{len(bad)} of {len(vectors)} are not, the first is row {bad[0]} with length {lengths[bad[0]]:.4g}"
+        )
+    halves = np.ascontiguousarray(vectors, dtype=np.float16)
+    return pa.FixedSizeListArray.from_arrays(pa.array(halves.reshape(-1)), halves.shape[1])
+
+
+def _require_unique(table: pa.Table, schema: TableSchema) -> None:
+    if schema.key is None:
+        return
+    column = table.column(schema.key)
+    if pc.count_distinct(column).as_py() == len(column):
+        return
+    counts = column.value_counts()
+    repeated = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1)).field("values").to_pylist()
+    shown = ", ".join(repr(value) for value in repeated[:3])
+    raise InputError(f"{schema.name}.{schema.key} must be unique; {len(repeated)} values repeat: {shown}")

@@ -1,0 +1,323 @@
+"""What readers build on: data/<store>/published/, in numbered versions that only ever go up.
+
+    published/
+      latest -> v000007       what readers open; swapped in one move once the version is whole
+      v000007/
+        assignments.parquet   one row an image: its cluster and the cluster's name
+        clusters.parquet      one row a cluster
+        lineage.parquet       what became of every cluster id on the way to these
+        changes.parquet       what differs from version 6, image by image
+        version.json          number, time, schema version, what it was made from
+      hold.json               somebody rolled back: nothing is published by itself until somebody publishes
+
+Going back publishes an old version's tables under a new number, so that whoever follows the changes gets those too.
+The tables and what readers may rely on stand in docs/published-tables.md. What must stay out: when a result is good
+enough to be published (assets/publishing.py).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
+from tac_pipeline.files import building_folder, flush, write_atomically
+from tac_pipeline.store.comparison import Comparison, compare_assignments
+from tac_pipeline.store.parquet import TableSchema, read_frame, write_table
+from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS, PUBLISHED_CHANGES, PUBLISHED_CLUSTERS, PUBLISHED_LINEAGE
+
+# Raised when a column goes or changes its meaning; a new column does not raise it.
+PUBLISHED_SCHEMA = 1
+LATEST_NAME, VERSION_NAME, HOLD_NAME = "latest", "version.json", "hold.json"
+
+TABLES: dict[str, TableSchema] = {
+    "assignments": PUBLISHED_ASSIGNMENTS,
+    "clusters": PUBLISHED_CLUSTERS,
+    "lineage": PUBLISHED_LINEAGE,
+    "changes": PUBLISHED_CHANGES,
+}
+
+# Where ids stand; those of the assignments all stand in clusters too.
+_ID_COLUMNS = {
+    "clusters": ["cluster_id"],
+    "lineage": ["cluster_id", "other_id"],
+    "changes": ["old_cluster_id", "new_cluster_id"],
+}
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published version.
+
+    Attributes
+    ----------
+    number : int
+    entry : int
+        The ledger's entry whose cluster ids it has.
+    source : dict
+        Contents of the artifacts that it was made from.
+    rolled_back_to : int or None
+        The version whose tables it repeats.
+    made_at : float
+        Seconds since 1970.
+    """
+
+    number: int
+    entry: int
+    source: dict[str, str]
+    rolled_back_to: int | None
+    made_at: float
+    folder: Path
+
+    def table(self, name: str) -> pl.DataFrame:
+        """One of its tables: assignments, clusters, lineage, changes.
+
+        Raises
+        ------
+        ArtifactDamaged
+            It cannot be read.
+        """
+        try:
+            return read_frame(self.folder / f"{name}.parquet", TABLES[name])
+        except ArtifactDamaged as error:
+            raise ArtifactDamaged(f"{error}. {_remedy(self.folder.parent)}") from error
+
+    @property
+    def assignments(self) -> pl.DataFrame:
+        """One row an image."""
+        return self.table("assignments")
+
+    @property
+    def clusters(self) -> pl.DataFrame:
+        """One row a cluster."""
+        return self.table("clusters")
+
+    @property
+    def whole(self) -> bool:
+        """Whether its tables are still there: old versions keep their changes alone."""
+        return (self.folder / "assignments.parquet").exists()
+
+
+class Publication:
+    """The published versions of a store; whoever writes holds the store's lock.
+
+    Parameters
+    ----------
+    folder : Path
+        data/<store>/published; created with the first version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def latest(self) -> Version | None:
+        """What readers get now; None before anything was published.
+
+        Raises
+        ------
+        ArtifactDamaged
+            The link or the version that it names is gone or cannot be read.
+        """
+        link = self.folder / LATEST_NAME
+        try:
+            target = link.readlink()
+        except OSError as error:
+            newest = max((path.name for path in self.folder.glob("v*")), default=_folder_name(1))
+            # A first version alone was killed before the swap; there is no second one before the first has its link.
+            if isinstance(error, FileNotFoundError) and newest == _folder_name(1):
+                return None
+            raise ArtifactDamaged(
+                f"{link} must be a link to the newest version: {error}. Delete what is there and make it: "
+                f"`ln -s {newest} {link}`."
+            ) from error
+        return self._read(self.folder / target.name)
+
+    def versions(self) -> list[Version]:
+        """Every version up to the latest, oldest first; old ones keep their changes alone (see Version.whole).
+
+        Raises
+        ------
+        ArtifactDamaged
+            One of them is gone or cannot be read: the changes would not add up.
+        """
+        latest = self.latest()
+        numbers = range(1, 1 if latest is None else latest.number + 1)
+        return [self._read(self.folder / _folder_name(number)) for number in numbers]
+
+    def next_id(self) -> int:
+        """Above every cluster id that readers can still meet: in the tables that are kept, and in all changes."""
+        highest = -1
+        for version in self.versions():
+            for name in _ID_COLUMNS if version.whole else ["changes"]:
+                ids = [version.table(name)[column].max() for column in _ID_COLUMNS[name]]
+                highest = max([highest, *(id_ for id_ in ids if isinstance(id_, int))])
+        return highest + 1
+
+    def find(self, number: int) -> Version:
+        """The version of a number, whole.
+
+        Raises
+        ------
+        ArtifactMissing
+            There is none, or only its changes are kept.
+        """
+        versions = self.versions()
+        for version in versions:
+            if version.number == number and version.whole:
+                return version
+        kept = ", ".join(str(version.number) for version in versions if version.whole) or "none"
+        raise ArtifactMissing(f"there is no published version {number} in {self.folder}; kept are {kept}")
+
+    def publish(self, tables: Mapping[str, pl.DataFrame], *, source: Mapping[str, str], entry: int) -> Version:
+        """Publish new tables: assignments, clusters and lineage, whose changes against the latest are worked out."""
+        version = self._add(tables, source=dict(source), entry=entry, rolled_back_to=None)
+        self.release()
+        return version
+
+    def rollback(self, number: int | None = None) -> Version:
+        """Publish an older version's tables again, the one before the latest by default, and hold there.
+
+        Raises
+        ------
+        ArtifactMissing
+            There is no such version.
+        StoreError
+            Its tables are what is published now.
+        """
+        latest = self.latest()
+        if latest is None:
+            raise ArtifactMissing(f"nothing is published in {self.folder}: there is nothing to go back to")
+        old = self.find(self._before(latest) if number is None else number)
+        original = old.rolled_back_to or old.number
+        if original == (latest.rolled_back_to or latest.number):
+            raise StoreError(f"version {old.number} is what is published now; name an older one")
+        tables = {name: old.table(name) for name in ("assignments", "clusters", "lineage")}
+        # First the hold: what was rolled back must not come again by itself, whenever this is cut short.
+        write_atomically(self.folder / HOLD_NAME, json.dumps({"rolled_back_to": original}))
+        return self._add(tables, source=old.source, entry=old.entry, rolled_back_to=original)
+
+    def _before(self, latest: Version) -> int:
+        """The last version that held other tables than the latest."""
+        shown = latest.rolled_back_to or latest.number
+        older = [version.number for version in self.versions() if version.whole and version.number < shown]
+        if not older:
+            raise ArtifactMissing(f"no version older than {shown} is kept in {self.folder}")
+        return older[-1]
+
+    def held(self) -> str | None:
+        """Why nothing is published by itself, in words; None where it is."""
+        try:
+            hold = json.loads((self.folder / HOLD_NAME).read_text(encoding="utf-8"))
+            return f"held since the rollback to version {hold['rolled_back_to']}"
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"held: {self.folder / HOLD_NAME} cannot be read"
+
+    def release(self) -> None:
+        """End a hold."""
+        (self.folder / HOLD_NAME).unlink(missing_ok=True)
+
+    def changes(self, *, since: int) -> pl.DataFrame:
+        """Every change after a version, in order: columns of PUBLISHED_CHANGES.
+
+        Raises
+        ------
+        ArtifactMissing
+            The version was never published.
+        """
+        versions = self.versions()
+        newest = versions[-1].number if versions else 0
+        if not 0 <= since <= newest:
+            have = f"versions 1 to {newest} are" if newest else "nothing is"
+            raise ArtifactMissing(f"there are no changes since version {since}: {have} published in {self.folder}")
+        empty = pl.DataFrame(
+            schema={"image_id": pl.String, "old_cluster_id": pl.Int32, "new_cluster_id": pl.Int32, "version": pl.Int32}
+        )
+        return pl.concat([empty, *(version.table("changes") for version in versions if version.number > since)])
+
+    def prune(self, *, keep: int) -> list[int]:
+        """Leave all but the newest `keep` versions their changes alone; returns the numbers that lost their tables."""
+        lost = [version for version in self.versions()[:-keep] if version.whole]
+        for version in lost:
+            # The assignments go first: without them a version no longer counts as whole.
+            for name in ("assignments", "clusters", "lineage"):
+                (version.folder / f"{name}.parquet").unlink(missing_ok=True)
+        return [version.number for version in lost]
+
+    def compare(self, assignments: pl.DataFrame) -> Comparison:
+        """What would change if these assignments were published."""
+        latest = self.latest()
+        return compare_assignments(assignments.clear() if latest is None else latest.assignments, assignments)
+
+    def _add(
+        self, tables: Mapping[str, pl.DataFrame], *, source: dict[str, str], entry: int, rolled_back_to: int | None
+    ) -> Version:
+        latest = self.latest()
+        number = 1 if latest is None else latest.number + 1
+        changes = self.compare(tables["assignments"]).images.with_columns(version=pl.lit(number, dtype=pl.Int32))
+        record = {
+            "version": number,
+            "schema": PUBLISHED_SCHEMA,
+            "entry": entry,
+            "source": source,
+            "rolled_back_to": rolled_back_to,
+            "made_at": time.time(),
+        }
+        target = self.folder / _folder_name(number)
+        with building_folder(self.folder) as aside:
+            for name, table in {**tables, "changes": changes}.items():
+                schema = TABLES[name]
+                # A version from before a column was kept is rolled back to without it.
+                columns = {
+                    column.name: table[column.name].to_arrow()
+                    if column.name in table.columns
+                    else pa.nulls(len(table), column.type)
+                    for column in schema.columns
+                }
+                write_table(aside / f"{name}.parquet", schema, columns)
+                flush(aside / f"{name}.parquet")
+            write_atomically(aside / VERSION_NAME, json.dumps(record, indent=1))
+            # A version above the latest was never announced: what was killed before the swap is made anew.
+            shutil.rmtree(target, ignore_errors=True)
+            aside.rename(target)
+            self._announce(target)
+        return self._read(target)
+
+    def _announce(self, target: Path) -> None:
+        link = self.folder / f".{LATEST_NAME}-{uuid.uuid4().hex[:8]}"
+        link.symlink_to(target.name)
+        link.replace(self.folder / LATEST_NAME)
+        flush(self.folder)
+
+    def _read(self, folder: Path) -> Version:
+        path = folder / VERSION_NAME
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return Version(
+                number=int(record["version"]),
+                entry=int(record["entry"]),
+                source=dict(record["source"]),
+                rolled_back_to=record["rolled_back_to"],
+                made_at=float(record["made_at"]),
+                folder=folder,
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactDamaged(f"{path} cannot be read ({error}). {_remedy(self.folder)}") from error
+
+
+def _folder_name(number: int) -> str:
+    return f"v{number:06d}"
+
+
+def _remedy(folder: Path) -> str:
+    return f"Put it back from a backup, or delete {folder} to publish anew."

@@ -1,0 +1,328 @@
+"""Every Parquet schema of the project, and nothing else: how tables are written and read is in parquet.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pyarrow as pa
+
+from tac_pipeline.store.parquet import Column, TableSchema
+
+_IMAGE_ID = Column("image_id", pa.string(), "path relative to the source, or the given id; unique in the store")
+_NOUN = Column("noun", pa.string(), "the noun as prompts show it")
+_PLACE = (
+    Column("x", pa.float32(), "to the right, about 0 to 1"),
+    Column("y", pa.float32(), "upwards, on the scale of x"),
+)
+_EMBEDDING = Column("embedding", None, "unit vector, float16")
+_CONTENT_HASH = Column("content_hash", pa.string(), "sha256 of the image's bytes, or of the given vector")
+
+IMAGE_MANIFEST = TableSchema(
+    "image_manifest",
+    (
+        _IMAGE_ID,
+        Column("uri", pa.string(), "where the image is read from"),
+        Column("size", pa.int64(), "bytes, where the source tells", nullable=True),
+        Column("version", pa.string(), "time of change in ns and size, etag, or a digest of the bytes or the vector"),
+    ),
+    key="image_id",
+)
+ARCHIVE_MEMBERS = TableSchema(
+    "archive_members",
+    (
+        Column("member", pa.string(), "path of an image inside the archive"),
+        Column("offset", pa.int64(), "bytes before its own"),
+        Column("size", pa.int64(), "bytes"),
+    ),
+    key="member",
+)
+IMAGE_LABELS = TableSchema(
+    "image_labels", (_IMAGE_ID, Column("label", pa.string(), "the truth, for evaluation alone")), key="image_id"
+)
+EMBEDDING_SHARD = TableSchema(
+    "embedding_shard",
+    (
+        _IMAGE_ID,
+        Column("version", pa.string(), "of the manifest row that was read"),
+        _CONTENT_HASH,
+        Column("width", pa.int32(), "pixels; 0 where unknown"),
+        Column("height", pa.int32(), "pixels; 0 where unknown"),
+        Column("error", pa.string(), "why the image cannot be read", nullable=True),
+        Column("embedding", None, "unit vector, float16; zero where the image cannot be read"),
+    ),
+    key="image_id",
+    zero_vectors=True,
+)
+IMAGE_EMBEDDINGS = TableSchema(
+    "image_embeddings",
+    (
+        _IMAGE_ID,
+        _CONTENT_HASH,
+        Column("width", pa.int32(), "pixels; 0 where unknown"),
+        Column("height", pa.int32(), "pixels; 0 where unknown"),
+        Column("error", pa.string(), "why the image cannot be read", nullable=True),
+        Column("shard", pa.string(), "file that holds the vector, below shards/"),
+        Column("row", pa.int32(), "row of that file"),
+    ),
+    key="image_id",
+)
+TRAINING_SET = TableSchema("training_set", (_IMAGE_ID, _CONTENT_HASH, _EMBEDDING), key="image_id")
+CANDIDATE_NOUNS = TableSchema(
+    "candidate_nouns",
+    (
+        _NOUN,
+        Column("synset", pa.string(), "its most frequent WordNet sense", nullable=True),
+        Column("lexname", pa.string(), "that sense's WordNet file, such as noun.animal", nullable=True),
+    ),
+    key="noun",
+)
+NOUN_EMBEDDINGS = TableSchema("noun_embeddings", (_NOUN, _EMBEDDING), key="noun")
+CLUSTER_COUNT = TableSchema("cluster_count", (Column("count", pa.int32(), "K"),))
+COUNT_EVIDENCE = TableSchema(
+    "count_evidence",
+    (
+        Column("count", pa.int32(), "a K that was tried"),
+        Column("held_out", pa.float64(), "mean cosine of images to the nearest of K centers that never saw them"),
+        Column("excess", pa.float64(), "how far that stands above its chord over log K; K is where this is largest"),
+    ),
+    key="count",
+)
+SEMANTIC_CENTERS = TableSchema(
+    "semantic_centers", (Column("center", pa.int32(), "its number"), _EMBEDDING), key="center"
+)
+NOUN_VOCABULARY = TableSchema(
+    "noun_vocabulary",
+    (
+        _NOUN,
+        Column("center", pa.int32(), "the semantic center that owns the noun"),
+        Column("confidence", pa.float32(), "softmax probability of that center"),
+        _EMBEDDING,
+    ),
+    key="noun",
+)
+TEXT_COUNTERPARTS = TableSchema(
+    "text_counterparts", (_IMAGE_ID, Column("embedding", None, "unit blend of nouns, float16")), key="image_id"
+)
+NEIGHBORS = TableSchema(
+    "neighbors",
+    (_IMAGE_ID, Column("neighbors", pa.list_(pa.int32()), "rows of the training set, nearest first, itself excluded")),
+    key="image_id",
+)
+TEXT_WEIGHT = TableSchema(
+    "text_weight",
+    (
+        Column("weight", pa.float32(), "of the text beside the image's 1; 0 is the images alone"),
+        Column("together", pa.float32(), "how often an image and one of its nearest share a cluster under it"),
+    ),
+    key="weight",
+)
+CLUSTER_ASSIGNMENT = TableSchema(
+    "cluster_assignment", (_IMAGE_ID, Column("cluster", pa.int32(), "0 to K-1")), key="image_id"
+)
+LOSS_HISTORY = TableSchema(
+    "loss_history",
+    (
+        Column("epoch", pa.int32(), "from 1"),
+        Column("distillation", pa.float32(), "L_distill"),
+        Column("confidence", pa.float32(), "L_confidence"),
+        Column("balance", pa.float32(), "sum of both entropies, nats"),
+        Column("total", pa.float32(), "what is minimized"),
+    ),
+    key="epoch",
+)
+CLUSTER_IDS = TableSchema(
+    "cluster_ids",
+    (
+        Column("column", pa.int32(), "column of the image head"),
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        Column("kept_name", pa.string(), "the name that the id had when these heads were new", nullable=True),
+    ),
+    key="column",
+)
+CLUSTER_CENTERS = TableSchema(
+    "cluster_centers",
+    (
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        Column("embedding", None, "unit mean of its training images, float16"),
+    ),
+    key="cluster_id",
+)
+LINEAGE = TableSchema(
+    "lineage",
+    (
+        Column("entry", pa.int32(), "of the ledger: each re-clustering is one, from 1"),
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        Column("event", pa.string(), "kept, grown, split (from other_id), merged (into other_id), born or retired"),
+        Column("other_id", pa.int32(), "the id that it was split from or merged into", nullable=True),
+        Column("shared", pa.int64(), "training images known before and after that it kept, took or gave"),
+        Column("images_before", pa.int64(), "training images that it had"),
+        Column("images_after", pa.int64(), "training images that it has"),
+    ),
+)
+LEDGER_IMAGES = TableSchema(
+    "ledger_images",
+    (
+        Column("image", pa.uint64(), "digest of its image_id"),
+        Column("content", pa.uint64(), "first half-word of its content_hash"),
+        Column("cluster_id", pa.int32(), "where it was"),
+    ),
+)
+ASSIGNMENTS = TableSchema(
+    "assignments",
+    (
+        _IMAGE_ID,
+        Column("cluster_id", pa.int32(), "null where the image cannot be read", nullable=True),
+        Column("confidence", pa.float32(), "probability of that cluster", nullable=True),
+        Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
+        Column("similarity", pa.float32(), "cosine to the cluster's center; null where people moved it", nullable=True),
+        Column("curated", pa.bool_(), "people said that it belongs there"),
+        Column("margin", pa.float32(), "how clearly the cluster beats the runner-up: 0 even, 1 alone", nullable=True),
+    ),
+    key="image_id",
+)
+SHARD_ASSIGNMENTS = TableSchema(
+    "shard_assignments",
+    (
+        Column("column", pa.int32(), "column of the image head; null where the image cannot be read", nullable=True),
+        Column("confidence", pa.float32(), "its probability", nullable=True),
+        Column("runner_up", pa.int32(), "the second most probable column", nullable=True),
+        Column("similarity", pa.float32(), "cosine to the column's center", nullable=True),
+        Column("margin", pa.float32(), "how clearly the column beats the runner-up", nullable=True),
+    ),
+)
+_ALTERNATIVE_WEIGHTS = Column(
+    "alternative_weights", pa.list_(pa.float32()), "share of its images' retrieval weight that each alternative has"
+)
+CLUSTERS = TableSchema(
+    "clusters",
+    (
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        Column("name", pa.string(), "what sets its members apart, no two alike; null where it has none", nullable=True),
+        Column("alternatives", pa.list_(pa.string()), "four other nouns, best first, or all where there are fewer"),
+        _ALTERNATIVE_WEIGHTS,
+        Column("name_confidence", pa.float32(), "how sure the name is, 0 to 1; below 0.25 it says unnamed"),
+        Column("curated", pa.bool_(), "people named it, merged others into it or pinned images to it"),
+        Column("size", pa.int64(), "images of the whole store"),
+        Column("share", pa.float64(), "of the store's readable images"),
+        Column("confidence", pa.float32(), "mean over its images; null where it is empty", nullable=True),
+        Column("medoids", pa.list_(pa.string()), "training images nearest to its center, at most nine"),
+        Column("lineage", pa.string(), "how the id came to be"),
+    ),
+    key="cluster_id",
+)
+CLUSTER_TREE = TableSchema(
+    "cluster_tree",
+    (
+        Column("node", pa.int32(), "0 to K-1 are the clusters, then one for each join by height; the last is the root"),
+        Column("parent", pa.int32(), "the node right above; null for the root", nullable=True),
+        Column("cluster_id", pa.int32(), "the cluster; null for an inner node", nullable=True),
+        Column("name", pa.string(), "of the cluster, or what the clusters below have in common"),
+        Column("size", pa.int64(), "images of the whole store below it"),
+        Column("n_clusters", pa.int32(), "clusters below it; 1 for a cluster"),
+        Column("height", pa.float32(), "how far apart the two nodes that it joins are; 0 for a cluster"),
+        Column("top_level", pa.bool_(), "whether it is of the cut to read first; every cluster lies below one that is"),
+    ),
+    key="node",
+)
+PUBLISHED_ASSIGNMENTS = TableSchema(
+    "published_assignments",
+    (
+        _IMAGE_ID,
+        Column("cluster_id", pa.int32(), "lasting id; null where the image cannot be read", nullable=True),
+        Column("cluster_name", pa.string(), "the cluster's name; null where it has none", nullable=True),
+        Column("confidence", pa.float32(), "probability of that cluster, 0 to 1", nullable=True),
+        Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
+        Column("similarity", pa.float32(), "cosine to its center, -1 to 1; null where people moved it", nullable=True),
+        Column("curated", pa.bool_(), "people said that it belongs there; null before that was kept", nullable=True),
+    ),
+    key="image_id",
+)
+PUBLISHED_CLUSTERS = TableSchema(
+    "published_clusters",
+    (
+        Column("cluster_id", pa.int32(), "lasting id, never given to another cluster"),
+        Column("name", pa.string(), "in words, no two alike; null where it has no members", nullable=True),
+        Column("alternatives", pa.list_(pa.string()), "other nouns that fit, best first"),
+        # Null in what is rolled back to from before these were kept.
+        replace(_ALTERNATIVE_WEIGHTS, nullable=True),
+        Column(
+            "name_confidence", pa.float32(), "how sure the name is, 0 to 1; below 0.25 it says unnamed", nullable=True
+        ),
+        Column("curated", pa.bool_(), "people named it, merged others into it or pinned images to it", nullable=True),
+        Column("size", pa.int64(), "images"),
+        Column("share", pa.float64(), "of the readable images, 0 to 1"),
+        Column("confidence", pa.float32(), "mean over its images; null where it is empty", nullable=True),
+        Column("medoids", pa.list_(pa.string()), "image_ids of its most typical images, at most nine"),
+        Column("lineage", pa.string(), "what became of the id in the last re-clustering, in words"),
+    ),
+    key="cluster_id",
+)
+PUBLISHED_LINEAGE = TableSchema("published_lineage", LINEAGE.columns)
+PUBLISHED_CHANGES = TableSchema(
+    "published_changes",
+    (
+        _IMAGE_ID,
+        Column("old_cluster_id", pa.int32(), "null: it was in no cluster", nullable=True),
+        Column("new_cluster_id", pa.int32(), "null: it is in no cluster", nullable=True),
+        Column("version", pa.int32(), "the published version that brought it"),
+    ),
+    key="image_id",
+)
+MAP_LAYOUT = TableSchema(
+    "map_layout",
+    (
+        _IMAGE_ID,
+        *_PLACE,
+        _EMBEDDING,
+    ),
+    key="image_id",
+)
+IMAGE_MAP = TableSchema(
+    "image_map",
+    (
+        _IMAGE_ID,
+        _CONTENT_HASH,
+        *_PLACE,
+    ),
+    key="image_id",
+)
+REVIEW = TableSchema(
+    "review",
+    (
+        _IMAGE_ID,
+        Column("cluster_id", pa.int32(), "null where the image cannot be read", nullable=True),
+        Column("typicality", pa.float32(), "share of its cluster that is no nearer to the center", nullable=True),
+        Column("margin", pa.float32(), "how clearly its cluster beats the runner-up: 0 even, 1 alone", nullable=True),
+        Column("border", pa.bool_(), "the margin is below review.border_margin"),
+        Column("outlier", pa.bool_(), "it lies farther out than review.outlier_deviations allows"),
+        Column("duplicate_group", pa.int32(), "from 0, largest first; null where nothing equals it", nullable=True),
+    ),
+    key="image_id",
+)
+CLUSTER_NOUNS = TableSchema(
+    "cluster_nouns",
+    (
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        _NOUN,
+        Column("weight", pa.float32(), "mean retrieval weight over its training images, 0 to 1"),
+    ),
+)
+REPORT_PICTURES = TableSchema(
+    "report_pictures",
+    (
+        _CONTENT_HASH,
+        Column("picture", pa.binary(), "the square that the page shows, WebP"),
+    ),
+    key="content_hash",
+)
+EVALUATION = TableSchema(
+    "evaluation",
+    (
+        Column("result", pa.string(), "image_kmeans, training_free or trained"),
+        Column("rows", pa.string(), "training_set or whole_store"),
+        Column("labeled_images", pa.int64(), "images that were scored"),
+        Column("nmi", pa.float64(), "normalized mutual information, 0 to 1"),
+        Column("acc", pa.float64(), "accuracy under the best one-to-one matching, 0 to 1"),
+        Column("ari", pa.float64(), "adjusted Rand index"),
+    ),
+)

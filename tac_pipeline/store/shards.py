@@ -1,0 +1,224 @@
+"""Append-only shards of image vectors: written as images are encoded, found by encoder, image and version.
+
+A crash loses the shard in flight. At once this holds one shard of vectors, and one small row an image where a view is
+made. What must stay out: reading and encoding images (embedding.py).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import polars as pl
+
+from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.arrow import encoder_of, frame_of
+from tac_pipeline.errors import ArtifactDamaged, InputError
+from tac_pipeline.progress import Progress
+from tac_pipeline.store.parquet import place_table, read_table, vectors_of
+from tac_pipeline.store.schemas import EMBEDDING_SHARD
+
+if TYPE_CHECKING:
+    pass
+
+SHARD_ROWS = 4096  # 4 MiB at width 512
+SHARD_SECONDS = 60.0  # a slower encoder writes smaller shards, so that a crash costs a minute's work at most
+# A store that grows by a few images at a time would end up with as many files: so many small ones are joined.
+SMALL_SHARD_ROWS = 512
+SMALL_SHARDS = 32
+# How long the work of a build that was cut short is kept while another encoder is in use.
+UNFINISHED_DAYS = 7
+
+_ROW_COLUMNS = ["image_id", "version", "content_hash", "width", "height", "error"]
+INDEX_SCHEMA = {
+    "image_id": pl.String,
+    "version": pl.String,
+    "content_hash": pl.String,
+    "width": pl.Int32,
+    "height": pl.Int32,
+    "error": pl.String,
+    "shard": pl.String,
+    "row": pl.Int32,
+}
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """What came of one image. An error that may pass (not reached, over a limit) leaves content_hash empty."""
+
+    image_id: str
+    version: str
+    content_hash: str
+    width: int = 0
+    height: int = 0
+    error: str | None = None
+    # The vector is that of equal bytes that were encoded before.
+    copied: bool = False
+
+
+@dataclass
+class EmbeddedBatch:
+    """Rows and their vectors, float32 (n_rows, dim); a row with an error has a zero vector."""
+
+    rows: list[ImageRow]
+    vectors: FloatMatrix
+
+
+@dataclass
+class _Pending:
+    """Rows that wait to become a shard."""
+
+    rows: list[ImageRow] = field(default_factory=list)
+    vectors: list[FloatMatrix] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def due(self) -> bool:
+        return len(self.rows) >= SHARD_ROWS or time.monotonic() - self.since >= SHARD_SECONDS
+
+    def take(self) -> tuple[list[ImageRow], FloatMatrix]:
+        rows, vectors = self.rows, np.concatenate(self.vectors)
+        self.rows, self.vectors, self.since = [], [], time.monotonic()
+        return rows, vectors
+
+
+def known_rows(manifest: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the index that hold the manifest's images, one for each."""
+    # What could not be reached, or was over a limit, is tried again.
+    held = manifest.select("image_id", "version").join(
+        index.filter(pl.col("content_hash") != ""), on=["image_id", "version"]
+    )
+    # Rows that were joined stand in two shards: the one that holds more of the images is the one to stay, not the
+    # larger one, which may hold little but images that are gone.
+    ranked = held.with_columns(held=pl.len().over("shard")).sort("held", "shard")
+    return ranked.unique("image_id", keep="last")
+
+
+def join_small_shards(view: pl.DataFrame, folder: Path, encoder: str) -> pl.DataFrame:
+    """The view with its rows of many small shards in few larger ones; the small ones go once no version names them."""
+    rows_of = view["shard"].value_counts()
+    small = rows_of.filter(pl.col("count") < SMALL_SHARD_ROWS)["shard"]
+    if len(small) < SMALL_SHARDS:
+        return view
+    scattered = view.filter(pl.col("shard").is_in(small.implode())).sort("shard", "row")
+    joined = []
+    for part in scattered.iter_slices(SHARD_ROWS):
+        vectors = np.zeros((len(part), _width_of(folder / part["shard"][0])), dtype=np.float32)
+        readable = part["error"].is_null().to_numpy()
+        if readable.any():
+            vectors[readable] = gather_vectors(part, folder, encoder=encoder)
+        rows = [ImageRow(**row) for row in part.select(_ROW_COLUMNS).iter_rows(named=True)]
+        places = _write_shard(rows, vectors, folder=folder, encoder=encoder)
+        joined.append(part.with_columns(places["shard"], places["row"]))
+    return pl.concat([view.filter(~pl.col("shard").is_in(small.implode())), *joined])
+
+
+def _width_of(path: Path) -> int:
+    return int(read_table(path, EMBEDDING_SHARD, columns=["embedding"]).schema.field("embedding").type.list_size)
+
+
+def read_shard_index(folder: Path, *, encoder: str) -> pl.DataFrame:
+    """Every row of an encoder's shards without its vector; shards that cannot be read count as absent."""
+    parts = []
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            table = read_table(path, EMBEDDING_SHARD, columns=_ROW_COLUMNS)
+        except ArtifactDamaged:
+            continue
+        if encoder_of(table) == encoder:
+            parts.append(_placed(frame_of(table), path.name))
+    if not parts:
+        return pl.DataFrame(schema=INDEX_SCHEMA)
+    return pl.concat(parts)
+
+
+def _placed(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
+    placed = rows.with_columns(shard=pl.lit(shard), row=pl.int_range(pl.len(), dtype=pl.Int32))
+    return placed.select(pl.col(name).cast(kind) for name, kind in INDEX_SCHEMA.items())
+
+
+def write_shards(
+    batches: Iterable[EmbeddedBatch], folder: Path, encoder: str, total: int, progress: Progress | None
+) -> Iterator[pl.DataFrame]:
+    """Write batches as shards while they come, and yield the rows of each shard that was written."""
+    pending, done = _Pending(), 0
+    for batch in batches:
+        pending.rows += batch.rows
+        pending.vectors.append(batch.vectors)
+        done += len(batch.rows)
+        if progress is not None:
+            progress(done, total)
+        if pending.due:
+            yield _write_shard(*pending.take(), folder=folder, encoder=encoder)
+    if pending.rows:
+        yield _write_shard(*pending.take(), folder=folder, encoder=encoder)
+
+
+def _write_shard(rows: list[ImageRow], vectors: FloatMatrix, *, folder: Path, encoder: str) -> pl.DataFrame:
+    columns = {name: [getattr(row, name) for row in rows] for name in _ROW_COLUMNS}
+    name = f"{uuid.uuid4().hex[:16]}.parquet"
+    place_table(folder / name, EMBEDDING_SHARD, {**columns, "embedding": vectors}, encoder=encoder)
+    placed = _placed(pl.DataFrame(columns, schema={key: INDEX_SCHEMA[key] for key in _ROW_COLUMNS}), name)
+    return placed.with_columns(copied=pl.Series([row.copied for row in rows], dtype=pl.Boolean))
+
+
+def read_shard(path: Path, *, encoder: str) -> tuple[pl.DataFrame, FloatMatrix]:
+    """A whole shard: its rows without vectors, and its vectors, float32 (n_rows, dim), zero where there is an error.
+
+    Raises
+    ------
+    ArtifactDamaged
+        It is gone or damaged, or another encoder made it.
+    """
+    try:
+        table = read_table(path, EMBEDDING_SHARD)
+    except ArtifactDamaged as error:
+        raise ArtifactDamaged(f"{error}. Materialize image_embeddings again: only what is lost is redone.") from error
+    if encoder_of(table) != encoder:
+        raise ArtifactDamaged(f"{path} must hold vectors of {encoder}; it says {encoder_of(table)}")
+    return frame_of(table.select(_ROW_COLUMNS)), vectors_of(table)
+
+
+def gather_vectors(view: pl.DataFrame, shards: Path, *, encoder: str) -> FloatMatrix:
+    """The vectors of a view's readable rows, float32 (n_readable, dim), in the view's order.
+
+    Raises
+    ------
+    InputError
+        No row is readable.
+    ArtifactDamaged
+        A shard is gone or damaged, or another encoder made it.
+    """
+    readable = view.filter(pl.col("error").is_null()).with_row_index("position")
+    if readable.is_empty():
+        raise InputError("no image of the store can be read: see the errors in image_embeddings")
+    found: FloatMatrix | None = None
+    for (name,), rows in readable.group_by(["shard"], maintain_order=True):
+        _, vectors = read_shard(shards / str(name), encoder=encoder)
+        if found is None:
+            found = np.empty((len(readable), vectors.shape[1]), dtype=np.float32)
+        found[rows["position"].to_numpy()] = vectors[rows["row"].to_numpy()]
+    return cast("FloatMatrix", found)
+
+
+def unnamed_shards(views: Iterable[pl.DataFrame], shards: Path) -> list[Path]:
+    """The shards that no kept version of image_embeddings names: the ones that may go.
+
+    Those of an encoder that no kept version has belong to a build that was cut short, which goes on from them when its
+    encoder comes back: they may go when the newest of them is UNFINISHED_DAYS old.
+    """
+    named = set(chain.from_iterable(view["shard"].unique().to_list() for view in views))
+    built = {name.split("/")[0] for name in named}
+    since = time.time() - UNFINISHED_DAYS * 24 * 3600
+    found = []
+    for folder in shards.glob("*"):
+        paths = list(folder.glob("*.parquet"))
+        if folder.name in built or max((path.stat().st_mtime for path in paths), default=since) < since:
+            found += [path for path in paths if f"{folder.name}/{path.name}" not in named]
+    return found

@@ -1,0 +1,94 @@
+"""What results read while learning has not come to its end: what the groups in force were learned from."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from assets_helpers import materialize
+from small_store import grouped_vectors, write_vectors
+
+from assets.engine.execute import execute, open_store
+from assets.graph import GROWTH, find
+from assets.lookups.status import State, all_status
+from assets.orchestration.publishing import publish
+from tac_pipeline.errors import ArtifactOutdated, InputError
+from tac_pipeline.settings.project import load_project
+from tac_pipeline.store.artifacts import Artifact, Store
+
+Writer = Callable[..., Path]
+GROWING = [step.name for step in GROWTH]
+RESULTS = ["assignments", "clusters", "cluster_tree", "evaluation", "review"]
+
+
+def grow(path: Path, count: int) -> None:
+    """So many images more than the first sixty lie in the source."""
+    vectors, truth = grouped_vectors()
+    more, groups = grouped_vectors(3, per_group=40)
+    ids = [f"image-{number:03d}" for number in range(60)] + [f"new-{number:03d}" for number in range(count)]
+    labels = [f"group {group}" for group in (*truth, *groups[:count])]
+    write_vectors(path.parent / "images.parquet", ids, np.concatenate([vectors, more[:count]]), labels)
+
+
+def fail_to_learn(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A learning run that swaps its training set in and ends at the heads."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise InputError("the training failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tac_pipeline.method.heads.robust_heads.learn_robust_heads", fail)
+        with pytest.raises(InputError, match="the training failed"):
+            materialize(path)
+
+
+def current(store: Store, name: str) -> Artifact:
+    return store.require_current(name).artifact
+
+
+def test_after_a_failed_learning_growth_goes_on_with_the_groups_in_force(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = vector_store({"keep_versions": 2})
+    first = {name: outcome.artifact.content for name, outcome in materialize(path).items()}
+    store = open_store(load_project(path))
+    # More often than versions are kept: what is in use is not pruned.
+    for count in (3, 6, 9):
+        grow(path, count)
+        fail_to_learn(path, monkeypatch)
+        assert current(store, "training_set").rows == 60 + count
+        done = materialize(path, GROWING)
+        assert not any(done[name].reused for name in RESULTS)
+        for name in RESULTS:
+            for above, content in current(store, name).record["inputs"].items():
+                growing = above in GROWING
+                assert content == (current(store, above).content if growing else first[above]), (name, above)
+    placed = pl.read_parquet(current(store, "assignments").file("assignments.parquet"))
+    assert len(placed) == 69
+    assert placed["cluster_id"].null_count() == 0
+    scores = pl.read_parquet(current(store, "evaluation").file("evaluation.parquet"))
+    assert scores["labeled_images"].to_list() == [60, 60, 60, 69]
+    assert publish(load_project(path), by_hand=False).moved
+    states = {entry.step.name: entry.state for entry in all_status(load_project(path))}
+    assert states["cluster_heads"] == State.STALE, "that learning is due stays visible"
+
+    materialize(path)
+    assert current(store, "cluster_ids").record["inputs"]["training_set"] == current(store, "training_set").content
+    assert {entry.state for entry in all_status(load_project(path))} == {State.FRESH}
+
+
+def test_without_the_version_that_is_needed_the_way_out_is_a_run(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = vector_store({"keep_versions": 1})
+    materialize(path)
+    grow(path, 3)
+    fail_to_learn(path, monkeypatch)
+    with pytest.raises(ArtifactOutdated) as refused:
+        execute(find("assignments"), load_project(path))
+        execute(find("clusters"), load_project(path))
+    assert str(refused.value).endswith("learning did not come to its end. Let it: `tac run`.")
+    materialize(path)
+    assert {entry.state for entry in all_status(load_project(path))} == {State.FRESH}

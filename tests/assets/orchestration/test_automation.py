@@ -1,0 +1,213 @@
+"""What happens by itself, through the real daemon and webserver: nobody presses a button here.
+
+One store is lived with from test to test, in the order of the file.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from command_line import below
+from small_store import PER_GROUP, grouped_vectors, write_vectors
+from ui_server import RUN_SECONDS, SETTINGS, Ui, clean_environment, tac_ui, write_store
+from waiting import wait_for
+
+from assets.graph import GROWTH
+from assets.orchestration.automation import TICK_SECONDS
+from assets.orchestration.publishing import PUBLISHED
+
+# A cron fires once a minute at most, and the sensor looks every tick.
+GROW_SECONDS = 60.0 + 3 * TICK_SECONDS + 60.0
+QUIET_TICKS = 2.2
+COUNTERPARTS_DOWN = below("text_counterparts") | {PUBLISHED}
+# What was learned lags behind images that came since, until the store is clustered anew.
+LAG = {"training_set": "STALE"}
+HEADS_DOWN = below("cluster_heads") | {PUBLISHED}
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    """`tac ui` on a small store that looks at its source every minute."""
+    settings = write_store(tmp_path_factory.mktemp("automation"))
+    text = SETTINGS.replace("observe: null", 'observe: "* * * * *"').replace("refresh: false", "refresh: true")
+    settings.write_text(text, encoding="utf-8")
+    with tac_ui(settings) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def server_log(ui: Ui) -> Iterator[None]:
+    """Where a test fails, pytest shows what the server said meanwhile."""
+    yield
+    print(ui.log.read_text(encoding="utf-8")[-20_000:])  # noqa: T201
+
+
+def test_schedules_and_sensors_are_there_and_switched_on(ui: Ui) -> None:
+    [entry] = ui.ask(AUTOMATION)["workspaceOrError"]["locationEntries"]
+    [repository] = entry["locationOrLoadError"]["repositories"]
+    states = {found["name"]: found["state"]["status"] for found in (*repository["schedules"], *repository["sensors"])}
+    assert states == {"observe_on_schedule": "RUNNING", "refresh": "RUNNING", "dead_runs": "RUNNING"}
+
+
+def test_a_new_store_builds_itself_and_is_published(ui: Ui) -> None:
+    assert len(wait_for(lambda: published(ui), seconds=GROW_SECONDS, what="a new store to be published")) == 60
+    # The page is written after readers have the result.
+    wait_for(lambda: ui.stale() == {} or None, seconds=GROW_SECONDS, what="everything to be fresh")
+
+
+def test_an_image_that_is_added_appears_in_the_assignments(ui: Ui) -> None:
+    settle(ui)
+    before = set(runs(ui))
+    add_image(ui, "late")
+    found = wait_for(lambda: with_image(ui, "late"), seconds=GROW_SECONDS, what="the new image to be assigned")
+    assert found["cluster_id"].null_count() == 0
+    settle(ui)
+    made = [run for run_id, run in runs(ui).items() if run_id not in before and run["assetSelection"]]
+    assert [chosen(run) for run in made] == [{*(step.name for step in GROWTH), PUBLISHED}], "one run, nothing relearned"
+    assert ui.stale() == LAG
+
+
+def test_a_setting_edited_by_tac_set_reruns_exactly_what_lies_below_once(ui: Ui) -> None:
+    before = set(runs(ui))
+    said = tac(ui, "set", "retrieval.tau=0.02")
+    assert "retrieval.tau: 0.005 -> 0.02" in said
+    assert "has read the settings again" in said
+    assert f"a run computes {len(COUNTERPARTS_DOWN - {PUBLISHED})} assets" in said
+    wait_for(lambda: ended(ui, before), seconds=GROW_SECONDS, what="the run after the edit")
+    assert ui.stale() == LAG
+    settle(ui)
+    new = [run for run_id, run in runs(ui).items() if run_id not in before and run["assetSelection"]]
+    assert [chosen(run) for run in new] == [COUNTERPARTS_DOWN]
+
+
+def test_a_step_that_fails_is_left_alone_until_something_changes(ui: Ui) -> None:
+    before = set(runs(ui))
+    tac(ui, "set", "clusters.count=500")
+    failed = wait_for(lambda: ended(ui, before), seconds=GROW_SECONDS, what="the run that must fail")
+    assert failed["status"] == "FAILURE"
+    known = set(runs(ui))
+    settle(ui)
+    assert [run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]] == []
+    readers = published(ui)
+    assert readers is not None and len(readers) == 61, "readers keep what they had"
+    tac(ui, "set", "clusters.count=3")
+    mended = wait_for(lambda: ended(ui, known), seconds=GROW_SECONDS, what="the run after the mend")
+    assert mended["status"] == "SUCCESS"
+    assert ui.stale() == LAG
+
+
+def test_a_run_that_was_killed_is_told_and_automation_goes_on(ui: Ui) -> None:
+    settle(ui)
+    before = set(runs(ui))
+    tac(ui, "set", "heads.epochs=1000000")
+    killed = set()
+    # It is run again once, from where it was; then it is left alone.
+    for attempt in (1, 2):
+        run = wait_for(lambda: started(ui, before | killed), seconds=GROW_SECONDS, what=f"slow run {attempt}")
+        wait_for(lambda run=run: training(ui, run) or None, seconds=GROW_SECONDS, what="the slow step")
+        os.kill(process_of(ui), signal.SIGKILL)
+        killed.add(run)
+        wait_for(
+            lambda run=run: runs(ui)[run]["status"] == "FAILURE" or None, seconds=120, what="the dead run to be told"
+        )
+    tac(ui, "set", "heads.epochs=41")
+    mended = wait_for(lambda: ended(ui, before | killed), seconds=GROW_SECONDS, what="automation after the crash")
+    assert (mended["status"], chosen(mended)) == ("SUCCESS", HEADS_DOWN)
+    assert ui.stale() == LAG
+
+
+def tac(ui: Ui, *arguments: str) -> str:
+    """What a command prints; it must end well."""
+    command = [sys.executable, "-m", "tac_pipeline.cli", *arguments, "--settings", str(ui.settings)]
+    environment = clean_environment(HOME=str(ui.settings.parent), COLUMNS="200")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def add_image(ui: Ui, image_id: str) -> None:
+    """Another image in the table, in one move, as a careful person does it."""
+    path = ui.settings.parent / "images.parquet"
+    vectors, truth = grouped_vectors()
+    ids = [f"image-{number:03d}" for number in range(len(vectors))]
+    labels = [f"group {group}" for group in truth]
+    aside = path.with_name("next.parquet")
+    write_vectors(aside, [*ids, image_id], np.concatenate([vectors, vectors[PER_GROUP : PER_GROUP + 1]]), [*labels, ""])
+    aside.rename(path)
+
+
+def published(ui: Ui) -> pl.DataFrame | None:
+    """What readers have."""
+    path = ui.settings.parent / "data/small/published/latest/assignments.parquet"
+    return pl.read_parquet(path) if path.exists() else None
+
+
+def with_image(ui: Ui, image_id: str) -> pl.DataFrame | None:
+    """What readers have, once an image is in it."""
+    found = published(ui)
+    return found if found is not None and image_id in found["image_id"] else None
+
+
+def runs(ui: Ui) -> dict[str, dict[str, Any]]:
+    """Every run by its id."""
+    return {run["runId"]: run for run in ui.ask(RUNS)["runsOrError"]["results"]}
+
+
+def chosen(run: dict[str, Any]) -> set[str]:
+    """The assets that a run was asked for."""
+    return {key["path"][-1] for key in run["assetSelection"]}
+
+
+def ended(ui: Ui, known: set[str]) -> dict[str, Any] | None:
+    """A run of assets that was not known and has ended."""
+    new = [run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]]
+    return next((run for run in new if run["status"] in ("SUCCESS", "FAILURE", "CANCELED")), None)
+
+
+def started(ui: Ui, known: set[str]) -> str | None:
+    """The id of a run of assets that was not known and is under way."""
+    new = {run_id: run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]}
+    return next((run_id for run_id, run in new.items() if run["status"] == "STARTED"), None)
+
+
+def training(ui: Ui, run_id: str) -> bool:
+    """Whether the run has come to its slow step."""
+    events = ui.ask(STEP_STARTS, run=run_id)["logsForRun"]["events"]
+    return any(event.get("stepKey", "").endswith("cluster_heads") for event in events)
+
+
+def process_of(ui: Ui) -> int:
+    """The process that builds the store."""
+    return int((ui.settings.parent / "data/small/.lock-holder").read_text())
+
+
+def settle(ui: Ui) -> None:
+    """Let the sensor look a few times more, with every run at its end."""
+    deadline = time.monotonic() + RUN_SECONDS
+    time.sleep(QUIET_TICKS * TICK_SECONDS)
+    while any(run["status"] in ("QUEUED", "STARTING", "STARTED") for run in runs(ui).values()):
+        assert time.monotonic() < deadline, "a run does not end"
+        time.sleep(1)
+
+
+AUTOMATION = """
+{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { ... on RepositoryLocation {
+repositories {
+  schedules { name state: scheduleState { status } } sensors { name state: sensorState { status } }
+} } } } } } }
+"""
+
+RUNS = "{ runsOrError { ... on Runs { results { runId status jobName assetSelection { path } } } } }"
+
+STEP_STARTS = """
+query Events($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
+  ... on ExecutionStepStartEvent { stepKey }
+} } } }
+"""

@@ -1,0 +1,72 @@
+"""Several stores in one deployment: nouns are embedded once, and each store is a code location of its own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from assets_helpers import computed, materialize
+from colored_store import colored_store, edit  # noqa: F401 - a fixture
+from ruamel.yaml import YAML
+
+from assets.engine.execute import open_store
+from assets.orchestration.instance import dagster_home, write_workspace
+from tac_pipeline.errors import SettingsError
+from tac_pipeline.settings.project import load_project
+
+pytestmark = pytest.mark.filterwarnings("ignore::tac_pipeline.errors.TacWarning")
+
+NOUNS = ["candidate_nouns", "noun_embeddings"]
+
+
+def another(path: Path, name: str, **changes: Any) -> Path:
+    """The settings of another store beside the first."""
+    tree = {**YAML(typ="safe").load(path.read_text()), **{"store": name, **changes}}
+    other = path.with_name(f"{name}.yaml")
+    with other.open("w") as file:
+        YAML().dump(tree, file)
+    return other
+
+
+def test_a_second_store_with_the_same_encoder_and_nouns_embeds_none(store: Path) -> None:
+    first = materialize(store, NOUNS)
+    assert computed(first) == set(NOUNS)
+    second = materialize(another(store, "second", clusters={"count": 2}), NOUNS)
+    assert computed(second) == set()
+    assert second["noun_embeddings"].artifact.folder == first["noun_embeddings"].artifact.folder
+
+
+def test_stores_with_other_nouns_or_prompts_keep_their_own_beside_each_other(store: Path) -> None:
+    path = another(store, "second")
+    materialize(store, NOUNS)
+    assert computed(materialize(edit(path, "nouns.templates", ["a drawing of a {}"]), NOUNS)) == {"noun_embeddings"}
+    assert computed(materialize(store, NOUNS)) == set()
+    assert computed(materialize(path, NOUNS)) == set()
+
+
+def test_pruning_in_one_store_leaves_what_another_uses(store: Path) -> None:
+    path = another(store, "second", keep_versions=1)
+    kept = materialize(store, NOUNS)["noun_embeddings"].artifact
+    for number in range(3):
+        materialize(edit(path, "nouns.templates", [f"picture {number} of a {{}}"]), NOUNS)
+    current = open_store(load_project(store)).require_current("noun_embeddings").artifact
+    assert (current.recipe, current.damage()) == (kept.recipe, None)
+
+
+def test_a_workspace_names_a_location_for_every_store(store: Path) -> None:
+    projects = [load_project(path) for path in (store, another(store, "second"))]
+    found = json.loads(write_workspace(projects).read_text())["load_from"]
+    assert [entry["python_file"]["location_name"] for entry in found] == ["pictures", "second"]
+    for entry, project in zip(found, projects, strict=True):
+        code = Path(entry["python_file"]["relative_path"]).read_text()
+        assert f"build_definitions({str(project.path)!r})" in code
+
+
+def test_stores_that_cannot_be_opened_together_are_told_why(store: Path) -> None:
+    first = load_project(store)
+    with pytest.raises(SettingsError, match="must have different names; got pictures, pictures"):
+        write_workspace([first, load_project(another(store, "copy", store="pictures"))])
+    elsewhere = load_project(another(store, "far", data="elsewhere"))
+    assert dagster_home(elsewhere) != dagster_home(first)
+    with pytest.raises(SettingsError, match="must share one data folder"):
+        write_workspace([first, elsewhere])

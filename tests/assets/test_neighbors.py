@@ -1,0 +1,42 @@
+"""Both methods end to end on a small store: what the text weight says, and the way back at no cost."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from assets_helpers import materialize
+
+from assets.engine.execute import open_store
+from assets.lookups.status import State, all_status
+from tac_pipeline.settings.project import load_project
+
+
+def facts(path: Path, name: str) -> dict:
+    return open_store(load_project(path)).require_current(name).artifact.facts
+
+
+def test_the_robust_method_says_how_far_the_words_were_heard(vector_store: Callable[..., Path]) -> None:
+    path = vector_store()
+    materialize(path)
+    found = facts(path, "text_weight")
+    assert found["choice"].startswith("the words helped: weight 1, because of an image's nearest images")
+    assert (found["heads"], found["training_free"]) == (1.0, 0.7)
+    assert facts(path, "cluster_heads")["fell_back"] is False
+    assert facts(path, "evaluation")["trained_nmi"] > 0.99
+
+
+def test_a_given_weight_is_taken(vector_store: Callable[..., Path]) -> None:
+    path = vector_store({"blend.text_weight": 0.0})
+    materialize(path)
+    assert facts(path, "text_weight")["choice"] == "the settings give the words weight 0"
+    assert facts(path, "evaluation")["trained_nmi"] > 0.99
+
+
+def test_published_and_back(vector_store: Callable[..., Path]) -> None:
+    materialize(vector_store())
+    path = vector_store({"method": "published"})
+    materialize(path)
+    assert facts(path, "text_weight")["choice"].startswith("as published")
+    assert facts(path, "evaluation")["trained_nmi"] > 0.99
+    path = vector_store({"method": "robust"})
+    states = {entry.state for entry in all_status(load_project(path))}
+    assert states <= {State.FRESH, State.REUSABLE}

@@ -1,0 +1,31 @@
+"""The smallest real table, once: the whole benchmark is `python -m benchmarks.parity`."""
+
+from benchmarks import parity
+from tac_pipeline.method.clusters.evaluation import Scores
+
+
+def test_a_real_table_reaches_the_floor(reference_data, monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.setenv(parity.DATA_VARIABLE, str(reference_data))
+    # Regenerate the reference's figures: python -m benchmarks.parity --tables food10. One seed varies by 0.5.
+    assert parity.main(["--tables", "food10", "--seeds", "0", "--json", str(tmp_path / "scores.json")]) == 0
+    shown = capsys.readouterr().out
+    assert "fitted and scored on all rows" in shown
+    assert '"trained"' in (tmp_path / "scores.json").read_text()
+
+
+def test_a_missed_floor_is_said(monkeypatch, tmp_path, capsys) -> None:
+    bad = Scores(nmi=0.1, acc=0.1, ari=0.1, rows=10)
+    good = Scores(nmi=0.99, acc=0.99, ari=0.99, rows=10)
+    scores = dict.fromkeys(parity.RESULTS, good) | {"trained": bad}
+    runs = {"food10": [parity.SeedScores(0, scores, 1.0, 2.0)]}
+    assert parity.misses(runs) == ["food10, trained: NMI 10.0 is below the floor 85.8"]
+
+
+def test_missing_data_is_said(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv(parity.DATA_VARIABLE, str(tmp_path))
+    try:
+        parity.main(["--tables", "food10"])
+    except SystemExit as stop:
+        assert "set $TAC_REFERENCE_DATA" in str(stop)
+    else:
+        raise AssertionError("the benchmark ran without data")

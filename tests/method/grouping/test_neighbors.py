@@ -1,0 +1,116 @@
+"""The neighbor table against brute force, and the index's file."""
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import plain_neighbor_cosines, random_unit_rows
+
+from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, InputError, MissingDependency
+from tac_pipeline.method.grouping.neighbors import build_index, nearest_neighbors, read_index, write_index
+
+
+def require_neighbor_table(neighbors: np.ndarray, n_rows: int, count: int) -> None:
+    assert neighbors.shape == (n_rows, count)
+    assert neighbors.dtype == np.int64
+    assert neighbors.min() >= 0
+    assert neighbors.max() < n_rows
+    for own, line in enumerate(neighbors):
+        assert own not in line
+        assert len(set(line)) == count
+
+
+@given(n_rows=st.integers(2, 30), count=st.integers(1, 35), chunk_rows=st.integers(1, 40), seed=st.integers(0, 99))
+def test_it_equals_brute_force_in_any_chunks(n_rows, count, chunk_rows, seed) -> None:
+    rows = random_unit_rows(n_rows, 6, seed)
+    found = nearest_neighbors(rows, count=count, chunk_rows=chunk_rows)
+    count = min(count, n_rows - 1)
+    require_neighbor_table(found, n_rows, count)
+    cosines = np.einsum("id,ijd->ij", rows.astype(np.float64), rows[found].astype(np.float64))
+    np.testing.assert_allclose(cosines, plain_neighbor_cosines(rows, count), atol=1e-6)
+
+
+@given(copies=st.lists(st.integers(1, 8), min_size=1, max_size=5), count=st.integers(1, 6), seed=st.integers(0, 20))
+def test_no_row_is_its_own_neighbor_among_exact_duplicates(copies, count, seed) -> None:
+    rows = np.repeat(random_unit_rows(len(copies), 6, seed), copies, axis=0)
+    if len(rows) < 2:
+        return
+    found = nearest_neighbors(rows, count=count)
+    count = min(count, len(rows) - 1)
+    require_neighbor_table(found, len(rows), count)
+    cosines = np.einsum("id,ijd->ij", rows, rows[found])
+    np.testing.assert_allclose(cosines, plain_neighbor_cosines(rows, count), atol=1e-6)
+
+
+def test_more_duplicates_than_neighbors() -> None:
+    rows = np.repeat(random_unit_rows(1, 6, 0), 200, axis=0)
+    require_neighbor_table(nearest_neighbors(rows, count=50), 200, 50)
+
+
+def test_a_given_index_is_searched_and_must_hold_the_same_rows() -> None:
+    rows = random_unit_rows(20, 6, 0)
+    index = build_index(rows)
+    np.testing.assert_array_equal(nearest_neighbors(rows, count=4, index=index), nearest_neighbors(rows, count=4))
+    with pytest.raises(InputError, match="the index must hold the rows searched"):
+        nearest_neighbors(rows[:10], count=4, index=index)
+    with pytest.raises(InputError, match="the index must hold the rows searched"):
+        nearest_neighbors(random_unit_rows(20, 5, 0), count=4, index=index)
+
+
+def test_one_image_has_no_neighbors() -> None:
+    with pytest.raises(InputError, match="neighbors need at least two images; got 1"):
+        nearest_neighbors(random_unit_rows(1, 6, 0), count=4)
+    with pytest.raises(InputError, match="must be at least 1; got 0"):
+        nearest_neighbors(random_unit_rows(3, 6, 0), count=0)
+
+
+def test_progress_counts_rows() -> None:
+    told: list[tuple[int, int]] = []
+    nearest_neighbors(random_unit_rows(5, 4, 0), count=2, chunk_rows=3, progress=lambda *at: told.append(at))
+    assert told == [(3, 5), (5, 5)]
+
+
+def test_a_gpu_is_used_where_faiss_has_one(monkeypatch) -> None:
+    import faiss
+
+    moved = []
+
+    def index_cpu_to_gpu(resources: object, device: int, index: object) -> object:
+        moved.append((resources, device))
+        return index
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 2)
+    monkeypatch.setattr(faiss, "StandardGpuResources", lambda: "resources", raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", index_cpu_to_gpu, raising=False)
+    rows = random_unit_rows(6, 4, 0)
+    require_neighbor_table(nearest_neighbors(rows, count=3), 6, 3)
+    assert moved == [("resources", 0)]
+
+
+def test_without_faiss_the_message_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingDependency, match=r"tac-pipeline\[cpu\], or tac-pipeline\[gpu\].*never both"):
+        nearest_neighbors(random_unit_rows(3, 4, 0), count=2)
+
+
+def test_the_index_survives_its_file(tmp_path) -> None:
+    rows = random_unit_rows(20, 6, 0)
+    write_index(tmp_path / "index.faiss", build_index(rows))
+    index = read_index(tmp_path / "index.faiss")
+    np.testing.assert_array_equal(nearest_neighbors(rows, count=4, index=index), nearest_neighbors(rows, count=4))
+
+
+@pytest.mark.parametrize("content", [b"", b"no index", "cut"])
+def test_a_damaged_index_is_named(tmp_path, content) -> None:
+    path = tmp_path / "index.faiss"
+    write_index(path, build_index(random_unit_rows(20, 6, 0)))
+    path.write_bytes(path.read_bytes()[:-100] if content == "cut" else content)
+    with pytest.raises(ArtifactDamaged, match=r"index\.faiss must be a neighbor index"):
+        read_index(path)
+
+
+def test_a_missing_index_is_named(tmp_path) -> None:
+    with pytest.raises(ArtifactMissing, match="no neighbor index at"):
+        read_index(tmp_path / "index.faiss")

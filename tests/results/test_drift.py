@@ -1,0 +1,111 @@
+"""Drift: equality with a plain reference, and what it says where there is little to say."""
+
+import math
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tac_pipeline.results.drift import OUTLIER_QUANTILE, Drift, measure_drift
+
+Row = tuple[int | None, bool, float, float]  # cluster, learned from, similarity, confidence
+ROWS = st.lists(
+    st.tuples(st.none() | st.integers(0, 3), st.booleans(), st.floats(-1, 1, width=32), st.floats(0, 1, width=32))
+)
+
+
+def tables(rows: list[Row]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The assignments of these rows, and the training set."""
+    ids = [f"image-{number}" for number in range(len(rows))]
+    assigned = pl.DataFrame(
+        {
+            "image_id": ids,
+            "content_hash": ids,
+            "cluster_id": [row[0] for row in rows],
+            "similarity": [row[2] for row in rows],
+            "confidence": [row[3] for row in rows],
+        },
+        schema={
+            "image_id": pl.String,
+            "content_hash": pl.String,
+            "cluster_id": pl.Int32,
+            "similarity": pl.Float32,
+            "confidence": pl.Float32,
+        },
+    )
+    learned = [id_ for id_, row in zip(ids, rows, strict=True) if row[1]]
+    return assigned, pl.DataFrame(
+        {"image_id": learned, "content_hash": learned}, schema={"image_id": pl.String, "content_hash": pl.String}
+    )
+
+
+def plain_drift(rows: list[Row]) -> Drift:
+    """The same by loops."""
+    known = [row for row in rows if row[0] is not None and row[1]]
+    new = [row for row in rows if row[0] is not None and not row[1]]
+
+    def floor(of: list[Row]) -> float:
+        return sorted(row[2] for row in of)[math.floor(OUTLIER_QUANTILE * (len(of) - 1))] if of else -1.0
+
+    outliers = [row for row in new if row[2] < floor([other for other in known if other[0] == row[0]] or known)]
+
+    def mean(of: list[Row]) -> float:
+        return sum(row[3] for row in of) / len(of) if of else 0.0
+
+    return Drift(
+        known=len(known),
+        new=len(new),
+        new_share=len(new) / max(len(known) + len(new), 1),
+        outlier_share=len(outliers) / max(len(new), 1),
+        new_confidence=pytest.approx(mean(new)),
+        known_confidence=pytest.approx(mean(known)),
+    )
+
+
+@given(rows=ROWS)
+def test_it_equals_the_plain_reference(rows: list[Any]) -> None:
+    assert measure_drift(*tables(rows)) == plain_drift(rows)
+
+
+def test_one_in_a_hundred_training_images_is_an_outlier_of_its_own_cluster() -> None:
+    known: list[Row] = [(0, True, number / 200, 0.5) for number in range(200)]
+    inside: list[Row] = [(0, False, 0.005, 0.5)]
+    outside: list[Row] = [(0, False, 0.004, 0.5)]
+    assert measure_drift(*tables(known + inside)).outlier_share == 0
+    assert measure_drift(*tables(known + outside)).outlier_share == 1
+
+
+def test_each_cluster_has_its_own_floor() -> None:
+    rows: list[Row] = [(0, True, 0.9, 0.5), (1, True, 0.2, 0.5), (0, False, 0.5, 0.5), (1, False, 0.5, 0.5)]
+    assert measure_drift(*tables(rows)).outlier_share == 0.5
+
+
+def test_where_no_training_image_is_left_nothing_is_an_outlier() -> None:
+    found = measure_drift(*tables([(0, False, -1.0, 0.4), (1, False, 0.5, 0.6)]))
+    assert (found.known, found.new, found.new_share, found.outlier_share) == (0, 2, 1.0, 0.0)
+
+
+def test_without_new_images_nothing_drifts() -> None:
+    assert measure_drift(*tables([(0, True, 0.5, 0.75), (None, True, 0.0, 0.0)])) == Drift(1, 0, 0.0, 0.0, 0.0, 0.75)
+    assert measure_drift(*tables([])) == Drift(0, 0, 0.0, 0.0, 0.0, 0.0)
+
+
+def test_new_images_that_lie_as_the_old_ones_do_are_as_seldom_outliers() -> None:
+    rows: list[Row] = [(0, learned, number / 200, 0.5) for learned in (True, False) for number in range(200)]
+    assert measure_drift(*tables(rows)).outlier_share == 1 / 200
+    far = [(0, False, -0.5, 0.5) for _ in range(200)]
+    assert measure_drift(*tables([*rows, *far])).outlier_share == 201 / 400
+
+
+def test_an_image_that_was_replaced_in_place_is_new() -> None:
+    assigned, learned = tables([(0, True, 0.9, 0.5), (0, True, 0.8, 0.5)])
+    replaced = assigned.with_columns(content_hash=pl.Series(["image-0", "other bytes"]))
+    found = measure_drift(replaced, learned)
+    assert (found.known, found.new, found.outlier_share) == (1, 1, 1.0)
+
+
+def test_a_cluster_without_training_images_goes_by_all_of_them() -> None:
+    rows: list[Row] = [(0, True, 0.5, 0.5), (7, False, 0.4, 0.5), (7, False, 0.6, 0.5)]
+    assert measure_drift(*tables(rows)).outlier_share == 0.5

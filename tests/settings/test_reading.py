@@ -1,0 +1,181 @@
+"""The settings file: what it accepts, how it refuses, and what each key affects."""
+
+from pathlib import Path
+
+import pytest
+from small_store import REPOSITORY
+
+from tac_pipeline.errors import SettingsError
+from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES, HeadSettings, result_slice, settings_keys, value_at
+from tac_pipeline.settings.project import find_settings, load_project
+from tac_pipeline.settings.reading import parse_settings
+
+LEAST = "store: photos\nimages: {source: pictures}\nclusters: {count: 10}\n"
+
+
+def test_what_a_method_works_out_is_null() -> None:
+    settings = parse_settings(LEAST, name="tac.yaml")
+    assert settings.retrieval.tau == 0.005
+    assert settings.vocabulary.nouns_per_center == 5
+    assert settings.neighbors.count is None
+    assert settings.blend.text_weight is None
+    assert settings.method == "robust"
+    assert settings.semantic_centers.images_per_center == 300
+    assert tuple(settings.nouns.templates) == PUBLISHED_TEMPLATES
+    assert settings.heads.balance_weight == 5.0
+    assert settings.heads.learning_rate == 0.001
+    assert (settings.heads.epochs, settings.heads.batch_size, settings.heads.temperature) == (None, None, None)
+    assert (settings.encoder.model, settings.encoder.pretrained) == ("ViT-B-32-quickgelu", "openai")
+
+
+def test_the_shipped_file_is_valid() -> None:
+    load_project(REPOSITORY / "tac.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("retrieval:\n  tau: -0.1", "retrieval.tau must be > 0; got -0.1 (tac.yaml, line 5)"),
+        ("retrieval: {tau: 0}", "retrieval.tau must be > 0; got 0 (tac.yaml, line 4)"),
+        ("retrieval: {tau: .nan}", "retrieval.tau must be a finite number; got nan (tac.yaml, line 4)"),
+        ("retreival: {tau: 1}", "retreival is not a settings key; did you mean retrieval? (tac.yaml, line 4)"),
+        ("tau: 1", "tau is not a settings key; did you mean retrieval.tau? (tac.yaml, line 4)"),
+        ("heads:\n  epohcs: 3", "heads.epohcs is not a settings key; did you mean heads.epochs? (tac.yaml, line 5)"),
+        ("seed: one", "seed must be a whole number; got 'one' (tac.yaml, line 4)"),
+        ("seed: 1.0", "seed must be a whole number; got 1.0 (tac.yaml, line 4)"),
+        ("seed: true", "seed must be a whole number; got True (tac.yaml, line 4)"),
+        ("method: robus", "method must be 'robust' or 'published'; got 'robus' (tac.yaml, line 4)"),
+        ("heads: 3", "heads must be a section of keys; got 3 (tac.yaml, line 4)"),
+        (
+            "encoder: {device: gpu}",
+            "encoder.device must be auto, cpu, mps, cuda or cuda:N; got 'gpu' (tac.yaml, line 4)",
+        ),
+        (
+            "nouns:\n  templates:\n    - a {}\n    - b",
+            "nouns.templates must each hold {} once, where the noun goes; got 'b' (tac.yaml, line 7)",
+        ),
+        ("nouns: {templates: []}", "nouns.templates must have at least 1 entry; got [] (tac.yaml, line 4)"),
+        ("neighbors: {count: 0}", "neighbors.count must be >= 1; got 0 (tac.yaml, line 4)"),
+    ],
+)
+def test_a_refusal_says_what_must_hold_what_came_and_where(text: str, message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_settings(LEAST + text, name="tac.yaml")
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("clusters", "message"),
+    [
+        ("{count: some}", "clusters.count must be a whole number or auto; got 'some' (tac.yaml, line 3)"),
+        ("{count: 3.0}", "clusters.count must be a whole number or auto; got 3.0 (tac.yaml, line 3)"),
+        ("{count: true}", "clusters.count must be a whole number or auto; got True (tac.yaml, line 3)"),
+        ("{count: null}", "clusters.count must be a whole number or auto; got None (tac.yaml, line 3)"),
+        ("{count: auto, min: 1}", "clusters.min must be >= 2; got 1 (tac.yaml, line 3)"),
+        ("{count: auto, max: many}", "clusters.max must be a whole number; got 'many' (tac.yaml, line 3)"),
+        (
+            "{count: auto, min: 9, max: 8}",
+            "clusters must have min <= max; got {'count': 'auto', 'min': 9, 'max': 8} (tac.yaml, line 3)",
+        ),
+    ],
+)
+def test_a_number_of_groups_is_a_number_or_auto(clusters: str, message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_settings(f"store: photos\nimages: {{source: pictures}}\nclusters: {clusters}\n", name="tac.yaml")
+    assert str(refused.value) == message
+
+
+def test_auto_stands_between_its_bounds() -> None:
+    clusters = parse_settings(LEAST.replace("count: 10", "count: auto, min: 4, max: 4"), name="tac.yaml").clusters
+    assert (clusters.count, clusters.min, clusters.max) == ("auto", 4, 4)
+
+
+def test_every_problem_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_settings("store: a b\nclusters: {count: 1}\n", name="tac.yaml")
+    assert str(refused.value).splitlines() == [
+        "store must be 1 to 64 letters, digits, - or _, starting with a letter or digit; got 'a b' (tac.yaml, line 1)",
+        "images is required; add it to tac.yaml",
+        "clusters.count must be >= 2; got 1 (tac.yaml, line 2)",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "a: [", "a: 1\na: 2\n", "\x00", "store: &a [*a]"])
+def test_what_is_not_a_settings_file_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"tac\.yaml"):
+        parse_settings(text, name="tac.yaml")
+
+
+@pytest.mark.parametrize("text", ["store: !!python/object/apply:os.system ['true']", "store: !evil x"])
+def test_tags_never_run_anything(text: str) -> None:
+    with pytest.raises(SettingsError):
+        parse_settings(text, name="tac.yaml")
+
+
+def test_every_key_is_marked_and_described() -> None:
+    keys = settings_keys()
+    assert {key.affects for key in keys} == {"result", "execution"}
+    assert [key.name for key in keys if not key.description] == []
+    assert {key.name for key in keys if key.affects == "execution"} == {
+        "store",
+        "images.compare",
+        "images.max_loss",
+        "encoder.batch_size",
+        "encoder.device",
+        "schedule.observe",
+        "schedule.recluster",
+        "schedule.timezone",
+        "schedule.refresh",
+        "publish",
+        "data",
+        "keep_versions",
+    }
+
+
+def test_a_slice_holds_result_keys_alone() -> None:
+    settings = parse_settings(LEAST, name="tac.yaml")
+    assert result_slice(settings, ["encoder"]) == {
+        "encoder.model": "ViT-B-32-quickgelu",
+        "encoder.pretrained": "openai",
+    }
+    assert result_slice(settings, ["encoder.device"]) == {}
+    assert result_slice(settings, ["seed", "retrieval.tau"]) == {"retrieval.tau": 0.005, "seed": 0}
+    assert value_at(settings, "heads.learning_rate") == 0.001
+
+
+def test_the_file_is_found_in_the_documented_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, named, here = tmp_path / "given.yaml", tmp_path / "named.yaml", tmp_path / "tac.yaml"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="from the current folder"):
+        find_settings()
+    here.write_text(LEAST)
+    assert find_settings() == here
+    named.write_text(LEAST)
+    monkeypatch.setenv("TAC_SETTINGS", str(named))
+    assert find_settings() == named
+    given.write_text(LEAST)
+    assert find_settings(given) == given
+    with pytest.raises(SettingsError, match="from --settings"):
+        find_settings(tmp_path / "absent.yaml")
+
+
+def test_relative_paths_resolve_against_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tac.yaml").write_text(LEAST)
+    monkeypatch.chdir("/")
+    project = load_project(tmp_path / "tac.yaml")
+    assert project.resolve("pictures") == str(tmp_path / "pictures")
+    assert project.resolve("/else/where") == "/else/where"
+    assert project.resolve("s3://bucket/photos") == "s3://bucket/photos"
+    assert project.resolve("~/x") == str(Path.home() / "x")
+    assert project.store_folder == tmp_path / "data" / "photos"
+    assert project.resolve_file("openai") == "openai"
+    assert project.resolve_file("weights/own.safetensors") == str(tmp_path / "weights/own.safetensors")
+
+
+def test_a_section_whose_keys_are_all_commented_out_has_its_defaults() -> None:
+    settings = parse_settings(
+        "store: a\nimages: {source: b}\nclusters: {count: 3}\nheads:\n  # epochs: 5\nnouns:\n", name="tac.yaml"
+    )
+    assert settings.heads == HeadSettings()
+    with pytest.raises(SettingsError, match=r"images\.source is required"):
+        parse_settings("store: a\nimages:\nclusters: {count: 3}\n", name="tac.yaml")

@@ -1,0 +1,165 @@
+"""The store: artifacts appear whole or not at all, are found again, and go when they are too many."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing
+from tac_pipeline.store.artifacts import Artifact, Store
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {"content": None, "rows": 1, "seconds": 0.0}
+    return empty | {name: {} for name in ("links", "values", "inputs", "facts", "notes")} | changes
+
+
+def build(store: Store, recipe: str, text: str = "some text", *, asset: str = "thing", **changes: Any) -> Artifact:
+    with store.scratch(asset) as folder:
+        (folder / "file.txt").write_text(text)
+        artifact = store.commit(asset, recipe, folder, record(**changes))
+    store.make_current(artifact, version="v", written={})
+    return artifact
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "photos")
+
+
+def test_what_is_committed_is_current_and_whole(store: Store) -> None:
+    built = build(store, "r1", facts={"count": 3})
+    current = store.require_current("thing")
+    assert current.artifact == built
+    assert (current.version, current.artifact.facts, current.artifact.rows) == ("v", {"count": 3}, 1)
+    assert current.artifact.file("file.txt").read_text() == "some text"
+    assert current.artifact.damage() is None
+    assert list((store.folder / ".scratch").iterdir()) == []
+
+
+def test_a_failed_build_leaves_what_was_current(store: Store) -> None:
+    build(store, "r1")
+    with pytest.raises(RuntimeError), store.scratch("thing") as folder:
+        (folder / "file.txt").write_text("half")
+        raise RuntimeError
+    assert store.require_current("thing").artifact.recipe == "r1"
+    assert list((store.folder / ".scratch").iterdir()) == []
+
+
+def test_content_depends_on_data_and_not_on_pictures(store: Store) -> None:
+    first = build(store, "r1", "same")
+    with store.scratch("thing") as folder:
+        (folder / "file.txt").write_text("same")
+        (folder / "plot.png").write_bytes(b"a picture")
+        second = store.commit("thing", "r2", folder, record())
+    assert first.content == second.content
+    assert build(store, "r3", "other").content != first.content
+    assert build(store, "r4", "other", content="given").content == "given"
+
+
+def test_a_missing_asset_is_named(store: Store) -> None:
+    assert store.current("thing") is None
+    with pytest.raises(ArtifactMissing, match="tac run --select thing"):
+        store.require_current("thing")
+
+
+def test_files_cut_short_or_deleted_are_told(store: Store) -> None:
+    artifact = build(store, "r1")
+    path = artifact.file("file.txt")
+    path.write_text("cut")
+    assert artifact.damage() == f"{path} must have 9 bytes; it has 3"
+    with pytest.raises(ArtifactDamaged, match="tac run --select thing"):
+        artifact.file("file.txt")
+    path.unlink()
+    assert artifact.damage() == f"{path} is gone"
+    assert build(store, "r1").damage() is None
+
+
+def test_linked_files_belong_to_the_whole(store: Store) -> None:
+    shard = store.shards_folder / "e" / "s.parquet"
+    shard.parent.mkdir(parents=True)
+    shard.write_bytes(b"1234")
+    artifact = build(store, "r1", links={"shards/e/s.parquet": 4})
+    assert artifact.damage() is None
+    shard.unlink()
+    assert artifact.damage() == f"{shard} is gone"
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"recipe": 1}'])
+def test_a_spoiled_pointer_is_told_and_can_be_replaced(store: Store, text: str) -> None:
+    build(store, "r1")
+    (store.folder / "thing" / "current.json").write_text(text)
+    with pytest.raises(ArtifactDamaged, match=r"current\.json cannot be read"):
+        store.current("thing")
+    build(store, "r1")
+    assert store.require_current("thing").artifact.recipe == "r1"
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", "{}"])
+def test_without_its_record_a_folder_is_no_artifact(store: Store, text: str) -> None:
+    artifact = build(store, "r1")
+    (artifact.folder / "artifact.json").write_text(text)
+    assert store.find("thing", "r1") is None
+    assert store.current("thing") is None
+    build(store, "r1")
+    assert store.find("thing", "r1") is not None
+
+
+def test_pruning_keeps_the_last_used_and_the_current(store: Store) -> None:
+    for number in range(5):
+        build(store, f"r{number}", str(number))
+        time.sleep(0.01)
+    first = store.find("thing", "r0")
+    assert first is not None
+    store.make_current(first, version="v", written={})
+    assert store.prune("thing", keep=3) == ["r2", "r1"]
+    assert [artifact.recipe for artifact in store.versions("thing")] == ["r0", "r4", "r3"]
+    assert store.prune("thing", keep=1) == ["r4", "r3"]
+    assert store.require_current("thing").artifact.recipe == "r0"
+
+
+def test_what_a_killed_build_left_is_swept(store: Store) -> None:
+    left = store.folder / ".scratch" / "thing-killed"
+    left.mkdir(parents=True)
+    build(store, "r1")
+    store.sweep_scratch()
+    assert not left.exists()
+    assert store.require_current("thing").artifact.damage() is None
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from tac_pipeline.store.artifacts import Store
+with Store(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_keeps_other_processes_out_and_ends_with_a_killed_one(store: Store) -> None:
+    told: list[str] = []
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(store.folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        def kill(text: str) -> None:
+            told.append(text)
+            holder.kill()
+
+        with store.lock(on_wait=kill), store.lock():
+            assert told == [f"waiting for the store's lock: process {holder.pid} is building in {store.folder}"]
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_the_record_is_readable_by_people(store: Store) -> None:
+    artifact = build(store, "r1", facts={"noun": "Käse"})
+    assert "Käse" in (artifact.folder / "artifact.json").read_text(encoding="utf-8")
+    assert json.loads((store.folder / "thing" / "current.json").read_text())["recipe"] == "r1"

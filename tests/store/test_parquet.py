@@ -1,0 +1,127 @@
+"""Tables: what is written comes back, and nothing that breaks its schema is written."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_store import grouped_vectors
+
+from tac_pipeline import arrow
+from tac_pipeline.arrow import encoder_of, require_same_encoder
+from tac_pipeline.errors import ArtifactDamaged, EncoderError, InputError
+from tac_pipeline.store import schemas
+from tac_pipeline.store.parquet import TableSchema, read_table, vectors_of, write_table
+from tac_pipeline.store.schemas import EMBEDDING_SHARD, NOUN_EMBEDDINGS
+
+VECTORS, _ = grouped_vectors(per_group=2)
+WORDS = list("abcdef")
+
+
+def test_vectors_come_back_as_unit_rows_within_half_precision(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", NOUN_EMBEDDINGS, {"noun": WORDS, "embedding": VECTORS}, encoder="an encoder")
+    table = read_table(tmp_path / "t.parquet", NOUN_EMBEDDINGS)
+    found = vectors_of(table)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, VECTORS, atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    assert encoder_of(table) == "an encoder"
+    assert table.column("noun").to_pylist() == WORDS
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(start=st.integers(0, 6), length=st.integers(0, 6))
+def test_a_slice_of_a_table_has_the_vectors_of_that_slice(tmp_path: Path, start: int, length: int) -> None:
+    path = tmp_path / "t.parquet"
+    if not path.exists():
+        write_table(path, NOUN_EMBEDDINGS, {"noun": WORDS, "embedding": VECTORS}, encoder="e")
+    table = read_table(path, NOUN_EMBEDDINGS)
+    np.testing.assert_array_equal(vectors_of(table.slice(start, length)), vectors_of(table)[start : start + length])
+
+
+def test_vectors_lie_as_documented(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", NOUN_EMBEDDINGS, {"noun": WORDS, "embedding": VECTORS}, encoder="e")
+    file = pq.ParquetFile(tmp_path / "t.parquet")
+    assert str(file.schema_arrow.field("embedding").type) == "fixed_size_list<element: halffloat>[16]"
+    assert file.metadata.row_group(0).column(1).compression == "UNCOMPRESSED"
+    assert file.schema_arrow.metadata[b"tac.encoder"] == b"e"
+    assert file.schema_arrow.metadata[b"tac.dim"] == b"16"
+    assert file.schema_arrow.metadata[b"tac.norm"] == b"unit"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noun": [*WORDS[:5], "a"]}, "noun must be unique; 1 values repeat: 'a'"),
+        ({"noun": [*WORDS[:5], None]}, "noun must not be null; 1 of 6 are"),
+        ({"noun": WORDS[:5]}, "columns of one length; got {'noun': 5, 'embedding': 6}"),
+        ({"embedding": VECTORS * 2}, "finite unit vectors; 6 of 6 are not, the first is row 0 with length 2"),
+        ({"embedding": VECTORS * np.nan}, "finite unit vectors; 6 of 6"),
+        ({"embedding": VECTORS * [[1], [0], [1], [1], [1], [1]]}, "1 of 6 are not, the first is row 1 with length 0"),
+        ({"more": WORDS}, "must have the columns"),
+        ({"noun": [1.5] * 6}, "unique"),
+    ],
+)
+def test_what_breaks_the_schema_is_refused(tmp_path: Path, change: dict, message: str) -> None:
+    with pytest.raises(InputError, match="noun_embeddings") as refused:
+        write_table(
+            tmp_path / "t.parquet", NOUN_EMBEDDINGS, {"noun": WORDS, "embedding": VECTORS} | change, encoder="e"
+        )
+    assert message in str(refused.value)
+    assert not (tmp_path / "t.parquet").exists()
+
+
+def test_only_shards_may_hold_zero_vectors(tmp_path: Path) -> None:
+    columns = {
+        "image_id": ["a", "b"],
+        "version": ["1", "1"],
+        "content_hash": ["x", ""],
+        "width": [1, 0],
+        "height": [1, 0],
+        "error": [None, "truncated"],
+        "embedding": VECTORS[:2] * [[1], [0]],
+    }
+    write_table(tmp_path / "shard.parquet", EMBEDDING_SHARD, columns, encoder="e")
+    found = vectors_of(read_table(tmp_path / "shard.parquet", EMBEDDING_SHARD))
+    np.testing.assert_array_equal(found[1], 0)
+
+
+def test_vectors_are_not_written_without_their_encoder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fingerprint"):
+        write_table(tmp_path / "t.parquet", NOUN_EMBEDDINGS, {"noun": WORDS, "embedding": VECTORS})
+
+
+def test_a_file_of_another_table_or_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(path, schemas.CLUSTER_COUNT, {"count": [3]})
+    with pytest.raises(ArtifactDamaged, match="must hold the table noun_embeddings; it says cluster_count"):
+        read_table(path, NOUN_EMBEDDINGS)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ArtifactDamaged, match=r"t\.parquet"):
+        read_table(path, schemas.CLUSTER_COUNT)
+    with pytest.raises(ArtifactDamaged):
+        read_table(tmp_path / "absent.parquet", schemas.CLUSTER_COUNT)
+
+
+def test_two_stated_encoders_are_never_mixed() -> None:
+    require_same_encoder("a", "a")
+    require_same_encoder("a", arrow.UNSTATED_ENCODER)
+    with pytest.raises(EncoderError, match="the images' is a, the nouns' is b"):
+        require_same_encoder("a", "b")
+
+
+def all_schemas() -> list[TableSchema]:
+    return [value for value in vars(schemas).values() if isinstance(value, TableSchema)]
+
+
+@pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
+def test_every_schema_documents_its_columns_and_writes_an_empty_table(schema: TableSchema, tmp_path: Path) -> None:
+    assert all(column.meaning for column in schema.columns)
+    assert schema.key is None or schema.key in {column.name for column in schema.columns}
+    empty = {
+        column.name: np.empty((0, 4), dtype=np.float32) if column.type is None else [] for column in schema.columns
+    }
+    write_table(tmp_path / "t.parquet", schema, empty, encoder="e")
+    assert read_table(tmp_path / "t.parquet", schema).num_rows == 0

@@ -1,0 +1,17 @@
+"""Which assets lie below which: what an edit makes stale."""
+
+from assets.graph import STEPS
+
+ALL = {step.name for step in STEPS}
+RESULTS = {"assignments", "clusters", "cluster_tree", "evaluation", "review", "report"}
+MAP_DOWN = {"map_layout", "image_map", "review", "report"}
+HEADS_DOWN = {"cluster_heads", "cluster_ids", *RESULTS}
+WEIGHT_DOWN = {"text_weight", "text_neighbors", "training_free_clusters", *HEADS_DOWN}
+COUNTERPARTS_DOWN = {"text_counterparts", *WEIGHT_DOWN}
+VOCABULARY_DOWN = {"noun_vocabulary", *COUNTERPARTS_DOWN}
+CENTERS_DOWN = {"semantic_centers", *VOCABULARY_DOWN}
+COUNT_DOWN = {"cluster_count", "image_kmeans", "image_neighbors", *CENTERS_DOWN}
+TRAINING_SET_DOWN = {"training_set", *MAP_DOWN, *COUNT_DOWN}
+EMBEDDINGS_DOWN = {"image_embeddings", *TRAINING_SET_DOWN}
+NOUN_EMBEDDINGS_DOWN = {"noun_embeddings", *VOCABULARY_DOWN}
+NEIGHBORS_DOWN = {"image_neighbors", *WEIGHT_DOWN}

@@ -1,0 +1,40 @@
+"""Arrays as tensors."""
+
+import warnings
+
+import numpy as np
+import torch
+
+from tac_pipeline.tensors import multiplies_bfloat16, tensor_of
+
+
+def test_memory_is_shared_where_it_can_be() -> None:
+    array = np.ones((2, 3), dtype=np.float32)
+    tensor_of(array)[0, 0] = 5
+    assert array[0, 0] == 5
+
+
+def test_a_read_only_array_is_copied_without_a_warning() -> None:
+    array = np.arange(6, dtype=np.int64).reshape(2, 3)
+    array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tensor = tensor_of(array)
+    tensor[0, 0] = 9
+    assert array[0, 0] == 0
+    assert tensor.dtype == torch.int64
+
+
+def test_a_strided_array_becomes_contiguous() -> None:
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2]
+    assert tensor_of(array).is_contiguous()
+    np.testing.assert_array_equal(tensor_of(array).numpy(), array)
+
+
+def test_torch_without_capabilities_means_float32(monkeypatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert not multiplies_bfloat16()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    assert multiplies_bfloat16()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
+    assert not multiplies_bfloat16()
