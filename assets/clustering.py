@@ -1,39 +1,36 @@
 """Group clustering: the baseline, the training-free result, the cluster heads, and the lasting cluster ids."""
 
+from typing import Any
+
 import polars as pl
 
+from assets.engine.by_method import compute_piece
 from assets.engine.execute import open_store
-from assets.engine.step import Inputs, Output, Values, stored_asset
+from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import training_set
-from assets.neighbors import image_neighbors, neighbor_rows, text_neighbors, text_rows, text_weight
+from assets.neighbors import image_neighbors, text_neighbors, text_weight
 from assets.text_space import cluster_count, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import IntVector
 from tac_pipeline.errors import InputError
 from tac_pipeline.results.corrections import Corrections, load_corrections
 from tac_pipeline.results.in_force import entry_in_force, names_to_keep, next_id_elsewhere
-from tac_pipeline.settings.keys import EncoderSettings, HeadSettings
 from tac_pipeline.store.schemas import CLUSTER_ASSIGNMENT, CLUSTER_CENTERS, CLUSTER_IDS, LINEAGE, LOSS_HISTORY
 
 HEADS_NAME = "heads.safetensors"
 
 
-def _resolve_kmeans(inputs: Inputs, seed: int) -> Values:
-    from tac_pipeline.method.values.published import KMEANS_ITERATIONS, TRAINING_FREE_RESTARTS
-
-    return {
-        "count": inputs.fact(cluster_count, "count"),
-        "seed": seed,
-        "restarts": TRAINING_FREE_RESTARTS,
-        "iterations": KMEANS_ITERATIONS,
-    }
+def _load_clusters(inputs: Inputs, asset: Step) -> IntVector:
+    """The cluster of each training image, int64 (n_images,)."""
+    return inputs.table(asset)["cluster"].to_numpy().astype("int64")
 
 
-def _write_assignment(inputs: Inputs, out: Output, assignment: IntVector, objective: float, n_clusters: int) -> None:
+def _write_assignment(inputs: Inputs, out: Output, asset: Step) -> None:
+    found, n_clusters = compute_piece(asset, inputs), inputs.values["count"]
     ids = inputs.table(training_set, columns=["image_id"])["image_id"]
-    out.write({"image_id": ids.to_arrow(), "cluster": assignment})
-    out.fact(objective=objective, n_clusters=n_clusters)
-    out.picture("cluster sizes", previews.sizes_picture(assignment, n_clusters))
+    out.write({"image_id": ids.to_arrow(), "cluster": found.assignment})
+    out.fact(objective=found.objective, n_clusters=n_clusters)
+    out.picture("cluster sizes", previews.sizes_picture(found.assignment, n_clusters))
 
 
 @stored_asset(
@@ -42,25 +39,13 @@ def _write_assignment(inputs: Inputs, out: Output, assignment: IntVector, object
     settings=["seed"],
     deps=[training_set],
     value_deps=[cluster_count],
-    resolve=_resolve_kmeans,
+    by_method=True,
+    load=_load_clusters,
     kinds=["parquet", "numpy"],
 )
-def image_kmeans(inputs: Inputs, out: Output, seed: int) -> None:
+def image_kmeans(inputs: Inputs, out: Output, **_: Any) -> None:
     """The baseline: spherical k-means with K on the image vectors alone."""
-    from tac_pipeline.method.grouping.training_free import image_kmeans as cluster_images
-
-    found = cluster_images(
-        inputs.vectors(training_set),
-        n_clusters=inputs.values["count"],
-        restarts=inputs.values["restarts"],
-        seed=seed,
-        progress=inputs.progress("restarts"),
-    )
-    _write_assignment(inputs, out, found.assignment, found.objective, inputs.values["count"])
-
-
-def _resolve_training_free(inputs: Inputs, seed: int) -> Values:
-    return {**_resolve_kmeans(inputs, seed), "text_weight": inputs.fact(text_weight, "training_free")}
+    _write_assignment(inputs, out, image_kmeans)
 
 
 @stored_asset(
@@ -69,50 +54,13 @@ def _resolve_training_free(inputs: Inputs, seed: int) -> Values:
     settings=["seed"],
     deps=[training_set, text_counterparts],
     value_deps=[cluster_count, text_weight],
-    resolve=_resolve_training_free,
+    by_method=True,
+    load=_load_clusters,
     kinds=["parquet", "numpy"],
 )
-def training_free_clusters(inputs: Inputs, out: Output, seed: int) -> None:
+def training_free_clusters(inputs: Inputs, out: Output, **_: Any) -> None:
     """Spherical k-means with K on image vector and text counterpart side by side (paper step 6)."""
-    from tac_pipeline.method.grouping.training_free import training_free_clusters as cluster_both
-
-    found = cluster_both(
-        inputs.vectors(training_set),
-        inputs.vectors(text_counterparts),
-        text_weight=inputs.values["text_weight"],
-        n_clusters=inputs.values["count"],
-        restarts=inputs.values["restarts"],
-        seed=seed,
-        progress=inputs.progress("restarts"),
-    )
-    _write_assignment(inputs, out, found.assignment, found.objective, inputs.values["count"])
-
-
-def _resolve_heads(inputs: Inputs, heads: HeadSettings, method: str, seed: int, encoder: EncoderSettings) -> Values:
-    from tac_pipeline.method.values.published import training_schedule
-    from tac_pipeline.method.values.robust import count_members, robust_schedule
-
-    n_clusters, n_images = inputs.fact(cluster_count, "count"), inputs.rows(training_set)
-    asked: Values = {"epochs": heads.epochs, "batch_size": heads.batch_size, "temperature": heads.temperature}
-    if method == "robust":
-        schedule = robust_schedule(n_images, n_clusters, **asked)
-        own: Values = {
-            "members": count_members(n_images, members=heads.members),
-            "text_weight": inputs.fact(text_weight, "heads"),
-        }
-    else:
-        schedule, own = training_schedule(n_clusters, **asked), {}
-    return {
-        "method": method,
-        "count": n_clusters,
-        "epochs": schedule.epochs,
-        "batch_size": min(schedule.batch_size, n_images),
-        "temperature": schedule.temperature,
-        "balance_weight": heads.balance_weight,
-        "learning_rate": heads.learning_rate,
-        "seed": seed,
-        **own,
-    }
+    _write_assignment(inputs, out, training_free_clusters)
 
 
 @stored_asset(
@@ -121,52 +69,29 @@ def _resolve_heads(inputs: Inputs, heads: HeadSettings, method: str, seed: int, 
     settings=["heads", "method", "seed", "encoder.device"],
     deps=[training_set, text_counterparts, image_neighbors, text_neighbors, image_kmeans],
     value_deps=[cluster_count, text_weight],
-    resolve=_resolve_heads,
+    by_method=True,
     code_version="3",
     kinds=["pytorch", "parquet"],
 )
-def cluster_heads(
-    inputs: Inputs, out: Output, heads: HeadSettings, method: str, seed: int, encoder: EncoderSettings
-) -> None:
+def cluster_heads(inputs: Inputs, out: Output, **_: Any) -> None:
     """The image head and the text head, trained by cross-modal distillation (paper steps 8 and 9); the loss history.
 
     In the robust method heads from several seeds are trained, joined, and learned by one.
     """
-    from tac_pipeline.encoders.devices import choose_device
     from tac_pipeline.method.heads.cluster_head import save_heads
-    from tac_pipeline.method.heads.robust_heads import learn_robust_heads
-    from tac_pipeline.method.heads.training import train_cluster_heads
-    from tac_pipeline.method.values.published import TrainingSchedule
 
-    values = inputs.values
-    rows = (
-        inputs.vectors(training_set),
-        text_rows(inputs, method),
-        neighbor_rows(inputs, image_neighbors),
-        neighbor_rows(inputs, text_neighbors),
-    )
-    asked: Values = {
-        "n_clusters": values["count"],
-        "schedule": TrainingSchedule(values["epochs"], values["batch_size"], values["temperature"]),
-        "balance_weight": heads.balance_weight,
-        "learning_rate": heads.learning_rate,
-        "seed": seed,
-        "device": choose_device(encoder.device),
-        "progress": inputs.progress("epochs"),
-    }
-    if method == "robust":
-        kmeans = inputs.table(image_kmeans)["cluster"].to_numpy().astype("int64")
-        learned = learn_robust_heads(*rows, kmeans=kmeans, members=values["members"], **asked)
-        out.fact(agreement=learned.agreement, together=learned.together, fell_back=learned.fell_back)
+    learned = compute_piece(cluster_heads, inputs)
+    out.fact(**learned.facts)
+    if learned.sentence:
         out.markdown("how it was joined", learned.sentence)
-        image_head, text_head, losses = learned.image_head, learned.text_head, learned.history
-    else:
-        trained = train_cluster_heads(*rows, **asked)
-        image_head, text_head, losses = trained.image_head, trained.text_head, trained.history
-    save_heads(out.path(HEADS_NAME), image_head, text_head)
-    history = previews.history_table(losses)
+    save_heads(out.path(HEADS_NAME), learned.image_head, learned.text_head)
+    history = previews.history_table(learned.history)
     out.write(history)
-    out.fact(n_clusters=values["count"], encoder=inputs.encoder(training_set), final_loss=history["total"][-1])
+    out.fact(
+        n_clusters=inputs.values["count"],
+        encoder=inputs.encoder(training_set),
+        final_loss=history["total"][-1],
+    )
     out.picture("loss curve", previews.loss_picture(history))
 
 

@@ -263,6 +263,7 @@ def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) 
     deps=[image_embeddings],
     resolve=_resolve_training_set,
     ignores_growth=True,
+    load=Inputs.vectors,
 )
 def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: int) -> None:
     """The images that groups are learned from: all readable ones, or a seeded sample up to training_set.max_images."""

@@ -1,42 +1,38 @@
 """Group neighbors: who learns from whom, by image vector and by text, and how much the text says in it."""
 
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 import pyarrow as pa
 
-from assets.engine.step import Inputs, Output, Step, Values, stored_asset
+from assets.engine.by_method import compute_piece
+from assets.engine.step import Inputs, Output, Step, stored_asset
 from assets.images import training_set
 from assets.text_space import cluster_count, text_counterparts
 from assets.ui import previews
-from tac_pipeline.arrays import FloatMatrix, IntMatrix
-from tac_pipeline.settings.keys import Blend, Neighbors
+from tac_pipeline.arrays import IntMatrix
 from tac_pipeline.store.schemas import NEIGHBORS, TEXT_WEIGHT
+
+if TYPE_CHECKING:
+    from tac_pipeline.method.words.text_weight import TextWeight
 
 INDEX_NAME = "index.faiss"
 
 
-def _resolve_count(inputs: Inputs, neighbors: Neighbors, method: str) -> Values:
-    from tac_pipeline.method.values.published import NEIGHBORS as PUBLISHED_COUNT
-    from tac_pipeline.method.values.robust import count_neighbors
-
-    n_images = inputs.rows(training_set)
-    if method == "robust":
-        wanted = count_neighbors(n_images, inputs.fact(cluster_count, "count"), count=neighbors.count)
-    else:
-        wanted = PUBLISHED_COUNT if neighbors.count is None else neighbors.count
-    return {"count": min(wanted, n_images - 1)}
+def load_neighbors(inputs: Inputs, asset: Step) -> IntMatrix:
+    """Each training image's neighbors in an asset, as rows of the training set, int64 (n_images, count)."""
+    column = inputs.table(asset, columns=["neighbors"])["neighbors"]
+    return column.explode().to_numpy().reshape(len(column), -1).astype("int64")
 
 
-def _write_neighbors(inputs: Inputs, out: Output, rows: FloatMatrix) -> None:
-    from tac_pipeline.method.grouping.neighbors import build_index, nearest_neighbors, write_index
+def _write_neighbors(inputs: Inputs, out: Output, asset: Step) -> None:
+    from tac_pipeline.method.grouping.neighbors import write_index
 
-    index = build_index(rows)
-    found = nearest_neighbors(
-        rows, count=inputs.values["count"], index=index, progress=inputs.progress("images")
-    )  # (n_images, count)
+    found = compute_piece(asset, inputs)
     ids = inputs.table(training_set, columns=["image_id"])["image_id"]
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(found.astype("int32").reshape(-1)), found.shape[1])
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(found.table.astype("int32").reshape(-1)), found.table.shape[1])
     out.write({"image_id": ids.to_arrow(), "neighbors": lists})
-    write_index(out.path(INDEX_NAME), index)
+    write_index(out.path(INDEX_NAME), found.index)
     out.fact(count=inputs.values["count"])
 
 
@@ -46,18 +42,19 @@ def _write_neighbors(inputs: Inputs, out: Output, rows: FloatMatrix) -> None:
     settings=["neighbors", "method"],
     deps=[training_set],
     value_deps=[cluster_count],
-    resolve=_resolve_count,
+    by_method=True,
+    load=load_neighbors,
     kinds=["parquet", "faiss"],
 )
-def image_neighbors(inputs: Inputs, out: Output, neighbors: Neighbors, method: str) -> None:
+def image_neighbors(inputs: Inputs, out: Output, **_: Any) -> None:
     """The nearest training images of each by image vector, exact inner product, and the FAISS index (paper step 7)."""
-    _write_neighbors(inputs, out, inputs.vectors(training_set))
+    _write_neighbors(inputs, out, image_neighbors)
 
 
-def _resolve_weight(inputs: Inputs, blend: Blend, method: str, seed: int) -> Values:
-    if method != "robust" or blend.text_weight is not None:
-        return {"weight": blend.text_weight if method == "robust" else "published"}
-    return {"weight": None, "count": inputs.fact(cluster_count, "count"), "seed": seed}
+def _load_weight(inputs: Inputs, asset: Step) -> "TextWeight":
+    from tac_pipeline.method.words.text_weight import TextWeight
+
+    return TextWeight(inputs.fact(asset, "heads"), inputs.fact(asset, "training_free"), (), "")
 
 
 @stored_asset(
@@ -66,31 +63,17 @@ def _resolve_weight(inputs: Inputs, blend: Blend, method: str, seed: int) -> Val
     settings=["blend", "method", "seed"],
     deps=[training_set, text_counterparts, image_neighbors],
     value_deps=[cluster_count],
-    resolve=_resolve_weight,
+    by_method=True,
+    load=_load_weight,
     kinds=["parquet", "numpy"],
 )
-def text_weight(inputs: Inputs, out: Output, blend: Blend, method: str, seed: int) -> None:
+def text_weight(inputs: Inputs, out: Output, **_: Any) -> None:
     """How much the words say beside the images: chosen without labels, by whether images that look alike stay together.
 
     Under every weight the images are clustered by image and text, and each image's nearest by image are asked whether
     they share its cluster. Words that fit keep them together; words that do not tear them apart.
     """
-    from tac_pipeline.method.values.robust import ASKED_NEIGHBORS
-    from tac_pipeline.method.words.text_weight import choose_text_weight, given_text_weight, published_text_weight
-
-    if method != "robust":
-        found = published_text_weight()
-    elif blend.text_weight is not None:
-        found = given_text_weight(blend.text_weight)
-    else:
-        found = choose_text_weight(
-            inputs.vectors(training_set),
-            inputs.vectors(text_counterparts),
-            neighbor_rows(inputs, image_neighbors)[:, :ASKED_NEIGHBORS],
-            n_clusters=inputs.values["count"],
-            seed=seed,
-            progress=inputs.progress("text weights"),
-        )
+    found = compute_piece(text_weight, inputs)
     trials = pl.DataFrame(
         [(trial.weight, trial.together) for trial in found.trials],
         schema={"weight": pl.Float32, "together": pl.Float32},
@@ -101,36 +84,16 @@ def text_weight(inputs: Inputs, out: Output, blend: Blend, method: str, seed: in
     out.markdown("the words", found.sentence + (f"\n\n{previews.table(trials)}" if len(trials) else ""))
 
 
-def neighbor_rows(inputs: Inputs, asset: Step) -> IntMatrix:
-    """Each training image's neighbors in an asset, as rows of the training set, int64 (n_images, count)."""
-    column = inputs.table(asset, columns=["neighbors"])["neighbors"]
-    return column.explode().to_numpy().reshape(len(column), -1).astype("int64")
-
-
-def text_rows(inputs: Inputs, method: str) -> FloatMatrix:
-    """What the text head sees: text counterparts as published, image and text side by side in the robust method."""
-    from tac_pipeline.method.grouping.blend import blend_rows
-
-    texts = inputs.vectors(text_counterparts)
-    if method != "robust":
-        return texts
-    return blend_rows(inputs.vectors(training_set), texts, text_weight=inputs.fact(text_weight, "heads"))
-
-
-def _resolve_text_neighbors(inputs: Inputs, neighbors: Neighbors, method: str) -> Values:
-    values = _resolve_count(inputs, neighbors, method)
-    return {**values, "text_weight": inputs.fact(text_weight, "heads") if method == "robust" else "text alone"}
-
-
 @stored_asset(
     group="neighbors",
     schema=NEIGHBORS,
     settings=["neighbors", "method"],
     deps=[training_set, text_counterparts],
     value_deps=[cluster_count, text_weight],
-    resolve=_resolve_text_neighbors,
+    by_method=True,
+    load=load_neighbors,
     kinds=["parquet", "faiss"],
 )
-def text_neighbors(inputs: Inputs, out: Output, neighbors: Neighbors, method: str) -> None:
+def text_neighbors(inputs: Inputs, out: Output, **_: Any) -> None:
     """The nearest training images of each by what the text head sees, and the FAISS index (paper step 7)."""
-    _write_neighbors(inputs, out, text_rows(inputs, method))
+    _write_neighbors(inputs, out, text_neighbors)

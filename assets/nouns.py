@@ -80,6 +80,7 @@ def _resolve_noun_embeddings(inputs: Inputs, nouns: Nouns, encoder: EncoderSetti
     resolve=_resolve_noun_embeddings,
     kinds=["parquet", "pytorch"],
     shared=True,
+    load=Inputs.vectors,
 )
 def noun_embeddings(inputs: Inputs, out: Output, nouns: Nouns, encoder: EncoderSettings) -> None:
     """One unit vector per noun: the mean of its prompts' vectors, or the vectors that the noun table holds."""

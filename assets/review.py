@@ -9,7 +9,7 @@ from assets.clustering import cluster_ids
 from assets.engine.step import Inputs, Output, stored_asset
 from assets.images import training_set
 from assets.map import image_map
-from assets.neighbors import image_neighbors, neighbor_rows
+from assets.neighbors import image_neighbors, load_neighbors
 from assets.results import assignments, vocabulary_profiles
 from assets.text_space import noun_vocabulary
 from assets.ui import previews
@@ -61,7 +61,7 @@ def _near_pairs(inputs: Inputs, readable: pl.DataFrame, similarity: float) -> pl
     from tac_pipeline.results.review import near_pairs
 
     known = inputs.table(training_set, columns=["image_id", "content_hash"])
-    pairs = near_pairs(inputs.vectors(training_set), neighbor_rows(inputs, image_neighbors), similarity=similarity)
+    pairs = near_pairs(inputs.vectors(training_set), load_neighbors(inputs, image_neighbors), similarity=similarity)
     there = known.join(readable, on=["image_id", "content_hash"], how="left", coalesce=False)["image_id_right"]
     ids = pl.DataFrame({"left": there[pairs[:, 0]], "right": there[pairs[:, 1]]})
     return ids.drop_nulls()

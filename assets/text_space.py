@@ -1,14 +1,17 @@
 """Group text space: K, the semantic centers, the nouns that they choose, and a text counterpart for every image."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
-from assets.engine.step import Inputs, Output, Values, stored_asset
+from assets.engine.by_method import compute_piece
+from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import training_set
 from assets.nouns import noun_embeddings
 from assets.ui import previews
 from tac_pipeline.errors import InputError
-from tac_pipeline.settings.keys import Clusters, Retrieval, SemanticCenters, Vocabulary
+from tac_pipeline.settings.keys import Clusters, Retrieval
 from tac_pipeline.store.schemas import (
     CLUSTER_COUNT,
     COUNT_EVIDENCE,
@@ -19,6 +22,12 @@ from tac_pipeline.store.schemas import (
 
 # Images that are asked whether tau fits.
 ASKED_IMAGES = 2000
+
+
+def load_count(inputs: Inputs, asset: Step) -> int:
+    """How the method reads K."""
+    count: int = inputs.fact(asset, "count")
+    return count
 
 
 def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
@@ -43,6 +52,7 @@ def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
     settings=["clusters", "seed"],
     deps=[training_set],
     resolve=_resolve_count,
+    load=load_count,
     kinds=["parquet", "numpy"],
     code_version="2",
 )
@@ -79,38 +89,19 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
     out.picture("criterion by K", previews.count_picture(evidence, found.count))
 
 
-def _resolve_centers(inputs: Inputs, semantic_centers: SemanticCenters, seed: int) -> Values:
-    from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
-    from tac_pipeline.method.values.published import CENTER_RESTARTS, KMEANS_ITERATIONS
-
-    n_centers = count_semantic_centers(
-        inputs.rows(training_set),
-        inputs.fact(cluster_count, "count"),
-        images_per_center=semantic_centers.images_per_center,
-        count=semantic_centers.count,
-    )
-    return {"n_centers": n_centers, "seed": seed, "restarts": CENTER_RESTARTS, "iterations": KMEANS_ITERATIONS}
-
-
 @stored_asset(
     group="text space",
     schema=SEMANTIC_CENTERS,
     settings=["semantic_centers", "seed"],
     deps=[training_set],
     value_deps=[cluster_count],
-    resolve=_resolve_centers,
+    by_method=True,
+    load=Inputs.vectors,
     kinds=["parquet", "numpy"],
 )
-def semantic_centers(inputs: Inputs, out: Output, semantic_centers: SemanticCenters, seed: int) -> None:
+def semantic_centers(inputs: Inputs, out: Output, **_: Any) -> None:
     """Spherical k-means centers of the image vectors (paper step 3): finer than the groups, they choose the nouns."""
-    from tac_pipeline.method.grouping.semantic_centers import find_semantic_centers
-
-    found = find_semantic_centers(
-        inputs.vectors(training_set),
-        n_centers=inputs.values["n_centers"],
-        seed=seed,
-        progress=inputs.progress("restarts"),
-    )
+    found = compute_piece(semantic_centers, inputs)
     numbers = list(range(len(found.centers)))
     out.write({"center": numbers, "embedding": found.centers}, encoder=inputs.encoder(training_set))
     out.fact(n_centers=len(numbers), objective=found.objective, iterations=found.iterations)
@@ -121,18 +112,19 @@ def semantic_centers(inputs: Inputs, out: Output, semantic_centers: SemanticCent
     schema=NOUN_VOCABULARY,
     settings=["vocabulary"],
     deps=[semantic_centers, noun_embeddings],
+    by_method=True,
+    load=Inputs.vectors,
     kinds=["parquet", "numpy"],
 )
-def noun_vocabulary(inputs: Inputs, out: Output, vocabulary: Vocabulary) -> None:
+def noun_vocabulary(inputs: Inputs, out: Output, **_: Any) -> None:
     """The most confident nouns of every semantic center (paper step 4)."""
     from tac_pipeline.arrays import require_same_width
     from tac_pipeline.arrow import require_same_encoder
-    from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
 
     require_same_encoder(inputs.encoder(semantic_centers), inputs.encoder(noun_embeddings))
     nouns, centers = inputs.vectors(noun_embeddings), inputs.vectors(semantic_centers)
     require_same_width(centers, nouns, names=("the image vectors", "the noun vectors"))
-    chosen = choose_noun_vocabulary(nouns, centers, nouns_per_center=vocabulary.nouns_per_center)
+    chosen = compute_piece(noun_vocabulary, inputs)
     words = inputs.table(noun_embeddings, columns=["noun"])["noun"][chosen.rows.tolist()]
     out.write(
         {
@@ -158,14 +150,16 @@ def noun_vocabulary(inputs: Inputs, out: Output, vocabulary: Vocabulary) -> None
     schema=TEXT_COUNTERPARTS,
     settings=["retrieval"],
     deps=[training_set, noun_vocabulary],
+    by_method=True,
+    load=Inputs.vectors,
     kinds=["parquet", "numpy"],
 )
 def text_counterparts(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     """One unit vector per training image, blended from the noun vocabulary (paper step 5)."""
-    from tac_pipeline.method.words.text_counterparts import count_nouns_heard, retrieve_text_counterparts
+    from tac_pipeline.method.words.text_counterparts import count_nouns_heard
 
+    counterparts = compute_piece(text_counterparts, inputs)
     images, nouns = inputs.vectors(training_set), inputs.vectors(noun_vocabulary)
-    counterparts = retrieve_text_counterparts(images, nouns, tau=retrieval.tau, progress=inputs.progress("images"))
     ids = inputs.table(training_set, columns=["image_id"])["image_id"]
     out.write({"image_id": ids.to_arrow(), "embedding": counterparts}, encoder=inputs.encoder(noun_vocabulary))
     heard = np.median(count_nouns_heard(images[:: -(-len(images) // ASKED_IMAGES)], nouns, tau=retrieval.tau))

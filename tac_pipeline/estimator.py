@@ -16,27 +16,14 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, require_same_width, require_unit_rows
+from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, require_unit_rows
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.grouping.blend import blend_rows
-from tac_pipeline.method.grouping.neighbors import nearest_neighbors
-from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers, find_semantic_centers
-from tac_pipeline.method.grouping.training_free import image_kmeans, training_free_clusters
+from tac_pipeline.method import METHODS, load_method
 from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import soft_assignment
-from tac_pipeline.method.heads.robust_heads import RobustHeads, learn_robust_heads
-from tac_pipeline.method.heads.training import TrainedHeads, train_cluster_heads
-from tac_pipeline.method.values.published import NEIGHBORS, TRAINING_FREE_RESTARTS, training_schedule
-from tac_pipeline.method.values.robust import ASKED_NEIGHBORS, count_members, count_neighbors, robust_schedule
+from tac_pipeline.method.recipe import Walk
 from tac_pipeline.method.words.names import label, name_clusters, noun_profiles
-from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
-from tac_pipeline.method.words.text_counterparts import require_tau, retrieve_text_counterparts
-from tac_pipeline.method.words.text_weight import (
-    TextWeight,
-    choose_text_weight,
-    given_text_weight,
-    published_text_weight,
-)
+from tac_pipeline.method.words.text_counterparts import require_tau
 from tac_pipeline.wordnet import noun_kinds
 
 _LEAST = {
@@ -50,7 +37,6 @@ _LEAST = {
     "batch_size": 2,
     "balance_weight": 0,
 }
-METHODS = ("robust", "published")
 # How many repeated nouns a message names.
 SHOWN = 5
 
@@ -108,7 +94,7 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     text_weight_ : TextWeight
         How much the words say, and why.
     image_kmeans_labels_ : int64 (n_images,)
-        Robust method: the clusters of k-means on the images alone.
+        The clusters of k-means on the images alone, where the method asks for them.
     training_seconds_ : float
         Of the heads.
     image_head_, text_head_ : ClusterHead
@@ -187,8 +173,8 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self._require_parameters(n_images=len(images))
         seed = self._seed()
         self.n_features_in_ = images.shape[1]
-        self._retrieve(images, candidates, seed=seed)
-        self._cluster(images, seed=seed)
+        given = {"training_set": images, "noun_embeddings": candidates, "cluster_count": self.n_clusters}
+        self._keep(Walk(load_method(self.method), given=given, choices=self._choices(seed)))
         self._name(images, candidates, words)
         return self
 
@@ -231,92 +217,42 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31))
 
-    def _retrieve(self, images: FloatMatrix, candidates: FloatMatrix, *, seed: int) -> None:
-        """Steps 3 to 5: from the candidates to a text counterpart for each image."""
-        n_centers = count_semantic_centers(
-            len(images), self.n_clusters, images_per_center=self.images_per_center, count=self.n_semantic_centers
-        )
-        self.semantic_centers_ = find_semantic_centers(images, n_centers=n_centers, seed=seed).centers
-        self.vocabulary_rows_ = choose_noun_vocabulary(
-            candidates, self.semantic_centers_, nouns_per_center=self.nouns_per_center
-        ).rows
-        self.text_counterparts_ = retrieve_text_counterparts(images, candidates[self.vocabulary_rows_], tau=self.tau)
-
-    def _cluster(self, images: FloatMatrix, *, seed: int) -> None:
-        """Steps 6 to 10: the training-free clusters, the heads, and the clusters by the image head."""
-        robust = self.method == "robust"
-        wanted = self.n_neighbors
-        if wanted is None:
-            wanted = count_neighbors(len(images), self.n_clusters) if robust else NEIGHBORS
-        neighbors = nearest_neighbors(images, count=wanted)
-        self.text_weight_ = self._weigh_text(images, neighbors, seed=seed)
-        self.training_free_labels_ = training_free_clusters(
-            images,
-            self.text_counterparts_,
-            text_weight=self.text_weight_.training_free,
-            n_clusters=self.n_clusters,
-            restarts=TRAINING_FREE_RESTARTS,
-            seed=seed,
-        ).assignment
-        if robust:
-            self.image_kmeans_labels_ = image_kmeans(
-                images, n_clusters=self.n_clusters, restarts=TRAINING_FREE_RESTARTS, seed=seed
-            ).assignment
-        train = self._train_robust if robust else self._train_published
-        started = time.perf_counter()
-        trained = train(images, neighbors, count=wanted, seed=seed)
-        self.training_seconds_ = time.perf_counter() - started
-        self.image_head_, self.text_head_ = trained.image_head, trained.text_head
-        self.loss_history_ = trained.history
-        self.labels_ = assign(soft_assignment(self.image_head_, images)).column
-
-    def _weigh_text(self, images: FloatMatrix, neighbors: IntMatrix, *, seed: int) -> TextWeight:
-        if self.method != "robust":
-            return published_text_weight()
-        if self.text_weight is not None:
-            return given_text_weight(self.text_weight)
-        return choose_text_weight(
-            images, self.text_counterparts_, neighbors[:, :ASKED_NEIGHBORS], n_clusters=self.n_clusters, seed=seed
-        )
-
-    def _train_published(self, images: FloatMatrix, neighbors: IntMatrix, *, count: int, seed: int) -> TrainedHeads:
-        schedule = training_schedule(
-            self.n_clusters, epochs=self.epochs, batch_size=self.batch_size, temperature=self.temperature
-        )
-        return train_cluster_heads(
-            images,
-            self.text_counterparts_,
-            neighbors,
-            nearest_neighbors(self.text_counterparts_, count=count),
-            schedule=schedule,
-            **self._training(seed),
-        )
-
-    def _train_robust(self, images: FloatMatrix, neighbors: IntMatrix, *, count: int, seed: int) -> RobustHeads:
-        rows = blend_rows(images, self.text_counterparts_, text_weight=self.text_weight_.heads)
-        schedule = robust_schedule(
-            len(images), self.n_clusters, epochs=self.epochs, batch_size=self.batch_size, temperature=self.temperature
-        )
-        return learn_robust_heads(
-            images,
-            rows,
-            neighbors,
-            nearest_neighbors(rows, count=count),
-            kmeans=self.image_kmeans_labels_,
-            members=count_members(len(images), members=self.n_members),
-            schedule=schedule,
-            **self._training(seed),
-        )
-
-    def _training(self, seed: int) -> dict[str, Any]:
-        """What both methods train by."""
+    def _choices(self, seed: int) -> dict[str, Any]:
+        """The parameters by the names of the method's choices."""
         return {
-            "n_clusters": self.n_clusters,
+            "images_per_center": self.images_per_center,
+            "n_centers": self.n_semantic_centers,
+            "nouns_per_center": self.nouns_per_center,
+            "tau": self.tau,
+            "text_weight": self.text_weight,
+            "neighbors": self.n_neighbors,
+            "members": self.n_members,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "temperature": self.temperature,
             "balance_weight": self.balance_weight,
             "learning_rate": self.learning_rate,
-            "seed": seed,
             "device": self.device,
+            "seed": seed,
         }
+
+    def _keep(self, walk: Walk) -> None:
+        """What the method found, as attributes."""
+        self.semantic_centers_ = walk.result("semantic_centers")
+        self.vocabulary_rows_ = walk.outcome("noun_vocabulary").rows
+        self.text_counterparts_ = walk.result("text_counterparts")
+        self.text_weight_ = walk.result("text_weight")
+        self.training_free_labels_ = walk.result("training_free_clusters")
+        for read in ("text_rows", "image_neighbors", "text_neighbors"):
+            walk.result(read)  # so that training is timed alone
+        started = time.perf_counter()
+        trained = walk.result("cluster_heads")
+        self.training_seconds_ = time.perf_counter() - started
+        if walk.has("image_kmeans"):
+            self.image_kmeans_labels_ = walk.result("image_kmeans")
+        self.image_head_, self.text_head_ = trained.image_head, trained.text_head
+        self.loss_history_ = trained.history
+        self.labels_ = assign(soft_assignment(self.image_head_, walk.result("training_set"))).column
 
     def _name(self, images: FloatMatrix, candidates: FloatMatrix, words: list[str]) -> None:
         self.noun_vocabulary_ = [words[row] for row in self.vocabulary_rows_]

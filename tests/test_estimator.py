@@ -217,7 +217,7 @@ def test_random_states() -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_before_the_first_long_step(changes, message, monkeypatch) -> None:
-    monkeypatch.setattr("tac_pipeline.estimator.find_semantic_centers", None)
+    monkeypatch.setattr("tac_pipeline.estimator.Walk", None)
     with pytest.raises(InputError, match=message):
         fit(**changes)
 

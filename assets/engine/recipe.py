@@ -1,18 +1,25 @@
 """What a step is made from, and whether an artifact of that recipe may be used again."""
 
-from assets.engine.step import Inputs, Step
+from assets.engine.by_method import method_values
+from assets.engine.step import Inputs, Step, Values
 from tac_pipeline.digest import digest
 from tac_pipeline.store.artifacts import Artifact
 
 
 def resolve_recipe(asset: Step, inputs: Inputs) -> str:
     """Work out the step's values into inputs.values, and name the recipe."""
-    settings = inputs.project.settings
-    inputs.values = (
-        asset.written(settings) if asset.resolve is None else asset.resolve(inputs, **asset.sections(settings))
-    )
+    inputs.values = _resolve(asset, inputs)
     contents = {dep.name: inputs.artifact(dep).content for dep in asset.deps}
     return digest([asset.name, asset.code_version, inputs.values, contents])
+
+
+def _resolve(asset: Step, inputs: Inputs) -> Values:
+    settings = inputs.project.settings
+    if asset.by_method:
+        return method_values(asset, inputs)
+    if asset.resolve is not None:
+        return asset.resolve(inputs, **asset.sections(settings))
+    return asset.written(settings)
 
 
 def usable(artifact: Artifact | None) -> Artifact | None:

@@ -54,6 +54,10 @@ class Step:
         It hangs on no image: all stores find its versions in data/.shared.
     ignores_growth : bool
         Once it is there, new contents of what it reads leave it as it is; settings, or a person, renew it.
+    by_method : bool
+        It stores the outcome of the method's piece of the same name, which also says what values it hangs on.
+    load : callable (inputs, asset) -> result, optional
+        How a piece of the method reads it.
     """
 
     name: str
@@ -73,6 +77,8 @@ class Step:
     observes: str | None = None
     shared: bool = False
     ignores_growth: bool = False
+    by_method: bool = False
+    load: "Callable[[Inputs, Step], Any] | None" = None
 
     @property
     def upstream(self) -> tuple["Step", ...]:
@@ -139,6 +145,7 @@ class Inputs:
     values: Values = field(default_factory=dict)
     # What resolve found and build needs again, such as a listing; never part of the recipe.
     carry: dict[str, Any] = field(default_factory=dict)
+    _vectors: dict[str, FloatMatrix] = field(default_factory=dict)
 
     def artifact(self, asset: Step) -> Artifact:
         """The artifact of an asset above."""
@@ -157,8 +164,11 @@ class Inputs:
         return read_frame(self._main(asset), asset.schema, columns=_list(columns))
 
     def vectors(self, asset: Step) -> FloatMatrix:
-        """The embedding column of its main table, float32 (n_rows, dim), unit rows."""
-        return vectors_of(read_table(self._main(asset), asset.schema, columns=["embedding"]))
+        """The embedding column of its main table, float32 (n_rows, dim), unit rows; read once a step."""
+        if asset.name not in self._vectors:
+            table = read_table(self._main(asset), asset.schema, columns=["embedding"])
+            self._vectors[asset.name] = vectors_of(table)
+        return self._vectors[asset.name]
 
     def vectors_at(self, asset: Step, rows: IntVector) -> FloatMatrix:
         """Some rows of the embedding column of its main table, float32 (len(rows), dim), unit rows."""

@@ -6,6 +6,7 @@ The index is faiss's; everything that touches faiss stands here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,6 +81,20 @@ def _without_self(hits: IntMatrix, own: IntMatrix) -> IntMatrix:
     drop[~drop.any(axis=1), -1] = True
     kept: IntMatrix = hits[~drop].reshape(len(hits), -1)
     return kept
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """A neighbor table, int64 (n_images, count), nearest first, and the faiss index that it was found with."""
+
+    table: IntMatrix
+    index: Any
+
+
+def find_neighbors(rows: FloatMatrix, *, count: int, progress: Callable[[int, int], None] | None = None) -> Neighbors:
+    """The nearest rows of each row, and the index that finds more; see nearest_neighbors."""
+    index = build_index(rows)
+    return Neighbors(nearest_neighbors(rows, count=count, index=index, progress=progress), index)
 
 
 def write_index(path: Path, index: Any) -> None:

@@ -15,7 +15,7 @@ from tac_pipeline.method.grouping.consensus import agreement, join_members
 from tac_pipeline.method.heads.calibration import neighborhood_confidence, scale_output, sharpness_for
 from tac_pipeline.method.heads.cluster_head import ClusterHead, soft_assignment
 from tac_pipeline.method.heads.student import distill_head, kmeans_head
-from tac_pipeline.method.heads.training import EpochLosses, train_blended_heads
+from tac_pipeline.method.heads.training import EpochLosses, TrainedHeads, train_blended_heads
 from tac_pipeline.method.values.published import TrainingSchedule
 from tac_pipeline.method.values.robust import (
     ASKED_NEIGHBORS,
@@ -33,15 +33,11 @@ from tac_pipeline.method.words.text_weight import share_together
 
 
 @dataclass(frozen=True)
-class RobustHeads:
-    """What was learned.
+class RobustHeads(TrainedHeads):
+    """The head that assigns, the text head of the first seed, and the mean losses over the seeds.
 
     Attributes
     ----------
-    image_head, text_head : ClusterHead
-        The head that assigns; the text head of the first seed.
-    history : tuple of EpochLosses
-        Means over the seeds.
     agreement : float
         How often two seeds give an image the same cluster.
     together, together_kmeans : float
@@ -50,13 +46,15 @@ class RobustHeads:
         Whether the image head is k-means on the images, because the joined answer tore neighbors apart.
     """
 
-    image_head: ClusterHead
-    text_head: ClusterHead
-    history: tuple[EpochLosses, ...]
     agreement: float
     together: float
     together_kmeans: float
     fell_back: bool
+
+    @property
+    def facts(self) -> dict[str, float | bool]:
+        """Small numbers that are worth keeping."""
+        return {"agreement": self.agreement, "together": self.together, "fell_back": self.fell_back}
 
     @property
     def sentence(self) -> str:

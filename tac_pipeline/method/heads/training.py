@@ -36,6 +36,16 @@ class TrainedHeads:
     text_head: ClusterHead
     history: tuple[EpochLosses, ...]
 
+    @property
+    def facts(self) -> dict[str, float | bool]:
+        """Small numbers that are worth keeping."""
+        return {}
+
+    @property
+    def sentence(self) -> str:
+        """What became of the training, in words; empty where there is nothing to say."""
+        return ""
+
 
 @dataclass(frozen=True)
 class _Pairs:

@@ -140,7 +140,7 @@ def not_fresh(path: Path) -> dict[str, tuple[State, str]]:
 def test_status_says_that_the_code_of_an_asset_has_changed(vector_store: Callable[..., Path], monkeypatch) -> None:
     path = vector_store()
     materialize(path)
-    raised = replace(find("clusters"), code="raised")
+    raised = replace(find("clusters"), code_version="raised")
     steps = [raised if step.name == raised.name else step for step in STEPS]
     monkeypatch.setattr("assets.lookups.status.STEPS", steps)
     whys = {entry.step.name: (entry.state, entry.why) for entry in all_status(load_project(path))}

@@ -1,0 +1,203 @@
+"""The method as published: `method: published` in the settings file."""
+
+from __future__ import annotations
+
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector
+from tac_pipeline.method.grouping.neighbors import Neighbors, find_neighbors
+from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers, find_semantic_centers
+from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
+from tac_pipeline.method.grouping.training_free import image_kmeans, training_free_clusters
+from tac_pipeline.method.heads.training import TrainedHeads, train_cluster_heads
+from tac_pipeline.method.recipe import Known, Method, Piece, Values
+from tac_pipeline.method.values.published import (
+    CENTER_RESTARTS,
+    KMEANS_ITERATIONS,
+    NEIGHBORS,
+    TRAINING_FREE_RESTARTS,
+    TrainingSchedule,
+    training_schedule,
+)
+from tac_pipeline.method.words.noun_vocabulary import NounVocabulary, choose_noun_vocabulary
+from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
+from tac_pipeline.method.words.text_weight import TextWeight, published_text_weight
+
+
+def _center_values(known: Known) -> Values:
+    n_centers = count_semantic_centers(
+        known.rows("training_set"),
+        known.result("cluster_count"),
+        images_per_center=known.choices["images_per_center"],
+        count=known.choices["n_centers"],
+    )
+    return {
+        "n_centers": n_centers,
+        "seed": known.choices["seed"],
+        "restarts": CENTER_RESTARTS,
+        "iterations": KMEANS_ITERATIONS,
+    }
+
+
+def _find_centers(known: Known, values: Values) -> KMeansResult:
+    return find_semantic_centers(
+        known.result("training_set"),
+        n_centers=values["n_centers"],
+        seed=values["seed"],
+        progress=known.progress("restarts"),
+    )
+
+
+def _choose_vocabulary(known: Known, _: Values) -> NounVocabulary:
+    return choose_noun_vocabulary(
+        known.result("noun_embeddings"),
+        known.result("semantic_centers"),
+        nouns_per_center=known.choices["nouns_per_center"],
+    )
+
+
+def _chosen_vectors(known: Known, chosen: NounVocabulary) -> FloatMatrix:
+    vectors: FloatMatrix = known.result("noun_embeddings")[chosen.rows]
+    return vectors
+
+
+def _retrieve(known: Known, _: Values) -> FloatMatrix:
+    return retrieve_text_counterparts(
+        known.result("training_set"),
+        known.result("noun_vocabulary"),
+        tau=known.choices["tau"],
+        progress=known.progress("images"),
+    )
+
+
+def _neighbor_values(known: Known) -> Values:
+    wanted = known.choices["neighbors"]
+    return {"count": min(NEIGHBORS if wanted is None else wanted, known.rows("training_set") - 1)}
+
+
+def _image_neighbors(known: Known, values: Values) -> Neighbors:
+    return find_neighbors(known.result("training_set"), count=values["count"], progress=known.progress("images"))
+
+
+def _weight_values(_: Known) -> Values:
+    return {"weight": "published"}
+
+
+def _published_weight(_: Known, values: Values) -> TextWeight:
+    return published_text_weight()
+
+
+def _text_alone(known: Known, _: Values) -> FloatMatrix:
+    rows: FloatMatrix = known.result("text_counterparts")
+    return rows
+
+
+def _text_neighbor_values(known: Known) -> Values:
+    return {**_neighbor_values(known), "text_weight": "text alone"}
+
+
+def _text_neighbors(known: Known, values: Values) -> Neighbors:
+    return find_neighbors(known.result("text_rows"), count=values["count"], progress=known.progress("images"))
+
+
+def _kmeans_values(known: Known) -> Values:
+    return {
+        "count": known.result("cluster_count"),
+        "seed": known.choices["seed"],
+        "restarts": TRAINING_FREE_RESTARTS,
+        "iterations": KMEANS_ITERATIONS,
+    }
+
+
+def _image_kmeans(known: Known, values: Values) -> KMeansResult:
+    return image_kmeans(
+        known.result("training_set"),
+        n_clusters=values["count"],
+        restarts=values["restarts"],
+        seed=values["seed"],
+        progress=known.progress("restarts"),
+    )
+
+
+def _training_free_values(known: Known) -> Values:
+    return {**_kmeans_values(known), "text_weight": known.result("text_weight").training_free}
+
+
+def _training_free(known: Known, values: Values) -> KMeansResult:
+    return training_free_clusters(
+        known.result("training_set"),
+        known.result("text_counterparts"),
+        text_weight=values["text_weight"],
+        n_clusters=values["count"],
+        restarts=values["restarts"],
+        seed=values["seed"],
+        progress=known.progress("restarts"),
+    )
+
+
+def _assignment(_: Known, found: KMeansResult) -> IntVector:
+    return found.assignment
+
+
+def _table(_: Known, found: Neighbors) -> IntMatrix:
+    return found.table
+
+
+def training_values(known: Known, method: str, schedule: TrainingSchedule) -> Values:
+    """What training hangs on under a schedule."""
+    return {
+        "method": method,
+        "count": known.result("cluster_count"),
+        "epochs": schedule.epochs,
+        "batch_size": min(schedule.batch_size, known.rows("training_set")),
+        "temperature": schedule.temperature,
+        "balance_weight": known.choices["balance_weight"],
+        "learning_rate": known.choices["learning_rate"],
+        "seed": known.choices["seed"],
+    }
+
+
+def asked_schedule(known: Known) -> Values:
+    """The parts of the schedule that a person may set."""
+    return {name: known.choices[name] for name in ("epochs", "batch_size", "temperature")}
+
+
+def training_arguments(known: Known, values: Values) -> Values:
+    """What both trainings take beside the rows and the neighbors."""
+    return {
+        "n_clusters": values["count"],
+        "schedule": TrainingSchedule(values["epochs"], values["batch_size"], values["temperature"]),
+        "balance_weight": values["balance_weight"],
+        "learning_rate": values["learning_rate"],
+        "seed": values["seed"],
+        "device": known.choices["device"],
+        "progress": known.progress("epochs"),
+    }
+
+
+def _head_values(known: Known) -> Values:
+    schedule = training_schedule(known.result("cluster_count"), **asked_schedule(known))
+    return training_values(known, "published", schedule)
+
+
+def _train_heads(known: Known, values: Values) -> TrainedHeads:
+    return train_cluster_heads(
+        known.result("training_set"),
+        known.result("text_rows"),
+        known.result("image_neighbors"),
+        known.result("text_neighbors"),
+        **training_arguments(known, values),
+    )
+
+
+PAPER = Method(
+    name="published",
+    semantic_centers=Piece(_find_centers, _center_values, passes_on=lambda _, found: found.centers),
+    noun_vocabulary=Piece(_choose_vocabulary, passes_on=_chosen_vectors),
+    text_counterparts=Piece(_retrieve),
+    image_neighbors=Piece(_image_neighbors, _neighbor_values, passes_on=_table),
+    text_weight=Piece(_published_weight, _weight_values),
+    text_rows=Piece(_text_alone),
+    text_neighbors=Piece(_text_neighbors, _text_neighbor_values, passes_on=_table),
+    image_kmeans=Piece(_image_kmeans, _kmeans_values, passes_on=_assignment),
+    training_free_clusters=Piece(_training_free, _training_free_values, passes_on=_assignment),
+    cluster_heads=Piece(_train_heads, _head_values),
+)

@@ -1,0 +1,86 @@
+"""A method as named pieces, and the walk that computes what is asked for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reference import random_unit_rows
+
+from assets.engine.by_method import KEYS
+from assets.graph import STEPS
+from tac_pipeline.method import METHODS, load_method
+from tac_pipeline.method.paper import PAPER
+from tac_pipeline.method.recipe import CHOICES, Method, Piece, Walk
+from tac_pipeline.settings.keys import settings_keys
+
+IMAGES, NOUNS = random_unit_rows(40, 16, 0), random_unit_rows(30, 16, 1)
+CHOSEN = dict.fromkeys(CHOICES) | {
+    "images_per_center": 10,
+    "nouns_per_center": 2,
+    "tau": 0.05,
+    "epochs": 2,
+    "batch_size": 20,
+    "balance_weight": 5.0,
+    "learning_rate": 1e-3,
+    "seed": 0,
+    "device": "cpu",
+}
+
+
+def walk(method: Method, **choices) -> Walk:
+    given = {"training_set": IMAGES, "noun_embeddings": NOUNS, "cluster_count": 3}
+    return Walk(method, given=given, choices=CHOSEN | choices)
+
+
+def test_a_piece_is_computed_once_and_only_when_it_is_asked_for() -> None:
+    calls = []
+
+    def count(known, values):
+        calls.append(values)
+        return PAPER.semantic_centers.compute(known, values)
+
+    found = walk(replace(PAPER, semantic_centers=replace(PAPER.semantic_centers, compute=count)))
+    assert calls == []
+    assert not found.has("noun_vocabulary")
+    assert found.result("text_counterparts").shape == IMAGES.shape
+    found.result("noun_vocabulary")
+    assert len(calls) == 1
+    assert found.has("noun_vocabulary")
+    assert not found.has("cluster_heads")
+
+
+def test_what_a_piece_passes_on_is_a_part_of_its_outcome() -> None:
+    found = walk(PAPER)
+    chosen = found.outcome("noun_vocabulary").rows
+    np.testing.assert_array_equal(found.result("noun_vocabulary"), NOUNS[chosen])
+    np.testing.assert_array_equal(found.result("image_kmeans"), found.outcome("image_kmeans").assignment)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_is_called_as_the_settings_call_it_and_runs_to_its_end(name: str) -> None:
+    method = load_method(name)
+    assert method.name == name
+    assert walk(method, members=1).result("cluster_heads").image_head is not None
+
+
+def test_a_third_method_needs_its_pieces_alone() -> None:
+    def first_noun(known, _):
+        return np.repeat(known.result("noun_vocabulary")[:1], len(known.result("training_set")), axis=0)
+
+    odd = replace(PAPER, name="odd", text_counterparts=Piece(first_noun))
+    assert len(np.unique(walk(odd).result("text_counterparts"), axis=0)) == 1
+
+
+def test_every_stored_piece_has_its_asset_and_every_choice_its_settings_key() -> None:
+    stored = {step.name for step in STEPS if step.by_method}
+    assert stored == set(Method.piece_names()) - {"text_rows"}
+    assert set(KEYS) == set(CHOICES)
+    assert set(KEYS.values()) <= {key.name for key in settings_keys()}
+
+
+def test_an_asset_whose_piece_differs_between_methods_reads_the_method() -> None:
+    """Otherwise a change of method would leave it fresh."""
+    for step in STEPS:
+        if step.by_method and "method" not in step.settings:
+            pieces = [load_method(name).piece(step.name) for name in METHODS]
+            assert all(piece == pieces[0] for piece in pieces), step.name
