@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from tac_pipeline.errors import SettingsError
+from tac_pipeline.method import METHODS
 
 PUBLISHED_TEMPLATES = (
     "itap of a {}.",
@@ -233,6 +234,13 @@ class Schedule(Section):
     refresh: bool = execution(True, description="materialize by itself what new images or edited settings make stale")
 
 
+def _require_method(value: object) -> object:
+    """One of the methods there are."""
+    if isinstance(value, str) and value in METHODS:
+        return value
+    raise PydanticCustomError("method", "must be {expected}", {"expected": " or ".join(map(repr, METHODS))})
+
+
 class Settings(Section):
     """The whole file."""
 
@@ -250,8 +258,8 @@ class Settings(Section):
     blend: Blend = Blend()
     neighbors: Neighbors = Neighbors()
     heads: HeadSettings = HeadSettings()
-    method: Literal["robust", "published"] = result(
-        "robust", description="robust: words count as far as they help; published: the paper's recipe"
+    method: Annotated[str, BeforeValidator(_require_method)] = result(
+        next(iter(METHODS)), description="robust: words count as far as they help; published: the paper's recipe"
     )
     review: Review = Review()
     report: Report = Report()

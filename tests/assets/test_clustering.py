@@ -90,7 +90,7 @@ def test_going_back_tells_of_abandoned_ids_in_the_changes(path: Path, vector_sto
 def test_raised_code_reads_every_shard_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = load_project(path)
     before = execute(results.assignments, project).artifact.facts
-    monkeypatch.setattr(results, "assignments", replace(results.assignments, code="raised"))
+    monkeypatch.setattr(results, "assignments", replace(results.assignments, code_version="raised"))
     after = execute(results.assignments, project).artifact.facts
     assert (before["images_computed"], after["images_computed"]) == (60, 60)
     assert before["key"] != after["key"]
@@ -99,7 +99,7 @@ def test_raised_code_reads_every_shard_again(path: Path, monkeypatch: pytest.Mon
 def test_raised_code_of_the_centers_does_so_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = load_project(path)
     before = execute(clustering.cluster_ids, project).artifact.facts
-    monkeypatch.setattr(clustering, "cluster_ids", replace(clustering.cluster_ids, code="raised"))
+    monkeypatch.setattr(clustering, "cluster_ids", replace(clustering.cluster_ids, code_version="raised"))
     after = execute(clustering.cluster_ids, project).artifact.facts
     assert before["assigned_key"] != after["assigned_key"]
     assert before["key"] == after["key"], "the heads are the same: so are their ids"
