@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def drawn_edges(text: str) -> set[tuple[str, str]]:
     edges: set[tuple[str, str]] = set()
     for line in block[1].splitlines():
         ends = [re.findall(r"(\w+)(?:\(\[\w+\]\))?", end) for end in re.split(r"-->|-\.->", line)]
-        for above, below in zip(ends, ends[1:], strict=False):
+        for above, below in pairwise(ends):
             edges |= {(one, other) for one in above for other in below}
     return edges
 
