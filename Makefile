@@ -7,9 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(FAISS)
 
-.PHONY: help install lint types tests test demo run ui clean
+.PHONY: help install lint types tests test docs demo run ui clean
 
-help:  ## what there is
+help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/'
 
 install: $(INSTALLED)  ## .venv with the project in it (FAISS=gpu for the GPU build of faiss)
@@ -19,22 +19,26 @@ $(INSTALLED): pyproject.toml
 		|| { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V). Name another: make PYTHON=python3.12"; exit 1; }
 	@if [ "$(FAISS)" != cpu ] && [ "$(FAISS)" != gpu ]; then echo "FAISS must be cpu or gpu; got $(FAISS)"; exit 1; fi
 	@if [ -n "$$(ls $(VENV)/.installed-* 2>/dev/null | grep -v 'installed-$(FAISS)$$')" ]; then \
-		echo "$(VENV) holds the other build of faiss; the two cannot stand side by side: make clean first"; exit 1; fi
+		echo "$(VENV) holds the other build of faiss, and the two cannot be installed together: make clean first"; exit 1; fi
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(FAISS)]'
 	@touch $@
 
-lint: $(INSTALLED)
+lint: $(INSTALLED)  ## ruff, its format, and the spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
-types: $(INSTALLED)
+types: $(INSTALLED)  ## mypy --strict
 	$(BIN)/mypy
 
-tests: $(INSTALLED)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+tests: $(INSTALLED)  ## every test, with the coverage and its floor
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 test: lint types tests  ## set up, lint, check types, run every test
+
+docs: $(INSTALLED)  ## write docs/settings.md from the settings models
+	$(BIN)/python -m scripts.write_settings_page
 
 # How many pictures the demo draws.
 PICTURES ?= 3000
@@ -49,4 +53,4 @@ ui: $(INSTALLED)  ## the Dagster UI, with its daemon, on http://127.0.0.1:3000
 	$(BIN)/tac ui
 
 clean:  ## remove .venv and caches, never data/
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -32,7 +32,7 @@ def main(settings: Annotated[Path, typer.Option()] = Path("tac.yaml")) -> None:
     table = Inputs(project, {clusters.name: artifact}).table(clusters)
     sheet = Image.new("RGB", (10 * 96, 10 * 96))
     for n in range(100):
-        # 7 is prime to the number of kinds: neighbours on the sheet are of unlike kinds.
+        # 7 is prime to the number of kinds: neighbors on the sheet are of unlike kinds.
         with Image.open(source / picture_path(7 * n)) as picture:
             sheet.paste(picture.resize((96, 96), Image.Resampling.LANCZOS), (n % 10 * 96, n // 10 * 96))
     sheet.save(FOLDER / "demo-pictures.webp", quality=QUALITY)

@@ -133,10 +133,3 @@ def test_every_command_is_in_the_readme() -> None:
     commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     assert commands
     assert [name for name in commands if f"tac {name}" not in readme] == []
-
-
-def test_every_settings_key_is_in_the_readme() -> None:
-    from tac_pipeline.settings.keys import settings_keys
-
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert [key.name for key in settings_keys() if f"`{key.name}`" not in readme] == []
