@@ -14,7 +14,7 @@ from tac_pipeline.store import ledger as ledger_module
 from tac_pipeline.store.ledger import Entry, Learned, Ledger
 
 DIM = 8
-REMEDY = "put that back from a backup, or delete .* whole to number clusters anew"
+REMEDY = "restore it from a backup, or delete all of .* to number clusters from 0 again"
 
 
 def learned(
