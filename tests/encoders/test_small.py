@@ -68,7 +68,7 @@ def test_missing_weights_are_told_with_the_remedy(package: Path) -> None:
 
 def test_a_missing_checksum_is_told(package: Path) -> None:
     small.CHECKSUM_FILE.write_text("")
-    with pytest.raises(EncoderError, match="must lie beside their checksum"):
+    with pytest.raises(EncoderError, match="must be beside their checksum"):
         encoder_fingerprint(small.NAME, small.PRETRAINED)
 
 

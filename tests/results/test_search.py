@@ -111,7 +111,7 @@ def test_a_text_names_a_noun(text: str, noun: str, whole: bool) -> None:
 def test_a_text_that_names_none_is_told_what_is_near() -> None:
     with pytest.raises(InputError, match=r"'boot' names none of the 10 candidate nouns; near are boat"):
         find_noun("boot", NOUNS)
-    with pytest.raises(InputError, match="none of them is spelled nearly so"):
+    with pytest.raises(InputError, match="none of them has a similar spelling"):
         find_noun("$(rm -rf ~)", NOUNS)
 
 
