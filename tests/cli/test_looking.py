@@ -93,12 +93,12 @@ def test_path_prints_the_folder_that_readers_open(vector_store: Writer) -> None:
 def test_diff_counts_what_moved_and_names_the_clusters_that_changed(path: Path) -> None:
     same = tac("diff", "-s", path).stdout
     assert same.splitlines() == [
-        "from published version 1 to the result as it stands:",
-        "0 of 60 images (0.0%) moved to another cluster, 0 came, 0 went",
+        "from published version 1 to the current result:",
+        "0 of 60 images (0.0%) moved to another cluster, 0 are new, 0 are gone",
     ]
     move_some(path)
     lines = tac("diff", "-s", path).stdout.splitlines()
-    assert lines[1] == "5 of 59 images (8.5%) moved to another cluster, 2 came, 1 went"
+    assert lines[1] == "5 of 59 images (8.5%) moved to another cluster, 2 are new, 1 are gone"
     assert re.split("  +", lines[3].strip()) == ["id", "name", "images before", "after", "stayed", "came", "left"]
     rows = sorted(re.split("  +", line.strip())[2:] for line in lines[4:])
     assert rows == [["20", "15", "15", "0", "5"], ["20", "21", "19", "2", "1"], ["20", "25", "20", "5", "0"]]
@@ -113,7 +113,7 @@ def test_diff_takes_versions_by_number_folder_or_word(path: Path) -> None:
     assert tac("diff", "v1", "v000002", "-s", path).stdout == forward
     assert tac("diff", "1", "latest", "-s", path).stdout == forward
     back = tac("diff", "2", "1", "-s", path).stdout
-    assert "5 of 59 images (8.5%) moved to another cluster, 1 came, 2 went" in back
+    assert "5 of 59 images (8.5%) moved to another cluster, 1 are new, 2 are gone" in back
     assert tac("diff", "current", "1", "-s", path).stdout.splitlines()[1:] == back.splitlines()[1:]
 
 

@@ -75,7 +75,7 @@ def test_nobodys_photographs_are_drawn_among(tmp_path: Path) -> None:
     (tmp_path / "pictures" / "holiday.jpg").write_bytes(b"mine")
     refused = tac("demo", "-s", write_settings(tmp_path))
     assert refused.exit_code == 1
-    assert "must hold drawn pictures alone; it holds 'holiday.jpg'" in refused.stderr
+    assert "must hold only drawn pictures; it holds 'holiday.jpg'" in refused.stderr
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["holiday.jpg"]
 
 
