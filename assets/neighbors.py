@@ -1,4 +1,4 @@
-"""Group neighbors: who learns from whom, by image vector and by text, and how much the text says in it."""
+"""Group neighbors: which images learn from each other, by image vector and by text, and how much the text counts."""
 
 import polars as pl
 import pyarrow as pa
@@ -50,7 +50,7 @@ def _write_neighbors(inputs: Inputs, out: Output, rows: FloatMatrix) -> None:
     kinds=["parquet", "faiss"],
 )
 def image_neighbors(inputs: Inputs, out: Output, neighbors: Neighbors, method: str) -> None:
-    """The nearest training images of each by image vector, exact inner product, and the FAISS index (paper step 7)."""
+    """Each training image's nearest ones by image vector, exact inner product, and the FAISS index (paper step 7)."""
     _write_neighbors(inputs, out, inputs.vectors(training_set))
 
 
@@ -70,10 +70,10 @@ def _resolve_weight(inputs: Inputs, blend: Blend, method: str, seed: int) -> Val
     kinds=["parquet", "numpy"],
 )
 def text_weight(inputs: Inputs, out: Output, blend: Blend, method: str, seed: int) -> None:
-    """How much the words say beside the images: chosen without labels, by whether images that look alike stay together.
+    """The weight of the text beside the images, chosen without labels: similar images should stay together.
 
-    Under every weight the images are clustered by image and text, and each image's nearest by image are asked whether
-    they share its cluster. Words that fit keep them together; words that do not tear them apart.
+    For every weight the images are clustered by image and text, and we count how often an image's nearest images are
+    in its cluster. Text that fits keeps them together; text that does not fit separates them.
     """
     from tac_pipeline.method.values.robust import ASKED_NEIGHBORS
     from tac_pipeline.method.words.text_weight import choose_text_weight, given_text_weight, published_text_weight
@@ -108,7 +108,7 @@ def neighbor_rows(inputs: Inputs, asset: Step) -> IntMatrix:
 
 
 def text_rows(inputs: Inputs, method: str) -> FloatMatrix:
-    """What the text head sees: text counterparts as published, image and text side by side in the robust method."""
+    """The input of the text head: text counterparts (published method), or image and text joined (robust method)."""
     from tac_pipeline.method.grouping.blend import blend_rows
 
     texts = inputs.vectors(text_counterparts)
@@ -132,5 +132,5 @@ def _resolve_text_neighbors(inputs: Inputs, neighbors: Neighbors, method: str) -
     kinds=["parquet", "faiss"],
 )
 def text_neighbors(inputs: Inputs, out: Output, neighbors: Neighbors, method: str) -> None:
-    """The nearest training images of each by what the text head sees, and the FAISS index (paper step 7)."""
+    """Each training image's nearest ones by the text head's input, and the FAISS index (paper step 7)."""
     _write_neighbors(inputs, out, text_rows(inputs, method))

@@ -196,7 +196,7 @@ class Ledger:
             return entries[-1] if entries else None
         if not 1 <= in_force <= len(entries):
             raise ArtifactDamaged(
-                f"{self.folder} must hold the entry {in_force}, whose cluster ids are in force; it holds "
+                f"{self.folder} must hold the entry {in_force}, which gave the cluster ids in force; it holds "
                 f"{[entry.number for entry in entries]}. {_remedy(self.folder)}"
             )
         return entries[in_force - 1]

@@ -48,7 +48,7 @@ def test_a_ledger_that_is_gone_stops_the_next_learning_and_nothing_else(path: Pa
     shutil.rmtree(store_of(path).ledger_folder)
     materialize(path)
     path = vector_store({"seed": 1})
-    with pytest.raises(ArtifactDamaged, match=r"must hold the entry 2, whose .* it holds \[\]\. .*/published whole"):
+    with pytest.raises(ArtifactDamaged, match=r"must hold the entry 2, which .* it holds \[\]\. .*/published to"):
         materialize(path)
 
 

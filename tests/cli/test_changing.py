@@ -137,7 +137,7 @@ def test_publish_and_rollback_move_what_readers_have_and_the_ui_knows(path: Path
     assert shown_version(path) == 2
     back = tac("rollback", "-s", path)
     assert back.stdout == (
-        "version 3 repeats version 1; nothing is published by itself until somebody publishes (`tac publish`, the job "
+        "version 3 repeats version 1; nothing is published automatically until somebody publishes (`tac publish`, the job "
         "publish)\n"
     )
     assert shown_version(path) == 3
@@ -186,7 +186,7 @@ def test_run_says_why_readers_keep_the_old_version(path: Path) -> None:
     assert held.exit_code == 0
     assert "  readers keep version 1: Clusters far above their even share: " in held.stdout
     status = tac("status", "-s", path).stdout
-    assert "; the result as it stands is another one (`tac diff`)" in " ".join(status.split())
+    assert "; the current result is another one (`tac diff`)" in " ".join(status.split())
 
 
 def test_manual_publishing_waits_and_says_for_what(path: Path) -> None:

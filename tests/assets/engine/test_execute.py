@@ -124,7 +124,7 @@ def test_growth_assigns_new_images_and_relearns_nothing(vector_store: Writer) ->
     states = {entry.step.name: (entry.state, entry.why) for entry in all_status(project)}
     assert states["training_set"] == (
         State.FRESH,
-        "the store has changed since; `tac run --recluster` learns from it anew",
+        "the store has changed since; `tac run --recluster` learns from it again",
     )
     assert {state for state, _ in states.values()} == {State.FRESH}
     assert computed(materialize(path)) >= {"training_set", "cluster_heads"}

@@ -89,6 +89,6 @@ def test_without_the_version_that_is_needed_the_way_out_is_a_run(
     with pytest.raises(ArtifactOutdated) as refused:
         execute(find("assignments"), load_project(path))
         execute(find("clusters"), load_project(path))
-    assert str(refused.value).endswith("learning did not come to its end. Let it: `tac run`.")
+    assert str(refused.value).endswith("learning did not finish. Finish it: `tac run`.")
     materialize(path)
     assert {entry.state for entry in all_status(load_project(path))} == {State.FRESH}

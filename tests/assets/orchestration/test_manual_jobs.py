@@ -107,7 +107,7 @@ def test_publish_and_rollback_by_hand(path: Path, instance: dg.DagsterInstance) 
     assert shown_version(path, instance) == 2
     succeeded, said = run(path, "rollback", instance)
     assert succeeded
-    assert said.startswith("version 3 repeats version 1; nothing is published by itself until somebody publishes")
+    assert said.startswith("version 3 repeats version 1; nothing is published automatically until somebody publishes")
     assert shown_version(path, instance) == 3
     to_two = {"roll_back": {"config": {"version": 2}}}
     assert run(path, "rollback", instance, to_two)[1].startswith("version 4 repeats version 2")

@@ -183,7 +183,7 @@ def test_the_sensor_says_what_it_found(project: Project, instance: dg.DagsterIns
         with dg.build_sensor_context(instance=instance) as context:
             return str(build_watchman(project)(context).skip_message)
 
-    assert look() == "every run that is started lives"
+    assert look() == "every started run is alive"
     run_id = start(instance, tags=OURS)
     lock_file(project, run_id).touch()
     assert look() == f"reported as failed: {run_id}"
