@@ -1,1 +1,1 @@
-"""Steps 3 to 10 of Text-Aided Clustering, one file a step: pure functions on arrays, every random choice seeded."""
+"""Steps 3 to 10 of Text-Aided Clustering, one file per step: pure functions on arrays, every random choice seeded."""

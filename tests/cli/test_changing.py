@@ -137,8 +137,8 @@ def test_publish_and_rollback_move_what_readers_have_and_the_ui_knows(path: Path
     assert shown_version(path) == 2
     back = tac("rollback", "-s", path)
     assert back.stdout == (
-        "version 3 repeats version 1; nothing is published automatically until somebody publishes (`tac publish`, the job "
-        "publish)\n"
+        "version 3 repeats version 1; nothing is published automatically until somebody publishes (`tac publish`, the "
+        "job publish)\n"
     )
     assert shown_version(path) == 3
     assert tac("rollback", "v2", "-s", path).stdout.startswith("version 4 repeats version 2; ")

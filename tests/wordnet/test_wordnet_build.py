@@ -115,10 +115,10 @@ def with_value(table, column, row, value):
 @pytest.mark.parametrize(
     ("part", "column", "value", "message"),
     [
-        ("synsets", "hypernyms", ["unheard_of.n.01"], "every synset named must be in the table"),
-        ("synsets", "instance_hypernyms", ["unheard_of.n.01"], "every synset named must be in the table"),
+        ("synsets", "hypernyms", ["unheard_of.n.01"], "every named synset must be in the table"),
+        ("synsets", "instance_hypernyms", ["unheard_of.n.01"], "every named synset must be in the table"),
         ("synsets", "synset", "entity.n.01", "synset names must be unique"),
-        ("senses", "usage_domains", ["unheard_of.n.01"], "every synset named must be in the table"),
+        ("senses", "usage_domains", ["unheard_of.n.01"], "every named synset must be in the table"),
         ("senses", "rank", 9, "must be ranked 1, 2"),
     ],
 )
