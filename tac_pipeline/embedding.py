@@ -221,7 +221,7 @@ def encoded_batches(
 ) -> Iterator[EmbeddedBatch]:
     """Read, decode and encode image files; an image that cannot be read becomes a row with its error.
 
-    Reading and decoding run in threads, BATCHES_AHEAD batches ahead of the encoder. Bytes whose vector is known are
+    Reading and decoding run in threads, BATCHES_AHEAD batches ahead of the encoder. Bytes with a known vector are
     neither decoded nor encoded.
     """
 

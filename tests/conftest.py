@@ -31,7 +31,7 @@ def reference_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the settings or the Dagster instance of whoever runs it."""
+    """No test reads the settings or the Dagster instance of the user who runs it."""
     monkeypatch.delenv("TAC_SETTINGS", raising=False)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
 

@@ -1,4 +1,4 @@
-"""The cluster ids of a store and what is kept for them: an id that readers know never comes to mean another."""
+"""The cluster ids of a store and what is kept for them: an id that readers know never means another cluster later."""
 
 import shutil
 from collections.abc import Callable

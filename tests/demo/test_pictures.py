@@ -1,4 +1,4 @@
-"""The drawn pictures: pure, varied, and telling their kind by shape alone."""
+"""The drawn pictures: pure, varied, and recognizable by shape alone."""
 
 import hashlib
 import subprocess
@@ -46,7 +46,7 @@ def test_every_kind_is_drawn_in_every_style(kind: str) -> None:
     for style in STYLE_NAMES:
         pixels = draw_picture(kind, 7, styles=[style], others=[]).pixels(48)
         assert pixels.shape == (48, 48, 3) and pixels.dtype == np.uint8
-        # Something stands out from the ground.
+        # Something differs from the ground.
         assert pixels.reshape(-1, 3).std(axis=0).max() > 6
 
 

@@ -1,4 +1,4 @@
-"""The encoder that the package carries: found, checked, and good for what its card says."""
+"""The encoder inside the package: found, checked, and as good as its card says."""
 
 import io
 import shutil

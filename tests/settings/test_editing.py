@@ -191,7 +191,7 @@ def test_a_value_that_two_keys_share_is_left_to_a_person(path: Path, text: str, 
         ("heads.epochs=null", "heads.epochs", None),
         ("nouns.exclude_offensive=false", "nouns.exclude_offensive", False),
         ("nouns.templates=['a {}', 'b, {}']", "nouns.templates", ["a {}", "b, {}"]),
-        # Text is taken as it stands.
+        # Text is taken unchanged.
         ("schedule.observe=*/30 * * * *", "schedule.observe", "*/30 * * * *"),
         ("schedule.observe=null", "schedule.observe", None),
         ("images.source=my #1 photos: all=new", "images.source", "my #1 photos: all=new"),

@@ -1,4 +1,4 @@
-"""Setting a key in the text of a YAML file: the value changes, and not one character besides."""
+"""Setting a key in the text of a YAML file: the value changes, and no other character."""
 
 import difflib
 

@@ -1,4 +1,4 @@
-"""Tar shards: their images are listed and read in place, only new shards are looked into, damage is no emptiness."""
+"""Tar shards: their images are listed and read in place, only new shards are opened, damage is not emptiness."""
 
 import gzip
 import io

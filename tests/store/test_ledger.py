@@ -1,4 +1,4 @@
-"""The ledger: clusters that go on keep their ids, and no id is ever given twice, whatever happens in between."""
+"""The ledger: clusters that continue keep their ids, and no id is ever given twice, whatever happens in between."""
 
 import hashlib
 import shutil
@@ -46,7 +46,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def enter(ledger: Ledger, given: Learned, *, in_force: int | None = None, names: Mapping[int, str] = {}) -> Entry:
-    # Opened anew, as the next run would.
+    # Opened again, as the next run would do.
     return Ledger(ledger.folder).enter(given, in_force=in_force, names=names)
 
 

@@ -1,4 +1,4 @@
-"""Steps: what runs again after what, what is refused, and that nothing is lost on the way."""
+"""Steps: what runs again after which change, what is refused, and that nothing is lost."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""What results read while learning has not come to its end: what the groups in force were learned from."""
+"""What results read while learning is unfinished: the artifacts that the groups in force were learned from."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -121,7 +121,7 @@ def test_status_says_why_and_what_can_be_reused(vector_store: Callable[..., Path
 
 
 def test_a_written_default_is_reusable(vector_store: Callable[..., Path]) -> None:
-    """null and the value that it stands for are two ways to write one recipe."""
+    """null and the value that it means are two ways to write one recipe."""
     path = vector_store({"heads.epochs": None})
     materialize(path)
     found = not_fresh(vector_store({"heads.epochs": 50}))

@@ -1,6 +1,6 @@
-"""What happens by itself, through the real daemon and webserver: nobody presses a button here.
+"""What happens automatically, with the real daemon and webserver: nobody presses a button here.
 
-One store is lived with from test to test, in the order of the file.
+The tests use one store, in the order of the file.
 """
 
 import os
@@ -27,7 +27,7 @@ from assets.orchestration.publishing import PUBLISHED
 GROW_SECONDS = 60.0 + 3 * TICK_SECONDS + 60.0
 QUIET_TICKS = 2.2
 COUNTERPARTS_DOWN = below("text_counterparts") | {PUBLISHED}
-# What was learned lags behind images that came since, until the store is clustered anew.
+# The learned assets are older than the newest images, until the store is clustered again.
 LAG = {"training_set": "STALE"}
 HEADS_DOWN = below("cluster_heads") | {PUBLISHED}
 

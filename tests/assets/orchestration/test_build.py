@@ -1,4 +1,4 @@
-"""Several stores in one deployment: nouns are embedded once, and each store is a code location of its own."""
+"""Several stores in one deployment: nouns are embedded once, and each store is its own code location."""
 
 import json
 from pathlib import Path

@@ -94,7 +94,7 @@ def test_unreadable_images_warn_and_many_block(
         ([95, 5], False, False, "Clusters far above their even share: 0 (unnamed, 95%)."),
         ([30] + [5] * 14, True, False, "All 15 clusters have images"),
         ([60] + [5] * 14, False, False, "0 (unnamed, 46%)"),
-        # A store whose images are all unreadable now.
+        # A store in which all images are unreadable now.
         ([0, 0, 0], False, False, "3 of 3 clusters are empty"),
         ([7], False, False, "0 (unnamed, 100%)"),
     ],

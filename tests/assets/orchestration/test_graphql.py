@@ -1,4 +1,4 @@
-"""What the UI knows of a store, asked of the real webserver over GraphQL as its pages ask."""
+"""What the UI knows about a store, asked from the real webserver over GraphQL as its pages ask."""
 
 import ipaddress
 import sys
@@ -152,7 +152,7 @@ def test_an_edited_setting_marks_exactly_its_chain_and_going_back_costs_nothing(
     assert run["status"] == "SUCCESS", ui.failures(run["runId"])
     assert ui.stale() == {}
     assets = ui.assets()
-    # The page tells what changed since the version before, so it is written anew.
+    # The page shows the changes since the version before, so it is written again.
     steps = COUNTERPARTS_DOWN - {PUBLISHED, "report"}
     assert {name for name in steps if metadata(assets[name])["reused"]["boolValue"]} == steps
 

@@ -1,4 +1,4 @@
-"""The jobs for people who never leave the UI, run as its launchpad runs them."""
+"""The jobs for people who use only the UI, run as its launchpad runs them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

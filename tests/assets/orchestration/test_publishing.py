@@ -1,4 +1,4 @@
-"""The gate in front of readers: what goes through by itself, what is held back and why, and what a hand may do."""
+"""Publishing: what is published automatically, what is held back and why, and what is possible by hand."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who builds: a dead run is told by whoever comes next, a living one never, and two never build at once."""
+"""Which run builds: the next process reports a dead run, never a living one, and two never build at once."""
 
 import os
 import signal
@@ -190,7 +190,7 @@ def test_the_sensor_says_what_it_found(project: Project, instance: dg.DagsterIns
 
 
 def test_a_settings_edit_while_a_run_is_under_way_is_for_the_next_run(vector_store: Writer) -> None:
-    """The run goes on with the settings that it was loaded with, and its artifacts are marked as made for those."""
+    """The run continues with the settings that it was loaded with, and its artifacts are marked as made for these."""
     path = vector_store()
     project = load_project(path)
 
@@ -242,7 +242,7 @@ class TacRun:
 
 @pytest.fixture
 def killed(vector_store: Writer) -> Iterator[tuple[Project, str]]:
-    """A store whose `tac run` was killed while it trained, and the id of that run."""
+    """A store after its `tac run` was killed during training, and the id of that run."""
     path = vector_store({"heads.epochs": 10_000_000})
     project, run = load_project(path), TacRun(path, path.parent / "run.log")
     try:

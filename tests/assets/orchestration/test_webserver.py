@@ -1,4 +1,4 @@
-"""Asking a running UI to read the settings again, against a small server that speaks the two answers of Dagster's."""
+"""Asking a running UI to read the settings again, with a small server that gives the same two answers as Dagster's."""
 
 import http.server
 import json
@@ -36,7 +36,7 @@ class Server(http.server.ThreadingHTTPServer):
         return int(self.server_address[1])
 
     def handle_error(self, *_: Any) -> None:
-        """Whoever asked has gone."""
+        """The client is gone."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -122,7 +122,7 @@ def test_a_location_that_does_not_load_is_told_in_one_line(serve: Any, tmp_path:
 
 
 def test_a_ui_of_another_instance_is_left_alone(serve: Any, tmp_path: Path) -> None:
-    """Whoever took the port after our UI ended: even one with a store of the same name."""
+    """Another UI on the port after our UI ended: even one with a store of the same name."""
     server = serve(Server({"photos": RELOADED, "one": RELOADED}, home=tmp_path / "theirs"))
     note_address(tmp_path / "ours", "127.0.0.1", server.port)
     assert reload_location(tmp_path / "ours", "photos") is None

@@ -1,4 +1,4 @@
-"""Matching against every possible matching, centers where images say nothing, and what became of every id."""
+"""Matching against every possible matching, centers for clusters without known images, and the lineage of every id."""
 
 from itertools import combinations, permutations
 

@@ -1,4 +1,4 @@
-"""Joining several answers: plain versions, relabeling, and what stays out of it."""
+"""Joining several clusterings: plain versions, relabeling, and what has no effect."""
 
 import numpy as np
 import pytest

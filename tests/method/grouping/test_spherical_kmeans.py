@@ -1,4 +1,4 @@
-"""Spherical k-means against its definition: what is returned is consistent, converged, and as good as can be."""
+"""Spherical k-means against its definition: the result is consistent, converged, and as good as possible."""
 
 from itertools import product
 

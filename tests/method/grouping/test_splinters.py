@@ -1,4 +1,4 @@
-"""Mending splinters: a clustering that spends a cluster on odd rows, known groups, and degenerate rows."""
+"""Repairing splinters: a clustering that uses a cluster for odd rows, known groups, and degenerate rows."""
 
 import numpy as np
 from hypothesis import given

@@ -15,7 +15,7 @@ from tac_pipeline.method.heads.cluster_head import ClusterHead, build_head, load
 
 
 def trained_like(dim: int, n_clusters: int, seed: int) -> ClusterHead:
-    """A head whose BatchNorm has seen data and whose biases are not zero."""
+    """A head with a BatchNorm that has seen data and with biases that are not zero."""
     generator = torch.Generator().manual_seed(seed)
     head = build_head(dim, n_clusters, generator=generator)
     with torch.no_grad():
