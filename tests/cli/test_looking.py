@@ -19,14 +19,14 @@ Writer = Callable[..., Path]
 
 @pytest.fixture
 def path(vector_store: Writer) -> Path:
-    """A small store of which version 1 is published."""
+    """A small store with version 1 published."""
     settings = vector_store()
     assert tac("run", "-s", settings).exit_code == 0
     return settings
 
 
 def put(path: Path, ids: list[str], vectors: np.ndarray) -> None:
-    """Give the store these images, and take them through what was learned."""
+    """Give the store these images, and assign them."""
     write_vectors(path.parent / "images.parquet", ids, vectors, ["x"] * len(ids))
     materialize(path, [step.name for step in GROWTH])
 
@@ -35,7 +35,7 @@ IDS = [f"image-{number:03d}" for number in range(60)]
 
 
 def move_some(path: Path) -> None:
-    """Five images of the first group come to show the second; one image goes, two come."""
+    """Five images of the first group now show the second; one image is removed, two are new."""
     vectors, _ = grouped_vectors()
     vectors[:5] = vectors[20:25]
     put(path, [*IDS[:-1], "new-a", "new-b"], np.concatenate([vectors[:-1], vectors[-2:]]))
@@ -121,7 +121,7 @@ def test_diff_names_a_cluster_that_is_there_no_more(path: Path, vector_store: Wr
     assert tac("run", "-s", vector_store({"clusters.count": 2})).exit_code == 0
     rows = [line for line in tac("diff", "1", "-s", path).stdout.splitlines()[4:] if " 20  " in line]
     assert rows
-    # Two groups in one have no noun of their own.
+    # Two groups in one cluster have no noun of their own.
     assert all(re.search(r"^\d +((red|green|blue) thing \d|unnamed \d \(near: .*thing \d\)) ", row) for row in rows)
 
 

@@ -33,7 +33,7 @@ def test_a_store_is_drawn_by_kinds_and_grows_without_redrawing(tmp_path: Path) -
     grown = contents(folder)
     assert len(grown) == count_pictures(folder) == 75
     assert {name: grown[name] for name in first} == first
-    # Drawn in one go, by another number of processes, it is the same store.
+    # Drawn at once, with another number of processes, it is the same store.
     draw_store(tmp_path / "other", 75, workers=1)
     assert contents(tmp_path / "other") == grown
     assert not list(folder.glob(".drawing-*"))

@@ -106,7 +106,7 @@ def test_it_tells_drawn_kinds_apart_among_all_nouns() -> None:
     right = np.array([SEEN_KINDS.index(kind) for kind, _ in pictures])
     assert ((vectors @ kinds.T).argmax(axis=1) == right).mean() >= 0.85
 
-    # Nouns that have nothing to do with the pictures do not win.
+    # Nouns without any relation to the pictures do not win.
     others = load_candidate_nouns("wordnet", exclude_offensive=True).table["noun"].to_list()[::40]
     rivals = encoder.encode_nouns(others, templates=PUBLISHED_TEMPLATES, batch_size=64)
     own = np.einsum("nd,nd->n", vectors, kinds[right])

@@ -136,7 +136,7 @@ def test_fiftyone_finds_every_image_and_its_class(result: ExportResult, tmp_path
     export_to(tmp_path / "out", result, Format.FIFTYONE)
     found = json.loads((tmp_path / "out/labels.json").read_text(encoding="utf-8"))
     assert found["classes"] == ["sea horse (0)", "../<b>$(id)</b> (1)", "unnamed (2)", "犬 (3)"]
-    # As its importer pairs them: the path below data/ without what follows the last dot.
+    # As its importer pairs them: the path below data/ without the text after the last dot.
     keys = {path.name.rpartition(".")[0] for path in (tmp_path / "out/data").iterdir()}
     assert keys == set(found["labels"])
     clusters = sorted(result.placed["cluster_id"].to_list())

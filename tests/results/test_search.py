@@ -18,7 +18,7 @@ ENCODER, DIM = "the encoder", 8
 
 
 def write_shards(folder: Path, sizes: list[int], *, seed: int = 0) -> tuple[pl.DataFrame, np.ndarray]:
-    """Shards of so many rows, the first of each unreadable; the view of all of them, and the vectors in its order."""
+    """Shards of these many rows, the first of each unreadable; the view of all, and the vectors in its order."""
     rows, vectors = [], []
     for number, size in enumerate(sizes):
         own = random_unit_rows(size, DIM, seed + number).astype(np.float16).astype(np.float32)

@@ -150,7 +150,7 @@ def test_moved_files_are_known_by_their_bytes(ledger: Ledger) -> None:
 
 
 def test_files_that_were_numbered_anew_are_known_by_their_bytes(ledger: Ledger) -> None:
-    """The first half changed places with the second, and one file went: no number shows what it showed."""
+    """The first half and the second are exchanged, and one file is removed: no number shows the same as before."""
     shown = [f"{kind} {number}" for number, kind in enumerate("c" * 8 + "d" * 8)]
     enter(ledger, learned("one", *by_kind(shown, "cd"), contents=numbered(shown)))
     after = shown[8:] + shown[1:8]

@@ -169,7 +169,7 @@ def test_going_back_again_goes_further_back(publication: Publication) -> None:
         publication.rollback()
     forward = publication.rollback(4)
     assert (forward.number, forward.rolled_back_to, shown(forward)) == (6, 2, B)
-    # What came after a rollback goes back to what the rollback brought.
+    # The result after a rollback goes back to the tables of the rollback.
     publish(publication, C)
     assert shown(publication.rollback()) == B
 

@@ -94,7 +94,7 @@ def test_execution_keys_make_nothing_stale() -> None:
 
 
 def test_status_tells_the_same_before_and_after_a_run(vector_store: Callable[..., Path]) -> None:
-    """Against the artifacts on disk: after an edit exactly the table's assets are not fresh; after a run all are."""
+    """With the artifacts on disk: after an edit exactly the table's assets are not fresh; after a run all are."""
     path = vector_store()
     assert {entry.state for entry in all_status(load_project(path))} == {State.MISSING}
     materialize(path)

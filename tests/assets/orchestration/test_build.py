@@ -20,7 +20,7 @@ NOUNS = ["candidate_nouns", "noun_embeddings"]
 
 
 def another(path: Path, name: str, **changes: Any) -> Path:
-    """The settings of another store beside the first."""
+    """The settings of a second store."""
     tree = {**YAML(typ="safe").load(path.read_text()), **{"store": name, **changes}}
     other = path.with_name(f"{name}.yaml")
     with other.open("w") as file:

@@ -30,7 +30,7 @@ def path(vector_store: Writer) -> Path:
 
 
 def run(path: Path, job: str, instance: dg.DagsterInstance, config: dict[str, Any] | None = None) -> tuple[bool, str]:
-    """Whether a job succeeds, and what it says: the refusal where it does not."""
+    """Whether a job succeeds, and its message: the refusal if it fails."""
     found = build_definitions(path).resolve_job_def(job)
     result = found.execute_in_process(
         run_config={"ops": config} if config else None, instance=instance, raise_on_error=False

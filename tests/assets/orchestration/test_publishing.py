@@ -36,19 +36,19 @@ def published(path: Path) -> Publication:
 
 
 def replace_images(path: Path, ids: list[str], vectors: np.ndarray) -> None:
-    """Give the store these images, and take them through what was learned."""
+    """Give the store these images, and assign them."""
     write_vectors(path.parent / "images.parquet", ids, vectors, ["x"] * len(ids))
     materialize(path, [step.name for step in GROWTH])
 
 
 def rotate_groups(path: Path) -> None:
-    """Every image now shows what one of the next group showed."""
+    """Every image gets the vector of an image of the next group."""
     vectors, _ = grouped_vectors()
     replace_images(path, [f"image-{number:03d}" for number in range(60)], np.roll(vectors, 20, axis=0))
 
 
 def add_images(path: Path, count: int) -> None:
-    """So many more images like the first one."""
+    """This many more images like the first one."""
     vectors, _ = grouped_vectors()
     ids = [f"image-{number:03d}" for number in range(60)] + [f"new-{number:04d}" for number in range(count)]
     replace_images(path, ids, np.concatenate([vectors, np.repeat(vectors[:1], count, axis=0)]))
@@ -56,7 +56,7 @@ def add_images(path: Path, count: int) -> None:
 
 @pytest.fixture
 def path(vector_store: Writer) -> Path:
-    """A small store with a result, of which nothing is published yet."""
+    """A small store with a result and nothing published yet."""
     settings = vector_store()
     materialize(settings)
     return settings
@@ -137,7 +137,7 @@ def test_a_result_that_moves_most_images_is_held_back(path: Path) -> None:
 
 
 def test_a_result_without_most_images_is_held_back(path: Path, vector_store: Writer) -> None:
-    """As when another source is read under the name of this store."""
+    """The same as when another source is read under the name of this store."""
     publish(path)
     vectors, _ = grouped_vectors()
     write_vectors(path.parent / "others.parquet", [f"other-{number}" for number in range(60)], vectors, ["x"] * 60)
