@@ -105,7 +105,7 @@ def heads_converged(artifact: Artifact, _: Store) -> Finding:
     elif share > UNFINISHED_FALL:
         sentence = f"The last tenth of {len(totals)} epochs still brought {share:.0%} of the fall: raise heads.epochs."
     else:
-        sentence = f"The loss had come to rest: the last tenth of {len(totals)} epochs brought {share:.1%} of the fall."
+        sentence = f"The loss stopped falling: the last tenth of {len(totals)} epochs brought {share:.1%} of the fall."
     numbers = {"fall": fall, "last_tenth": last}
     return Finding(fall > 0 and share <= UNFINISHED_FALL, sentence, numbers, blocks=fall <= 0)
 

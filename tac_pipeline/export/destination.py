@@ -139,7 +139,7 @@ def _require_allowed(target: Path, forbidden: Sequence[Forbidden]) -> None:
     for place in forbidden:
         taken = _resolved(place.path)
         if real == taken or taken in real.parents or real in taken.parents:
-            where = "is" if real == taken else "lies in" if taken in real.parents else "holds"
+            where = "is" if real == taken else "is in" if taken in real.parents else "holds"
             raise InputError(f"an export must stay apart from {place.meaning}; {target} {where} {taken}")
 
 

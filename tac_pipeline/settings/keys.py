@@ -199,7 +199,7 @@ class Review(Section):
         0.4,
         ge=0,
         le=1,
-        description="an image lies on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this; "
+        description="an image is on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this; "
         "0.2 suits `method: published`, because its heads are less sure",
     )
     outlier_deviations: float = result(

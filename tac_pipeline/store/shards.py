@@ -169,7 +169,7 @@ def _write_shard(rows: list[ImageRow], vectors: FloatMatrix, *, folder: Path, en
 
 
 def read_shard(path: Path, *, encoder: str) -> tuple[pl.DataFrame, FloatMatrix]:
-    """A whole shard: its rows without vectors, and its vectors, float32 (n_rows, dim), zero where there is an error.
+    """A whole shard: its rows without vectors, and its vectors, float32 (n_rows, dim), zero for rows with an error.
 
     Raises
     ------

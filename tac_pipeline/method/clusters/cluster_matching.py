@@ -125,7 +125,7 @@ def _match_centers(old: Clustering, new: Clustering, shared: IntMatrix, old_of: 
 
 
 def _nearest_neighbor(centers: FloatMatrix) -> FloatMatrix:
-    """The cosine of every center to the nearest other one, float32 (n,); -1 where there is no other."""
+    """The cosine of every center to the nearest other one, float32 (n,); -1 when there is no other."""
     cosine = centers @ centers.T
     np.fill_diagonal(cosine, -1.0)
     nearest: FloatMatrix = cosine.max(axis=1)
@@ -184,7 +184,7 @@ def trace_lineage(
     old_ids: npt.NDArray[np.int64],
     new_ids: npt.NDArray[np.int64],
 ) -> list[Change]:
-    """What became of every old id, and where every new one comes from; sorted by id.
+    """The lineage of ids: what happened to every old one, and the origin of every new one; sorted by id.
 
     Parameters
     ----------

@@ -234,7 +234,7 @@ def merge_clusters(sums: npt.NDArray[np.floating], count: int) -> FloatMatrix:
 def _lengths_of_sums(
     left: npt.NDArray[np.floating], right: npt.NDArray[np.floating], product: npt.NDArray[np.floating]
 ) -> FloatVector:
-    """|a + b| from |a|, |b| and their product; rounding can bring the square below zero where they cancel out."""
+    """|a + b| from |a|, |b| and their product; rounding can make the square negative when they cancel out."""
     lengths: FloatVector = np.sqrt(np.maximum(left**2 + right**2 + 2 * product, 0)).astype(np.float64)
     return lengths
 
