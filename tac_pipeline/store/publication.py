@@ -246,7 +246,7 @@ class Publication:
         return pl.concat([empty, *(version.table("changes") for version in versions if version.number > since)])
 
     def prune(self, *, keep: int) -> list[int]:
-        """Keep the tables of the newest `keep` versions; of others only the changes. Returns the numbers of these."""
+        """Remove the tables of all but the newest `keep` versions, not their changes; returns the affected numbers."""
         lost = [version for version in self.versions()[:-keep] if version.whole]
         for version in lost:
             # The assignments are removed first: without them a version no longer counts as whole.

@@ -142,7 +142,7 @@ def assignment_centers(vectors: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:
 
     Returns
     -------
-    float32 (n_clusters, dim), unit rows; a column without members gets the vector with the highest probability in it
+    float32 (n_clusters, dim), unit rows; a column without members gets its most probable vector
     """
     from scipy.sparse import csr_array
 
