@@ -1,1 +1,1 @@
-"""The Dagster project: one short file per group of assets. Nothing here computes; tac_pipeline does."""
+"""The Dagster project: one short file per group of assets. What must stay out: computation (tac_pipeline)."""

@@ -44,7 +44,7 @@ def _write_assignment(inputs: Inputs, out: Output, asset: Step) -> None:
     kinds=["parquet", "numpy"],
 )
 def image_kmeans(inputs: Inputs, out: Output, **_: Any) -> None:
-    """The baseline: spherical k-means with K on the image vectors alone."""
+    """The baseline: spherical k-means with K on only the image vectors."""
     _write_assignment(inputs, out, image_kmeans)
 
 
@@ -59,7 +59,7 @@ def image_kmeans(inputs: Inputs, out: Output, **_: Any) -> None:
     kinds=["parquet", "numpy"],
 )
 def training_free_clusters(inputs: Inputs, out: Output, **_: Any) -> None:
-    """Spherical k-means with K on image vector and text counterpart side by side (paper step 6)."""
+    """Spherical k-means with K on the image vector and text counterpart, joined (paper step 6)."""
     _write_assignment(inputs, out, training_free_clusters)
 
 
@@ -76,7 +76,7 @@ def training_free_clusters(inputs: Inputs, out: Output, **_: Any) -> None:
 def cluster_heads(inputs: Inputs, out: Output, **_: Any) -> None:
     """The image head and the text head, trained by cross-modal distillation (paper steps 8 and 9); the loss history.
 
-    In the robust method heads from several seeds are trained, joined, and learned by one.
+    The robust method trains heads from several seeds, joins them, and trains one head on the joined result.
     """
     from tac_pipeline.method.heads.cluster_head import save_heads
 
@@ -96,7 +96,7 @@ def cluster_heads(inputs: Inputs, out: Output, **_: Any) -> None:
 
 
 def corrections_of(inputs: Inputs) -> Corrections:
-    """What people corrected; the file is read once a step, and only what is applied enters recipes."""
+    """The corrections file, read once per step; only the applied corrections enter recipes."""
     if "corrections" not in inputs.carry:
         inputs.carry["corrections"] = load_corrections(inputs.project.corrections_file)
     found: Corrections = inputs.carry["corrections"]
@@ -116,11 +116,11 @@ def _resolve_ids(inputs: Inputs, corrections: str | None) -> Values:
     code_version="3",
 )
 def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
-    """Which lasting cluster id each column of the image head stands for, from the store's ledger; and every id's past.
+    """The lasting cluster id of each column of the image head, from the store's ledger, and the history of every id.
 
-    Heads that the ledger knows get the ids that they had. New heads are matched to the ids that are published, or that
-    were current: a cluster that goes on keeps its id, and no id is ever given twice. Ids that people say are one
-    (`merge` in the corrections file) are shown as the first of them; the ledger itself does not forget the others.
+    Heads that the ledger knows keep their ids. New heads are matched to the ids that are published, or that were
+    current: a cluster that continues keeps its id, and no id is ever given twice. Ids that people merged (`merge` in
+    the corrections file) are shown as the first of them; the ledger itself still has the others.
     """
     from tac_pipeline.digest import digest
     from tac_pipeline.method.clusters.cluster_matching import assignment_centers
@@ -145,7 +145,7 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     if len(kept) < 2:
         raise InputError(
             f"merge must leave at least two clusters; {inputs.project.corrections_file} makes all of "
-            f"{len(groups)} one. Take a merge out of it."
+            f"{len(groups)} one. Remove a merge from it."
         )
     ids = _merged_ids(entry.ids, kept, groups)
     history = merge_lineage(ledger.history(entry), entry=entry.number, merged_into=corrected.merged_into)
@@ -158,8 +158,8 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     out.write_other(LINEAGE, history)
     latest = history.filter(pl.col("entry") == entry.number)
     counts = dict(latest["event"].value_counts().iter_rows())
-    # What heads assigned before is looked up under this key: merged columns are assigned as one, and the centers, by
-    # which images are said to be similar, are worked out here.
+    # Earlier assignments by these heads are found by this key: merged columns are assigned as one, and the centers,
+    # which decide the similarity of images, are computed here.
     assigned_key = digest([key, groups.tolist(), cluster_ids.code_version])
     out.fact(
         entry=entry.number,
@@ -175,7 +175,7 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
 
 
 def _merged_ids(ids: pl.DataFrame, kept: list[int], groups: IntVector) -> pl.DataFrame:
-    """The ledger's ids with those that stay in place of those that people merged away, and the names of these."""
+    """The ledger's ids, with merged ids replaced by the ones that stay, and their names."""
     names = dict(ids.select("cluster_id", "kept_name").iter_rows())
     shown = [kept[group] for group in groups]
     return ids.with_columns(

@@ -1,4 +1,4 @@
-"""The graph: every step in the order to run, and which of them growth, learning and the UI's jobs take."""
+"""The graph: every step in the order to run, and which of them belong to growth, learning and the UI's jobs."""
 
 import difflib
 from collections.abc import Iterable
@@ -44,14 +44,14 @@ STEPS: tuple[Step, ...] = (
     report,
 )
 
-# What new images flow through, every day; it relearns nothing.
+# The steps that new images pass through every day; nothing is learned again.
 GROWTH: tuple[Step, ...] = tuple(step for step in STEPS if step.part == "growth")
-# What is learned from a training set, on a schedule of its own.
+# The steps that are learned from a training set, on their own schedule.
 LEARNING: tuple[Step, ...] = tuple(step for step in STEPS if step.part == "learning")
 
 
 def descendants(roots: Iterable[Step]) -> list[Step]:
-    """The steps and everything below them, in the order to run."""
+    """The steps and everything downstream, in the order to run."""
     found = set(roots)
     for step in STEPS:
         if found.intersection(step.upstream):
@@ -60,7 +60,7 @@ def descendants(roots: Iterable[Step]) -> list[Step]:
 
 
 def ancestors(leaves: Iterable[Step]) -> list[Step]:
-    """The steps and everything above them, in the order to run."""
+    """The steps and everything upstream, in the order to run."""
     found = set(leaves)
     for step in reversed(STEPS):
         if step in found:
@@ -69,7 +69,7 @@ def ancestors(leaves: Iterable[Step]) -> list[Step]:
 
 
 def select(text: str) -> list[Step]:
-    """Steps by name, comma-separated: `name+` takes all below it too, `+name` all above, `*` everything.
+    """Steps by name, comma-separated: `name+` adds everything downstream, `+name` everything upstream, `*` is all.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def select(text: str) -> list[Step]:
 
 
 def find(name: str) -> Step:
-    """The step of a name."""
+    """The step with a name."""
     by_name = {step.name: step for step in STEPS}
     if name not in by_name:
         near = difflib.get_close_matches(name, by_name, n=1)

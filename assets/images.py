@@ -1,4 +1,4 @@
-"""Group images: from the source to one vector an image, and the training set that groups are learned from."""
+"""Group images: from the source to one vector per image, and the training set that groups are learned from."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from tac_pipeline.store.shards import EmbeddedBatch
 
 
-# A source that stays out of reach is not read over and over.
+# An unreachable source is retried every hour, not on every look.
 TRY_AGAIN_SECONDS = 3600
 # The source itself, which Dagster observes.
 IMAGE_STORE = "image_store"
 
 
 def list_source(project: Project) -> pl.DataFrame:
-    """What the source holds now, refused where that means that too much of the store would be dropped.
+    """The images of the source now; refused when too many known images would be dropped.
 
     Raises
     ------
@@ -74,9 +74,9 @@ def _refuse_sudden_loss(project: Project, listing: pl.DataFrame) -> None:
 
 
 def observed_version(project: Project, *, now: float) -> str:
-    """What tells that the store has to be looked at: the source's listing, and the hour while images are out of reach.
+    """A text that changes when the store must be looked at: from the listing, and the hour if images are unreachable.
 
-    The listing alone would never say that an image can be read again.
+    The listing alone never shows that an image can be read again.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def _list_source(inputs: Inputs, images: Images) -> Values:
     observes=IMAGE_STORE,
 )
 def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
-    """One row per image of the source: where it is, how large, and when it changed."""
+    """One row per image of the source: where it is, how large it is, and when it changed."""
     listing = inputs.carry["listing"]
     out.write(listing)
     if listing["size"].null_count() == 0:
@@ -122,7 +122,7 @@ def _resolve_labels(inputs: Inputs, images: Images) -> Values:
     source = open_project_source(inputs.project)
     labels = source.labels(inputs.table(image_manifest, columns=["image_id"])["image_id"].to_list(), images.labels)
     inputs.carry["labels"] = labels
-    # Folder names are part of the image ids, which the manifest's content holds; a column can change on its own.
+    # Folder names are part of the image ids, so the manifest's content includes them; a column can change alone.
     return {"labels": images.labels, "column": _column_digest(labels) if images.labels == "column" else None}
 
 
@@ -141,7 +141,7 @@ def _column_digest(labels: pl.DataFrame) -> str:
     part="growth",
 )
 def image_labels(inputs: Inputs, out: Output, images: Images) -> None:
-    """The true label of every image that has one; read by evaluation alone, so labels never touch the chain."""
+    """The true label of every image that has one; only evaluation reads it, so labels never affect results."""
     if images.labels == "none":
         out.write({"image_id": [], "label": []})
         return
@@ -183,7 +183,7 @@ def _drop_unnamed_shards(store: Store) -> None:
     part="growth",
 )
 def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: EncoderSettings) -> None:
-    """One unit vector per image, as a view over append-only shards; unreadable images stay as rows with their error."""
+    """One unit vector per image, as a view over append-only shards; unreadable images are rows with an error."""
     from tac_pipeline.digest import digest
     from tac_pipeline.embedding import UNREACHED, embed_missing
 
@@ -197,7 +197,7 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
     )
     errors = view.filter(pl.col("error").is_not_null())
     out.write(view.drop("computed", "copied"))
-    # Vectors differ in their last bits from batch to batch; what was embedded, and by what, does not.
+    # Vectors differ in their last bits from batch to batch; the images and the encoder do not.
     out.content = digest([fingerprint, view["image_id"].to_list(), view["content_hash"].to_list()])
     out.links = {f"shards/{name}": (shards / name).stat().st_size for name in sorted(view["shard"].unique())}
     out.fact(
@@ -234,7 +234,7 @@ def _embed(
 
 
 def encoder_name(inputs: Inputs, encoder: EncoderSettings) -> str:
-    """The fingerprint of the encoder that the settings name, found without loading it."""
+    """The fingerprint of the encoder that the settings name, without loading the encoder."""
     from tac_pipeline.encoders import encoder_fingerprint
 
     project = inputs.project
@@ -273,7 +273,7 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
     if view.is_empty():
         raise InputError(
             f"no image of {inputs.project.settings.images.source} can be read; "
-            "the errors stand in the table of image_embeddings (`tac path image_embeddings`)"
+            "the errors are in the table of image_embeddings (`tac path image_embeddings`)"
         )
     if len(view) > training_set.max_images:
         view = sample_images(view, max_images=training_set.max_images, seed=seed)
@@ -291,7 +291,7 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
 
 
 def sample_images(view: pl.DataFrame, *, max_images: int, seed: int) -> pl.DataFrame:
-    """The max_images rows whose seeded hash is lowest: a uniform sample that growth displaces one by one."""
+    """The max_images rows with the lowest seeded hash: a uniform sample that changes one by one as the store grows."""
 
     def priority(image_id: str) -> bytes:
         return hashlib.blake2b(image_id.encode(), key=str(seed).encode(), digest_size=16).digest()

@@ -31,7 +31,7 @@ def _resolve_layout(inputs: Inputs, seed: int) -> Values:
     kinds=["parquet", "scikitlearn"],
 )
 def map_layout(inputs: Inputs, out: Output, seed: int) -> None:
-    """A plane on which a sample of the training images lies, near images near each other (t-SNE)."""
+    """Positions of a sample of the training images on a plane; similar images are near each other (t-SNE)."""
     from tac_pipeline.results.map_layout import lay_out
 
     known = inputs.table(training_set, columns=["image_id"]).with_row_index("row")
@@ -51,12 +51,12 @@ def map_layout(inputs: Inputs, out: Output, seed: int) -> None:
     part="growth",
 )
 def image_map(inputs: Inputs, out: Output) -> None:
-    """Where every readable image lies on the map; images that lay there before are not placed anew."""
+    """The position of every readable image on the map; images that are already on it keep their place."""
     view = inputs.table(image_embeddings).filter(pl.col("error").is_null())
     known = _placed_before(inputs)
     new = view.join(known, on=["image_id", "content_hash"], how="anti")
     placed = pl.concat([known, _placed(inputs, new)])
-    # Back to the view's order, and without images that have gone.
+    # Back to the view's order, and without images that are gone.
     table = view.select("image_id", "content_hash").join(
         placed, on=["image_id", "content_hash"], how="left", maintain_order="left"
     )
@@ -65,7 +65,7 @@ def image_map(inputs: Inputs, out: Output) -> None:
 
 
 def _placed_before(inputs: Inputs) -> pl.DataFrame:
-    """The rows of the current map, where it shows the same layout."""
+    """The rows of the current map, if it has the same layout."""
     current = open_store(inputs.project).whole_current(image_map.name)
     layout = inputs.artifact(map_layout).content
     empty = pl.DataFrame(schema={"image_id": pl.String, "content_hash": pl.String, "x": pl.Float32, "y": pl.Float32})

@@ -1,4 +1,4 @@
-"""Group neighbors: who learns from whom, by image vector and by text, and how much the text says in it."""
+"""Group neighbors: which images learn from each other, by image vector and by text, and how much the text counts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ def _write_neighbors(inputs: Inputs, out: Output, asset: Step) -> None:
     kinds=["parquet", "faiss"],
 )
 def image_neighbors(inputs: Inputs, out: Output, **_: Any) -> None:
-    """The nearest training images of each by image vector, exact inner product, and the FAISS index (paper step 7)."""
+    """Each training image's nearest ones by image vector, exact inner product, and the FAISS index (paper step 7)."""
     _write_neighbors(inputs, out, image_neighbors)
 
 
@@ -68,10 +68,10 @@ def _load_weight(inputs: Inputs, asset: Step) -> "TextWeight":
     kinds=["parquet", "numpy"],
 )
 def text_weight(inputs: Inputs, out: Output, **_: Any) -> None:
-    """How much the words say beside the images: chosen without labels, by whether images that look alike stay together.
+    """The weight of the text beside the images, chosen without labels: similar images should stay together.
 
-    Under every weight the images are clustered by image and text, and each image's nearest by image are asked whether
-    they share its cluster. Words that fit keep them together; words that do not tear them apart.
+    For every weight the images are clustered by image and text, and we count how often an image's nearest images are
+    in its cluster. Text that fits keeps them together; text that does not fit separates them.
     """
     found = compute_piece(text_weight, inputs)
     trials = pl.DataFrame(
@@ -95,5 +95,5 @@ def text_weight(inputs: Inputs, out: Output, **_: Any) -> None:
     kinds=["parquet", "faiss"],
 )
 def text_neighbors(inputs: Inputs, out: Output, **_: Any) -> None:
-    """The nearest training images of each by what the text head sees, and the FAISS index (paper step 7)."""
+    """Each training image's nearest ones by the text head's input, and the FAISS index (paper step 7)."""
     _write_neighbors(inputs, out, text_neighbors)

@@ -1,4 +1,4 @@
-"""Group nouns: the outside knowledge, as words and as vectors."""
+"""Group nouns: the candidate nouns and their vectors."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _load(inputs: Inputs, nouns: Nouns) -> "CandidateNouns":
-    """The nouns of the source, read once a step."""
+    """The nouns of the source, read once per step."""
     from tac_pipeline.nouns import load_candidate_nouns
 
     if "nouns" not in inputs.carry:
@@ -31,12 +31,12 @@ def _location(inputs: Inputs, nouns: Nouns) -> str:
 
 
 def _source_version(inputs: Inputs, nouns: Nouns) -> str:
-    """What tells one state of the source from another: WordNet is the packaged one, a file is its bytes."""
+    """A text that changes when the source changes: for WordNet the packaged version, for a file its bytes."""
     from tac_pipeline.digest import file_sha256
 
     if nouns.source == "wordnet":
         return nouns.source
-    _load(inputs, nouns)  # a missing or unusable file is refused in the reader's words
+    _load(inputs, nouns)  # a missing or unusable file is refused here, with the reader's message
     return file_sha256(Path(_location(inputs, nouns)))
 
 
@@ -58,7 +58,7 @@ def _resolve_candidates(inputs: Inputs, nouns: Nouns) -> Values:
     shared=True,
 )
 def candidate_nouns(inputs: Inputs, out: Output, nouns: Nouns) -> None:
-    """The nouns that may name a group, with WordNet's synset and lexname where they have one."""
+    """The nouns that may name a group, with WordNet's synset and lexname if they have one."""
     candidates = _load(inputs, nouns)
     out.write(candidates.table.select("noun", "synset", "lexname"))
     out.fact(dropped_as_offensive=len(candidates.excluded))
@@ -100,6 +100,6 @@ def noun_embeddings(inputs: Inputs, out: Output, nouns: Nouns, encoder: EncoderS
             progress=inputs.progress("nouns"),
         )
     out.write({"noun": words.to_arrow(), "embedding": vectors}, encoder=fingerprint)
-    # As with images: the same nouns, encoded in other batches, differ in their last bits only.
+    # As with images: the same nouns, encoded in other batches, differ only in their last bits.
     out.content = digest([inputs.values, inputs.artifact(candidate_nouns).content])
     out.fact(encoder=fingerprint)

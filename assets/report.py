@@ -1,4 +1,4 @@
-"""Group results: the page that a person looks at."""
+"""Group results: the report page."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ def _resolve_report(inputs: Inputs, report: Report, images: Images, seed: int) -
     from tac_pipeline.report import page_digest
 
     before = earlier_version(inputs)
-    # Where the images lie is part of what is read already; their bytes are told by their hashes.
+    # The places of the images are already part of the inputs; their hashes identify their bytes.
     return {
         "images_per_cluster": report.images_per_cluster,
         "map_images": report.map_images,
@@ -43,9 +43,9 @@ def _resolve_report(inputs: Inputs, report: Report, images: Images, seed: int) -
 
 
 def earlier_version(inputs: Inputs) -> "Version | None":
-    """The last published version of another result than this one; None where there is none, or its tables are gone.
+    """The last published version with another result than this one; None when there is none, or its tables are gone.
 
-    Publishing this result does not change that, so the page made before stays the page of it.
+    Publishing this result does not change that, so the page that was made before is still right.
     """
     from tac_pipeline.store.publication import Publication
 
@@ -60,14 +60,14 @@ def earlier_version(inputs: Inputs) -> "Version | None":
     schema=REPORT_PICTURES,
     settings=["report", "images.max_pixels", "images.max_bytes", "seed"],
     deps=_READS,
-    # It says where images are read, not what they show: a file that was only touched makes no other page.
+    # It says where images are read, not what they show: a file with only a new time does not change the page.
     value_deps=[image_manifest],
     resolve=_resolve_report,
     kinds=["html", "parquet"],
     part="growth",
 )
 def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: int) -> None:
-    """The page that a person looks at: one HTML file with clusters, map, and what is worth a look; needs no network."""
+    """The report page: one HTML file with clusters, map and images to review; it needs no network."""
     from tac_pipeline.report import ReportTables, choose_images, describe, write_page
     from tac_pipeline.report.contents import choose_duplicates
     from tac_pipeline.sources import VectorSource
@@ -96,21 +96,21 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     contents = describe(tables, chosen, pictures, map_images=report.map_images, seed=seed)
     write_page(page, contents)
     out.write({"content_hash": list(pictures), "picture": list(pictures.values())})
-    # The page says when its result was made; all else on it follows from these.
+    # The page says when its result was made; everything else on it depends on these.
     read = {dep.name: inputs.artifact(dep).content for dep in _READS}
     out.content = digest([inputs.values, read, sorted(pictures)])
     out.fact(bytes=page.stat().st_size, pictures=len(pictures), images_shown=len(chosen))
     places = tables.image_map.sample(min(len(tables.image_map), MAP_DOTS), seed=seed)
     placed = places.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
     out.picture("map", previews.map_picture(placed, contents.summary["clusters"]))
-    # In the artifact's folder, whose path the UI shows as well.
+    # In the artifact's folder; the UI shows its path too.
     out.markdown("how to open it", f"`tac report` opens it; it is the file `{PAGE_NAME}` in the folder below.")
 
 
 def _pictures(
     inputs: Inputs, source: Any, view: pl.DataFrame, wanted: pl.DataFrame, images: Images
 ) -> dict[str, bytes]:
-    """The small pictures of the images that the page shows; those of the page before are used again."""
+    """The small pictures of the images on the page; those of the previous page are used again."""
     from tac_pipeline.report import draw_pictures
     from tac_pipeline.report.pictures import Wanted
 

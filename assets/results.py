@@ -1,4 +1,4 @@
-"""Group results: the group of every image of the store, the groups' names, and how right they are."""
+"""Group results: the group of every image of the store, the groups' names, and their scores against labels."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -69,10 +69,10 @@ def _resolve_assignments(inputs: Inputs, corrections: str | None) -> Values:
     part="growth",
 )
 def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
-    """One row per image of the whole store: its group, how sure that is, and the runner-up (paper step 10).
+    """One row per image of the whole store: its group, the confidence, and the runner-up (paper step 10).
 
-    Shards that these heads have assigned before, by this code, are not read again. Images that people pinned lie where
-    they said.
+    Shards that the same heads and the same code assigned before are not read again. Pinned images are in the group
+    that people chose.
     """
     from tac_pipeline.method.heads.cluster_head import load_heads
     from tac_pipeline.results.assigning import assign_shards
@@ -85,7 +85,7 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     view, encoder = inputs.table(image_embeddings), inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
-    # Columns that people said are one share an id already.
+    # Columns that people merged already have the same id.
     kept, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
     ids = pl.Series(kept, dtype=pl.Int32)
     found = assign_shards(
@@ -123,14 +123,14 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
 
 
 def with_contents(assigned: pl.DataFrame, artifact: Artifact, store: Store) -> pl.DataFrame:
-    """Assignments with the column content_hash: the bytes of every image when this artifact of them was made.
+    """Assignments with the column content_hash: the bytes of every image when these assignments were made.
 
-    The view of the images is no input of what reads this: it would have to be the one that was learned from.
+    The view of the images is not an input of the readers of this: it would have to be the view that was learned from.
 
     Raises
     ------
     ArtifactOutdated
-        The version of image_embeddings that it was made from is not kept any more.
+        The version of image_embeddings that it was made from is no longer kept.
     """
     name, wanted = image_embeddings.name, artifact.record["inputs"][image_embeddings.name]
     version = next((version for version in store.versions(name) if version.content == wanted), None)
@@ -144,9 +144,9 @@ def with_contents(assigned: pl.DataFrame, artifact: Artifact, store: Store) -> p
 
 
 def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
-    """Columns row, image_id, position: the training images that are still in the store, and their place in ids.
+    """Columns row, image_id, position: the training images that are still in the store, and their position in ids.
 
-    Images that left, or that others took the name of, count no more. Sorted by row, the place in the training set.
+    Images that are gone, or have other bytes under the same name, are left out. Sorted by row, the training set's row.
     """
     position = pl.DataFrame({"cluster_id": ids}).with_row_index("position")
     assigned = with_contents(
@@ -165,7 +165,7 @@ def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
 
 
 def vocabulary_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatMatrix:
-    """How much each noun of the vocabulary says of each group's training images, float32 (len(ids), n_nouns)."""
+    """The weight of each noun of the vocabulary in each group's training images, float32 (len(ids), n_nouns)."""
     from tac_pipeline.method.words.names import noun_profiles
 
     known = learned_members(inputs, ids)
@@ -203,9 +203,9 @@ def _resolve_clusters(inputs: Inputs, retrieval: Retrieval, corrections: str | N
     part="growth",
 )
 def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str | None) -> None:
-    """Every group: its name and alternatives, its size, its most typical images, and how its id came to be.
+    """Every group: its name and alternatives, its size, its most typical images, and the history of its id.
 
-    A group that goes on keeps its name unless that is clearly wrong. What people corrected is marked curated.
+    A group that continues keeps its name unless the name is clearly wrong. Corrected groups are marked as curated.
     """
     from tac_pipeline.method.words.names import label
     from tac_pipeline.results.corrections import require_known
@@ -252,7 +252,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
 
 
 def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
-    """The contact sheet, which never decides what is stale: where images lie, and the limits, are no inputs here."""
+    """The contact sheet. It never makes anything stale: the images' places and the limits are not inputs here."""
     from tac_pipeline.report.contact_sheet import draw_strips
     from tac_pipeline.sources import VectorSource
 
@@ -279,7 +279,7 @@ def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
 def _names(
     inputs: Inputs, known_ids: pl.DataFrame, vectors: np.ndarray, members: np.ndarray, *, tau: float
 ) -> "list[ClusterName]":
-    """The names, by the vocabulary and by the names that the ids had; what people said goes before both."""
+    """The names, from the vocabulary and the earlier names of the ids; people's names come before both."""
     from tac_pipeline.method.words.names import name_clusters, noun_profiles
     from tac_pipeline.wordnet import noun_kinds
 
@@ -302,9 +302,9 @@ def _names(
 
 
 def _nouns_of_names(inputs: Inputs, names: set[str], vocabulary: list[str]) -> tuple[list[str], FloatMatrix]:
-    """The candidate nouns that earlier names were made from and that the vocabulary lacks now, with their vectors.
+    """The candidate nouns of earlier names that the vocabulary does not have now, with their vectors.
 
-    Without them a name could not be compared with those found now: each learning chooses its vocabulary anew.
+    They are needed to compare old names with new ones, because each learning chooses a new vocabulary.
     """
     spelled = pl.col("noun").str.replace(r" \([^()]*\)$", "").str.to_lowercase()
     wanted = [name.lower() for name in names]
@@ -314,7 +314,7 @@ def _nouns_of_names(inputs: Inputs, names: set[str], vocabulary: list[str]) -> t
 
 
 def _tell_unused(inputs: Inputs, out: Output, ids: pl.Series, assigned: pl.DataFrame) -> None:
-    """Say which corrections speak of clusters and images that are not there now."""
+    """Report corrections of clusters and images that are not there now."""
     from tac_pipeline.results.corrections import unused
 
     images = assigned.drop_nulls("cluster_id")["image_id"]
@@ -335,7 +335,7 @@ def _tell_unused(inputs: Inputs, out: Output, ids: pl.Series, assigned: pl.DataF
     part="growth",
 )
 def evaluation(inputs: Inputs, out: Output) -> None:
-    """NMI, ACC and ARI of k-means on images, training-free and trained, where there are labels; else an empty table."""
+    """NMI, ACC and ARI of k-means on images, training-free and trained, if there are labels; else an empty table."""
     from tac_pipeline.method.clusters.evaluation import score
 
     labels = inputs.table(image_labels)

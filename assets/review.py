@@ -1,4 +1,4 @@
-"""Group results: what is worth a look, and where every image lies on the map of the store."""
+"""Group results: the images that are worth a look, and the nouns of each cluster."""
 
 from typing import TYPE_CHECKING
 
@@ -28,14 +28,14 @@ SHOWN = 30
     group="results",
     schema=REVIEW,
     settings=["review", "retrieval.tau"],
-    # The contents of the images come through the map: image_embeddings itself has moved on since the training set.
+    # The contents of the images come through the map, because image_embeddings is newer than the training set.
     deps=[assignments, image_map, training_set, image_neighbors, noun_vocabulary],
     as_of=cluster_ids,
     code_version="2",
     part="growth",
 )
 def review(inputs: Inputs, out: Output, review: Review, retrieval: Retrieval) -> None:
-    """What is worth a look: typical images, border cases, outliers, near-duplicates; and each cluster's nouns."""
+    """Images worth a look: typical images, border cases, outliers, near-duplicates; and each cluster's nouns."""
     from tac_pipeline.results.review import duplicate_groups, review_images
 
     readable = inputs.table(image_map, columns=["image_id", "content_hash"])
@@ -57,7 +57,7 @@ def review(inputs: Inputs, out: Output, review: Review, retrieval: Retrieval) ->
 
 
 def _near_pairs(inputs: Inputs, readable: pl.DataFrame, similarity: float) -> pl.DataFrame:
-    """Nearly equal training images that are still in the store as they were, as pairs of image_ids."""
+    """Nearly equal training images that are still unchanged in the store, as pairs of image_ids."""
     from tac_pipeline.results.review import near_pairs
 
     known = inputs.table(training_set, columns=["image_id", "content_hash"])
@@ -68,7 +68,7 @@ def _near_pairs(inputs: Inputs, readable: pl.DataFrame, similarity: float) -> pl
 
 
 def _cluster_nouns(inputs: Inputs, assigned: pl.DataFrame, tau: float) -> pl.DataFrame:
-    """The nouns that each cluster's training images retrieve, heaviest first."""
+    """The nouns that each cluster's training images retrieve, largest weight first."""
     ids = assigned["cluster_id"].drop_nulls().unique().sort()
     profiles = vocabulary_profiles(inputs, ids, tau=tau)
     nouns = inputs.table(noun_vocabulary, columns=["noun"])["noun"]

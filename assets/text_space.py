@@ -20,7 +20,7 @@ from tac_pipeline.store.schemas import (
     TEXT_COUNTERPARTS,
 )
 
-# Images that are asked whether tau fits.
+# How many images are used to see whether tau fits.
 ASKED_IMAGES = 2000
 
 
@@ -38,7 +38,7 @@ def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
             f"clusters.{key} must be at most the number of training images; got {fewest} "
             f"and {n_images} images. Lower clusters.{key}, or add images."
         )
-    # A number that is given hangs on nothing else.
+    # A given number depends on nothing else.
     return (
         {"count": clusters.count}
         if clusters.count != "auto"
@@ -57,9 +57,9 @@ def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
     code_version="2",
 )
 def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) -> None:
-    """K, the number of groups, as given or as found from the image vectors; every later step reads it from here.
+    """K, the number of groups, given or found from the image vectors; every later step reads it from here.
 
-    Found without labels: the K beyond which centers say little more of images that they have not seen.
+    It is found without labels: with more than this K, centers hardly become better for images they have not seen.
     """
     if clusters.count != "auto":
         out.write({"count": [clusters.count]})

@@ -1,4 +1,4 @@
-"""Group results: the clusters joined into a tree, so that a hundred of them can be read as a dozen."""
+"""Group results: the clusters joined into a tree, so that a hundred clusters can be read as a dozen."""
 
 import numpy as np
 import polars as pl
@@ -13,9 +13,9 @@ from assets.ui.tree_picture import tree_picture
 from tac_pipeline.settings.keys import Retrieval
 from tac_pipeline.store.schemas import CLUSTER_TREE
 
-# So few groups can be taken in at a glance.
+# Few enough groups to see at a glance.
 FEWEST_TOP, MOST_TOP = 5, 15
-# What the kinds of nouns count beside the centers (docs/decisions/0071-the-cluster-tree.md).
+# The weight of the kinds of nouns beside the centers (docs/decisions/0071-the-cluster-tree.md).
 KIND_WEIGHT = 0.5
 
 
@@ -32,8 +32,8 @@ KIND_WEIGHT = 0.5
 def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     """The groups joined two by two into a tree; every node is named by what its groups have in common.
 
-    Joined by their centers, by the nouns that their members retrieve, and by what kinds of things those are. The nodes
-    marked top_level are a cut of the tree, five to fifteen nodes to read first.
+    The tree uses their centers, the nouns that their members retrieve, and the kinds of these nouns. The nodes marked
+    top_level are a cut of the tree: five to fifteen nodes to read first.
     """
     from tac_pipeline.arrays import unit_rows
     from tac_pipeline.method.clusters.cluster_tree import count_top_level, join_clusters
@@ -41,7 +41,7 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     from tac_pipeline.wordnet import open_wordnet
     from tac_pipeline.wordnet.kind_profiles import kind_profiles
 
-    # An id that no image has is in the table too.
+    # An id without images is in the table too.
     leaves = inputs.table(clusters).sort("cluster_id")
     words = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
     profiles = vocabulary_profiles(inputs, leaves["cluster_id"], tau=retrieval.tau)

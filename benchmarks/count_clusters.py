@@ -2,10 +2,10 @@
 
     python -m benchmarks.count_clusters [--tables food10 demo] [--settings tac.yaml] [--seed 0] [--json FILE]
 
-On the real tables of vectors, and on the demo's pictures where `tac demo` has been run. Labels serve the comparison
-alone. Every criterion sees the same grid of K and fits of the same k-means; "k-means at best" is no criterion: it is
-the K at which k-means agrees most with the labels, by adjusted Rand index. Seconds are of a criterion by itself; those
-with a + also need the fits of all rows, those with * the fits of two halves. The exit code is 1 if the chosen
+It uses the real tables of vectors, and the demo's pictures if `tac demo` has been run. Labels are used only for the
+comparison. Every criterion gets the same grid of K and the same k-means fits. "k-means at best" is not a criterion: it
+is the K at which k-means agrees most with the labels, by adjusted Rand index. Seconds are for the criterion itself;
+those with a + also need the fits of all rows, those with * the fits of two halves. The exit code is 1 if the chosen
 criterion misses a table by a factor of two.
 """
 
@@ -36,7 +36,7 @@ from tac_pipeline.method.words.text_counterparts import retrieve_text_counterpar
 DEMO = "demo"
 CHOSEN, BEST = "held-out knee (chosen)", "k-means at best"
 FEWEST, MOST = 2, 200
-# Of the provisional vocabulary for text counterparts, before any K is known.
+# For the provisional vocabulary of the text counterparts, before any K is known.
 IMAGES_PER_CENTER, MOST_CENTERS = 10, 300
 TAU = 0.005
 WORST_FACTOR = 2.0
@@ -45,7 +45,7 @@ Found = dict[str, tuple[int, float]]
 
 
 def text_counterparts(rows: FloatMatrix, nouns: FloatMatrix, *, seed: int) -> FloatMatrix:
-    """Text counterparts from a vocabulary that hangs on no K."""
+    """Text counterparts from a vocabulary that does not depend on K."""
     n_centers = max(2, min(MOST_CENTERS, len(rows) // IMAGES_PER_CENTER))
     centers = spherical_kmeans(rows, n_clusters=n_centers, restarts=1, max_iterations=20, seed=seed).centers
     chosen = choose_noun_vocabulary(nouns, centers, nouns_per_center=5)
@@ -104,7 +104,7 @@ def read_demo(settings: Path) -> tuple[FloatMatrix, list[str], FloatMatrix]:
 
 
 def show(found: dict[str, Found], true: dict[str, int]) -> Table:
-    """A row a criterion, the nearest first: its K for every table, its mean miss in powers of two, its seconds."""
+    """A row per criterion, the nearest first: its K for every table, its mean miss in powers of two, its seconds."""
     shown = Table("criterion", *found, "mean miss", "seconds", box=None, pad_edge=False)
     shown.add_row("true", *(str(true[name]) for name in found), "", "")
     criteria = next(iter(found.values()))
@@ -120,7 +120,7 @@ def show(found: dict[str, Found], true: dict[str, int]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 0 where the chosen criterion is within a factor of two everywhere."""
+    """Print the table; 0 if the chosen criterion is within a factor of two everywhere."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.count_clusters", description=__doc__.splitlines()[0])
     parser.add_argument("--tables", nargs="+", choices=[*REFERENCE, DEMO], default=[*REFERENCE, DEMO], metavar="NAME")
     parser.add_argument("--settings", type=Path, default=Path("tac.yaml"), metavar="FILE", help="of the demo")

@@ -1,4 +1,4 @@
-"""Criteria for the number of clusters that the chosen one is compared with; each names one K of a table.
+"""Other criteria for the number of clusters, to compare with the chosen one; each gives one K for a table.
 
 All but the last two read the same nested k-means fits. What must stay out: labels.
 """
@@ -26,7 +26,7 @@ Fits = dict[int, KMeansResult]
 FloatVector = npt.NDArray[np.float64]
 
 SILHOUETTE_ROWS = 2_000
-# As published: the largest K whose clusters are predicted so well (Tibshirani and Walther, 2005).
+# As published: the largest K with clusters that are predicted this well (Tibshirani and Walther, 2005).
 STRONG = 0.8
 MODE_NEIGHBORS = 20
 
@@ -63,12 +63,12 @@ def silhouette(rows: FloatMatrix, fits: Fits, *, seed: int) -> int:
 
 
 def calinski_harabasz(rows: FloatMatrix, fits: Fits) -> int:
-    """The highest ratio of the spread between clusters to that within (Calinski and Harabasz, 1974)."""
+    """The highest ratio of the spread between clusters to the spread inside (Calinski and Harabasz, 1974)."""
     return max(fits, key=lambda count: float(calinski_harabasz_score(rows, fits[count].assignment)))
 
 
 def davies_bouldin(rows: FloatMatrix, fits: Fits) -> int:
-    """The lowest mean likeness of a cluster to its most similar one (Davies and Bouldin, 1979)."""
+    """The lowest mean similarity of a cluster to its most similar one (Davies and Bouldin, 1979)."""
     return min(fits, key=lambda count: float(davies_bouldin_score(rows, fits[count].assignment)))
 
 
@@ -88,7 +88,7 @@ def von_mises_fisher_bic(rows: FloatMatrix, fits: Fits) -> int:
 
 
 def _log_normalizer(kappa: float, dim: int) -> float:
-    """Of the von Mises-Fisher density, by the uniform expansion of the Bessel function for large orders."""
+    """The von Mises-Fisher density's constant, by the uniform expansion of the Bessel function for large orders."""
     order = dim / 2 - 1
     root = np.sqrt(1 + (kappa / order) ** 2)
     eta = root + np.log(kappa / order / (1 + root))
@@ -97,7 +97,7 @@ def _log_normalizer(kappa: float, dim: int) -> float:
 
 
 def stability(halves: Halves) -> int:
-    """Where centers of two halves part all rows most alike, by adjusted Rand index (Ben-Hur et al., 2002)."""
+    """The K at which centers of two halves group all rows most alike, by adjusted Rand index (Ben-Hur et al., 2002)."""
 
     def alike(count: int) -> float:
         return float(adjusted_rand_score(*(_nearest(halves.rows, fits[count]) for fits in halves.fits)))
@@ -128,7 +128,7 @@ def _nearest(rows: FloatMatrix, fit: KMeansResult) -> IntVector:
 
 
 def image_text_agreement(image_fits: Fits, text_fits: Fits) -> int:
-    """Where k-means on images and on their text counterparts agree most, by adjusted mutual information."""
+    """The K at which k-means on images and on their text counterparts agree most, by adjusted mutual information."""
 
     def agreement(count: int) -> float:
         return float(adjusted_mutual_info_score(image_fits[count].assignment, text_fits[count].assignment))
@@ -137,7 +137,7 @@ def image_text_agreement(image_fits: Fits, text_fits: Fits) -> int:
 
 
 def density_modes(rows: FloatMatrix) -> int:
-    """Rows that lie denser than all of their nearest rows: the modes of a neighbor graph (Koontz et al., 1976)."""
+    """Rows in a denser place than all of their nearest rows: the modes of a neighbor graph (Koontz et al., 1976)."""
     neighbors = nearest_neighbors(rows, count=MODE_NEIGHBORS)
     density = np.array([float((rows[near] @ row).mean()) for row, near in zip(rows, neighbors, strict=True)])
     return int((density > density[neighbors].max(axis=1)).sum())

@@ -1,12 +1,12 @@
-"""How good is the demo: the small encoder on pictures it has never seen, and the groups that come of it?
+"""How good is the demo: the small encoder on pictures it has never seen, and the groups made with it?
 
     python -m benchmarks.demo [--settings tac.yaml] [--seeds 0 1 2] [--json FILE]
 
-Runs the pipeline where it is not fresh (`tac demo` draws the pictures), then prints
+Runs the assets that are not fresh (`tac demo` draws the pictures), then prints
 
-    zero-shot     pictures told apart by the nouns of the kinds alone
+    zero-shot     pictures recognized by only the nouns of the kinds
     clustering    k-means on pixels and on image vectors, training-free and trained, over seeds
-    names         each group's name against the kind that most of its pictures are of, checked with WordNet
+    names         each group's name compared with the kind of most of its pictures, by WordNet
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PIXEL_SIDE = 32
 
 
 def materialize(project: Project, console: Console) -> None:
-    """Everything that is not fresh, in this process."""
+    """Run everything that is not fresh, in this process."""
     if not run_steps(project, steps_to_run(project, recluster=False), listener=lambda told: None):
         console.print("the pipeline failed; `tac run` says where", style="red")
         raise SystemExit(1)
@@ -70,7 +70,7 @@ def artifact_of(project: Project, step: Any) -> Inputs:
 
 
 def zero_shot(vectors: FloatMatrix, pictures: pl.DataFrame, nouns: FloatMatrix) -> list[tuple[str, int, float]]:
-    """Name of a part of the pictures, how many they are, and the share whose own noun is the nearest of all kinds'."""
+    """Name of a part of the pictures, how many, and the share with their own noun as the nearest of all kinds'."""
     kinds = np.array(list(KINDS))
     right = kinds[(vectors @ nouns.T).argmax(axis=1)] == pictures["label"].to_numpy()
     seen_kind = ~np.isin(pictures["label"].to_numpy(), UNSEEN_KINDS)
@@ -166,7 +166,7 @@ def style_of(image_id: str) -> str:
 
 
 def estimator(project: Project) -> TextAidedClustering:
-    """The method as the settings have it."""
+    """The method with the values of the settings."""
     settings = project.settings
     return TextAidedClustering(
         int(artifact_of(project, cluster_count).fact(cluster_count, "count")),

@@ -1,4 +1,4 @@
-"""A store of drawn pictures for benchmarks: its settings, its growth, and what a run of it computed or used again."""
+"""A store of drawn pictures for benchmarks: its settings, its growth, and what a run computed or used again."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SETTINGS: dict[str, Any] = {
     "images": {"source": "pictures", "labels": "folder"},
     "encoder": {"model": "tac-small", "pretrained": "drawn"},
     "clusters": {"count": len(KINDS)},
-    # What happens here, a benchmark does.
+    # No schedules: the benchmark itself starts everything.
     "schedule": {"observe": None, "recluster": None, "refresh": False},
 }
 
 
 @dataclass
 class Run:
-    """One run: its seconds by the clock, and what each asset came to.
+    """One run: its seconds by the clock, and the outcome of each asset.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Run:
     failures: list[str] = field(default_factory=list)
 
     def hear(self, told: Progress) -> None:
-        """Note what a run tells."""
+        """Record an event of a run."""
         if told.event in ("computed", "reused"):
             self.steps[told.step] = (told.event, told.seconds)
         elif told.event == "failed":
@@ -59,7 +59,7 @@ class Run:
 
 
 def write_settings(folder: Path, *, store: str, changes: Mapping[str, Any] | None = None) -> Project:
-    """The settings file of a store of drawn pictures in a folder, dotted keys changed as asked, and its project."""
+    """The settings file of a store of drawn pictures in a folder, with some dotted keys changed, and its project."""
     tree: dict[str, Any] = {"store": store, **copy.deepcopy(SETTINGS)}
     for key, value in (changes or {}).items():
         *sections, last = key.split(".")
@@ -75,7 +75,7 @@ def write_settings(folder: Path, *, store: str, changes: Mapping[str, Any] | Non
 
 
 def run(project: Project, what: Iterable[Step] | str) -> Run:
-    """Run steps, and let readers have the result; or a job, by its name."""
+    """Run steps and publish the result; or run a job, by its name."""
     found = Run()
     started = time.monotonic()
     if isinstance(what, str):
@@ -87,7 +87,7 @@ def run(project: Project, what: Iterable[Step] | str) -> Run:
 
 
 def replace_pictures(folder: Path, numbers: Iterable[int], *, offset: int) -> None:
-    """Put other pictures of the same kinds under the same names."""
+    """Replace pictures by other pictures of the same kinds."""
     for n in numbers:
         path = picture_path(n)
         (folder / path).write_bytes(picture_bytes(path.parent.name, n + offset))

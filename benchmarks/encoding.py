@@ -1,10 +1,10 @@
-"""How fast images are decoded and encoded, and nouns too, against the plain way.
+"""How fast are images decoded and encoded, and nouns encoded, compared with the plain way?
 
     python -m benchmarks.encoding [--model ViT-B-32-quickgelu] [--rounds 3]
 
-Rates are per second of one core's time, medians of ways that take turns: whatever else the machine does hardly counts.
-Weights are random: rates do not depend on what they are. The plain way is open_clip as its README uses it: float32,
-its own transform, every prompt tokenized by itself and run over all 77 positions.
+Rates are per second of one core's time, and medians of ways that take turns, so other work of the machine hardly
+counts. Weights are random, because rates do not depend on them. The plain way is open_clip as its README uses it:
+float32, its own transform, every prompt tokenized alone and run over all 77 positions.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def some_of(nouns: list[str], *, runs: int = 4, run: int = 128) -> list[str]:
-    """Runs of nouns of like length from all over the lengths, because batches of all nouns are such runs."""
+    """Runs of nouns of similar length, from all lengths, because the batches of all nouns are such runs."""
     tokens = open_clip.get_tokenizer("ViT-B-32").encode
     by_length = sorted(np.random.default_rng(0).permutation(nouns)[:8000].tolist(), key=lambda noun: len(tokens(noun)))
     starts = [int((place + 0.5) / runs * len(by_length)) - run // 2 for place in range(runs)]

@@ -1,10 +1,10 @@
-"""What does a day in the life of a store cost: growth, edits and their undoing, asset by asset?
+"""What do the usual changes of a store cost: growth, edits and undoing them, asset by asset?
 
     python -m benchmarks.growth [--pictures 20000] [--folder FOLDER] [--json FILE]
 
 Draws a store, runs it, and changes one thing after the other: nothing, +1 % images, 1 % deleted, 1 % replaced, tau
 changed, tau back, K changed, and one new image through the job `grow`. For each it prints the seconds and what every
-asset came to. The exit code is 1 if +1 % costs 5 % of the first run's embedding or more, if tau back takes 2 s of step
+asset did. The exit code is 1 if +1 % costs 5 % of the first run's embedding or more, if tau back takes 2 s of step
 time or more, or if something was computed that should not have been.
 """
 
@@ -48,7 +48,7 @@ class Benchmark:
         self.encoded: dict[str, int] = {}
 
     def measure(self, name: str, change: Callable[[], object], *, job: str | None = None) -> None:
-        """Make a change, run, and note what came of it."""
+        """Make a change, run, and record the outcome."""
         change()
         self.project = load_project(self.project.path)
         before = self._embeddings()
@@ -86,7 +86,7 @@ class Benchmark:
         self.measure("one image, job grow", lambda: draw_store(self.pictures, n + part + 1), job="grow")
 
     def failures(self) -> list[str]:
-        """What is not as it should be, in words."""
+        """The failed expectations, in words."""
         runs, found = self.runs, []
         embedding = {name: seconds_of(done, "image_embeddings") for name, done in runs.items()}
         share = embedding["+1 % images"] / embedding["first run"]
@@ -94,7 +94,7 @@ class Benchmark:
             found.append(f"+1 % images must cost under {MOST_FOR_A_HUNDREDTH:.0%} of the first embedding; {share:.1%}")
         if runs["tau back"].step_seconds >= MOST_FOR_GOING_BACK:
             found.append(f"tau back must take under {MOST_FOR_GOING_BACK:g} s; {runs['tau back'].step_seconds:.1f} s")
-        # The page says what changed since the version that was published in between: it is written anew.
+        # The page shows the changes since the version that was published in between, so it is written again.
         allowed = {
             "first run": {step.name for step in STEPS},
             "nothing new": set(),
@@ -126,7 +126,7 @@ def seconds_of(done: Run, asset: str) -> float:
 
 
 def show(runs: dict[str, Run]) -> Table:
-    """One row an asset, one column a change: C computed, r reused, with the seconds."""
+    """One row per asset, one column per change: C computed, r reused, with the seconds."""
     shown = Table("asset", *runs, box=None, pad_edge=False)
     for step in STEPS:
         cells = []
@@ -140,7 +140,7 @@ def show(runs: dict[str, Run]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 0 where all is as it should be."""
+    """Print the table; 0 if every expectation holds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=20_000, metavar="N")
     parser.add_argument("--folder", type=Path, metavar="FOLDER", help="kept; a temporary one if not given")

@@ -2,11 +2,11 @@
 
     python -m benchmarks.kills [--pictures 5000] [--kills 20] [--seed 0] [--folder FOLDER] [--json FILE]
 
-Runs a store of drawn pictures undisturbed, in a process of its own; then, a store from nothing each time, kills that
-process with SIGKILL at a random moment, and runs again. After each kill it checks that the next run ends well, that its
-result equals the undisturbed one (the same images, hashes and rows, vectors of cosine 0.9999 or more), that no image
-was encoded again that a finished shard held, that Dagster takes no dead run for a living one, and that automation asks
-for exactly what growth is when another image comes. The exit code is 1 if any of that fails.
+First it runs a store of drawn pictures undisturbed, in its own process. Then, many times, it starts with an empty
+store, kills the process with SIGKILL at a random moment, and runs again. After each kill it checks that the next run
+succeeds; that its result equals the undisturbed one (the same images, hashes and rows, vectors of cosine 0.9999 or
+more); that no image of a finished shard was encoded again; that Dagster takes no dead run for a living one; and that
+automation requests exactly the growth steps when another image comes. The exit code is 1 if any check fails.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.Dags
 
 @dataclass(frozen=True)
 class Result:
-    """What a store came to: its images, their vectors, and their groups."""
+    """The result of a store: its images, their vectors, and their groups."""
 
     images: pl.DataFrame
     vectors: npt.NDArray[np.float32]
@@ -59,7 +59,7 @@ class Result:
 
 @dataclass
 class Kill:
-    """One kill and what came after it.
+    """One kill and the run after it.
 
     Attributes
     ----------
@@ -68,12 +68,12 @@ class Kill:
     finished_rows : int
         Images in finished shards at that moment.
     encoded_again : int
-        Images that stand in two shards at the end: those of a finished shard that were encoded once more.
+        Images that are in two shards at the end: they were in a finished shard and were encoded again.
     least_cosine : float
         The least cosine of a vector to the undisturbed run's.
     agreement : float
-        Adjusted Rand index of the groups to the undisturbed run's: training goes on from vectors whose last bits may
-        differ. Not judged.
+        Adjusted Rand index of the groups to the undisturbed run's. Not judged, because training continues from vectors
+        that may differ in their last bits.
     """
 
     after: float
@@ -87,7 +87,7 @@ class Kill:
 
 
 def tac_run(project: Project, *, kill_after: float | None = None) -> tuple[int, float, str]:
-    """`tac run` in its own process, killed after so many seconds: its exit code, its seconds, the last step done."""
+    """Run `tac run` in its own process and kill it after some seconds: exit code, seconds, and last finished step."""
     command = [sys.executable, "-m", "tac_pipeline.cli", "run", "--settings", str(project.path)]
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as output:
@@ -105,7 +105,7 @@ def tac_run(project: Project, *, kill_after: float | None = None) -> tuple[int, 
 
 
 def result_of(project: Project) -> Result:
-    """What the current artifacts of a store hold."""
+    """The contents of a store's current artifacts."""
     store = open_store(project)
     embedded = store.require_current("image_embeddings").artifact
     view = pl.read_parquet(embedded.file("image_embeddings.parquet")).sort("image_id")
@@ -122,7 +122,7 @@ def shard_rows(project: Project) -> int:
 
 
 def automation_requests(project: Project) -> set[str]:
-    """The assets that automation asks for once the source's listing changes."""
+    """The assets that automation requests when the source's listing changes."""
     defs, names = build_definitions(project.path), set()
     with dg.DagsterInstance.get() as instance:
         quiet = dg.evaluate_automation_conditions(defs, instance)
@@ -137,13 +137,13 @@ def automation_requests(project: Project) -> set[str]:
 
 
 def living_runs(project: Project) -> int:
-    """Runs of a store that Dagster takes for living."""
+    """The runs of a store that Dagster takes for living."""
     with dg.DagsterInstance.get() as instance:
         return len(instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, tags={"tac/store": project.settings.store})))
 
 
 def kill_once(project: Project, after: float, undisturbed: Result) -> Kill:
-    """Kill a run after so many seconds, run again, and look."""
+    """Kill a run after some seconds, run again, and check."""
     _, seconds, step = tac_run(project, kill_after=after)
     kill = Kill(seconds, step, finished_rows=shard_rows(project))
     code, kill.seconds, _ = tac_run(project)
@@ -169,7 +169,7 @@ def kill_once(project: Project, after: float, undisturbed: Result) -> Kill:
 
 
 def show(kills: Sequence[Kill], n_pictures: int) -> Table:
-    """One row a kill."""
+    """One row per kill."""
     shown = Table(
         "killed after",
         "last step done",
@@ -197,7 +197,7 @@ def show(kills: Sequence[Kill], n_pictures: int) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 0 where every kill was survived."""
+    """Print the table; 0 if every kill was survived."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=5_000, metavar="N")
     parser.add_argument("--kills", type=int, default=20, metavar="N")

@@ -1,12 +1,12 @@
-"""Are the names right? Clusters named by the rule, judged by WordNet against the true kind of most of their images.
+"""Are the names right? The rule names clusters; WordNet judges the names by the true kind of most of their images.
 
     python -m benchmarks.names [--stores food10 demo] [--seeds 0 1 2] [--settings tac.yaml] [--show] [--json FILE]
 
-For each store and seed, the training-free and the trained clusters are named twice: by the rule before (the best noun
-alone, decision 0012) and by the rule now (decision 0060). A name is right if it is the kind's own noun, a synonym or a
-direct hypernym of it; one step below (garbage truck for trucks) is counted apart. The stores are the drawn demo, whose
-true meanings stand with what draws them (`tac demo` makes it), and real CLIP vectors with classes of known names.
-Imagenette has photographs alone, and no encoder that knows photographs comes with the project: it is left out.
+For each store and seed, the training-free and the trained clusters are named twice: by the old rule (only the best
+noun, decision 0012) and by the rule now (decision 0060). A name is right if it is the kind's own noun, a synonym or a
+direct hypernym of it; one step below (garbage truck for trucks) is counted separately. The stores are the drawn demo
+(`tac demo` makes it), where the drawing code says the true meanings, and real CLIP vectors with classes of known names.
+Imagenette is left out: it has only photographs, and the project contains no encoder for photographs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BANDS = (0.25, 0.5, 0.75, 1.01)
 
 @dataclass(frozen=True)
 class Store:
-    """Vectors with true kinds, the candidate nouns, and the method as this store has it."""
+    """Vectors with true kinds, the candidate nouns, and the method with this store's values."""
 
     name: str
     image_embeddings: FloatMatrix
@@ -54,7 +54,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The names of one clustering by one rule, and how sure each is (of the rule now)."""
+    """The names of one clustering by one rule, and the confidence of each (only for the rule now)."""
 
     store: str
     seed: int
@@ -65,7 +65,7 @@ class Outcome:
 
     @property
     def named(self) -> list[Naming]:
-        """Those that have a name."""
+        """The clusters with a name."""
         return [naming for naming in self.namings if not naming.name.startswith("unnamed ")]
 
 
@@ -87,7 +87,7 @@ def reference_store(table: str) -> Store:
 
 
 def demo_store(project: Project, console: Console) -> Store:
-    """The drawn demo, materialized where it is not."""
+    """The drawn demo, materialized if it is not yet."""
     from assets.images import image_labels, training_set
     from assets.nouns import noun_embeddings
     from benchmarks.demo import artifact_of, estimator, materialize, table_of
@@ -111,7 +111,7 @@ def demo_store(project: Project, console: Console) -> Store:
 
 
 def names_before(profiles: NounProfiles, nouns: Sequence[str]) -> list[str | None]:
-    """The rule of decision 0012: of each cluster the noun of highest score."""
+    """The rule of decision 0012: for each cluster the noun with the highest score."""
     tiny = np.finfo(np.float32).tiny
     scores = profiles.clusters * np.log(np.maximum(profiles.clusters, tiny) / np.maximum(profiles.overall, tiny))
     return [
@@ -183,7 +183,7 @@ def show(found: Sequence[Outcome]) -> Table:
 
 
 def show_confidence(found: Sequence[Outcome]) -> Table:
-    """Of the names by their confidence, how many are right, over all seeds and results."""
+    """The share of right names by their confidence, over all seeds and results."""
     shown = Table(
         "store",
         *(f"to {min(band, 1):.2f}" for band in BANDS),
@@ -235,7 +235,7 @@ def show_names(row: Outcome) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print all figures; 1 where a name stands twice by the rule now."""
+    """Print all figures; 1 if the rule now gives a name twice."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.names", description=__doc__.splitlines()[0])
     parser.add_argument("--stores", nargs="+", choices=(*TABLES, DEMO), default=(*TABLES, DEMO), metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, metavar="N")

@@ -1,4 +1,4 @@
-"""The judge of names: how a cluster's name stands to the true kind of most of its images, by WordNet, never by looks.
+"""The judge of names: how a cluster's name is related to the true kind of most of its images, only by WordNet.
 
 What must stay out: how names are found, and which stores are judged (names.py, demo.py).
 """
@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from tac_pipeline.wordnet import WordNet, open_wordnet
 
-# What counts as named right: the kind itself, another word for it, or a kind right above it.
+# The relations that count as right: the kind itself, another word for it, or a kind directly above it.
 RIGHT = ("kind", "synonym", "hypernym")
 
-# Classes whose name WordNet holds in another sense, in another spelling, or not at all. Of the last kind (no synset)
-# the kinds right above stand here instead: what a careful person would call it in WordNet's words.
+# Classes with names that WordNet holds in another sense, in another spelling, or not at all. The last ones (no synset)
+# have the kinds directly above instead: what a careful person would call them in WordNet's words.
 _CLASSES: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "tacos": ("taco.n.02", ()),
     "Abyssinian": ("abyssinian.n.01", ()),
@@ -55,11 +55,11 @@ class TrueKind:
     Attributes
     ----------
     noun : str
-        As the class is called.
+        The name of the class.
     synset : str or None
-        Its meaning; None where WordNet does not hold it.
+        Its meaning; None when WordNet does not hold it.
     above : tuple of str
-        The synsets right above it.
+        The synsets directly above it.
     """
 
     noun: str
@@ -69,7 +69,7 @@ class TrueKind:
 
 @dataclass(frozen=True)
 class Naming:
-    """A group, the kind of most of its pictures, and how its name stands to that kind."""
+    """A group, the kind of most of its pictures, and the relation of its name to that kind."""
 
     cluster_id: int
     name: str
@@ -96,7 +96,7 @@ def class_kinds(folder: Path, table: str) -> list[TrueKind]:
 
 
 def relation(name: str | None, kind: TrueKind, wordnet: WordNet) -> str:
-    """How a group's name stands to a kind: kind, synonym, hypernym or hyponym (direct ones), or other."""
+    """The relation of a group's name to a kind: kind, synonym, hypernym or hyponym (direct ones), or other."""
     noun = re.sub(r" \(.*\)$", "", name or "").lower()
     if noun == kind.noun.lower():
         return "kind"
@@ -115,7 +115,7 @@ def judge(
     labels: Sequence[str],
     kinds: Mapping[str, TrueKind],
 ) -> list[Naming]:
-    """Every cluster with images in it, the largest first; where kinds tie, the first by alphabet is its kind."""
+    """Every cluster with images, the largest first; when kinds tie, the first by alphabet is its kind."""
     wordnet, truth = open_wordnet(), np.asarray(labels)
     found = []
     for cluster in np.unique(assignment):
@@ -131,12 +131,12 @@ def judge(
 
 
 def right_share(found: Sequence[Naming]) -> float:
-    """The share of clusters that are named right."""
+    """The share of clusters with a right name."""
     return sum(naming.relation in RIGHT for naming in found) / len(found)
 
 
 def distinct_share(found: Sequence[Naming]) -> float:
-    """Distinct names over clusters."""
+    """The number of distinct names divided by the number of clusters."""
     return len({naming.name.lower() for naming in found}) / len(found)
 
 

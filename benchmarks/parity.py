@@ -3,8 +3,8 @@
     python -m benchmarks.parity [--tables food10 ucf101] [--seeds 0 1 2] [--json FILE]
     python -m benchmarks.parity --method robust [--vocabulary useless]
 
-Every table is fitted and scored on all of its rows, once for each seed; labels serve the scores alone. The exit code
-is 1 if the mean NMI of any result falls below its floor; with --method robust, if one of its goals is missed
+Every table is fitted and scored on all of its rows, once for each seed; labels are used only for the scores. The exit
+code is 1 if the mean NMI of any result is below its floor; with --method robust, if one of its goals is missed
 (benchmarks/robust_goals.py).
 """
 
@@ -37,7 +37,7 @@ ENCODER_FOLDER = "clip-vit-b-32"
 RESULTS = ("image k-means", "training-free", "trained")
 METRICS = ("nmi", "acc", "ari")
 
-# The published recipe, run once by other code on the same vectors: NMI, ACC and ARI in %, means over seeds 0, 1, 2.
+# The published recipe, run once with other code on the same vectors: NMI, ACC and ARI in %, means over seeds 0, 1, 2.
 REFERENCE = {
     "cifar10_500": ((69.6, 68.9, 56.3), (69.6, 71.9, 59.6), (78.4, 81.4, 71.8)),
     "food10": ((87.3, 94.4, 87.9), (85.3, 89.5, 82.1), (87.3, 94.4, 87.7)),
@@ -45,7 +45,7 @@ REFERENCE = {
     "caltech101": ((84.9, 57.3, 43.0), (87.0, 60.7, 45.2), (85.6, 58.6, 40.2)),
     "ucf101": ((78.2, 60.1, 50.5), (76.4, 58.5, 48.6), (73.9, 57.4, 47.7)),
 }
-# How far, in points of NMI, a mean over seeds may lie below the reference: what seeds alone move.
+# How many points of NMI a mean over seeds may be below the reference: seeds alone change this much.
 TOLERANCE = 1.5
 TOLERANCES = {"cifar10_500": 4.0}
 SEEDS = (0, 1, 2)
@@ -67,7 +67,7 @@ class ReferenceTable:
 
 @dataclass(frozen=True)
 class SeedScores:
-    """What one seed gave, and how long it took."""
+    """The scores of one seed, and its seconds."""
 
     seed: int
     scores: dict[str, Scores]
@@ -90,7 +90,7 @@ def read_vectors(rows: pl.DataFrame) -> FloatMatrix:
 
 
 def read_table(folder: Path, name: str) -> ReferenceTable:
-    """All rows of a table, whatever their split."""
+    """All rows of a table, from every split."""
     rows = pl.read_parquet(folder / f"{name}.parquet", columns=["label", "embedding"])
     return ReferenceTable(name, read_vectors(rows), rows["label"].to_numpy().astype(np.int64))
 
@@ -102,7 +102,7 @@ def run_seed(
     seed: int,
     method: TextAidedClustering | None = None,
 ) -> SeedScores:
-    """Image k-means, then the whole method (as published, if not given), on all rows of a table."""
+    """Image k-means, then the whole method (by default the published one), on all rows of a table."""
     asked = TextAidedClustering(table.n_clusters, method="published") if method is None else clone(method)
     start = time.perf_counter()
     baseline = image_kmeans(
@@ -129,7 +129,7 @@ def floor_of(table: str, result: str) -> float:
 
 
 def misses(runs: dict[str, list[SeedScores]]) -> list[str]:
-    """The results whose mean NMI falls below its floor, in words."""
+    """The results with a mean NMI below the floor, in words."""
     found = []
     for table, of_table in runs.items():
         for result in RESULTS:
@@ -170,7 +170,7 @@ def show(table: ReferenceTable, runs: Sequence[SeedScores]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the tables and seeds asked for and print them; 1 if a floor is missed."""
+    """Run the chosen tables and seeds and print them; 1 if a floor is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__.splitlines()[0])
     parser.add_argument("--tables", nargs="+", choices=REFERENCE, default=list(REFERENCE), metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="0 1 2 if not given")

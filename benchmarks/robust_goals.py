@@ -1,7 +1,7 @@
-"""Does the robust method use the words where they help, and never do worse than the images alone?
+"""Does the robust method use the text when it helps, and is it never worse than the images alone?
 
 `python -m benchmarks.parity --method robust` runs it. Every table is fitted and scored on all rows by k-means on the
-images, the published and the robust method with the same seeds; labels serve the scores alone.
+images, the published and the robust method with the same seeds; labels are used only for the scores.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class RobustRun:
 
 
 def useless_rows(image_embeddings: FloatMatrix, noun_embeddings: FloatMatrix) -> npt.NDArray[np.int64]:
-    """The nouns whose mean cosine to the images is smallest."""
+    """The nouns with the smallest mean cosine to the images."""
     return np.sort(np.argsort(noun_embeddings @ image_embeddings.mean(axis=0), kind="stable")[:USELESS_NOUNS])
 
 
@@ -89,7 +89,7 @@ def nmi(runs: Sequence[RobustRun], result: str) -> npt.NDArray[np.float64]:
 
 
 def misses(runs: dict[str, list[RobustRun]], *, useless: bool) -> list[str]:
-    """The goals that are missed, in words."""
+    """The missed goals, in words."""
     found = []
     means = {
         name: {result: nmi(of, result).mean() for result in ("kmeans", "robust", "training_free")}

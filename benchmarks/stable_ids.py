@@ -1,12 +1,12 @@
-"""Do cluster ids stay put while a store grows and is clustered anew?
+"""Do cluster ids stay the same when a store grows and is clustered again?
 
     python -m benchmarks.stable_ids [--pictures 2000] [--times 10] [--growth 0.1] [--folder FOLDER] [--json FILE]
 
-A store of drawn pictures grows by a tenth and is clustered anew with another seed, ten times. After each re-clustering
-it looks at the images that did not move in meaning: those that lay in the majority cluster of their true kind before,
-and lie in it now (the majority cluster of a kind is the one that holds most of its images). Of these it prints the
-share whose cluster id is the one that they had, and beside it the share with ids as they come, the head's own columns.
-The exit code is 1 if fewer than 95 % kept their id over all re-clusterings.
+A store of drawn pictures grows by a tenth and is clustered again with another seed, ten times. After each re-clustering
+it looks at the images that kept their meaning: they were in the majority cluster of their true kind before, and are in
+it now (the majority cluster of a kind holds most of its images). It prints the share of these images that kept their
+cluster id, and for comparison the share that kept the head's own column. The exit code is 1 if fewer than 95 % kept
+their id over all re-clusterings.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ class Clustering:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A re-clustering beside the one before it.
+    """A re-clustering compared with the one before it.
 
     Attributes
     ----------
     known : int
-        Images in both.
+        Images in both clusterings.
     same_meaning : int
-        Those in the majority cluster of their kind before and after.
+        Images in the majority cluster of their kind before and after.
     kept : int
-        Of these, those with the id that they had.
+        How many of these kept their id.
     kept_columns : int
-        Of these, those in the column of the head that they had: ids as they come.
+        How many of these kept their column of the head: ids without the ledger.
     """
 
     pictures: int
@@ -84,7 +84,7 @@ def clustering_of(project: Project) -> Clustering:
 
 
 def compare(before: Clustering, after: Clustering) -> Comparison:
-    """What became of the images that did not move in meaning."""
+    """The outcome for the images that kept their meaning."""
     both = _with_majority(before.images).join(_with_majority(after.images), on="image_id", suffix="_after")
     same = both.filter(
         (pl.col("cluster_id") == pl.col("majority")) & (pl.col("cluster_id_after") == pl.col("majority_after"))
@@ -113,7 +113,7 @@ def _with_majority(images: pl.DataFrame) -> pl.DataFrame:
 
 
 def show(found: Sequence[Comparison]) -> Table:
-    """One row a re-clustering."""
+    """One row per re-clustering."""
     shown = Table(
         "re-clustering",
         "images",
@@ -142,7 +142,7 @@ def show(found: Sequence[Comparison]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 0 where enough images kept their id."""
+    """Print the table; 0 if enough images kept their id."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stable_ids", description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=2_000, metavar="N")
     parser.add_argument("--times", type=int, default=10, metavar="N")

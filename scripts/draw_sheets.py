@@ -1,6 +1,6 @@
 """The README's two sheets of the demo: `python -m scripts.draw_sheets`, after `make demo`.
 
-docs/pictures/demo-pictures.webp   100 pictures as they come
+docs/pictures/demo-pictures.webp   100 pictures in their order
 docs/pictures/demo-groups.webp     every group with its name and its most typical pictures
 """
 
@@ -20,7 +20,7 @@ from tac_pipeline.settings.project import load_project
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 QUALITY = 80
-# Of the sheet of groups: pixels.
+# The sheet of groups, in pixels.
 THUMB, LABEL, GAP, COLUMNS, SHOWN = 52, 20, 12, 3, 7
 
 
@@ -32,7 +32,7 @@ def main(settings: Annotated[Path, typer.Option()] = Path("tac.yaml")) -> None:
     table = Inputs(project, {clusters.name: artifact}).table(clusters)
     sheet = Image.new("RGB", (10 * 96, 10 * 96))
     for n in range(100):
-        # 7 is prime to the number of kinds: neighbors on the sheet are of unlike kinds.
+        # 7 and the number of kinds have no common divisor: neighbors on the sheet are of different kinds.
         with Image.open(source / picture_path(7 * n)) as picture:
             sheet.paste(picture.resize((96, 96), Image.Resampling.LANCZOS), (n % 10 * 96, n // 10 * 96))
     sheet.save(FOLDER / "demo-pictures.webp", quality=QUALITY)

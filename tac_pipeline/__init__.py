@@ -18,7 +18,7 @@ except PackageNotFoundError:
 
 
 def __getattr__(name: str) -> object:
-    # On first use: the estimator imports scikit-learn and torch, which take seconds.
+    # Imported on first use, because scikit-learn and torch take seconds to import.
     if name == "TextAidedClustering":
         from tac_pipeline.estimator import TextAidedClustering
 

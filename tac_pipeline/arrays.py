@@ -41,7 +41,7 @@ def require_unit_rows(matrix: npt.ArrayLike, *, name: str) -> FloatMatrix:
     ----------
     matrix : (n_rows, dim), any real dtype, rows of any length but zero
     name : str
-        What the caller calls the matrix; it stands at the head of the message.
+        The caller's name for the matrix; messages begin with it.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Arrow tables as what computes with them: frames and matrices, and the encoder that a table of vectors names."""
+"""Turning Arrow tables into frames and matrices, and reading the encoder that a table of vectors names."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pyarrow.compute as pc
 
 from tac_pipeline.errors import EncoderError, InputError
 
-# What a file of vectors says of the encoder that made them.
+# The metadata key for the encoder that made the vectors of a file.
 ENCODER_KEY = b"tac.encoder"
 
-# The encoder of vectors that somebody else computed and whose file does not name one.
+# The encoder of given vectors when their file does not name one.
 UNSTATED_ENCODER = "unstated"
 
 
 def frame_of(table: pa.Table) -> pl.DataFrame:
-    """An Arrow table as a polars frame, without copying what both hold alike."""
+    """An Arrow table as a polars frame, without a copy when both use the same layout."""
     return pl.DataFrame(pl.from_arrow(table))
 
 
@@ -64,7 +64,7 @@ def encoder_of(table: pa.Table) -> str:
 
 
 def require_same_encoder(images: str, nouns: str) -> None:
-    """Raise EncoderError when two stated encoders differ: their vectors lie in different spaces."""
+    """Raise EncoderError when two stated encoders differ: their vectors are in different spaces."""
     if UNSTATED_ENCODER not in (images, nouns) and images != nouns:
         raise EncoderError(
             f"image and noun vectors must come from the same encoder; the images' is {images}, the nouns' is {nouns}. "

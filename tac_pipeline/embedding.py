@@ -1,9 +1,9 @@
 """Image vectors: append-only shards, and the view over them that is a version of image_embeddings.
 
-Rows are found by (encoder, image_id, version), so only new or changed images are read; of equal bytes one is encoded.
-Shards are written one by one as images are encoded: a crash loses the shard in flight. At once this holds the view (one
-small row an image), the images being decoded (three batches), and one shard of vectors. What must stay out: what an
-encoder is (encoders/).
+Rows are found by (encoder, image_id, version), so only new or changed images are read; equal bytes are encoded once.
+Shards are written one by one as images are encoded: a crash loses only the shard that is being written. Memory holds
+the view (one small row per image), three batches of decoded images, and one shard of vectors. What must stay out: what
+an encoder is (encoders/).
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
 BATCHES_AHEAD = 2
 OPEN_SHARDS = 4  # 16 MiB at width 512
 
-# How the error of an image begins whose bytes could not be had: it may be there next time.
+# The start of the error of an image that could not be read: it may be readable next time.
 UNREACHED = "cannot be read: "
 
 
 class KnownVectors:
     """The vectors that an encoder's shards hold, found by the bytes that they were made from.
 
-    It takes some 200 bytes an image of the store while new images are embedded, and the vectors of the OPEN_SHARDS
-    shards last read, float16.
+    It takes about 200 bytes per image of the store while new images are embedded, and the float16 vectors of the last
+    OPEN_SHARDS shards.
     """
 
     def __init__(self, folder: Path, index: pl.DataFrame, *, encoder: str) -> None:
@@ -65,15 +65,15 @@ class KnownVectors:
             _key(hash_): (numbers[shard], row, width, height)
             for hash_, shard, row, width, height in columns.iter_rows()
         }
-        # By number, the one last used at the end.
+        # By number, the last used at the end.
         self._opened: dict[int, pa.Table] = {}
-        # Encoded in this run, and not yet in a shard.
+        # Encoded in this run, but not yet in a shard.
         self._pending: dict[bytes, tuple[FloatMatrix, int, int]] = {}
 
     def find(self, content_hash: str) -> tuple[int, int] | None:
-        """Width and height of the image with these bytes, where its vector is known."""
+        """Width and height of the image with these bytes; None when its vector is not known."""
         key = _key(content_hash)
-        # One look each, and in this order: another thread may just be moving it from the one to the other.
+        # One look in each, and in this order: another thread may be moving it from the first to the second.
         pending = self._pending.get(key)
         if pending is not None:
             return pending[1:]
@@ -81,7 +81,7 @@ class KnownVectors:
         return None if place is None else place[2:]
 
     def vectors(self, content_hashes: Sequence[str]) -> list[FloatMatrix]:
-        """The vectors of bytes that `find` knows, each float32 (dim,), unit; a shard is read once for all of them."""
+        """The vectors of bytes that `find` knows, each float32 (dim,), unit; each shard is read only once."""
         keys = [_key(content_hash) for content_hash in content_hashes]
         found = {key: self._pending[key][0] for key in keys if key in self._pending}
         rows_of: dict[int, dict[bytes, int]] = {}
@@ -94,7 +94,7 @@ class KnownVectors:
         return [found[key] for key in keys]
 
     def _open(self, shard: int) -> pa.Table:
-        # Files that moved come in the order in which they were encoded, so the next batch mostly wants the same shard.
+        # Moved files come in the order in which they were encoded, so the next batch mostly needs the same shard.
         table = self._opened.pop(shard, None)
         if table is None:
             table = read_table(self._folder / self._shards[shard], EMBEDDING_SHARD, columns=["embedding"])
@@ -104,11 +104,11 @@ class KnownVectors:
         return table
 
     def remember(self, row: ImageRow, vector: FloatMatrix) -> None:
-        """Note a vector that was just encoded."""
+        """Remember a new vector."""
         self._pending[_key(row.content_hash)] = (vector, row.width, row.height)
 
     def written(self, rows: pl.DataFrame) -> None:
-        """Note that a shard holds these rows now."""
+        """Remember that a shard holds these rows now."""
         self._shards.append(rows["shard"][0])
         number = len(self._shards) - 1
         readable = rows.filter(pl.col("error").is_null())
@@ -118,22 +118,22 @@ class KnownVectors:
 
 
 class NoKnownVectors(KnownVectors):
-    """For images that belong to no store: nothing is known from one batch to the next, and nothing piles up."""
+    """For images outside every store: no vector is kept from one batch to the next."""
 
     def __init__(self) -> None:
         super().__init__(Path(), pl.DataFrame(schema=INDEX_SCHEMA), encoder="")
 
     def find(self, content_hash: str) -> None:
-        """Nothing is known: batches are read ahead, and what was known then may be forgotten since."""
+        """Nothing is known, because batches are read ahead and a known vector could be forgotten meanwhile."""
         return
 
     def forget(self) -> None:
-        """Let go of the batch that was just encoded."""
+        """Forget the vectors of this batch."""
         self._pending.clear()
 
 
 def _key(content_hash: str) -> bytes:
-    # Half of a sha256 tells any number of images apart, and a store of millions holds as many of these.
+    # Half of a sha256 is unique among any number of images, and a store of millions holds millions of these.
     return bytes.fromhex(content_hash[:32])
 
 
@@ -151,21 +151,21 @@ def embed_missing(
     ----------
     manifest : DataFrame with image_id, version (the table image_manifest)
     embed : callable
-        Takes the manifest rows that are missing and what vectors are known, and yields them embedded, in any order.
+        Takes the missing manifest rows and the known vectors, and yields these rows embedded, in any order.
     shards : Path
-        The store's folder of shards; those of one encoder lie together.
+        The store's folder of shards, in which each encoder has its own folder.
     encoder : str
         Fingerprint of the encoder.
 
     Returns
     -------
     DataFrame with the columns of image_embeddings, `computed` (read in this run) and `copied` (in this run, from an
-    image of equal bytes), sorted by image_id
+    image with equal bytes), sorted by image_id
 
     Raises
     ------
     SourceError
-        The source changed while it was read.
+        The source changed while it was being read.
     """
     folder = shards / digest(encoder)
     index = read_shard_index(folder, encoder=encoder)
@@ -191,7 +191,7 @@ def embed_missing(
 
 
 def given_batches(missing: pl.DataFrame, source: VectorSource) -> Iterator[EmbeddedBatch]:
-    """Rows of a vector table, as if they had just been encoded.
+    """Rows of a vector table, in the same form as encoded images.
 
     Raises
     ------
@@ -219,9 +219,9 @@ def encoded_batches(
     max_bytes: int,
     threads: int | None = None,
 ) -> Iterator[EmbeddedBatch]:
-    """Read, decode and encode image files; what cannot be read becomes a row with its error.
+    """Read, decode and encode image files; an image that cannot be read becomes a row with its error.
 
-    Reading and decoding run in threads, BATCHES_AHEAD batches ahead of the encoder. Bytes whose vector is known are
+    Reading and decoding run in threads, BATCHES_AHEAD batches ahead of the encoder. Bytes with a known vector are
     neither decoded nor encoded.
     """
 
@@ -249,9 +249,9 @@ def load_image(
     max_pixels: int,
     max_bytes: int,
 ) -> tuple[ImageRow, DecodedImage | None]:
-    """Read the image of one manifest row and make it the encoder's square; what is wrong with it never raises.
+    """Read the image of one manifest row and make it the encoder's square; a damaged image never raises.
 
-    An image without an error and without pixels is one whose bytes are known.
+    No error and no pixels mean that the vector of the image's bytes is already known.
     """
     image_id, version = str(row["image_id"]), str(row["version"])
     known_size = row["size"]
@@ -287,7 +287,7 @@ def _failed(image_id: str, version: str, error: str) -> ImageRow:
 
 def _encode(loaded: list[tuple[ImageRow, DecodedImage | None]], encoder: Encoder, known: KnownVectors) -> EmbeddedBatch:
     rows = [row for row, _ in loaded]
-    # Of equal bytes the first is encoded; they may have come after this batch's images were read.
+    # Of equal bytes only the first is encoded; an equal image may have arrived after this batch was read.
     new: dict[str, int] = {}
     for place, (row, image) in enumerate(loaded):
         if image is not None and row.content_hash not in new and known.find(row.content_hash) is None:

@@ -2,9 +2,9 @@
 
     TacError
     ├── SettingsError            the settings file: unreadable, an unknown key, a value out of range
-    ├── InputError (ValueError)  data handed in: shapes, NaN, duplicates, a missing column
-    │   └── SourceError          the image source: absent, empty, not to be listed
-    ├── EncoderError             weights that cannot be had, an activation that does not fit, encoders mixed
+    ├── InputError (ValueError)  data from the caller: shapes, NaN, duplicates, a missing column
+    │   └── SourceError          the image source: absent, empty, cannot be listed
+    ├── EncoderError             weights that cannot be loaded, an activation that does not fit, mixed encoders
     ├── StoreError               the artifact store
     │   ├── ArtifactMissing      never built; names the asset to materialize
     │   ├── ArtifactOutdated     built for other settings; names the asset to materialize
@@ -26,7 +26,7 @@ class SettingsError(TacError):
 
 
 class InputError(TacError, ValueError):
-    """Data handed in breaks its contract."""
+    """Data from the caller breaks its contract."""
 
 
 class SourceError(InputError):
@@ -34,11 +34,11 @@ class SourceError(InputError):
 
 
 class EncoderError(TacError):
-    """An encoder cannot be had, or vectors of two encoders would be mixed."""
+    """An encoder cannot be loaded, or vectors of two encoders would be mixed."""
 
 
 class StoreError(TacError):
-    """The artifact store cannot give or take what was asked."""
+    """The artifact store cannot read or write something."""
 
 
 class ArtifactMissing(StoreError):
@@ -58,4 +58,4 @@ class MissingDependency(TacError, ImportError):
 
 
 class TacWarning(UserWarning):
-    """Something is worth a look, and the work goes on."""
+    """Something is worth a look, but the work continues."""

@@ -1,6 +1,6 @@
-"""The method as a scikit-learn clusterer, for those who have vectors in memory and want no pipeline.
+"""The method as a scikit-learn clusterer, for users with vectors in memory who need no pipeline.
 
-What must stay out: any step of its own. It calls what the Dagster assets call.
+What must stay out: any step of its own. It calls the same functions as the Dagster assets.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     n_clusters : int
         K, from 2 to the number of images.
     method : {"robust", "published"}
-        robust: words count as far as they help; published: the paper's recipe.
+        robust: text counts as far as it helps; published: the paper's recipe.
     tau : float > 0
-        Softmax temperature of the retrieval; 0.005 fits OpenAI's ViT-B/32, other encoders want 0.008 to 0.1.
+        Softmax temperature of the retrieval; 0.005 fits OpenAI's ViT-B/32, other encoders need 0.008 to 0.1.
     nouns_per_center : int
         Nouns that each semantic center may keep.
     images_per_center : int
-        One semantic center for so many images, or three a cluster where clusters are smaller than that.
+        One semantic center for this many images, or three per cluster when clusters are smaller than that.
     n_semantic_centers : int, optional
-        Overrules the rule of images_per_center.
+        The number of semantic centers, instead of the rule of images_per_center.
     text_weight : float >= 0, optional
-        Of the text beside the image's 1 in the robust method; None is chosen from the images.
+        Weight of the text in the robust method; the image has 1. None is chosen from the images.
     n_neighbors : int, optional
         Neighbors of each image, at most the number of images less one; None is the method's value.
     n_members : int, optional
@@ -78,21 +78,21 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     labels_ : int64 (n_images,)
-        The cluster of each image that was fitted.
+        The cluster of each fitted image.
     cluster_names_ : list of str or None, n_clusters long
-        What each cluster is called, no two alike; None for a cluster without members.
+        The name of each cluster, no two alike; None for a cluster without members.
     cluster_words_ : list of ClusterName
         The same with alternatives, weights and confidence.
     training_free_labels_ : int64 (n_images,)
         Step 6: the clusters without trained heads, numbered independently of labels_.
     semantic_centers_ : float32 (n_centers, n_features_in_), unit rows
     noun_vocabulary_ : list of str
-        The nouns chosen, in the order given.
+        The chosen nouns, in the given order.
     vocabulary_rows_ : int64 (n_chosen,)
-        Their places among the nouns given.
+        Their positions among the given nouns.
     text_counterparts_ : float32 (n_images, n_features_in_), unit rows
     text_weight_ : TextWeight
-        How much the words say, and why.
+        How much the text counts, and why.
     image_kmeans_labels_ : int64 (n_images,)
         The clusters of k-means on the images alone, where the method asks for them.
     training_seconds_ : float
@@ -157,9 +157,9 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         image_embeddings : (n_images, dim), rows of any length but zero
         y : ignored
         nouns : sequence of str, each once
-            Candidates: what the images may show.
+            Candidates: nouns for what the images may show.
         noun_embeddings : (n_nouns, dim)
-            Of the same encoder, in the order of nouns.
+            From the same encoder, in the order of nouns.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, image_embeddings: npt.ArrayLike) -> IntVector:
-        """The cluster of each image, int64 (n_images,): of new ones too, by the image head alone (paper step 10)."""
+        """The cluster of each image, int64 (n_images,), also of new ones, from the image head (paper step 10)."""
         return assign(self.predict_proba(image_embeddings)).column
 
     def predict_proba(self, image_embeddings: npt.ArrayLike) -> FloatMatrix:
@@ -188,15 +188,15 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         NotFittedError
-            fit was not called.
+            fit has not been called.
         InputError
-            The embeddings are not as wide as those fitted, or hold NaN or zero rows.
+            The embeddings are not as wide as the fitted ones, or hold NaN or zero rows.
         """
         check_is_fitted(self)
         return soft_assignment(self.image_head_, require_unit_rows(image_embeddings, name="image_embeddings"))
 
     def _require_parameters(self, *, n_images: int) -> None:
-        """Refuse before the first long step what a later one would refuse."""
+        """Before the first long step, refuse everything that a later step would refuse."""
         if not 2 <= self.n_clusters <= n_images:
             raise InputError(f"n_clusters must be from 2 to the number of images, {n_images}; got {self.n_clusters}")
         if self.method not in METHODS:
@@ -213,7 +213,7 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
-            check_random_state(self.random_state)  # refuses what is no seed
+            check_random_state(self.random_state)  # refuses invalid seeds
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31))
 
@@ -270,7 +270,7 @@ def _require_nouns(nouns: Sequence[str], *, n_rows: int) -> list[str]:
     Raises
     ------
     InputError
-        A noun is not text or stands twice, or there are more or fewer than embeddings.
+        A noun is not text or is there twice, or the numbers of nouns and embeddings differ.
     """
     words = list(nouns)
     if isinstance(nouns, str) or not all(isinstance(word, str) for word in words):
@@ -280,7 +280,7 @@ def _require_nouns(nouns: Sequence[str], *, n_rows: int) -> list[str]:
     repeated = [word for word, count in Counter(words).items() if count > 1]
     if repeated:
         raise InputError(
-            f"nouns must each stand once; {len(repeated)} stand twice or more, such as "
+            f"nouns must not repeat; {len(repeated)} are there more than once, such as "
             f"{', '.join(map(repr, repeated[:SHOWN]))}. Keep one of each, with its embedding."
         )
     return words

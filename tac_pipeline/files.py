@@ -18,13 +18,13 @@ LOCK_POLL_SECONDS = 0.2
 
 @contextmanager
 def hold_lock(folder: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Hold the OS lock of a folder; who holds it is told once where that is another process. Re-entrant."""
+    """Hold the OS lock of a folder; if another process holds it, on_wait is told once which. Re-entrant."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot create the store's folder {folder}: {error}") from error
     holder = folder / ".lock-holder"
-    # A singleton, so that all of this process shares the lock and its depth.
+    # A singleton, so that the whole process shares the lock and its depth.
     lock = FileLock(folder / ".lock", thread_local=False, is_singleton=True)
     try:
         lock.acquire(timeout=0)
@@ -47,9 +47,9 @@ def _holder(path: Path) -> str:
 
 @contextmanager
 def building_folder(folder: Path) -> Iterator[Path]:
-    """A new folder inside another, to be renamed into place; whatever killed writers left there is swept.
+    """A new folder inside another, to be renamed into place; leftovers of killed writers are removed first.
 
-    Call it with the store's lock held; what is still there at the end is removed.
+    Call it with the store's lock held; anything left in it at the end is removed.
     """
     for left_over in folder.glob(".building-*"):
         shutil.rmtree(left_over, ignore_errors=True)
@@ -75,7 +75,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def flush(path: Path) -> None:
-    """Have a file's bytes, or a folder's names, on the disk: a power cut must not leave a name without its bytes."""
+    """Flush a file's bytes or a folder's names to the disk: a power cut must not leave a name without its bytes."""
     if path.is_dir() and os.name != "posix":
         return  # folders cannot be opened there
     descriptor = os.open(path, os.O_RDONLY)

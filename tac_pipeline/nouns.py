@@ -1,7 +1,7 @@
-"""Reads the candidate nouns: from WordNet, from a text file, or from a table that may bring vectors along.
+"""Reading the candidate nouns: from WordNet, from a text file, or from a table that may contain vectors.
 
-What belongs here: the three sources, their checks, and the floor of decency on all of them. What must stay out: WordNet
-itself (tac_pipeline/wordnet) and the encoding of nouns.
+What belongs here: the three sources, their checks, and dropping offensive nouns from all of them. What must stay out:
+WordNet itself (tac_pipeline/wordnet) and the encoding of nouns.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _SHOWN = 3  # examples in a message
 
 @dataclass(frozen=True)
 class CandidateNouns:
-    """Nouns among which the vocabulary is chosen.
+    """The nouns from which the vocabulary is chosen.
 
     Attributes
     ----------
     table : polars.DataFrame
-        noun (string, unique): as prompts show it; of a noun that WordNet holds, in the sense that it stands for:
+        noun (string, unique): as prompts show it; for a noun in WordNet, about the sense that it has as a candidate:
         synset (string), such as dog.n.01, lexname (string), n_senses (uint32) and tag_count (uint16), else null.
-    embeddings : float32 (n_nouns, dim), unit rows, in the table's order; None where the source brings none
+    embeddings : float32 (n_nouns, dim), unit rows, in the table's order; None when the source has none
     encoder : str or None
-        What made the embeddings, where the table says so (Parquet metadata tac.encoder).
+        The encoder of the embeddings, when the table names it (Parquet metadata tac.encoder).
     excluded : tuple of str
-        The nouns of the source that fell below the floor of decency.
+        The nouns of the source that were dropped as offensive.
     """
 
     table: pl.DataFrame
@@ -63,7 +63,7 @@ class CandidateNouns:
 
 @dataclass(frozen=True)
 class _Source:
-    """What a file holds; places are what messages call its nouns' positions."""
+    """The contents of a file; messages call its nouns' positions by `places`."""
 
     nouns: list[str]
     places: Sequence[int]
@@ -79,7 +79,7 @@ def load_candidate_nouns(source: str | Path, *, exclude_offensive: bool) -> Cand
     ----------
     source : str or Path
         "wordnet" (every noun of WordNet 3.0 once, sorted); or a .parquet or .csv file with a column `noun` and
-        optionally `embedding` (in .csv a JSON list of numbers); or a text file in UTF-8, one noun a line, where empty
+        optionally `embedding` (in .csv a JSON list of numbers); or a text file in UTF-8, one noun per line, where empty
         lines and lines that begin with # are skipped. A file's order is kept.
     exclude_offensive : bool
         Drop the nouns that must not name a group of photographs (tac_pipeline/wordnet/offensive.txt).
@@ -87,8 +87,8 @@ def load_candidate_nouns(source: str | Path, *, exclude_offensive: bool) -> Cand
     Raises
     ------
     InputError
-        The file is missing, empty, too large or not readable as what its name says; a noun is empty, too long, holds a
-        control character or stands there twice; an embedding is missing, not finite, zero or of another width.
+        The file is missing, empty, too large or not of the kind that its name says; a noun is empty, too long, holds a
+        control character or is there twice; an embedding is missing, not finite, zero or of another width.
     """
     if source == WORDNET:
         table, embeddings, encoder = load_nouns().drop("key", "usage_domains"), None, None
@@ -162,7 +162,7 @@ def _csv_records(lines: Iterable[str], path: Path) -> Iterator[tuple[int, dict[s
         _require_noun_column(header, path)
         for row in rows:
             if row and len(row) != len(header):
-                raise InputError(f"{path}, line {rows.line_num}: {len(header)} fields must stand here; got {len(row)}")
+                raise InputError(f"{path}, line {rows.line_num}: a line must have {len(header)} fields; got {len(row)}")
             if row:
                 yield rows.line_num, dict(zip(header, row, strict=True))
     except csv.Error as error:
@@ -211,8 +211,8 @@ def _text_column(column: pa.ChunkedArray, path: Path) -> list[str]:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         raise InputError(f"{path}: column noun must be text; got {column.type}")
-    column.validate(full=True)  # bytes that are no UTF-8
-    # A missing noun is an empty one to the checks that follow.
+    column.validate(full=True)  # bytes that are not UTF-8
+    # The checks below treat a missing noun as an empty one.
     return [noun or "" for noun in column.to_pylist()]
 
 
@@ -230,7 +230,7 @@ def _require_noun_column(names: Sequence[str], path: Path) -> None:
 
 
 def _require_one_width(widths: npt.NDArray[np.integer], path: Path, places: Sequence[int], place_name: str) -> None:
-    """Every embedding is there (-1 stands for a missing one) and as wide as the first."""
+    """Check that every embedding is there (-1 means a missing one) and as wide as the first."""
     other = np.flatnonzero((widths != widths[0]) | (widths < 0))
     if len(other):
         row = other[0]
@@ -242,7 +242,7 @@ def _require_one_width(widths: npt.NDArray[np.integer], path: Path, places: Sequ
 
 
 def _check_nouns(found: _Source, path: Path) -> None:
-    """Raise InputError for the first kind of fault that any noun has, naming a few."""
+    """Raise InputError for the first kind of fault that any noun has, with a few examples."""
     placed = list(zip(found.places, found.nouns, strict=True))
     first: dict[str, int] = {}
     for place, noun in placed:
@@ -255,7 +255,7 @@ def _check_nouns(found: _Source, path: Path) -> None:
         "must not hold control characters": [
             (place, f" is {noun[:LONGEST_NOUN]!r}") for place, noun in placed if CONTROL.search(noun)
         ],
-        "must each stand there once": [
+        "must not repeat": [
             (place, f" repeats {noun!r} of {first[noun]}") for place, noun in placed if first[noun] != place
         ],
     }

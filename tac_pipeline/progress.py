@@ -1,4 +1,4 @@
-"""Progress of long loops, told in a line now and then: how far, how fast, how long still."""
+"""Reporting the progress of long loops, in a line from time to time: how far, how fast, how long it will take."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ Progress = Callable[[int, int], None]
 
 
 class RateLog:
-    """A progress callback (done, total) that logs at most every so many seconds.
+    """A progress callback (done, total) that logs at most once in `every` seconds.
 
     Parameters
     ----------
     log : callable
         Takes a line of text.
     what : str
-        What is counted, in the plural.
+        The name of the counted things, in the plural.
     every : float
-        Seconds between two lines; the first comes after as many, so short loops say nothing.
+        Seconds between two lines and before the first one, so short loops log nothing.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class RateLog:
         self._start = self._last = clock()
 
     def __call__(self, done: int, total: int) -> None:
-        """Say how far the loop is, if it is time."""
+        """Log how far the loop is, if it is time."""
         now = self._clock()
         if now - self._last < self._every:
             return
@@ -45,7 +45,7 @@ class RateLog:
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it: 0.4 s, 12 s, 3 min, 2.5 h."""
+    """A length of time as people write it: 0.4 s, 12 s, 3 min, 2.5 h."""
     if seconds == float("inf"):
         return "an unknown time"
     if seconds < 10:

@@ -1,4 +1,4 @@
-"""Where arrays become tensors, and what this processor multiplies fast.
+"""Turning arrays into tensors, and asking whether this processor multiplies bfloat16 fast.
 
 What must stay out: anything that computes a step of the method.
 """
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def tensor_of(array: npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> torch.Tensor:
-    """The array as a tensor that shares its memory where it can; a read-only array is copied."""
+    """The array as a tensor that shares its memory if possible; a read-only array is copied."""
     import torch
 
-    # torch warns of a read-only array, such as one mapped from a file, because it could write through the tensor.
+    # torch warns about read-only arrays, such as memory-mapped files, because the tensor could write to them.
     return torch.from_numpy(np.require(array, requirements=["C_CONTIGUOUS", "WRITEABLE"]))
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for bfloat16 products; without them float32 is the faster one."""
+    """Whether this processor has instructions for bfloat16 products; without them float32 is faster."""
     import torch
 
-    # Absent from older torch versions: then float32 it is.
+    # Older torch versions do not have it: then float32 is used.
     ask = getattr(torch.cpu, "get_capabilities", None)
     capabilities: dict[str, object] = ask() if ask is not None else {}
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -22,7 +22,7 @@ settings.load_profile("steady")
 
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
-    """The folder of real CLIP vectors and photographs; tests that need it skip where it is absent."""
+    """The folder of real CLIP vectors and photographs; tests that need it skip when it is absent."""
     folder = Path(os.environ.get("TAC_REFERENCE_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder} (set TAC_REFERENCE_DATA)")
@@ -31,13 +31,13 @@ def reference_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the settings or the Dagster instance of whoever runs it."""
+    """No test reads the settings or the Dagster instance of the user who runs it."""
     monkeypatch.delenv("TAC_SETTINGS", raising=False)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for crons begins first: side by side with the rest (see Makefile) it costs no time of its own."""
+    """Tests that wait for crons begin first: in parallel with the rest (see Makefile) they need no extra time."""
     items.sort(key=lambda item: item.path.name != "test_automation.py")
 
 
@@ -77,7 +77,7 @@ def vector_store(tmp_path: Path) -> SettingsWriter:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The settings of a small store of drawn pictures that was run and published; tests leave it as it is."""
+    """The settings of a small store of drawn pictures that was run and published; tests do not change it."""
     from command_line import tac
 
     from tac_pipeline.demo.picture_store import draw_store

@@ -207,7 +207,7 @@ def test_random_states() -> None:
         ({"temperature": 0.0}, "temperature must be > 0; got 0.0"),
         ({"learning_rate": -1.0}, "learning_rate must be > 0; got -1.0"),
         ({"nouns": NOUNS[:-1]}, "nouns must have one entry for each row of noun_embeddings; got 7 for 8"),
-        ({"nouns": ["cat"] * 2 + NOUNS[2:7] + ["dog"]}, "2 stand twice or more, such as 'cat', 'dog'"),
+        ({"nouns": ["cat"] * 2 + NOUNS[2:7] + ["dog"]}, "2 are there more than once, such as 'cat', 'dog'"),
         ({"nouns": [*NOUNS[:7], 3]}, "nouns must be a list of strings"),
         ({"nouns": "abcdefgh"}, "nouns must be a list of strings"),
         ({"noun_embeddings": NOUN_EMBEDDINGS[:, :5]}, "must have the same width; got 16 and 5"),

@@ -1,6 +1,6 @@
 """Imports point one way: the rooms, from the ground up, and every import of one by another.
 
-An import inside a function counts like one at the top. The tests read the source with ast and run none of it.
+An import inside a function counts like one at the top. The tests parse the source with ast and do not run it.
 """
 
 import ast
@@ -46,7 +46,7 @@ MAX_FILES = 12
 
 
 def room_of(module: str) -> str:
-    """The longest room whose name begins the module's."""
+    """The longest room name that the module's name begins with."""
     parts = module.split(".")
     names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
     return next(name for name in names if name in LEVEL)

@@ -1,1 +1,1 @@
-"""What a step is, how it is computed, and when its artifact is used again. Knows nothing of Dagster."""
+"""Steps: how they are declared and computed, and when an artifact is used again. What must stay out: Dagster."""

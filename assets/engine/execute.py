@@ -1,4 +1,4 @@
-"""Makes a step current: finds its recipe on disk, or computes it."""
+"""Making a step current: find its recipe on disk, or compute it."""
 
 import errno
 import time
@@ -14,7 +14,7 @@ from tac_pipeline.store.artifacts import Artifact, Store
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step: its artifact, whether it was used again, and the seconds that took."""
+    """The outcome of a step: its artifact, whether it was used again, and how many seconds it took."""
 
     artifact: Artifact
     reused: bool
@@ -27,14 +27,14 @@ def open_store(project: Project) -> Store:
 
 
 def execute(asset: Step, project: Project, *, log: Log = lambda _: None) -> Outcome:
-    """Make an asset current: find its recipe on disk, or compute it, validate it and swap it in.
+    """Make an asset current: find its recipe on disk, or compute it, validate it and make it current.
 
     Raises
     ------
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
-        Something that it reads must be built first; the message names it.
+        An asset that it reads must be built first; the message names it.
     TacError
-        Whatever the computation refuses. Nothing that was current is touched.
+        The computation refuses something. What was current does not change.
     """
     started = time.monotonic()
     store = open_store(project)

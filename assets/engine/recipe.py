@@ -1,4 +1,4 @@
-"""What a step is made from, and whether an artifact of that recipe may be used again."""
+"""The recipe of a step: what it is made from, and whether an artifact with that recipe may be used again."""
 
 from assets.engine.by_method import method_values
 from assets.engine.step import Inputs, Step, Values
@@ -7,7 +7,7 @@ from tac_pipeline.store.artifacts import Artifact
 
 
 def resolve_recipe(asset: Step, inputs: Inputs) -> str:
-    """Work out the step's values into inputs.values, and name the recipe."""
+    """Compute the step's values into inputs.values, and return the recipe."""
     inputs.values = _resolve(asset, inputs)
     contents = {dep.name: inputs.artifact(dep).content for dep in asset.deps}
     return digest([asset.name, asset.code_version, inputs.values, contents])
@@ -23,7 +23,7 @@ def _resolve(asset: Step, inputs: Inputs) -> Values:
 
 
 def usable(artifact: Artifact | None) -> Artifact | None:
-    """The artifact if it may be used again: its files are whole and it does not ask to be tried again."""
+    """The artifact if it may be used again: its files are whole and it does not ask for a retry."""
     if artifact is None or artifact.damage() or artifact.facts.get("try_again"):
         return None
     return artifact

@@ -1,7 +1,7 @@
-"""What a step reads, refused where it is missing, made for other settings, not whole, or not made from each other.
+"""The artifacts that a step reads: they must exist, be whole, have these settings, and be made from each other.
 
-Learning swaps its artifacts in one by one. Where it failed halfway, the current training set has no groups yet: results
-then read the one that the cluster ids in force were learned from, and all that was made from that one.
+Learning replaces its artifacts one by one. When it failed halfway, the current training set has no groups yet. Results
+then read the training set that the cluster ids in force were learned from, and everything made from that one.
 """
 
 from collections.abc import Collection, Iterable
@@ -25,12 +25,12 @@ def require_inputs(asset: Step, project: Project, store: Store, log: Log) -> dic
 def require_current(
     reader: str, steps: Iterable[Step], project: Project, store: Store, *, as_of: Step | None = None
 ) -> dict[str, Artifact]:
-    """The current artifacts that somebody reads, made for these settings and from each other, and whole.
+    """The current artifacts of some steps, checked to be whole and made for these settings and from each other.
 
     Parameters
     ----------
     as_of : Step, optional
-        Where something that it was made from has been replaced since, that is read as it was, and so is all that lies
+        If an asset that this step was made from has been replaced since, the old version is read, and so is everything
         between the two.
 
     Raises
@@ -67,7 +67,7 @@ def require_current(
 
 
 def _not_current(steps: Iterable[Step], project: Project, store: Store) -> dict[str, Step]:
-    """Those of the steps, and of all above them, that are missing or made for other settings, in the order to build."""
+    """The steps, and all upstream of them, that are missing or made for other settings, in the order to build."""
     due: dict[str, Step] = {}
     looked_at: set[str] = set()
     versions: dict[str, str] = {}
@@ -89,7 +89,7 @@ def _not_current(steps: Iterable[Step], project: Project, store: Store) -> dict[
 
 
 def _as_of(reader: str, anchor: Step, steps: Iterable[Step], project: Project, store: Store) -> dict[str, Artifact]:
-    """What the anchor was made from, and what of the steps was made from that; empty where all of it is current."""
+    """The old artifacts that the anchor was made from, and the steps' made from these; empty if all is current."""
     current = store.current(anchor.name)
     if current is None:
         return {}
@@ -119,18 +119,18 @@ def _as_of(reader: str, anchor: Step, steps: Iterable[Step], project: Project, s
     for step in steps:
         find(step)
     for artifact in found.values():
-        # They are in use as long as the results hang on them, and are not pruned meanwhile.
+        # They count as used while the results depend on them, so that they are not pruned.
         store.note_use(artifact)
     return found
 
 
 def _reads(step: Step, names: Collection[str]) -> bool:
-    """Whether one of these assets lies above a step."""
+    """Whether one of these assets is upstream of a step."""
     return any(above.name in names or _reads(above, names) for above in step.upstream)
 
 
 def _gone(reader: str, name: str, anchor: Step) -> ArtifactOutdated:
     return ArtifactOutdated(
-        f"{reader} reads {name}, which was made anew after {anchor.name}, and the version that {anchor.name} goes with "
-        "is no longer kept: learning did not come to its end. Let it: `tac run`."
+        f"{reader} reads {name}, which was made again after {anchor.name}, and the version that {anchor.name} was made "
+        "from is no longer kept: learning did not finish. Finish it: `tac run`."
     )

@@ -1,7 +1,7 @@
-"""A step: what an asset reads, and how it is computed. Knows nothing of Dagster.
+"""A step: what an asset reads, and how it is computed.
 
 A step is declared once, with the decorator `stored_asset`, as a function (inputs, out, **sections of the settings).
-What must stay out: Dagster's objects (orchestration/) and computation (tac_pipeline).
+What must stay out: Dagster (orchestration/) and computation (tac_pipeline).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -36,26 +36,26 @@ class Step:
     deps : tuple of Step
         Assets that it reads; their contents enter the recipe.
     value_deps : tuple of Step
-        Assets that `resolve` reads a number from; they enter the recipe through that number alone, so that K changed
-        without k changed redoes nothing.
+        Assets that `resolve` reads a number from; only that number enters the recipe. So when K changes but k does
+        not, nothing runs again.
     resolve : callable (inputs, **sections) -> dict
-        The values that a result hangs on, defaults worked out. By default the result keys as written.
+        The values that a result depends on, with defaults filled in. By default the result keys as written.
     code_version : str
-        Raised by hand when the computation changes what comes out.
+        Raised by hand when a code change changes the result.
     cleanup : callable (store), optional
         Runs after old versions were removed.
     as_of : Step, optional
-        What lies between this asset and it is read as it was when that one was made (see required.py).
+        Assets between that step and this one are read in the version that it was made from (see required.py).
     part : {"growth", "learning"}
         Growth follows new images every day; learning runs on its own schedule.
     observes : str, optional
-        The observable source above it.
+        The observable source that it reads.
     shared : bool
-        It hangs on no image: all stores find its versions in data/.shared.
+        It depends on no image: all stores find its versions in data/.shared.
     ignores_growth : bool
-        Once it is there, new contents of what it reads leave it as it is; settings, or a person, renew it.
+        New contents of its inputs do not make it stale; only settings, or a person, renew it.
     by_method : bool
-        It stores the outcome of the method's piece of the same name, which also says what values it hangs on.
+        It stores the outcome of the method's piece of the same name, which also says what values it depends on.
     load : callable (inputs, asset) -> result, optional
         How a piece of the method reads it.
     """
@@ -82,7 +82,7 @@ class Step:
 
     @property
     def upstream(self) -> tuple["Step", ...]:
-        """Every asset that it reads, in either way."""
+        """Every asset that it reads: deps and value_deps."""
         return (*self.deps, *self.value_deps)
 
     def written(self, settings: Settings) -> Values:
@@ -90,9 +90,9 @@ class Step:
         return result_slice(settings, self.settings)
 
     def version(self, settings: Settings, known: dict[str, str] | None = None) -> str:
-        """The chained code version: it changes when a setting or code of this asset, or of any above it, changes.
+        """The chained code version: it changes when a setting or code of this asset, or of one upstream, changes.
 
-        `known` takes the versions that were worked out, by name: many assets lie above one by many ways.
+        `known` collects the computed versions by name, because the same asset is upstream in many ways.
         """
         known = {} if known is None else known
         if self.name not in known:
@@ -101,7 +101,7 @@ class Step:
         return known[self.name]
 
     def sections(self, settings: Settings) -> Values:
-        """What `build` and `resolve` are passed: the top-level settings that `settings` names."""
+        """The arguments of `build` and `resolve`: the top-level settings that `settings` names."""
         names = dict.fromkeys(name.split(".")[0] for name in self.settings)
         return {name: getattr(settings, name) for name in names}
 
@@ -137,18 +137,18 @@ def stored_asset(
 
 @dataclass
 class Inputs:
-    """What a step may read: the artifacts above it, the project, and the values that `resolve` worked out."""
+    """What a step may read: the artifacts upstream, the project, and the values from `resolve`."""
 
     project: Project
     artifacts: Mapping[str, Artifact]
     log: Log = lambda _: None
     values: Values = field(default_factory=dict)
-    # What resolve found and build needs again, such as a listing; never part of the recipe.
+    # Things that resolve found and build needs again, such as a listing; never part of the recipe.
     carry: dict[str, Any] = field(default_factory=dict)
     _vectors: dict[str, FloatMatrix] = field(default_factory=dict)
 
     def artifact(self, asset: Step) -> Artifact:
-        """The artifact of an asset above."""
+        """The artifact of an asset upstream."""
         return self.artifacts[asset.name]
 
     def rows(self, asset: Step) -> int:
@@ -179,11 +179,11 @@ class Inputs:
         return encoder_of(read_table(self._main(asset), asset.schema, columns=["embedding"]).slice(0, 0))
 
     def path(self, asset: Step, name: str) -> Path:
-        """One of its files, checked to be whole."""
+        """The path of one of its files, after a check that it is whole."""
         return self.artifact(asset).file(name)
 
     def progress(self, what: str) -> RateLog:
-        """A progress callback for a long loop over so many of these."""
+        """A progress callback for a long loop; `what` names the counted things."""
         return RateLog(self.log, what)
 
     def _main(self, asset: Step) -> Path:
@@ -195,7 +195,7 @@ def _list(columns: Iterable[str] | None) -> list[str] | None:
 
 
 class Output:
-    """Where a step puts what it made: files in a scratch folder, validated as they are written."""
+    """The output of a step: files in a scratch folder, validated when they are written."""
 
     def __init__(self, folder: Path, schema: TableSchema) -> None:
         self.folder, self._schema = folder, schema
@@ -233,7 +233,7 @@ class Output:
         self.notes[label] = {"markdown": text}
 
     def page(self, label: str, text: str) -> None:
-        """Markdown for the UI that is long or holds pictures, kept as a file of the artifact."""
+        """Long Markdown or Markdown with pictures for the UI, kept as a file of the artifact."""
         name = f"{label.replace(' ', '_')}.md"
         self.path(name).write_text(text, encoding="utf-8")
         self.notes[label] = {"page": name}

@@ -1,1 +1,1 @@
-"""What the commands read of a store: its status, searches, exports. Computes nothing, changes nothing."""
+"""What commands read from a store: its status, searches, exports. What must stay out: anything that changes a store."""

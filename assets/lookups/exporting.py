@@ -1,4 +1,4 @@
-"""What `tac export` reads of a store, and the places that an export must spare."""
+"""What `tac export` reads from a store, and the places that an export must not replace."""
 
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def result_to_export(
     project: Project, *, current: bool, with_map: bool = False, with_vectors: bool = False
 ) -> "ExportResult":
-    """The published result, or the one as it stands, with where its images are, and if asked the map and vectors.
+    """The published or the current result, with the places of its images and, if asked, the map and vectors.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def result_to_export(
 
 
 def _map_as_it_is(project: Project) -> pl.DataFrame:
-    """The map, even one of other settings or of fewer images: a published result must not wait for a run."""
+    """The map, even for other settings or fewer images, because a published result must not wait for a run."""
     current = open_store(project).current(image_map.name)
     damage = "is not built yet" if current is None else current.artifact.damage()
     if current is None or damage:
@@ -74,13 +74,13 @@ def _published(project: Project) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     latest = Publication(open_store(project).published_folder).latest()
     if latest is None:
         raise ArtifactMissing(
-            "nothing is published yet: `tac run` or `tac publish` does, or add --current for the result as it stands"
+            "nothing is published yet: `tac run` or `tac publish` does, or add --current for the current result"
         )
     return latest.assignments, latest.clusters.select("cluster_id", cluster_name="name"), latest.number
 
 
 def places_to_spare(project: Project) -> "list[Forbidden]":
-    """What an export must neither lie in nor replace: the images, the nouns, the store's data and its settings."""
+    """The places that an export must neither be in nor replace: the images, the nouns, the data and the settings."""
     from pathlib import Path
 
     from tac_pipeline.export.destination import Forbidden

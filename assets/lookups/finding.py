@@ -1,6 +1,6 @@
-"""What the commands that look something up read of a store: `tac search`, `tac assign`, `tac export`.
+"""What `tac search` and `tac assign` read from a store; nothing is changed.
 
-Like step.py it knows nothing of Dagster, and changes nothing. What must stay out: computation (tac_pipeline).
+What must stay out: Dagster (orchestration/) and computation (tac_pipeline).
 """
 
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hits:
-    """What a search found.
+    """The result of a search.
 
     Attributes
     ----------
     images : DataFrame
-        Columns image_id, score, uri, cluster_id, cluster_name, confidence, best first; the last three are null where
-        there is no result to go with them.
+        Columns image_id, score, uri, cluster_id, cluster_name, confidence, best first; the last three are null when
+        there are no clusters yet.
     searched_by : str
-        What the images were compared with, in words.
+        The text or picture that the images were compared with, in words.
     notes : list of str
-        What else whoever searched should know.
+        More sentences for the user.
     """
 
     images: pl.DataFrame
@@ -50,13 +50,13 @@ class Hits:
 def search_by_text(project: Project, text: str, *, count: int) -> Hits:
     """The images of the whole store that are nearest to a text.
 
-    Where the store's vectors were given and no text tower goes with them, the text's noun is looked up among the
-    candidate nouns, whose vectors were given too.
+    When the store's vectors were given and have no text tower, the text's noun is looked up among the candidate nouns,
+    because their vectors were given too.
 
     Raises
     ------
     InputError
-        The text is empty, or names no noun where only nouns can be had.
+        The text is empty, or names no noun when only nouns can be searched for.
     StoreError, EncoderError
     """
     from tac_pipeline.results.search import find_noun, require_text
@@ -87,16 +87,16 @@ def _has_text_tower(inputs: Inputs, reader: str) -> bool:
     try:
         named = encoder_name(inputs, inputs.project.settings.encoder)
     except EncoderError:
-        return False  # a store of given vectors may name an encoder that cannot be had: it is not needed
+        return False  # a store of given vectors may name an encoder that does not exist: it is not needed
     if images != UNSTATED_ENCODER:
         return bool(images == named)
-    # Vectors that do not say what made them lie in the space of whatever the nouns were encoded with.
+    # Vectors that name no encoder are in the same space as the nouns' vectors, by assumption.
     nouns = read_current(reader, inputs.project, noun_embeddings)
     return bool(nouns.fact(noun_embeddings, "encoder") == named)
 
 
 def search_by_image(project: Project, place: str, *, count: int) -> Hits:
-    """The images of the whole store that are nearest to a picture, or to one of them by its image_id.
+    """The images of the whole store that are nearest to a picture file, or to an image of the store by its image_id.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _image_tower(inputs: Inputs) -> "Encoder":
         )
     named = encoder_name(inputs, inputs.project.settings.encoder)
     if made_by != named:
-        raise EncoderError(f"the store's vectors are {made_by}'s, and `encoder` names {named}: set it to the former")
+        raise EncoderError(f"the store's vectors are {made_by}'s, but `encoder` names {named}: set it to the first")
     return load_encoder(inputs, inputs.project.settings.encoder)
 
 
@@ -187,8 +187,8 @@ def _hits(inputs: Inputs, query: FloatMatrix, searched_by: str, *, count: int) -
         result = read_current("the column of clusters", project, assignments, clusters)
         placed, names = result.table(assignments), cluster_names(result)
     except StoreError as error:
-        # Whoever searches may not have learned anything yet; the images are found all the same.
-        notes.append(f"no clusters beside the images: {error}")
+        # Nothing may have been learned yet; the images are found anyway.
+        notes.append(f"the images are shown without clusters: {error}")
         placed, names = pl.DataFrame(schema=_PLACED), pl.DataFrame(schema=_NAMES)
     found = (
         found.join(placed.select(list(_PLACED)), on="image_id", how="left", maintain_order="left")
@@ -203,7 +203,7 @@ _NAMES = {"cluster_id": pl.Int32, "cluster_name": pl.String}
 
 
 def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
-    """Which cluster new images fall into; neither they nor the result become part of the store.
+    """The clusters of new images; neither the images nor the result become part of the store.
 
     Returns
     -------

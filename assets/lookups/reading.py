@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_current(reader: str, project: Project, *steps: Step) -> Inputs:
-    """The current artifacts of steps, whole, for these settings and made from each other.
+    """The current artifacts of steps, checked to be whole and made for these settings and from each other.
 
     Raises
     ------

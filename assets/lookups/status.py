@@ -1,6 +1,6 @@
-"""What a run would do: the state of every asset against the settings, the source and the artifacts on disk.
+"""What a run would do: the state of every asset, from the settings, the source and the artifacts on disk.
 
-Computes nothing; the source is listed once. Reads no image, unless images.compare is content: then every one.
+Computes nothing; the source is listed once. No image is read, except with images.compare: content (then all are).
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from tac_pipeline.store.artifacts import Artifact, Current
 
 
 class State(StrEnum):
-    """How an asset stands."""
+    """The state of an asset."""
 
     FRESH = "fresh"
     REUSABLE = "stale but reusable"
@@ -28,7 +28,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """The state of one asset, why, what is current of it, and the refusal that a run would meet at once."""
+    """The state of one asset, the reason, its current version, and the error that a run would raise at once."""
 
     step: Step
     state: State
@@ -40,7 +40,7 @@ class Status:
 def all_status(project: Project) -> list[Status]:
     """The state of every asset, in the order to run.
 
-    A training set that only lags behind the store counts as fresh, and so does all that was learned from it: growth
+    A training set that is only older than the store counts as fresh, and so does everything learned from it: growth
     does not renew it, `recluster` does.
     """
     store = open_store(project)
@@ -56,17 +56,17 @@ def all_status(project: Project) -> list[Status]:
 
 
 def steps_to_run(project: Project, *, recluster: bool = False) -> list[Step]:
-    """What `tac run` materializes: growth always; learning where it is missing or its settings changed, or all.
+    """The steps of `tac run`: growth always; learning when it is missing or its settings changed, or on request.
 
     Raises
     ------
     TacError
-        A step would refuse at once: a source that is not there, an encoder that does not exist.
+        A step would refuse at once, such as for a missing source or an unknown encoder.
     """
     found = all_status(project)
     refusal = next((status.refusal for status in found if status.refusal), None)
     if refusal is not None:
-        # Before a run spends minutes on what does not depend on it.
+        # Refused before a run spends minutes on steps that do not depend on it.
         raise refusal
     if recluster:
         return list(STEPS)
@@ -78,7 +78,7 @@ def steps_to_run(project: Project, *, recluster: bool = False) -> list[Step]:
 def _status(
     step: Step, project: Project, predicted: Mapping[str, Artifact], current: Current | None
 ) -> tuple[Status, Artifact | None]:
-    """The state of a step, and the artifact that a run would leave current, where one can be told beforehand."""
+    """The state of a step, and the artifact that a run would make current, if it is known before the run."""
     store = open_store(project)
     version = step.version(project.settings)
     if current is not None and current.version == version:
@@ -112,7 +112,7 @@ def _lag(current: Current, predicted: Mapping[str, Artifact]) -> str:
     images = predicted.get(image_embeddings.name)
     if images is not None and images.content == current.artifact.record["inputs"][image_embeddings.name]:
         return ""
-    return "the store has changed since; `tac run --recluster` learns from it anew"
+    return "the store has changed since; `tac run --recluster` learns from it again"
 
 
 def _why(step: Step, project: Project, inputs: Inputs, current: Current | None) -> str:
@@ -122,7 +122,7 @@ def _why(step: Step, project: Project, inputs: Inputs, current: Current | None) 
     if settings:
         return settings
     if current.artifact.facts.get("try_again"):
-        return "some images could not be reached; they are tried again"
+        return "some images could not be reached; they are retried"
     if step.observes is not None:
         return "the source has changed"
     recorded = current.artifact.record["inputs"]

@@ -1,1 +1,1 @@
-"""Everything that is Dagster's: definitions, jobs, automation, checks, its instance, and publishing."""
+"""Everything of Dagster: definitions, jobs, automation, checks, its instance, and publishing."""

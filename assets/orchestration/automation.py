@@ -1,8 +1,8 @@
-"""What happens by itself while the daemon runs: looking at the source, refreshing what is stale, learning anew.
+"""What happens automatically while the daemon runs: looking at the source, refreshing stale assets, learning again.
 
-Growth follows the images: the schedule `observe` digests the source's listing, and the sensor `refresh` requests all
-that a change makes stale, in one run. Learning follows its own schedule, `recluster`: training_set never listens to
-image_embeddings. What failed is not requested again until something changes.
+Growth follows the images: the schedule `observe` digests the source's listing, and the sensor `refresh` requests
+everything that a change makes stale, in one run. Learning follows its own schedule, `recluster`: training_set does not
+react to image_embeddings. A failed step is not requested again until something changes.
 """
 
 from collections.abc import Mapping
@@ -24,19 +24,18 @@ TICK_SECONDS = 15
 def refresh_condition(step: Step | None) -> AutomationCondition:
     """When an asset is requested: something that it reads was updated, or its settings or code changed.
 
-    The test for settings stands inside: plain `eager` never asks for it. A training set listens to no images, once
-    there is one. Nothing is requested twice for one cause, so that a step that fails is left alone until something
-    changes.
+    The condition includes changed settings, which plain `eager` ignores. An existing training set does not react to
+    new images. Nothing is requested twice for one cause, so a failed step is not tried again until something changes.
     """
     updated = AutomationCondition.any_deps_updated()
     if step is not None and step.ignores_growth:
         updated = updated & AutomationCondition.missing()
-    # Missing from the first look on: a new store builds itself.
+    # Assets of a new store are missing at the first look, so they are built.
     missing = AutomationCondition.newly_missing() | (
         AutomationCondition.initial_evaluation() & AutomationCondition.missing()
     )
     handled = AutomationCondition.newly_requested() | AutomationCondition.newly_updated()
-    # An edit is taken up even if it comes within a tick of a request, or while that request's run is still going on.
+    # An edit counts even if it comes in the same tick as a request, or while the run of a request is still going.
     changed = AutomationCondition.code_version_changed()
     edited = changed.since(AutomationCondition.newly_requested() & ~changed)
     cause = (missing | updated).since(handled) | edited
@@ -70,7 +69,7 @@ def require_schedule(project: Project) -> None:
     Raises
     ------
     SettingsError
-        A cron or the time zone is none.
+        A cron or the time zone is invalid.
     """
     settings, place = project.settings.schedule, project.path.name
     try:
@@ -87,7 +86,7 @@ def require_schedule(project: Project) -> None:
 
 
 def build_schedules(project: Project, jobs: Mapping[str, Any]) -> list[dg.ScheduleDefinition]:
-    """The schedules `observe` and `recluster`, switched on; those that the settings leave out are not there.
+    """The schedules `observe` and `recluster`, switched on; a schedule that the settings leave out is missing.
 
     Raises
     ------

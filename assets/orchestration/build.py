@@ -1,4 +1,4 @@
-"""Assembles the Dagster definitions of one store; computes nothing."""
+"""Building the Dagster definitions of one store. What must stay out: computation (tac_pipeline)."""
 
 import time
 import warnings
@@ -46,7 +46,7 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
     jobs = build_jobs(project)
     about, look = readers_are_current.__doc__, partial(readers_are_current, project)
     readers = build_check(PUBLISHED, readers_are_current.__name__, about, look, project)
-    # What automation asks for belongs to Dagster's betas in part; the choice was made (docs/decisions/0050).
+    # Some of the automation is beta in Dagster; docs/decisions/0050 says why we use it.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     return dg.Definitions(
         assets=[
@@ -59,7 +59,7 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
         schedules=build_schedules(project, jobs),
         sensors=build_sensors(project),
         resources={LOCK_RESOURCE: build_lock(project), LIFE_RESOURCE: build_sign_of_life(project)},
-        # A spawned step pays seconds for importing torch again; the steps share one process.
+        # A spawned step needs seconds to import torch again, so the steps share one process.
         executor=dg.in_process_executor,
     )
 
@@ -70,7 +70,7 @@ def asset_key(name: str, project: Project) -> dg.AssetKey:
 
 
 def observe_image_store(project: Project) -> dg.SourceAsset:
-    """The source itself: observing it digests its listing, which is what tells that images came or went."""
+    """The source itself: observing it digests its listing, which changes when images come or go."""
 
     source = project.settings.images.source
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -79,7 +79,7 @@ def observe_image_store(project: Project) -> dg.SourceAsset:
         key=asset_key(IMAGE_STORE, project),
         group_name="images",
         description=f"The images at {source}. Observing it digests their listing; no image is read, "
-        "unless images.compare is content: then every one.",
+        "except with images.compare: content (then all are).",
         required_resource_keys={LIFE_RESOURCE},
     )
     def image_store() -> dg.DataVersion:
@@ -118,17 +118,17 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
 
 
 def build_published(project: Project) -> dg.AssetsDefinition:
-    """The asset that readers build on: it follows the results where the checks, and whoever holds it, allow that."""
+    """The asset that readers build on: it follows the results when the checks and holds allow it."""
     schema, above = column_schema(PUBLISHED_ASSIGNMENTS), (assignments, clusters, cluster_ids)
 
     @dg.asset(
         key=asset_key(PUBLISHED, project),
         deps=[asset_key(step.name, project) for step in above],
-        # Chained like a step's, so that an edit marks what readers have together with what it is made from.
+        # Chained like a step's, so that an edit marks the published asset together with its inputs.
         code_version=digest([PUBLISHED, *(step.version(project.settings) for step in above)]),
         group_name="results",
-        description="What readers build on: the assignments and clusters of a numbered version that only moves when "
-        "the checks pass (`publish: auto`) or somebody says so (`tac publish`, the job publish).",
+        description="What readers build on: the assignments and clusters in numbered versions. A new version comes "
+        "when the checks pass (`publish: auto`) or somebody publishes it (`tac publish`, the job publish).",
         kinds={"parquet"},
         tags={"tac/part": "growth"},
         metadata={"dagster/column_schema": schema},
@@ -147,7 +147,7 @@ def build_published(project: Project) -> dg.AssetsDefinition:
 
 
 def build_jobs(project: Project) -> dict[str, Any]:
-    """`observe` looks at the source, `grow` takes new images through what was learned, `recluster` learns anew."""
+    """The jobs: `observe` looks at the source, `grow` assigns new images, `recluster` learns the groups again."""
     tags = {STORE_TAG: project.settings.store}
 
     def assets(names: Iterable[str]) -> dg.AssetSelection:
@@ -155,25 +155,25 @@ def build_jobs(project: Project) -> dict[str, Any]:
 
     growth = assets([*(step.name for step in GROWTH), PUBLISHED])
     relearned = dg.AssetSelection.assets(asset_key(training_set.name, project)).downstream()
-    # The nouns hang on settings alone and are found again at no cost, so a first run needs no other job.
+    # The nouns depend only on settings and are reused at no cost, so a first run needs no other job.
     nouns = assets(step.name for step in STEPS if step.group == "nouns")
     return {
         "observe": dg.define_asset_job(
             "observe",
             selection=assets([IMAGE_STORE]),
             tags={OBSERVE_TAG: project.settings.store},
-            description="Digest the listing of the image store; what changed there is then taken through by itself.",
+            description="Digest the listing of the image store; changes in it are then processed automatically.",
         ),
         "grow": dg.define_asset_job(
             "grow",
             selection=growth,
             tags=tags,
-            description="Read and assign what is new in the image store; relearns nothing.",
+            description="Read and assign the new images of the store; nothing is learned again.",
         ),
         "recluster": dg.define_asset_job(
             "recluster",
             selection=relearned | nouns,
             tags=tags,
-            description="Learn the groups anew from the images that the store holds now, and assign every image.",
+            description="Learn the groups again from the images that the store holds now, and assign every image.",
         ),
     }

@@ -1,4 +1,4 @@
-"""Asset checks: what is worth a look. What must hold is validated before an artifact is swapped in, not here."""
+"""Asset checks: results that are worth a look. What must stay out: what must hold (validated before it is current)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from tac_pipeline.store.parquet import read_frame, read_table
 from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY, TRAINING_SET
 
 UNREADABLE_SHARE = 0.01
-# A network that is down, not some bad files.
+# More than this means that a network is down, not that some files are bad.
 BLOCKING_UNREADABLE_SHARE = 0.2
-# Nearly all images in one of several clusters is no clustering.
+# With nearly all images in one cluster the result is not a clustering.
 COLLAPSED_SHARE = 0.9
 # A cluster this many times its even share has probably swallowed others.
 GIANT_FACTOR = 5.0
 CENTERS_WITHOUT_NOUN_SHARE = 0.5
-# How much of the whole fall of the loss the last tenth of the epochs may still bring.
+# The largest share of the loss's whole fall that may come in the last tenth of the epochs.
 UNFINISHED_FALL = 0.05
 FEWEST_NEW = 30
 DRIFTED_OUTLIER_SHARE = 0.1
@@ -39,12 +39,12 @@ DRIFTED_CONFIDENCE = 0.1
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check says: whether all is well, why in a sentence, the numbers behind it, and whether to publish."""
+    """The outcome of a check: whether it passed, a sentence, the numbers behind it, and whether to publish."""
 
     passed: bool
     sentence: str
     numbers: dict[str, Any]
-    # Readers should not get this: it is not published by itself.
+    # Readers should not get this result: it is not published automatically.
     blocks: bool = False
 
 
@@ -52,7 +52,7 @@ Look = Callable[[Artifact, Store], Finding]
 
 
 def unreadable_images(artifact: Artifact, _: Store) -> Finding:
-    """Few images are unreadable."""
+    """Check that few images are unreadable."""
     unreadable, readable = artifact.facts["unreadable"], artifact.facts["readable"]
     share = unreadable / max(unreadable + readable, 1)
     sentence = f"{unreadable:,} of {unreadable + readable:,} images cannot be read ({share:.2%})."
@@ -63,7 +63,7 @@ def unreadable_images(artifact: Artifact, _: Store) -> Finding:
 
 
 def cluster_sizes(artifact: Artifact, _: Store) -> Finding:
-    """No cluster is empty, none is a giant."""
+    """Check that no cluster is empty and none is too large."""
     table = read_frame(artifact.file("clusters.parquet"), CLUSTERS)
     bound = min(GIANT_FACTOR / max(len(table), 1), 0.9)
     empty, giants = table.filter(pl.col("size") == 0), table.filter(pl.col("share") > bound)
@@ -81,7 +81,7 @@ def cluster_sizes(artifact: Artifact, _: Store) -> Finding:
 
 
 def centers_without_noun(artifact: Artifact, _: Store) -> Finding:
-    """Most semantic centers own a noun."""
+    """Check that most semantic centers own a noun."""
     bare, total = artifact.facts["centers_without_noun"], artifact.facts["n_centers"]
     share = bare / max(total, 1)
     sentence = f"{bare} of {total} semantic centers own no noun ({share:.0%})."
@@ -91,7 +91,7 @@ def centers_without_noun(artifact: Artifact, _: Store) -> Finding:
 
 
 def heads_converged(artifact: Artifact, _: Store) -> Finding:
-    """The loss had come to rest when training ended."""
+    """Check that the loss had stopped falling when training ended."""
     table = read_table(artifact.file("loss_history.parquet"), LOSS_HISTORY)
     totals = pl.Series(table.column("total").to_pylist())
     if len(totals) < 2:
@@ -105,13 +105,13 @@ def heads_converged(artifact: Artifact, _: Store) -> Finding:
     elif share > UNFINISHED_FALL:
         sentence = f"The last tenth of {len(totals)} epochs still brought {share:.0%} of the fall: raise heads.epochs."
     else:
-        sentence = f"The loss had come to rest: the last tenth of {len(totals)} epochs brought {share:.1%} of the fall."
+        sentence = f"The loss stopped falling: the last tenth of {len(totals)} epochs brought {share:.1%} of the fall."
     numbers = {"fall": fall, "last_tenth": last}
     return Finding(fall > 0 and share <= UNFINISHED_FALL, sentence, numbers, blocks=fall <= 0)
 
 
 def drift(artifact: Artifact, store: Store) -> Finding:
-    """Images that came since the groups were learned lie in them as the training images do."""
+    """Check that images that are newer than the groups fit into them as well as the training images do."""
     assigned = read_frame(artifact.file("assignments.parquet"), ASSIGNMENTS)
     learned = store.require_current(training_set.name).artifact
     known = read_table(learned.file("training_set.parquet"), TRAINING_SET, columns=["image_id", "content_hash"])
@@ -127,7 +127,7 @@ def drift(artifact: Artifact, store: Store) -> Finding:
         return Finding(True, sentence, {"new images": found.new})
     sentence = (
         f"{found.new:,} images ({found.new_share:.0%} of the store) are not among those that the groups were learned "
-        f"from. {found.outlier_share:.1%} of them lie farther from their cluster than all but {OUTLIER_QUANTILE:.0%} "
+        f"from. {found.outlier_share:.1%} of them are farther from their cluster than all but {OUTLIER_QUANTILE:.0%} "
         f"of its training images; their mean confidence is {found.new_confidence:.2f}, the training images' "
         f"{found.known_confidence:.2f}."
     )
@@ -158,7 +158,7 @@ CHECKS: tuple[tuple[Step, Look], ...] = (
 
 
 def build_checks(project: Project) -> list[dg.AssetChecksDefinition]:
-    """The checks of a store; each warns, and those that block keep a result from being published by itself."""
+    """The checks of a store; each one warns, and a blocking one stops a result from being published automatically."""
     return [_build_check(step, look, project) for step, look in CHECKS]
 
 
@@ -179,7 +179,7 @@ def build_check(
         asset=dg.AssetKey([project.settings.store, asset]),
         name=name,
         description=description,
-        # After every new version of its asset, whoever made it.
+        # After every new version of its asset, made by any run.
         automation_condition=dg.AutomationCondition.eager(),
         required_resource_keys={LIFE_RESOURCE},
     )

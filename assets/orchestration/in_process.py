@@ -22,7 +22,7 @@ from tac_pipeline.settings.project import Project
 
 @dataclass(frozen=True)
 class Progress:
-    """What happened to a step: it started, said something, or ended."""
+    """An event of a step: it started, logged something, or ended."""
 
     step: str
     event: str  # started | said | reused | computed | published | held | failed
@@ -35,9 +35,9 @@ Listener = Callable[[Progress], None]
 
 
 def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener, publish: bool = False) -> bool:
-    """Materialize steps in this process, one after the other, and tell what happens; True where all went well.
+    """Materialize steps in this process, one after the other, and report each event; True when all succeeded.
 
-    Asked to publish, it then lets readers have the result, where checks and settings allow that.
+    With `publish`, it then publishes the result if checks and settings allow it.
     """
     names = [*(step.name for step in steps), *([PUBLISHED] if publish else [])]
     job = build_definitions(project.path).resolve_implicit_global_asset_job_def()
@@ -45,7 +45,7 @@ def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener, pu
 
 
 def run_job(project: Project, name: str, *, listener: Listener) -> bool:
-    """Run one of the store's jobs in this process, as the UI would, and tell what happens; True where all went well."""
+    """Run one of the store's jobs in this process, as the UI would, and report each event; True when all succeeded."""
     return _execute(project, build_definitions(project.path).resolve_job_def(name), listener)
 
 
@@ -62,9 +62,9 @@ def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **sele
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            # The listener tells what a person wants to know; the UI has all of it.
+            # The listener reports what a user needs; the UI shows everything.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            # Whoever typed the command sees it fail: the daemon does not run it again.
+            # The user of the command sees it fail, so the daemon does not run it again.
             tags={STORE_TAG: project.settings.store, "tac/origin": "command line", "dagster/max_retries": "0"},
             **selection,
         )
@@ -86,7 +86,7 @@ def _translate(entry: EventLogEntry) -> Progress | None:
     step = (entry.step_key or "").split("__", 1)[-1]
     event = entry.dagster_event
     if event is None:
-        # What a step logs; Dagster's own words about steps that cannot run have another level.
+        # Lines that a step logs; Dagster's own lines about steps that cannot run have another level.
         return Progress(step, "said", entry.user_message) if step and entry.level == logging.INFO else None
     if event.event_type == DagsterEventType.STEP_START:
         return Progress(step, "started")

@@ -10,7 +10,7 @@ from tac_pipeline.files import write_atomically
 from tac_pipeline.settings.project import Project
 
 HOME_VARIABLE = "DAGSTER_HOME"
-# No telemetry, no sign-up dialog in front of the graph, and runs that start soon after the button was pressed.
+# No telemetry, no sign-up dialog in front of the graph, and runs start soon after the button is pressed.
 MARK = "# Written by tac, and kept up to date by it while this line stands."
 INSTANCE_SETTINGS = f"""\
 {MARK}
@@ -21,17 +21,17 @@ nux:
 run_queue:
   dequeue_interval_seconds: 1
   tag_concurrency_limits:
-    # A store's lock lets one run build at a time; the others need not wait in memory.
+    # A store's lock lets one run build at a time; the others should not wait in memory.
     - key: tac/store
       value:
         applyLimitPerUniqueValue: true
       limit: 1
-    # A source that takes long to list is listed once at a time.
+    # A source that takes long to list is listed by one run at a time.
     - key: tac/observe
       value:
         applyLimitPerUniqueValue: true
       limit: 1
-# A run that was killed goes on from where it was, once; a step that failed is left alone until something changes.
+# A killed run is started again once and continues; a failed step is not tried again until something changes.
 run_retries:
   enabled: true
   max_retries: 1
@@ -46,7 +46,7 @@ def dagster_home(project: Project) -> Path:
 
 
 def prepare_home(project: Project) -> Path:
-    """The instance's folder, created with telemetry off where it is new; named in this process's environment.
+    """The instance's folder, created with telemetry off if it is new, and set in this process's environment.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def prepare_home(project: Project) -> Path:
 
 
 def write_workspace(projects: Iterable[Project]) -> Path:
-    """A workspace with the stores of some settings files, a code location each: what `tac ui` opens.
+    """A workspace for `tac ui`, with one code location for the store of each settings file.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def write_workspace(projects: Iterable[Project]) -> Path:
     if len(homes) > 1:
         raise SettingsError(
             f"stores that are opened together must share one data folder, so that they share one Dagster instance; got "
-            f"{', '.join(sorted(str(home.parent) for home in homes))}. Set `data` alike, or set {HOME_VARIABLE}."
+            f"{', '.join(sorted(str(home.parent) for home in homes))}. Set the same `data`, or set {HOME_VARIABLE}."
         )
     folder, locations = homes.pop() / "locations", []
     for project in projects:
@@ -90,6 +90,6 @@ def write_workspace(projects: Iterable[Project]) -> Path:
         write_atomically(path, "\n".join([*lines, f"defs = build_definitions({str(project.path)!r})"]) + "\n")
         locations.append({"python_file": {"relative_path": str(path), "location_name": project.settings.store}})
     workspace = folder / f"{'-'.join(names)}.yaml"
-    # JSON is YAML too, and quotes whatever a path may hold.
+    # JSON is YAML too, and quotes any character of a path.
     write_atomically(workspace, json.dumps({"load_from": locations}))
     return workspace

@@ -1,4 +1,4 @@
-"""Jobs for people who never leave the UI: edit the settings, publish, roll back; values come from its launchpad."""
+"""Jobs for people who use only the UI: edit the settings, publish, roll back; values come from its launchpad."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
 
     @dg.job(
         name="set_settings",
-        description="Edit the settings file, comments kept, and read it again.",
+        description="Edit the settings file, keep its comments, and read it again.",
         resource_defs={LIFE_RESOURCE: build_sign_of_life(project)},
     )
     def set_settings_job() -> None:
@@ -68,7 +68,7 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
 
     @dg.job(
         name="publish",
-        description="Let readers have the current result, whatever the checks say.",
+        description="Publish the current result for readers, even if its checks fail.",
         tags=tags,
         resource_defs=lock,
     )
@@ -77,7 +77,7 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
 
     @dg.job(
         name="rollback",
-        description="Let readers have an older version, and hold there.",
+        description="Publish an older version again, and publish nothing else until somebody does.",
         tags=tags,
         resource_defs=lock,
     )

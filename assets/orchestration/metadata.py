@@ -1,4 +1,4 @@
-"""What the UI shows of an asset: its columns, its description, and the metadata of a materialization."""
+"""What the UI shows about an asset: its columns, its description, and the metadata of a materialization."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ from tac_pipeline.store.parquet import TableSchema
 
 
 def outcome_metadata(outcome: Outcome) -> Iterator[tuple[str, Any]]:
-    """What the UI shows of a materialization, what a person looks for first; numbers are plotted over time."""
+    """What the UI shows about a materialization, the most wanted first; numbers are plotted over time."""
     artifact = outcome.artifact
     for label, note in artifact.record["notes"].items():
         yield from _show_note(label, note, artifact)
     if artifact.rows is not None:
         yield "dagster/row_count", artifact.rows
     for name, value in artifact.facts.items():
-        # A flag that is not raised says nothing.
+        # A flag that is false is not shown.
         if isinstance(value, bool | int | float | str) and value is not False:
             yield _label(name), float(f"{value:.6g}") if isinstance(value, float) else value
     yield "seconds", round(outcome.seconds, 3)

@@ -1,7 +1,7 @@
-"""What readers build on moves only when it is good enough: the gate in front of tac_pipeline/publication.py.
+"""Publishing a result only when it is good enough: the gate in front of store/publication.py.
 
-By itself (`publish: auto`) a result is published once no check that blocks finds anything and nobody holds it back;
-by hand (`tac publish`, the job `publish`) it is published as it is.
+Automatically (`publish: auto`) a result is published when all blocking checks pass and nobody holds it back. By hand
+(`tac publish`, the job `publish`) it is published without these conditions.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,13 @@ from tac_pipeline.store.schemas import LINEAGE, PUBLISHED_ASSIGNMENTS
 
 PUBLISHED = "published"
 _SOURCES = (cluster_ids, assignments, clusters)
-# Above this share of known images in another cluster than readers know, somebody should look first.
+# If more than this share of known images would change their cluster, somebody should look first.
 MOST_MOVED = 0.5
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a result: the version that readers have now, whether it is this result, and why not if not."""
+    """The decision on a result: the version that readers have now, whether it is this result, and if not, why."""
 
     version: Version | None
     moved: bool
@@ -45,12 +45,12 @@ class Decision:
 
 
 def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> Decision:
-    """Publish what is current: as it is if by hand, else if settings, holds and checks allow it.
+    """Publish the current result: by hand always, else if settings, holds and checks allow it.
 
     Raises
     ------
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
-        There is no whole result of one making to publish.
+        There is no result to publish in which all parts are whole and made from each other.
     """
     store = open_store(project)
     with store.lock(on_wait=log):
@@ -75,18 +75,18 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
 
 
 def rollback(project: Project, number: int | None, *, log: Log = lambda _: None) -> Decision:
-    """Let readers have an older version again, and hold there until somebody publishes.
+    """Publish an older version again, and hold there until somebody publishes.
 
     Raises
     ------
     ArtifactMissing, StoreError
-        There is no such version, or it is what readers have.
+        There is no such version, or readers already have it.
     """
     store = open_store(project)
     with store.lock(on_wait=log):
         version = Publication(store.published_folder).rollback(number)
     sentence = (
-        f"version {version.number} repeats version {version.rolled_back_to}; nothing is published by itself until "
+        f"version {version.number} repeats version {version.rolled_back_to}; nothing is published automatically until "
         "somebody publishes (`tac publish`, the job publish)"
     )
     return Decision(version, False, sentence)
@@ -95,7 +95,7 @@ def rollback(project: Project, number: int | None, *, log: Log = lambda _: None)
 def _why_not(
     project: Project, store: Store, artifacts: Mapping[str, Artifact], publication: Publication, comparison: Comparison
 ) -> str | None:
-    """What keeps a result from being published by itself, in words; None where nothing does."""
+    """The reason why a result is not published automatically, in words; None if there is none."""
     if project.settings.publish == "manual":
         return "publish is manual; `tac publish` publishes this result"
     held = publication.held()
@@ -103,24 +103,24 @@ def _why_not(
         return f"{held}; `tac publish` publishes this result and ends that"
     found = [finding for finding in blocking_findings(store, artifacts) if finding.blocks]
     if found:
-        return f"{' '.join(finding.sentence for finding in found)} `tac publish` publishes it all the same."
+        return f"{' '.join(finding.sentence for finding in found)} `tac publish` publishes it anyway."
     gone, was = comparison.gone, comparison.gone + comparison.known
     if gone > project.settings.images.max_loss * was:
         return (
             f"{gone:,} of the {was:,} images that readers know would be gone, a larger share than images.max_loss "
-            f"({project.settings.images.max_loss:g}) allows. If they are meant to go, `tac publish` publishes it; "
+            f"({project.settings.images.max_loss:g}) allows. If this is intended, `tac publish` publishes it; "
             "if not, see whether images.source is right and no other settings file names this store."
         )
     if comparison.moved_share > MOST_MOVED:
         return (
             f"{comparison.moved:,} of {comparison.known:,} images ({comparison.moved_share:.0%}) would change their "
-            "cluster. Look at `tac diff`; `tac publish` publishes it all the same."
+            "cluster. Look at `tac diff`; `tac publish` publishes it anyway."
         )
     return None
 
 
 def blocking_findings(store: Store, artifacts: Mapping[str, Artifact]) -> list[Finding]:
-    """What the checks say of the assets that a result was made from, as they are now."""
+    """The findings of the checks on the assets that a result was made from, as they are now."""
     found = []
     for step, look in CHECKS:
         current = store.current(step.name)
@@ -152,7 +152,7 @@ def _result(store: Store) -> dict[str, Artifact]:
 
 
 def _tables(artifacts: Mapping[str, Artifact]) -> dict[str, pl.DataFrame]:
-    """The published tables of a result, under the names of publication.TABLES."""
+    """The published tables of a result, by the names in publication.TABLES."""
     found = _frame(clusters.schema, artifacts[clusters.name])
     names = found.select("cluster_id", cluster_name="name")
     assigned = _frame(assignments.schema, artifacts[assignments.name])
@@ -169,7 +169,7 @@ def _frame(schema: Any, artifact: Artifact) -> pl.DataFrame:
 
 
 def readers_are_current(project: Project) -> Finding:
-    """Readers have the result as it stands."""
+    """Whether readers have the current result."""
     store = open_store(project)
     latest = Publication(store.published_folder).latest()
     current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
@@ -183,7 +183,7 @@ def readers_are_current(project: Project) -> Finding:
 
 
 def publication_in_words(project: Project) -> str:
-    """What readers have, whether that is the result as it stands, and what holds that back."""
+    """What readers have, whether it is the current result, and if not, why."""
     store = open_store(project)
     publication = Publication(store.published_folder)
     latest, held = publication.latest(), publication.held()
@@ -192,19 +192,19 @@ def publication_in_words(project: Project) -> str:
     if latest is not None and current == latest.source:
         edited = "; the settings have changed since (`tac run`)" if _edited(project, store) else ""
         return f"{have}{f'; {held} (`tac publish` ends that)' if held else ''}{edited}"
-    another = "" if latest is None else "; the result as it stands is another one (`tac diff`)"
+    another = "" if latest is None else "; the current result is another one (`tac diff`)"
     try:
         artifacts = _result(store)
         comparison = publication.compare(_frame(assignments.schema, artifacts[assignments.name]))
         reason = _why_not(project, store, artifacts, publication, comparison)
     except TacError:
-        # There is no whole result; the states of the assets say why.
+        # There is no whole result; the states of the assets show why.
         reason = held
     return f"{have}{another}{f': {reason}' if reason else ''}"
 
 
 def _edited(project: Project, store: Store) -> bool:
-    """Whether the settings of the result, or of what it is made from, are others than it was made for."""
+    """Whether the settings have changed since the result, or an input of it, was made."""
     return any(store.require_current(step.name).version != step.version(project.settings) for step in _SOURCES)
 
 
@@ -214,7 +214,7 @@ def _day(version: Version) -> str:
 
 
 def decision_event(project: Project, decision: Decision) -> dg.AssetMaterialization:
-    """What somebody did by hand, for Dagster's books: the asset `published` shows it, and what reads it follows."""
+    """An event for Dagster about a manual change: the asset `published` shows it, and assets downstream follow."""
     number = decision.version.number if decision.version else 0
     return dg.AssetMaterialization(
         dg.AssetKey([project.settings.store, PUBLISHED]),
@@ -224,14 +224,14 @@ def decision_event(project: Project, decision: Decision) -> dg.AssetMaterializat
 
 
 def tell_dagster(project: Project, decision: Decision) -> None:
-    """Put into Dagster's books what was done on the command line."""
+    """Record in Dagster what was done on the command line."""
     prepare_home(project)
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(decision_event(project, decision))
 
 
 def decision_metadata(decision: Decision) -> dict[str, Any]:
-    """What the UI shows of a decision, numbers plotted over time."""
+    """What the UI shows about a decision; numbers are plotted over time."""
     shown: dict[str, Any] = {"decision": decision.sentence, "is this result": decision.moved}
     if decision.version is not None:
         shown |= {

@@ -1,4 +1,4 @@
-"""What this project refuses on purpose, as Dagster shows it."""
+"""Showing this project's own errors in Dagster."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from tac_pipeline.errors import TacError
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns a TacError into a failure whose text is the message, without a stack trace of its own."""
+    """Turns a TacError into a failure with only the message, without a stack trace."""
     try:
         yield
     except TacError as error:

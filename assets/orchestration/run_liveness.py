@@ -1,7 +1,7 @@
-"""Who is building: one run at a time holds a store, and runs that died are declared failed.
+"""Which run is building: one run at a time holds a store, and dead runs are reported as failed.
 
-A run that was killed stays `started` in Dagster's books, and automation then waits for it for ever. So the process of a
-run holds a lock file in the run's name; the system frees it when the process ends, however it ends.
+Dagster keeps a killed run as `started`, and automation then waits for it forever. So the process of a run holds a lock
+file with the run's name; the system releases it when the process ends in any way.
 """
 
 import time
@@ -19,15 +19,15 @@ from assets.engine.step import Log
 from tac_pipeline.settings.project import Project
 
 STORE_TAG = "tac/store"
-# Looking at the source takes no lock, and need not wait for builds, only for the look before.
+# Looking at the source takes no lock: it does not wait for builds, only for another look.
 OBSERVE_TAG = "tac/observe"
 LOCK_RESOURCE, LIFE_RESOURCE = "store_lock", "sign_of_life"
-# A run is marked started some seconds before it has its file: it has to import and load the definitions first.
+# A run is marked as started some seconds before it has its file, because it must load the definitions first.
 STARTING_SECONDS = 300.0
 _UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 
-# The locks of this process's runs, held until it ends: a run is marked finished only after its resources are gone, and
-# must not look dead in between.
+# The locks of this process's runs, held until it ends: a run is marked as finished only after its resources are gone,
+# and must not look dead before that.
 _living: dict[Path, FileLock] = {}
 
 
@@ -41,16 +41,16 @@ def holding_store(project: Project, instance: dg.DagsterInstance, run_id: str, l
 
 
 def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
-    """Report the runs of a store as failed whose process has ended; returns their ids."""
+    """Report runs of a store as failed when their process has ended; returns their ids."""
     dead = []
     for path in sorted(open_store(project).runs_folder.glob("*.lock")):
-        # First whether the process lives, then what the books say: one that ended well wrote that down before.
+        # First look whether the process lives, then at its status: a good end is written before the process ends.
         run_id = path.stem
         if not _lives(path) and instance.has_run(run_id):
             if _fail(instance, run_id):
                 dead.append(run_id)
             path.unlink(missing_ok=True)
-    # Runs that died before they had a file.
+    # Runs that died before they had a lock file.
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(_UNFINISHED))):
         run = record.dagster_run
         quiet = time.time() - record.update_timestamp.timestamp()
@@ -60,14 +60,14 @@ def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
 
 
 def _fail(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Report a run as failed unless it has ended; whether it was reported."""
+    """Report a run as failed unless it has ended; returns whether it was reported."""
     run = instance.get_run_by_id(run_id)
     if run is None or run.status not in _UNFINISHED:
         return False
     instance.report_run_failed(
         run,
         "The process of this run ended without a word: it was killed, or the machine went down. "
-        "What it had finished is kept, and the next run goes on from there.",
+        "Its finished work is kept, and the next run continues from there.",
     )
     return True
 
@@ -77,7 +77,7 @@ def _declare_living(path: Path) -> None:
     if path in _living:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # It appears under its name when it is locked already, so that nobody finds it free.
+    # It gets its name only when it is already locked, so that nobody finds it free.
     aside = path.with_suffix(".new")
     lock = FileLock(aside)
     lock.acquire()
@@ -99,14 +99,14 @@ def _lock_path(project: Project, run_id: str) -> Path:
 
 
 def _works_on(run: dg.DagsterRun, project: Project) -> bool:
-    """Whether a run builds this store or looks at it: by its tags, or by the assets that somebody picked."""
+    """Whether a run builds this store or looks at it, from its tags or its selected assets."""
     store = project.settings.store
     picked = any(key.path[0] == store for key in run.asset_selection or ())
     return picked or store in (run.tags.get(STORE_TAG), run.tags.get(OBSERVE_TAG))
 
 
 def build_lock(project: Project) -> dg.ResourceDefinition:
-    """The resource that every step of a store asks for: held from the run's first step to its last."""
+    """The resource that every step of a store requires: held from the run's first step to its last."""
 
     @dg.resource(description="One run at a time builds the store; a second one waits.")
     def store_lock(context: dg.InitResourceContext) -> Iterator[None]:
@@ -121,9 +121,9 @@ def build_lock(project: Project) -> dg.ResourceDefinition:
 
 
 def build_sign_of_life(project: Project) -> dg.ResourceDefinition:
-    """The resource that every step without the lock asks for: a run that observes, checks or edits is seen to live."""
+    """The resource that every step without the lock requires: it shows that a run that observes or edits is alive."""
 
-    @dg.resource(description="Shows that the process of a run lives.")
+    @dg.resource(description="Shows that the process of a run is alive.")
     def sign_of_life(context: dg.InitResourceContext) -> None:
         if context.run is not None:
             _declare_living(_lock_path(project, context.run.run_id))
@@ -132,17 +132,17 @@ def build_sign_of_life(project: Project) -> dg.ResourceDefinition:
 
 
 def build_watchman(project: Project) -> dg.SensorDefinition:
-    """The sensor that looks for dead runs, so that automation goes on after a crash without anybody's help."""
+    """The sensor that looks for dead runs, so that automation continues after a crash without help."""
 
     @dg.sensor(
         name="dead_runs",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports runs as failed whose process has ended; Dagster would wait for them for ever.",
+        description="Reports runs as failed when their process has ended; Dagster would wait for them forever.",
         target=None,
     )
     def dead_runs(context: dg.SensorEvaluationContext) -> Any:
         dead = fail_dead_runs(project, context.instance)
-        return dg.SkipReason(f"reported as failed: {', '.join(dead)}" if dead else "every run that is started lives")
+        return dg.SkipReason(f"reported as failed: {', '.join(dead)}" if dead else "every started run is alive")
 
     return dead_runs

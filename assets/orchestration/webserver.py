@@ -1,7 +1,7 @@
-"""The UI that runs on a Dagster instance: where it is, and asking it to read the settings again.
+"""Finding the UI of a Dagster instance, and asking it to read the settings again.
 
-Whatever listens now where a UI was noted once must name this very instance, or it is left alone.
-A code location knows the settings that it was loaded with; Dagster looks at them again only when it is asked to.
+Another program may now use the address where a UI was; it is asked only if it names this instance.
+A code location keeps the settings that it was loaded with; Dagster reads them again only when asked.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tac_pipeline.files import write_atomically
 
 ADDRESS_NAME = "ui.json"
 ANSWER_SECONDS = 5.0
-RELOAD_SECONDS = 120.0  # it imports the code anew
+RELOAD_SECONDS = 120.0  # it imports the code again
 
-# Nothing listens there, or what does is no Dagster.
+# Nothing listens there, or it is not Dagster.
 _NO_ANSWER = (OSError, HTTPException, YAMLError, ValueError, LookupError, TypeError, AttributeError)
 
 _LOCATIONS = "{ instance { info } workspaceOrError { ... on Workspace { locationEntries { name } } } }"
@@ -35,8 +35,8 @@ mutation Reload($name: String!) { reloadRepositoryLocation(repositoryLocationNam
 
 
 def note_address(home: Path, host: str, port: int) -> None:
-    """Write down where the UI of an instance listens, for whoever wants to ask it something."""
-    # Whoever listens everywhere is found here.
+    """Write down where the UI of an instance listens, for commands that ask it something."""
+    # A UI that listens on all addresses is found on this one.
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     address = f"[{shown}]" if ":" in shown else shown
     write_atomically(home / ADDRESS_NAME, json.dumps({"url": f"http://{address}:{port}"}))
@@ -48,7 +48,7 @@ def reload_location(home: Path, store: str) -> str | None:
     Returns
     -------
     str or None
-        What came of it, in words; None where no UI runs on this instance.
+        The outcome, in words; None when no UI runs on this instance.
     """
     try:
         url = str(json.loads((home / ADDRESS_NAME).read_text(encoding="utf-8"))["url"])
@@ -58,7 +58,7 @@ def reload_location(home: Path, store: str) -> str | None:
             return None
     except _NO_ANSWER:
         return None
-    # `tac ui` names a location after its store; in a workspace of one's own it may have any name.
+    # `tac ui` names a location after its store; in a user's own workspace it may have any name.
     problems = {name: _reload(url, name) for name in ([name for name in names if name == store] or names)}
     if not problems:
         return None
@@ -69,13 +69,13 @@ def reload_location(home: Path, store: str) -> str | None:
 
 
 def _home_of(info: str) -> Path:
-    """The home of the instance that a UI runs on, from what it says of its configuration."""
+    """The home of the instance that a UI runs on, from its reported configuration."""
     said = YAML(typ="safe", pure=True).load(str(info))
     return Path(said["local_artifact_storage"]["config"]["base_dir"]).resolve()
 
 
 def _reload(url: str, name: str) -> str | None:
-    """Have a location reloaded; what went wrong, in a line, or None."""
+    """Reload a location; returns the error in one line, or None."""
     try:
         answer = _ask(url, _RELOAD, {"name": name}, RELOAD_SECONDS)["reloadRepositoryLocation"]
         if answer["__typename"] != "WorkspaceLocationEntry":
@@ -89,7 +89,7 @@ def _reload(url: str, name: str) -> str | None:
 def _ask(url: str, query: str, variables: dict[str, Any], seconds: float) -> dict[str, Any]:
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
-    # A proxy that is set up for the outside world knows nothing of this machine.
+    # A proxy for the outside world cannot reach this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=seconds) as answer:
         said = json.load(answer)

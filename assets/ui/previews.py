@@ -1,4 +1,4 @@
-"""What a person sees of an artifact in the UI: small Markdown tables and plots."""
+"""Previews of artifacts for the UI: small Markdown tables and plots."""
 
 import base64
 import functools
@@ -13,12 +13,12 @@ import polars as pl
 from tac_pipeline.store.schemas import LOSS_HISTORY
 
 PICTURE_DPI = 90
-# Dagster's UI shows Markdown of fewer characters in place, and longer text behind a link.
+# Dagster's UI shows Markdown with fewer characters directly, and longer text behind a link.
 INLINE_CHARACTERS = 1000
 INK, ACCENT = "#334155", "#4f46e5"
 LONGEST_NAME = 44
 MAP_INCHES, MAP_NAMES = (7.0, 5.0), 25
-# Fonts with Chinese, Japanese and Korean letters, as Debian, Windows and macOS call them.
+# Fonts with Chinese, Japanese and Korean letters, by their names on Debian, Windows and macOS.
 WIDE_FONTS = (
     "Noto Sans CJK",
     "WenQuanYi",
@@ -34,7 +34,7 @@ LINES = {"total": ACCENT, "distillation": "#0891b2", "confidence": "#d97706"}
 
 def table(frame: pl.DataFrame) -> str:
     """A frame as a Markdown table; text is escaped, so that no file name or noun becomes markup."""
-    # A heading with spaces can be broken, so that more columns fit.
+    # A heading with spaces can wrap, so that more columns fit.
     head = "| " + " | ".join(name.replace("_", " ") for name in frame.columns) + " |"
     rule = "|" + "|".join(" ---: " if dtype.is_numeric() else " --- " for dtype in frame.dtypes) + "|"
     lines = ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame.iter_rows()]
@@ -42,7 +42,7 @@ def table(frame: pl.DataFrame) -> str:
 
 
 def shorten(markdown: str) -> str:
-    """The first lines of a Markdown table that is too long to be shown in place, and how many were left out."""
+    """The first lines of a Markdown table that is too long to be shown directly, and how many were left out."""
     if _length(markdown) < INLINE_CHARACTERS:
         return markdown
     lines = markdown.splitlines()
@@ -58,7 +58,7 @@ def shorten(markdown: str) -> str:
 
 
 def _length(text: str) -> int:
-    """Characters as a browser counts them."""
+    """The number of characters as a browser counts them."""
     return len(text.encode("utf-16-le")) // 2
 
 
@@ -99,7 +99,7 @@ def history_table(history: Sequence[Any]) -> pl.DataFrame:
 
 
 def loss_picture(history: pl.DataFrame) -> bytes:
-    """The loss, and its parts on a scale of their own, by epoch, as PNG."""
+    """The loss, and its parts on their own scale, by epoch, as PNG."""
     from matplotlib.ticker import MaxNLocator
 
     figure, panels = _figure(2)
@@ -162,7 +162,7 @@ def map_picture(points: pl.DataFrame, clusters: Sequence[Mapping[str, Any]]) -> 
     size = min(24.0, max(1.0, 20_000 / max(len(dots), 1)))
     axes.scatter(dots["x"], dots["y"], c=dots["color"].to_list(), s=size, linewidths=0, alpha=0.7)
     for each in [each for each in clusters if each["x"] is not None][:MAP_NAMES]:
-        # Above the middle: on it, the label of a small cluster would hide its dots.
+        # Above the middle, because the label of a small cluster would hide its dots.
         write(
             axes,
             label(each),
@@ -181,13 +181,13 @@ def map_picture(points: pl.DataFrame, clusters: Sequence[Mapping[str, Any]]) -> 
 
 
 def label(cluster: Mapping[str, Any]) -> str:
-    """What a cluster is called in a picture; one without a name goes by its id."""
+    """The label of a cluster in a picture: its name, or its id if it has none."""
     return cluster["name"] or f"cluster {cluster['id']}"
 
 
 def write(axes: Any, text: str, x: float, y: float, *, above: float = 0, **look: Any) -> None:
-    """A name in a picture, so many points above its place, cut where it is long, on white so that what lies below does
-    not run through it.
+    """A name in a picture, some points above its place, cut when it is long, on white so that nothing below it shows
+    through.
     """
     short = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8}
@@ -206,7 +206,7 @@ def write(axes: Any, text: str, x: float, y: float, *, above: float = 0, **look:
 
 @functools.cache
 def _fonts() -> list[str]:
-    """matplotlib's own font, then those on this machine that have the letters which it lacks."""
+    """matplotlib's own font, then the fonts of this machine with the letters that it lacks."""
     from matplotlib.font_manager import get_font_names
 
     return ["DejaVu Sans", *(name for name in sorted(get_font_names()) if name.startswith(WIDE_FONTS))]
@@ -230,7 +230,7 @@ def png(figure: Any) -> bytes:
     """A figure as PNG."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # One for every letter that no font on this machine has: a box stands in the picture, README says so.
+        # One for every letter that no font on this machine has: the picture shows a box, as the README says.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="png", dpi=PICTURE_DPI)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The tree of clusters as a picture: branches in the colors of the top level, names where a person can read them."""
+"""The tree of clusters as a picture: branches in the colors of the top level, and readable names."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import polars as pl
 
 from assets.ui.previews import INK, png, write
 
-# More lines than these are not legible in one picture: the lowest branches are then drawn as one line each.
+# More lines are not readable in one picture: the lowest branches are then drawn as one line each.
 MOST_LINES = 60
 LINE_INCHES = 0.19
 FAINT = "#94a3b8"
@@ -62,7 +62,7 @@ def tree_picture(nodes: pl.DataFrame) -> bytes:
 
 
 def _write(axes: Any, text: str, x: float, y: float, color: str, *, bold: bool = False) -> None:
-    """A name beside its node: to the right of a line's end, or on a branch."""
+    """Write a name beside its node: to the right of a line's end, or on a branch."""
     if bold:
         write(axes, text, x, y, color=color, va="center", ha="right", fontsize=8.5, fontweight="bold")
     else:
@@ -77,7 +77,7 @@ def _line_name(row: dict[str, Any]) -> str:
 
 
 def _shown_children(rows: dict[int, dict[str, Any]]) -> dict[int, list[int]]:
-    """The children of every inner node that is drawn as a branch: of the highest ones, as many as there is room for."""
+    """The children of every inner node that is drawn as a branch: the highest ones, as many as fit."""
     found: dict[int, list[int]] = {}
     for node, row in rows.items():
         if row["parent"] is not None:
@@ -87,7 +87,7 @@ def _shown_children(rows: dict[int, dict[str, Any]]) -> dict[int, list[int]]:
 
 
 def _places(children: dict[int, list[int]], root: int) -> dict[int, float]:
-    """The vertical place of every node that is drawn: lines from 0 down, a branch in the middle of its two."""
+    """The vertical place of every drawn node: lines from 0 down, a branch in the middle of its two children."""
     places: dict[int, float] = {}
     order, stack = [], [root]
     while stack:
@@ -102,7 +102,7 @@ def _places(children: dict[int, list[int]], root: int) -> dict[int, float]:
 
 
 def _colors(rows: dict[int, dict[str, Any]]) -> dict[int, str]:
-    """A color for every node that is a top-level node or lies below one."""
+    """A color for every top-level node and every node below one."""
     top = [node for node, row in rows.items() if row["top_level"]]
     found = {node: COLORS[number % len(COLORS)] for number, node in enumerate(top)}
     # Parents have larger numbers than their children.

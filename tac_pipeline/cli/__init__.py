@@ -1,6 +1,6 @@
 """The command line: `tac demo`, `draw`, `run`, `status`, `search`, `assign`, `set`, `diff` and the others (README.md).
 
-The only package of the library that imports assets, and that inside its functions. Exit codes: 0 all went well, 1 a
+The only package of the library that imports assets, and only inside its functions. Exit codes: 0 all went well, 1 a
 step or the settings failed, 2 the command was misused.
 """
 
@@ -35,6 +35,6 @@ def main() -> None:
         else:
             shown(message, category, *place, **rest)
 
-    # What this project warns of is meant for people, not for whoever reads its source.
+    # This project's warnings are for users, so they are shown without a line of source code.
     warnings.showwarning = show
     app()

@@ -17,7 +17,7 @@ def set_(
     assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Such as retrieval.tau=0.01.")],
     settings: SettingsOption = None,
 ) -> None:
-    """Edit the settings file, comments kept, and have a running UI read it; then say what would rerun."""
+    """Edit the settings file, keep its comments, reload it in a running UI, and say what would run again."""
     with refusals():
         path = find_settings(settings)
         from assets.orchestration.automation import require_schedule
@@ -39,7 +39,7 @@ def set_(
 
 @app.command()
 def publish(settings: SettingsOption = None) -> None:
-    """Let readers have the current result, whatever the checks say; ends what a rollback held."""
+    """Publish the current result for readers, even if its checks fail. Ends the hold of a rollback."""
     with refusals():
         project = load_project(find_settings(settings))
         from assets.orchestration.publishing import publish as publish_result
@@ -56,7 +56,7 @@ def rollback(
     version: Annotated[str | None, typer.Argument(help="A published version; by default the one before.")] = None,
     settings: SettingsOption = None,
 ) -> None:
-    """Let readers have an older version again, under a new number, and hold there until somebody publishes."""
+    """Publish an older version again under a new number, and publish nothing else until somebody does."""
     with refusals():
         project = load_project(find_settings(settings))
         from assets.orchestration.publishing import rollback as roll_back

@@ -25,16 +25,16 @@ def export(
     destination: Annotated[
         Path, typer.Argument(metavar="DEST", help="A file, or for imagefolder and fiftyone-json a folder.")
     ],
-    form: Annotated[Format, typer.Option("--format", "-f", help="What it should look like.")],
+    form: Annotated[Format, typer.Option("--format", "-f", help="The format of the export.")],
     current: Annotated[
-        bool, typer.Option("--current", help="The result as it stands instead of the published one.")
+        bool, typer.Option("--current", help="The current result instead of the published one.")
     ] = False,
     link: Annotated[
-        Link | None, typer.Option(help="Links instead of copies, where images are local files of their own.")
+        Link | None, typer.Option(help="Links instead of copies, for images that are plain local files.")
     ] = None,
-    vectors: Annotated[bool, typer.Option("--vectors", help="With each image's vector (embedding-atlas).")] = False,
+    vectors: Annotated[bool, typer.Option("--vectors", help="Include each image's vector (embedding-atlas).")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file, or what an earlier export made.")
+        bool, typer.Option("--overwrite", help="Replace a file, or a folder of an earlier export.")
     ] = False,
     settings: SettingsOption = None,
 ) -> None:
@@ -60,7 +60,7 @@ def export(
                 progress=progress,
             )
         version = result.facts["published_version"]
-        what = "the result as it stands" if version is None else f"published version {version}"
+        what = "the current result" if version is None else f"published version {version}"
         said = f"{done.images:,} images of {what} are in {plain(str(destination))}"
         console.print(escape(said), soft_wrap=True)
         _tell_failures(done)

@@ -23,15 +23,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 def search(
     text: Annotated[str | None, typer.Argument(help="What the images should show, such as “a red boat”.")] = None,
     image: Annotated[
-        str | None, typer.Option(help="Instead of a text: a picture's file, or an image_id of the store.")
+        str | None, typer.Option(help="Search by a picture instead: its file, or an image_id of the store.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many images to find.")] = 20,
     as_json: JsonOption = False,
     settings: SettingsOption = None,
 ) -> None:
-    """Find the images of the whole store that are nearest to a text, or to a picture."""
+    """Find the images of the whole store that are nearest to a text or a picture."""
     if (text is None) == (image is None):
-        raise typer.BadParameter("a search takes a text, or a picture with --image, and not both")
+        raise typer.BadParameter("a search takes a text, or a picture with --image, but not both")
     with refusals():
         project = load_project(find_settings(settings))
         from assets.lookups.finding import search_by_image, search_by_text
@@ -66,7 +66,7 @@ def assign(
     as_json: JsonOption = False,
     settings: SettingsOption = None,
 ) -> None:
-    """Say which cluster new images fall into, without touching the store."""
+    """Find the clusters of new images without changing the store."""
     with refusals():
         project = load_project(find_settings(settings))
         from assets.lookups.finding import assign_places
@@ -103,7 +103,7 @@ def _print_assigned(found: pl.DataFrame) -> None:
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in headings:
-        # A file name that is cut short cannot be opened.
+        # A shortened file name cannot be opened.
         table.add_column(heading, overflow="fold", no_wrap=False)
     return table
 
@@ -119,5 +119,5 @@ def _cluster(id_: int | None, name: str | None) -> tuple[str, str]:
 
 
 def _print_json(value: Any) -> None:
-    # In ASCII, so that no terminal or locale changes a name.
+    # ASCII, so that no terminal or locale changes a name.
     typer.echo(json.dumps(value, indent=1, allow_nan=False))

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @app.command()
 def status(settings: SettingsOption = None) -> None:
-    """Show which assets are fresh, stale but reusable, stale, or missing, why, and how long they took last time."""
+    """Show which assets are fresh, reusable, stale or missing, why, and how long they took last time."""
     with refusals():
         print_status(Console(highlight=False), load_project(find_settings(settings)))
 
 
 def print_status(console: Console, project: Project, *, only_stale: bool = False) -> None:
-    """How every asset stands, what a run would compute, and what readers have."""
+    """The state of every asset, what a run would compute, and what readers have."""
     from assets.lookups.status import State, all_status
     from assets.orchestration.publishing import publication_in_words
 
@@ -45,7 +45,7 @@ def print_status(console: Console, project: Project, *, only_stale: bool = False
             duration(artifact.record["seconds"]) if artifact else "",
             escape(entry.why),
         )
-    # Before the first run every line would say the same.
+    # Before the first run all lines would be the same.
     if table.row_count and not (only_stale and all(entry.current is None for entry in found)):
         console.print(table)
     due = [entry for entry in found if entry.state in (State.STALE, State.MISSING)]
@@ -98,11 +98,11 @@ def diff(
         str | None, typer.Argument(help="A published version, such as 6, or current; by default the latest.")
     ] = None,
     new: Annotated[
-        str | None, typer.Argument(help="Another one, or latest; by default current, the result as it stands.")
+        str | None, typer.Argument(help="Another version, or latest; by default current, the current result.")
     ] = None,
     settings: SettingsOption = None,
 ) -> None:
-    """Compare two versions of the assignments: how many images moved, and which clusters changed by that."""
+    """Compare two versions of the assignments: how many images moved, and which clusters changed."""
     with refusals():
         project = load_project(find_settings(settings))
         from tac_pipeline.store.comparison import compare_assignments
@@ -114,7 +114,7 @@ def diff(
         console.print(f"from {before.title} to {after.title}:")
         console.print(
             f"{found.moved:,} of {found.known:,} images ({found.moved_share:.1%}) moved to another cluster, "
-            f"{found.came:,} came, {found.gone:,} went"
+            f"{found.came:,} are new, {found.gone:,} are gone"
         )
         if found.clusters.is_empty():
             return
@@ -143,7 +143,7 @@ def changes(
 
 @dataclass(frozen=True)
 class _Side:
-    """One side of a comparison: its assignments, the names of its cluster ids, and what to call it."""
+    """One side of a comparison: its assignments, the names of its cluster ids, and its title."""
 
     assignments: pl.DataFrame
     names: dict[int, str | None]
@@ -151,7 +151,7 @@ class _Side:
 
 
 def _side(project: Project, version: str) -> _Side:
-    """The version that somebody named: a number, latest, or current."""
+    """The version that the user named: a number, latest, or current."""
     from assets.engine.execute import open_store
     from assets.results import assignments, clusters
     from tac_pipeline.results.in_force import names_in_force
@@ -163,7 +163,7 @@ def _side(project: Project, version: str) -> _Side:
         names: dict[int, str | None] = dict(names_in_force(store))
         if store.current(clusters.name) is not None:
             names |= _names(current_table(project, clusters))
-        return _Side(current_table(project, assignments), names, "the result as it stands")
+        return _Side(current_table(project, assignments), names, "the current result")
     found = publication.latest() if version == "latest" else publication.find(version_number(version))
     if found is None:
         raise ArtifactMissing("nothing is published yet: there is no version to compare with (`tac publish`)")

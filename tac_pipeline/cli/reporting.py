@@ -17,7 +17,7 @@ def report(
     settings: SettingsOption = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
 ) -> None:
-    """Write the page of the result as it stands: clusters, map, what is worth a look. Open it, and print its path."""
+    """Write the report page of the current result: clusters, map, images to review. Open it and print its path."""
     with refusals():
         project = load_project(find_settings(settings))
         from assets.engine.execute import open_store

@@ -29,14 +29,14 @@ def demo(
     settings: SettingsOption = None,
     pictures: Annotated[int, typer.Option(min=100, help="How many drawn pictures the store should hold.")] = 3000,
 ) -> None:
-    """Draw a picture store where images.source points, group it, name the groups, and say how right that was."""
+    """Draw a picture store at images.source, group it, name the groups, and compare them with the true kinds."""
     with refusals():
         project = load_project(find_settings(settings))
         from assets.graph import find
         from assets.lookups.status import State, all_status
         from tac_pipeline.encoders import encoder_fingerprint
 
-        # Damaged weights are told before anything is drawn.
+        # Damaged weights are reported before anything is drawn.
         encoder = project.settings.encoder
         encoder_fingerprint(project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained))
         console = Console(highlight=False)
@@ -59,11 +59,11 @@ def demo(
 
 @app.command()
 def draw(
-    folder: Annotated[Path, typer.Argument(help="Where the pictures go: a new folder, or one to draw on in.")],
-    pictures: Annotated[int, typer.Option(min=1, help="How many it should hold.")] = 3000,
+    folder: Annotated[Path, typer.Argument(help="The folder of the pictures: a new one, or one to continue.")],
+    pictures: Annotated[int, typer.Option(min=1, help="How many pictures it should hold.")] = 3000,
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of a picture in pixels.")] = PICTURE_SIZE,
 ) -> None:
-    """Draw a store of pictures with known kinds, as large as you like: what the demo groups, and scale tests need."""
+    """Draw a store of pictures with known kinds, of any size: for the demo and for scale tests."""
     with refusals():
         _draw(Console(highlight=False), folder, pictures, size)
 
@@ -73,13 +73,13 @@ def run(
     settings: SettingsOption = None,
     select: Annotated[
         str | None,
-        typer.Option(help="Only these assets, comma-separated: NAME, NAME+ (and all below), +NAME (and all above)."),
+        typer.Option(help="Only these assets, comma-separated: NAME, NAME+ (and downstream), +NAME (and upstream)."),
     ] = None,
     recluster: Annotated[
-        bool, typer.Option("--recluster", help="Learn the groups anew from the images that the store holds now.")
+        bool, typer.Option("--recluster", help="Learn the groups again from the images that the store holds now.")
     ] = False,
 ) -> None:
-    """Materialize the assets in this process: grow the store, and learn where that is missing or outdated."""
+    """Materialize the assets in this process: add new images, and learn what is missing or outdated."""
     if select is not None and recluster:
         raise typer.BadParameter("--select names the assets itself: leave out --recluster")
     with refusals():
@@ -96,7 +96,7 @@ def run(
 
 
 class _StepLines:
-    """A line per step as it ends, and a spinner with the last word of the one that runs."""
+    """Prints a line when a step ends, and shows the running step's last message beside a spinner."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -137,7 +137,7 @@ class _StepLines:
 
 
 def _grow(console: Console, project: Project, *, recluster: bool) -> None:
-    """Whatever the store wants, and the clusters as they then are."""
+    """Run everything that the store needs, and print the clusters."""
     from assets.lookups.status import steps_to_run
 
     materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
@@ -145,7 +145,7 @@ def _grow(console: Console, project: Project, *, recluster: bool) -> None:
 
 
 def materialize(console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False) -> None:
-    """Run steps with a line for each; ends the command where one fails."""
+    """Run steps and print a line for each; ends the command when one fails."""
     from assets.orchestration.in_process import run_steps
 
     console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")
@@ -161,13 +161,13 @@ def materialize(console: Console, project: Project, steps: Iterable[Step], *, pu
 
 
 def _demo_folder(project: Project) -> Path:
-    """Where the demo's pictures are to lie."""
+    """The folder for the demo's pictures."""
     source = project.resolve(project.settings.images.source)
     if "://" in source or project.settings.images.labels != "folder":
         raise SettingsError(
             f"{project.path}: the demo needs images.source to be a local folder and images.labels to be `folder`, so "
             f"that the pictures' kinds are known; they are {project.settings.images.source} and "
-            f"{project.settings.images.labels}. Take the tac.yaml that the project came with: tac demo -s FILE"
+            f"{project.settings.images.labels}. Use the tac.yaml that comes with the project: tac demo -s FILE"
         )
     return Path(source)
 

@@ -26,7 +26,7 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
 ) -> None:
-    """Open the Dagster UI, with its daemon, on the store that the settings describe, or on several."""
+    """Start the Dagster UI and its daemon for the store of the settings file, or for several stores."""
     with refusals():
         projects = [load_project(find_settings(path)) for path in (settings if settings else (None,))]
         from assets.orchestration.instance import prepare_home, write_workspace
@@ -36,7 +36,7 @@ def ui(
         note_address(prepare_home(projects[0]), host, port)
     names = ", ".join(project.settings.store for project in projects)
     typer.echo(f"Dagster UI on http://{host}:{port} (store {names}; stop it with Ctrl-C)")
-    # Dagster recommends another command, which wants its own project layout.
+    # Dagster recommends another command, which needs its own project layout.
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
     command = [sys.executable, *quiet, "-m", "dagster", "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
     os.execv(command[0], command)

@@ -1,4 +1,4 @@
-"""What the commands share: the app, the settings option, and how a refusal is told."""
+"""The parts that all commands share: the app, the settings option, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SettingsOption = Annotated[
     typer.Option("--settings", "-s", help=f"The settings file; else ${SETTINGS_VARIABLE}, else ./tac.yaml."),
 ]
 
-# Controls (a terminal obeys them), lone surrogates (no terminal can print them), and marks that turn text around.
+# Controls (a terminal obeys them), lone surrogates (no terminal can print them), and marks that reverse text.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 FAILED = 1
@@ -51,7 +51,7 @@ def version_number(text: str) -> int:
     Raises
     ------
     InputError
-        It is no number.
+        It is not a number.
     """
     digits = text.removeprefix("v")
     if not digits.isdecimal():
@@ -61,7 +61,7 @@ def version_number(text: str) -> int:
 
 @contextmanager
 def misuse(argument: str) -> Iterator[None]:
-    """A name that does not exist is a misuse of the command, told as such."""
+    """Report a name that does not exist as a misuse of the command."""
     try:
         yield
     except InputError as error:
@@ -70,23 +70,23 @@ def misuse(argument: str) -> Iterator[None]:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What this project refuses on purpose is printed without a stack trace and ends with its exit code."""
+    """Print this project's own errors without a stack trace, and exit with their code."""
     try:
         yield
     except TacError as error:
         complain(str(error))
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
-        complain("interrupted; what was finished is kept, and the next run goes on from there")
+        complain("interrupted; finished work is kept, and the next run continues from there")
         raise typer.Exit(INTERRUPTED) from error
 
 
 def plain(text: str) -> str:
-    """A name as a terminal may show it: what would move the cursor, change colors or turn the text is spelled out."""
+    """A name that is safe on a terminal: characters that move the cursor, change colors or reverse text are escaped."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def complain(text: str) -> None:
     """Print an error."""
-    # Not markup, not wrapped: paths and messages must stay as they are.
+    # No markup and no wrapping: paths and messages must not change.
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {escape(text)}")

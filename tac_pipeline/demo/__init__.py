@@ -1,15 +1,15 @@
-"""The demo: a picture store drawn by code, for which the package carries an encoder (encoders/small).
+"""The demo: a picture store drawn by code. The package contains an encoder for it (encoders/small).
 
-    kinds/            what is drawn: each kind by its parts, with its meaning in WordNet
-    canvas.py         parts and chance
-    palette.py        colors that say nothing of the kind
+    kinds/            the kinds of things: each drawn by its parts, with its meaning in WordNet
+    canvas.py         parts and random choices
+    palette.py        colors that do not depend on the kind
     styles.py         the ways to paint
-    scenery.py        grounds and clutter
+    scenery.py        backgrounds and clutter
     pictures.py       one picture from its kind and its seed
     picture_store.py  a folder of them
     split.py          which kinds, styles and seeds the encoder was trained on
 
-What must stay out: encoders and clusters; the demo's pictures go through the pipeline as anybody's do.
+What must stay out: encoders and clusters; the demo's pictures go through the pipeline like any others.
 """
 
-PICTURE_SIZE = 128  # pixels a side, unless another is asked for
+PICTURE_SIZE = 128  # pixels per side, by default

@@ -1,7 +1,7 @@
-"""What a kind is drawn with: parts in a square, in SVG, painted by a style.
+"""The canvas that kinds draw on: parts in a square, in SVG, painted by a style.
 
 A kind's function says where its parts are; this module knows nothing of any kind. Coordinates run from -50 to 50 with y
-downwards; a kind fills about -40 to 40. All chance comes from the canvas, so that a picture follows from its seed.
+downwards; a kind fills about -40 to 40. All random choices come from the canvas, so the seed decides the picture.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Canvas:
     Parameters
     ----------
     rng : numpy.random.Generator
-        Where all chance comes from.
+        Makes all random choices.
     style : Style
         How parts are painted.
     palette : Palette
-        The colors that the names main, second, third, dark and light stand for.
+        The colors with the names main, second, third, dark and light.
     wobble : float
-        How far a hand strays from a point, in units of the canvas.
+        How far a drawn point is off its place, in units of the canvas.
     """
 
     def __init__(self, rng: np.random.Generator, style: Style, palette: Palette, wobble: float = 0.0) -> None:
@@ -55,7 +55,7 @@ class Canvas:
         return int(self._rng.integers(low, high + 1))
 
     def chance(self, share: float) -> bool:
-        """True in that share of cases."""
+        """True with this probability."""
         return bool(self._rng.random() < share)
 
     def pick(self, *options: Any) -> Any:
@@ -66,7 +66,7 @@ class Canvas:
     def moved(
         self, x: float = 0, y: float = 0, *, turn: float = 0, scale: float = 1, stretch: float = 1, slant: float = 0
     ) -> Iterator[None]:
-        """Parts drawn within are moved to (x, y), turned by degrees, scaled; stretch is width against height."""
+        """Parts drawn inside are moved to (x, y), turned by degrees and scaled; stretch is width over height."""
         steps = f"translate({x:.2f} {y:.2f}) rotate({turn:.1f}) skewX({slant:.1f})"
         self._elements.append(f'<g transform="{steps} scale({scale * stretch:.3f} {abs(scale):.3f})">')
         yield
@@ -83,7 +83,7 @@ class Canvas:
         turn: float = 0,
         mark: bool = False,
     ) -> None:
-        """An ellipse about (x, y); a circle without ry. A mark lies on another part and is cut out of silhouettes."""
+        """An ellipse about (x, y); a circle without ry. A mark is on another part and is cut out of silhouettes."""
         turned = f' transform="rotate({turn:.1f} {x:.2f} {y:.2f})"' if turn else ""
         self._part(
             f'<ellipse cx="{x:.2f}" cy="{y:.2f}" rx="{rx:.2f}" ry="{rx if ry is None else ry:.2f}"{turned}', color, mark
@@ -155,7 +155,7 @@ class Canvas:
         self.line(around(x, y, rx, ry, start, end, 12), width, color, smooth=True, mark=mark)
 
     def eye(self, x: float, y: float, size: float = 2.2) -> None:
-        """An eye: of one piece, or a pupil in white."""
+        """An eye: a dot, or a pupil in white."""
         if self.chance(0.5):
             self.ellipse(x, y, size * 1.3, size * 1.4, "light", mark=True)
             self.ellipse(x + self.between(-0.3, 0.3) * size, y, size * 0.65, color="dark")

@@ -1,4 +1,4 @@
-"""Colors: eleven names that people use, each with some play, and the five that a picture is painted with."""
+"""Colors: eleven names that people use, each with a range, and the five colors that paint a picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Hue in degrees, saturation and lightness in percent: the ranges that people call by the name.
+# Hue in degrees, saturation and lightness in percent: the ranges that people call by this name.
 _RANGES: Mapping[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "red": ((-8, 8), (65, 95), (38, 55)),
     "orange": ((20, 34), (80, 100), (48, 60)),
@@ -23,7 +23,7 @@ _RANGES: Mapping[str, tuple[tuple[float, float], tuple[float, float], tuple[floa
     "white": ((0, 360), (0, 25), (92, 99)),
 }
 COLOR_NAMES = tuple(_RANGES)
-# How unlike the background the main color must be, in Euclidean distance of RGB from 0 to 1.
+# How different the main color must be from the background, as Euclidean distance of RGB from 0 to 1.
 LEAST_CONTRAST = 0.42
 
 Rgb = tuple[float, float, float]
@@ -31,14 +31,14 @@ Rgb = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Palette:
-    """The colors of one picture; a kind asks for main, second, third, dark or light and never for a hue.
+    """The colors of one picture; a kind uses main, second, third, dark or light, never a hue.
 
     Attributes
     ----------
     main_name : str
-        What people would call the main color.
+        The name that people would give to the main color.
     colors : mapping of str to str
-        #rrggbb of each part of the palette, and of the background.
+        #rrggbb of each color of the palette, and of the background.
     """
 
     main_name: str
@@ -49,7 +49,7 @@ class Palette:
 
 
 def choose_palette(rng: np.random.Generator, *, dark_ground: bool = False) -> Palette:
-    """Colors that say nothing of the kind, with a background that the main one stands out from."""
+    """Colors that do not depend on the kind, with a background that differs from the main one."""
     ground = _ground(rng, dark_ground)
     main_name, main = _standing_out(rng, ground, [])
     _, second = _standing_out(rng, ground, [main])
@@ -66,7 +66,7 @@ def some_color(rng: np.random.Generator) -> str:
 
 
 def mixed(color: str, other: str, share: float) -> str:
-    """A color with a share of another in it."""
+    """A color mixed with a share of another."""
     mixture = [a + (b - a) * share for a, b in zip(rgb(color), rgb(other), strict=True)]
     return hexadecimal((mixture[0], mixture[1], mixture[2]))
 
@@ -82,7 +82,7 @@ def hexadecimal(color: Rgb) -> str:
 
 
 def is_dark(color: str) -> bool:
-    """Whether light lines stand out from it better than dark ones."""
+    """Whether light lines are easier to see on it than dark ones."""
     red, green, blue = rgb(color)
     return 0.3 * red + 0.59 * green + 0.11 * blue < 0.45
 
@@ -100,7 +100,7 @@ def _ground(rng: np.random.Generator, dark: bool) -> Rgb:
 
 
 def _standing_out(rng: np.random.Generator, ground: Rgb, taken: list[Rgb]) -> tuple[str, Rgb]:
-    """A color away from the background and, a little, from those taken; the best of several draws."""
+    """A color far from the background and a little from the other colors; the best of several draws."""
     draws = []
     for _ in range(8):
         name = COLOR_NAMES[int(rng.integers(len(COLOR_NAMES)))]

@@ -1,7 +1,7 @@
-"""A folder of drawn pictures, one folder for each kind, as any user's store might be.
+"""A folder of drawn pictures with one folder for each kind, like a user's store.
 
-Picture n shows the kind n modulo the number of kinds, from seed n: a store grows by drawing on, and is never redrawn.
-Pictures are drawn aside and moved in when all of them are there, so that a full disk leaves nothing half-written.
+Picture n shows the kind n modulo the number of kinds, from seed n: a store grows by new pictures, old ones stay.
+Pictures are drawn into another folder and moved when all of them are there, so that a full disk leaves no half store.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _NAME = re.compile(r"(\d{7,})\.jpg")
 
 
 def picture_path(n: int) -> Path:
-    """Where picture n lies in its store, such as cat/0000045.jpg."""
+    """The path of picture n in its store, such as cat/0000045.jpg."""
     kinds = tuple(KINDS)
     return Path(kinds[n % len(kinds)]) / f"{n:07d}{SUFFIX}"
 
 
 def count_pictures(folder: Path) -> int:
-    """How many pictures a store holds: drawn on from there; 0 if it is not there."""
+    """How many pictures a store holds, where drawing continues; 0 if the store does not exist."""
     numbers = (_NAME.fullmatch(path.name) for path in folder.glob(f"*/*{SUFFIX}"))
     return max((int(number[1]) + 1 for number in numbers if number), default=0)
 
@@ -59,9 +59,9 @@ def draw_store(
     Parameters
     ----------
     folder : Path
-        The store; made where it is missing.
+        The store; created if it does not exist.
     n_pictures : int
-        How many there should be; those that are there stay as they are.
+        How many there should be; existing pictures do not change.
     size : int, optional
         Side in pixels, at least 16.
     workers : int, optional
@@ -77,7 +77,7 @@ def draw_store(
     Raises
     ------
     InputError
-        A count or size that cannot be, or a folder that holds something else.
+        An invalid count or size, or a folder that holds something else.
     StoreError
         The pictures cannot be written; none of this call's is left behind.
     """
@@ -86,18 +86,18 @@ def draw_store(
     foreign = [path.name for path in _entries(folder) if path.name not in KINDS and not path.name.startswith(".")]
     if foreign:
         raise InputError(
-            f"{folder} must hold drawn pictures alone; it holds {foreign[0]!r}. Name another folder, new or empty."
+            f"{folder} must hold only drawn pictures; it holds {foreign[0]!r}. Name another folder, new or empty."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Whoever comes second finds the pictures there.
+        # The second of two processes finds the pictures there.
         with FileLock(folder / LOCK):
             return _draw_missing(folder, n_pictures, size, workers, progress)
     except OSError as error:
         _remove_empty(folder)
         raise StoreError(
             f"cannot draw {n_pictures:,} pictures to {folder}: {error.strerror or error}. Make room (about "
-            f"{n_pictures * BYTES_EACH / 1e6:.0f} MB) or name another folder; what was there before is as it was."
+            f"{n_pictures * BYTES_EACH / 1e6:.0f} MB) or name another folder; what was there before is unchanged."
         ) from error
 
 
@@ -113,7 +113,7 @@ def _draw_missing(folder: Path, n_pictures: int, size: int, workers: int | None,
             (aside / kind).mkdir()
             (folder / kind).mkdir(exist_ok=True)
         _draw_all(aside, range(first, n_pictures), size, workers, progress)
-        # In the order of their numbers, so that a store cut off here is one that can be drawn on.
+        # In the order of their numbers, so that an interrupted store can be continued.
         for n in range(first, n_pictures):
             (aside / picture_path(n)).replace(folder / picture_path(n))
     finally:
@@ -131,9 +131,9 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _draw_all(aside: Path, numbers: range, size: int, workers: int | None, progress: Progress | None) -> None:
-    """Holds a few hundred numbers in flight, and no picture longer than it takes to write it."""
+    """Draw in several processes; memory holds a few hundred numbers, and a picture only until it is written."""
     done, chunks = 0, _chunks(numbers)
-    # Not fork: whoever calls may have started threads.
+    # Not fork, because the caller may have started threads.
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
         pending: set[Future[int]] = set()
         try:
@@ -166,14 +166,14 @@ def _draw_chunk(aside: Path, numbers: range, size: int) -> int:
 
 
 def picture_bytes(kind: str, seed: int, *, size: int = PICTURE_SIZE) -> bytes:
-    """One picture as the store keeps it, a JPEG."""
+    """One picture as the bytes of a JPEG."""
     encoded = io.BytesIO()
     Image.fromarray(draw_picture(kind, seed).pixels(size)).save(encoded, "JPEG", quality=JPEG_QUALITY)
     return encoded.getvalue()
 
 
 def _remove_empty(folder: Path) -> None:
-    """Folders that this call made and that stayed empty."""
+    """Remove folders that this call made and that stayed empty."""
     (folder / LOCK).unlink(missing_ok=True)
     for path in [*(folder / kind for kind in KINDS), folder]:
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""One drawn picture as a pure function of its kind and its seed.
+"""Drawing one picture, as a pure function of its kind and its seed.
 
-Style, palette, pose, ground, clutter, blur and noise all follow from the two; nothing is read and nothing is kept.
+Style, palette, pose, ground, clutter, blur and noise all depend on these two; nothing is read and nothing is kept.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from tac_pipeline.errors import InputError
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture and what is in it.
+    """A picture and a description of it.
 
     Attributes
     ----------
     kind, style, color, ground : str
-        Names from KINDS, STYLE_NAMES, COLOR_NAMES (of most of the thing, before the style) and GROUND_NAMES.
+        Names from KINDS, STYLE_NAMES, COLOR_NAMES (the thing's main color, before the style) and GROUND_NAMES.
     dark_ground : bool
-        Whether light lines stand out better than dark ones.
+        Whether light lines are easier to see than dark ones.
     scale : float
         The thing's size, 1 filling most of the picture.
     x, y : float
@@ -88,12 +88,12 @@ def draw_picture(
     styles : sequence of str, optional
         The names of STYLE_NAMES that the seed chooses from.
     others : sequence of str, optional
-        The kinds that small things in a corner may be of.
+        The possible kinds of small things in a corner.
 
     Raises
     ------
     InputError
-        No such kind or style, or a negative seed.
+        There is no such kind or style, or the seed is negative.
     """
     if kind not in KINDS:
         raise InputError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
@@ -125,7 +125,7 @@ def draw_picture(
     ):
         KINDS[kind].draw(canvas)
     for _ in range(canvas.count(0, 2)):
-        # In front, but at the edge: what is drawn stays to be recognized.
+        # In front, but at the edge, so that the drawn thing can still be recognized.
         angle = canvas.between(0, 2 * np.pi)
         with canvas.moved(44 * np.cos(angle), 44 * np.sin(angle), scale=0.3):
             scatter(canvas, 1)

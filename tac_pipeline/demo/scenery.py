@@ -1,4 +1,4 @@
-"""What lies behind and about the thing drawn: grounds, and small things of no kind."""
+"""The surroundings of the drawn thing: grounds behind it, and small things of no kind."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _rect(fill: str, extra: str = "") -> str:
 
 
 def _near(rng: np.random.Generator, base: str) -> str:
-    """A color like the ground's, so that what is drawn on it still stands out."""
+    """A color like the ground's, so that the thing on it is still easy to see."""
     return mixed(base, some_color(rng), float(rng.uniform(0.15, 0.4)))
 
 

@@ -1,6 +1,6 @@
-"""The ways to paint: what becomes of a part's color, and which filters lie on the whole.
+"""The ways to paint: how a part's color is drawn, and which filters cover the whole picture.
 
-Colors come in and SVG attributes go out; what must stay out is any knowledge of kinds and backgrounds.
+Colors come in and SVG attributes go out. What must stay out: any knowledge of kinds and backgrounds.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 
 from tac_pipeline.demo.palette import Palette, is_dark, mixed
 
-# Wider lines are bodies (a snake, a handle): drawn styles give them an outline of their own.
+# Wider lines are bodies (a snake, a handle): drawn styles give them an outline.
 WIDEST_PLAIN_LINE = 3.0
 
 
 @dataclass
 class Style:
-    """How one picture is painted; made anew for each, because gradients are collected on the way.
+    """How one picture is painted; a new one for each picture, because it collects the picture's gradients.
 
     Attributes
     ----------
@@ -27,11 +27,11 @@ class Style:
     ink : str
         #rrggbb of outlines, and of all parts of a silhouette.
     paper : str
-        #rrggbb that silhouettes are cut out to, and that outlined parts are filled with.
+        #rrggbb of the cuts in silhouettes and of the inside of outlined parts.
     pen : float
         Width of outlines, in units of the canvas.
     filter_svg : str
-        The definition of the filter called "hand" that lies on the whole, "" for none.
+        The definition of the filter "hand" for the whole picture; "" for none.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Style:
         return _FILLS[self.name](self, color, mark)
 
     def strokes(self, color: str, width: float, mark: bool) -> list[str]:
-        """SVG attributes of a line, for each time that it is drawn, undermost first."""
+        """SVG attributes of a line, one for each time that it is drawn, the lowest first."""
         if self.name in ("outline", "chalk", "woodcut"):
             if width <= WIDEST_PLAIN_LINE:
                 return [_stroke(self.ink, max(self.pen, width * 0.6))]
@@ -60,7 +60,7 @@ class Style:
 
     @property
     def definitions(self) -> str:
-        """What the parts refer to."""
+        """The definitions that the parts refer to."""
         return "".join(self.gradients.values()) + self.filter_svg
 
 
@@ -135,7 +135,7 @@ STYLE_NAMES = tuple(_FILLS)
 
 
 def make_style(name: str, rng: np.random.Generator, palette: Palette) -> Style:
-    """The style of that name with this picture's ink, pen and roughness."""
+    """The style with this name, with this picture's ink, pen and roughness."""
     ground = palette["ground"]
     ink, away = (palette["light"], "#000000") if is_dark(ground) else (palette["dark"], "#ffffff")
     paper, pen, rough = ground, float(rng.uniform(1.2, 2.6)), 0.0
@@ -155,7 +155,7 @@ def make_style(name: str, rng: np.random.Generator, palette: Palette) -> Style:
 
 
 def _shadow(rng: np.random.Generator) -> str:
-    """A filter that lets the whole throw a soft shadow."""
+    """A filter that gives the whole picture a soft shadow."""
     away, soft = rng.uniform(1, 4, 2), rng.uniform(1, 3)
     return (
         '<filter id="hand" x="-20%" y="-20%" width="140%" height="140%">'
@@ -164,7 +164,7 @@ def _shadow(rng: np.random.Generator) -> str:
 
 
 def _hand(rng: np.random.Generator, rough: float, *, worn: bool) -> str:
-    """A filter that shakes lines and, for crayon and chalk, lets the ground's grain through."""
+    """A filter that shakes lines and, for crayon and chalk, shows the ground's grain."""
     seed = int(rng.integers(1, 10_000))
     shaken = (
         f'<feTurbulence type="fractalNoise" baseFrequency="{rng.uniform(0.04, 0.1):.3f}" numOctaves="2" seed="{seed}" '

@@ -1,8 +1,8 @@
-"""What turns images and nouns into vectors of one space.
+"""Encoders: they turn images and nouns into vectors of one space.
 
-An encoder is whatever keeps the protocol below; open_clip is the one that comes with the package. Vectors that somebody
-else computed need none: they are read as tables (tables.py). Importing this package imports neither torch nor
-open_clip; calling its functions does.
+An encoder is any class that follows the protocol below; the package comes with one for open_clip models. Vectors that
+are already computed need no encoder: they are read as tables (sources/tables.py). Importing this package imports
+neither torch nor open_clip; calling its functions does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Encoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Model, weights, activation and preprocessing in a short text: equal ones give vectors of one space."""
+        """Model, weights, activation and preprocessing in a short text: equal texts mean vectors of one space."""
         ...
 
     @property
@@ -38,12 +38,12 @@ class Encoder(Protocol):
 
     @property
     def resize_mode(self) -> ResizeMode:
-        """How decode_image has to make that square."""
+        """How decode_image must make that square."""
         ...
 
     @property
     def interpolation(self) -> Interpolation:
-        """By which filter decode_image has to resize."""
+        """The filter with which decode_image must resize."""
         ...
 
     def encode_images(self, pixels: Pixels) -> FloatMatrix:
@@ -57,7 +57,7 @@ class Encoder(Protocol):
         ...
 
     def encode_texts(self, texts: Sequence[str], *, batch_size: int) -> FloatMatrix:
-        """Vectors of texts as they are: float32 (n_texts, dim), unit rows."""
+        """Vectors of unchanged texts: float32 (n_texts, dim), unit rows."""
         ...
 
 
@@ -69,16 +69,16 @@ def open_clip_encoder(model: str, pretrained: str | None, *, device: str = "auto
     model : str
         Name of an open_clip model, or path of a config file (.json) as open_clip writes them.
     pretrained : str
-        Tag of open_clip, path of a checkpoint (.safetensors, .pt, .pth, .bin), or ``random`` to try the machinery.
+        Tag of open_clip, path of a checkpoint (.safetensors, .pt, .pth, .bin), or ``random`` to try the pipeline.
     device : str
-        auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps. Execution only: it enters no fingerprint.
+        auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps. Execution only: not part of the fingerprint.
 
     Raises
     ------
     EncoderError
-        No such model, tag or file, or the activation does not fit the weights.
+        There is no such model, tag or file, or the activation does not fit the weights.
     TacError
-        The device is not there.
+        The device does not exist.
     """
     from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
     from tac_pipeline.encoders.model_choice import choose_model
@@ -87,7 +87,7 @@ def open_clip_encoder(model: str, pretrained: str | None, *, device: str = "auto
 
 
 def encoder_fingerprint(model: str, pretrained: str | None) -> str:
-    """The fingerprint that open_clip_encoder(model, pretrained) has, without loading the weights; raises as it does."""
+    """The fingerprint of open_clip_encoder(model, pretrained), without loading the weights; raises the same errors."""
     from tac_pipeline.encoders.model_choice import choose_model
 
     return choose_model(model, pretrained).fingerprint

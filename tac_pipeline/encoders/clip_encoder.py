@@ -1,4 +1,4 @@
-"""The encoder that the package comes with: any model that open_clip can build.
+"""The encoder of this package: any model that open_clip can build.
 
 What must stay out: how a model is made fast (loaded_model.py), decoding images and batching over a store.
 """
@@ -22,14 +22,14 @@ from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
 
 
 class OpenClipEncoder:
-    """Images and texts to unit vectors by an open_clip model (paper steps 1 and 2); keeps the protocol Encoder.
+    """Images and texts to unit vectors by an open_clip model (paper steps 1 and 2); follows the protocol Encoder.
 
     The model is loaded when it is first needed. Not for use by several threads at once.
 
     Parameters
     ----------
     choice : ModelChoice
-        Which model with which weights.
+        The model and its weights.
     device : str
         auto, cpu, cuda, cuda:N or mps.
     """
@@ -55,12 +55,12 @@ class OpenClipEncoder:
 
     @property
     def resize_mode(self) -> ResizeMode:
-        """How decode_image has to make that square."""
+        """How decode_image must make that square."""
         return self._choice.preprocessing.resize_mode
 
     @property
     def interpolation(self) -> Interpolation:
-        """By which filter decode_image has to resize."""
+        """The filter with which decode_image must resize."""
         return self._choice.preprocessing.interpolation
 
     @functools.cached_property
@@ -108,7 +108,7 @@ class OpenClipEncoder:
         templates : sequence of str
             Prompts with {} where the noun goes.
         batch_size : int
-            Prompts run at once; changes the result by rounding alone.
+            Prompts run at once; changes the result only by rounding.
         progress : callable, optional
             Takes nouns done and nouns in all.
 
@@ -129,7 +129,7 @@ class OpenClipEncoder:
             return vectors
         short_way = self._loaded.short_way
         pieces = short_way.prompts.noun_pieces(nouns) if short_way else [[] for _ in nouns]
-        # Of like length together, so that hardly a prompt of a batch is shorter than its longest.
+        # Prompts of similar length run together, so that batches need little padding.
         order = np.argsort([len(piece) for piece in pieces], kind="stable")
         for rows in row_chunks(len(nouns), batch_size):
             chosen = order[rows]
@@ -150,7 +150,7 @@ class OpenClipEncoder:
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str], *, batch_size: int) -> FloatMatrix:
-        """Vectors of texts as they are: float32 (n_texts, dim), unit rows; raises EncoderError as encode_nouns does."""
+        """Vectors of unchanged texts: float32 (n_texts, dim), unit rows; raises EncoderError as encode_nouns does."""
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         if not len(texts):
             return vectors

@@ -1,4 +1,4 @@
-"""Which device computes: the one asked for, or the fastest that is there."""
+"""Choosing the device: the one that the settings name, or the fastest that exists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def choose_device(asked: str) -> str:
     Raises
     ------
     TacError
-        The device asked for is not there.
+        The named device does not exist.
     """
     import torch
 

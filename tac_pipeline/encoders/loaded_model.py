@@ -1,6 +1,7 @@
-"""A model ready to run: loaded, on its device, in its fastest precision, with the short way through its text tower.
+"""A model ready to run: loaded, on its device, in its fastest precision, with the short text tower (text_tower.py).
 
-Both savings are tried on a few inputs when the model is loaded, and left out where they would change its vectors.
+Precision and short tower are tried on a few inputs when the model is loaded. A saving that changes the vectors is not
+used.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _TRIAL_AGREEMENT = 1 - 1e-5  # cosine in float32
 
 @dataclass(frozen=True)
 class ShortWay:
-    """Prompts as rows of tokens, and the text tower that runs no more than those."""
+    """Turns prompts into rows of tokens, and the text tower that runs only these tokens."""
 
     prompts: PromptTokenizer
     tower: CausalTextTower
@@ -55,20 +56,20 @@ class LoadedModel:
         return self._finite(lambda: self.model.encode_image(normalized.to(self.dtype), normalize=False))
 
     def token_vectors(self, tower: CausalTextTower, rows: Sequence[list[int]]) -> FloatMatrix:
-        """Rows of tokens by the short way, float32 (n_rows, dim)."""
+        """Rows of tokens through the short tower, float32 (n_rows, dim)."""
         tokens = pad_rows(rows).to(self.device)
         return self._finite(lambda: tower.encode(tokens))
 
     def plain_vectors(self, texts: Sequence[str]) -> FloatMatrix:
-        """Texts by the model's own way over its whole context, float32 (n_texts, dim)."""
+        """Texts through the model's own tower and its whole context, float32 (n_texts, dim)."""
         tokens = self.tokenizer(list(texts)).to(self.device)
         return self._finite(lambda: self.model.encode_text(tokens, normalize=False))
 
     def _finite(self, encode: Callable[[], Tensor]) -> FloatMatrix:
         vectors = encode().float()
         if not vectors.isfinite().all() and self.dtype != torch.float32:
-            # float16 ends at 65,504, and a model trained in wider numbers may pass it on some inputs.
-            _LOG.warning("vectors leave the range of %s: on with float32", self.dtype)
+            # float16 ends at 65,504. A model trained in wider numbers may exceed it on some inputs.
+            _LOG.warning("vectors leave the range of %s: continuing with float32", self.dtype)
             self.model, self.dtype = self.model.float(), torch.float32
             if self.short_way is not None:
                 self.short_way.tower.forget()
@@ -82,7 +83,7 @@ class LoadedModel:
 
 
 def load(choice: ModelChoice, device: torch.device) -> LoadedModel:
-    """Load a model and find the fastest way to run it; raises EncoderError where the weights cannot be had."""
+    """Load a model and find the fastest way to run it; raises EncoderError when the weights cannot be loaded."""
     plain = load_model(choice)
     tokenizer = _tokenizer_of(choice, plain)
     prompts = PromptTokenizer.of(tokenizer, context_length=tokenizer.context_length)
@@ -117,7 +118,7 @@ def _tokenizer_of(choice: ModelChoice, model: Any) -> Any:
             options = dict(text.get("tokenizer_kwargs") or {}, context_length=text.get("context_length", 77))
             tokenizer = HFTokenizer(named, **options) if named else SimpleTokenizer(**options)
     except (ImportError, OSError, ValueError, TypeError) as error:
-        raise EncoderError(f"the tokenizer of {choice.name} cannot be had: {error}") from error
+        raise EncoderError(f"the tokenizer of {choice.name} cannot be loaded: {error}") from error
     vocabulary = getattr(model, "vocab_size", None)
     if isinstance(tokenizer, SimpleTokenizer) and vocabulary is not None and vocabulary < tokenizer.vocab_size:
         raise EncoderError(
@@ -134,14 +135,14 @@ def _short_way_agrees(model: Any, tokenizer: Any, prompts: PromptTokenizer) -> b
     short = tower.encode(pad_rows(prompts.text_rows(_TRIAL_TEXTS)))
     agreement = torch.cosine_similarity(plain, short).min().item()
     if agreement < _TRIAL_AGREEMENT:
-        _LOG.warning("the short way through the text tower agrees by %.6f only: left out", agreement)
+        _LOG.warning("the short text tower is not used: its vectors agree by only %.6f", agreement)
     return agreement >= _TRIAL_AGREEMENT
 
 
 def _in_fastest_dtype(
     model: nn.Module, tokenizer: Any, preprocessing: Preprocessing, device: torch.device
 ) -> nn.Module:
-    """The model in half precision where the device is fast at it and the vectors agree, else as it came."""
+    """The model in half precision when the device is fast at it and the vectors agree, else unchanged."""
     fastest = fastest_dtype(device)
     if fastest == torch.float32:
         return model
@@ -159,5 +160,5 @@ def _in_fastest_dtype(
     agreement = torch.cosine_similarity(full, vectors(halved, fastest)).min().item()
     if agreement >= LEAST_AGREEMENT:  # not so for NaN
         return halved
-    _LOG.warning("vectors in %s agree with float32 by %.4f only: float32 it is", fastest, agreement)
+    _LOG.warning("vectors in %s agree with float32 by only %.4f: using float32", fastest, agreement)
     return model

@@ -1,8 +1,8 @@
-"""From the two settings encoder.model and encoder.pretrained to what will be built, and to the encoder's fingerprint.
+"""Reading the settings encoder.model and encoder.pretrained: which model to build, and the encoder's fingerprint.
 
 Everything that can be refused without loading weights is refused here: unknown names, an activation that does not fit
-the weights, preprocessing that cannot be done. What must stay out: downloads and tensors (weights.py). open_clip, which
-takes seconds to import, is imported only where one of its own models is asked for.
+the weights, preprocessing that is not supported. What must stay out: downloads and tensors (weights.py). open_clip
+takes seconds to import, so it is imported only for its own models.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RANDOM = "random"
 RANDOM_SEED = 0
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 HUB_CONFIG = "open_clip_config.json"
-# What open_clip does where neither weights nor config say otherwise (its PreprocessCfg).
+# What open_clip does when neither weights nor config say otherwise (its PreprocessCfg).
 DEFAULT_PREPROCESSING: Mapping[str, Any] = {
     "size": 224,
     "mean": (0.48145466, 0.4578275, 0.40821073),
@@ -36,7 +36,7 @@ DEFAULT_PREPROCESSING: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What happens to an image before the model: the square (decoding.py), then (pixel / 255 - mean) / std."""
+    """The preprocessing of an image: the square (sources/decoding.py), then (pixel / 255 - mean) / std."""
 
     size: int
     resize_mode: ResizeMode
@@ -52,7 +52,7 @@ class ModelChoice:
     Attributes
     ----------
     name : str
-        As open_clip knows it; the path of a config file of one's own.
+        The name in open_clip, or the path of the user's own config file.
     config : dict
         open_clip's configuration of both towers.
     built_in : bool
@@ -77,7 +77,7 @@ class ModelChoice:
 
     @property
     def fingerprint(self) -> str:
-        """Model, weights, activation and preprocessing; a checkpoint is known by its content, not by its path."""
+        """Model, weights, activation and preprocessing; a checkpoint is identified by its content, not its path."""
         named = self.built_in or self.name == small.NAME
         model = self.name if named else f"config-{digest(self.config)[:12]}"
         if self.weights == "file":
@@ -91,7 +91,7 @@ class ModelChoice:
 
 
 def choose_model(model: str, pretrained: str | None) -> ModelChoice:
-    """Check a model and its weights as far as that needs no weights; raises EncoderError with the remedy."""
+    """Check a model and its weights without loading the weights; raises EncoderError with the remedy."""
     if not pretrained:
         raise EncoderError(
             "encoder.pretrained must name a tag of open_clip, a checkpoint file, or `random`; got nothing"
@@ -123,7 +123,7 @@ def uses_quick_gelu(config: Mapping[str, Any]) -> bool:
 
 
 def near_matches(wanted: str, known: Iterable[str]) -> str:
-    """The end of an error message about an unknown name: what it may have been meant to be."""
+    """The end of an error message about an unknown name: the names that may be meant."""
     lowered = {name.lower(): name for name in known}
     close = [lowered[name] for name in difflib.get_close_matches(wanted.lower(), lowered, n=4, cutoff=0.5)]
     return f"did you mean {', '.join(close)}?" if close else f"known are {', '.join(sorted(lowered.values())[:8])}, ..."
@@ -166,7 +166,7 @@ def _read_config(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 def _choose_weights(
     name: str, config: Mapping[str, Any], pretrained: str, built_in: bool
 ) -> tuple[Literal["tag", "file", "random"], str, Mapping[str, Any] | None]:
-    """Kind, label, and the preprocessing that the weights ask for, None where they do not say."""
+    """Kind, label, and the preprocessing that the weights ask for; None when they do not say."""
     if pretrained == RANDOM:
         return "random", RANDOM, None
     path = Path(pretrained)
@@ -176,12 +176,12 @@ def _choose_weights(
             return "file", str(path), _of_checkpoint(name, config, path, built_in)
         own = f"`{small.PRETRAINED}`, " if name == small.NAME else ""
         raise EncoderError(
-            f"{name} is no model of open_clip's list and takes {own}a checkpoint file or `random`; got {pretrained!r}"
+            f"{name} is not in open_clip's list and takes {own}a checkpoint file or `random`; got {pretrained!r}"
         )
     import open_clip
 
     if tag := open_clip.get_pretrained_cfg(name, pretrained):
-        # Where a tag does not say, the config of the model that it belongs to does.
+        # When a tag does not say, the config of its model does.
         _require_activation(name, config, uses_quick_gelu({**config, **tag}), f"the weights `{pretrained}`")
         return "tag", pretrained.lower().replace("-", "_"), tag
     if is_file:
@@ -197,7 +197,7 @@ def _choose_weights(
 
 
 def _require_activation(name: str, config: Mapping[str, Any], wanted: bool, what: str) -> None:
-    """The same weights under the other activation give vectors that look well and are not."""
+    """Refuse the wrong activation: with it, the same weights give vectors that look right but are not."""
     if wanted == uses_quick_gelu(config):
         return
     import open_clip
@@ -215,13 +215,13 @@ def _require_activation(name: str, config: Mapping[str, Any], wanted: bool, what
 
 
 def _of_checkpoint(name: str, config: Mapping[str, Any], path: Path, built_in: bool) -> Mapping[str, Any] | None:
-    """What a checkpoint file says of its preprocessing: by the config beside it, else by the tags of its model."""
+    """The preprocessing of a checkpoint file: from the config beside it, else from the tags of its model."""
     if path.suffix.lower() not in CHECKPOINT_SUFFIXES:
         raise EncoderError(f"a checkpoint must end in {', '.join(CHECKPOINT_SUFFIXES)}; encoder.pretrained is {path}")
     if not path.is_file():
         raise EncoderError(f"encoder.pretrained must be a file that exists; there is no {path}")
     beside = path.with_name(HUB_CONFIG)
-    # The hub's names: in a folder as it was fetched the two belong together, under other names they may not.
+    # These are the hub's names: files with these names belong together; with other names they may not.
     if path.name.startswith("open_clip_") and beside.is_file():
         trained, preprocess = _read_config(beside)
         _require_activation(name, config, uses_quick_gelu(trained), f"by {beside}, the weights beside it")
@@ -267,7 +267,7 @@ def _preprocessing(name: str, config: Mapping[str, Any], said: Mapping[str, Any]
 
 
 def _three(said: Any) -> tuple[float, ...]:
-    """One number for all channels, or one for each."""
+    """Three numbers, one per channel, from one number for all or one for each."""
     return tuple(float(value) for value in (said if isinstance(said, list | tuple) else [said] * 3))
 
 
@@ -278,5 +278,5 @@ def _checkpoint_sha256(path: Path) -> str:
 
 @functools.lru_cache(maxsize=16)
 def _sha256_of_version(path: Path, size: int, mtime_ns: int) -> str:
-    """Cached by what changes when a file does: a checkpoint of 600 MB takes most of a second to digest."""
+    """Cached until the file changes: the digest of a checkpoint of 600 MB takes most of a second."""
     return file_sha256(path)

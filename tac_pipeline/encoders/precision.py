@@ -1,4 +1,4 @@
-"""In which precision a model runs: half where the hardware is fast at it and the vectors agree."""
+"""Choosing a model's precision: half precision when the hardware is fast at it and the vectors agree."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 from tac_pipeline.tensors import multiplies_bfloat16
 
-# Cosine between half and float32 vectors of the same input, below which half precision is not taken.
+# The least cosine between half and float32 vectors of the same input; below it half precision is not used.
 LEAST_AGREEMENT = 0.999
 
 

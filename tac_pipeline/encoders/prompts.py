@@ -1,8 +1,8 @@
-"""Nouns and templates to the tokens of prompts.
+"""Turning nouns and templates into the tokens of prompts.
 
-CLIP's tokenizer cuts a text into words first and knows nothing of a word's surroundings, so a noun's tokens are the
-same in every prompt: it is tokenized once and spliced between the tokens of a template's two halves. Where the cut
-could fall across the seam, and where a prompt is longer than the model's context, the whole prompt is tokenized.
+CLIP's tokenizer first cuts a text into words and ignores a word's surroundings, so a noun's tokens are the same in
+every prompt. The noun is tokenized once, and its tokens are put between the tokens of a template's two halves. When a
+word could cross the border, or a prompt is longer than the model's context, the whole prompt is tokenized.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tac_pipeline.errors import InputError
 
 SLOT = "{}"
 
-# Printable ASCII without & and <, which the tokenizer may read together with what follows (entities, special tokens).
+# Printable ASCII without & and <: the tokenizer may read these together with the next characters (entities).
 _PLAIN = r"[ -%'-;=-~]"
 _PLAIN_NOUN = re.compile(rf"[A-Za-z0-9](?:{_PLAIN}*[A-Za-z0-9])?")
 _PLAIN_BEFORE = re.compile(rf"(?:{_PLAIN}* )?")
@@ -46,7 +46,7 @@ class PromptTokenizer:
 
     @classmethod
     def of(cls, tokenizer: Any, *, context_length: int) -> PromptTokenizer | None:
-        """For CLIP's own tokenizer; None for any other, whose words may depend on their surroundings."""
+        """For CLIP's own tokenizer; None for any other, because its words may depend on their surroundings."""
         if type(tokenizer) is not SimpleTokenizer or tokenizer.reduction_fn is not None:
             return None
         if tokenizer.clean_fn is not get_clean_fn("lower"):
@@ -58,7 +58,7 @@ class PromptTokenizer:
         return [self._tokenizer.encode(noun) for noun in nouns]
 
     def prompt_rows(self, template: str, nouns: Sequence[str], pieces: Sequence[list[int]]) -> list[list[int]]:
-        """What the tokenizer gives for template.format(noun), for each noun, from its pieces where that is exact."""
+        """The tokens of template.format(noun) for each noun, built from pieces when that is exact."""
         before, _, after = template.partition(SLOT)
         seams = bool(_PLAIN_BEFORE.fullmatch(before) and _PLAIN_AFTER.fullmatch(after))
         head = [self._tokenizer.sot_token_id, *self._tokenizer.encode(before)]
@@ -72,7 +72,7 @@ class PromptTokenizer:
         ]
 
     def text_rows(self, texts: Sequence[str]) -> list[list[int]]:
-        """Whole texts, cut by the tokenizer where they are longer than the context."""
+        """The tokens of whole texts, cut by the tokenizer when they are longer than the context."""
         if not texts:
             return []
         tokens = self._tokenizer(list(texts), context_length=self._context_length)
@@ -80,7 +80,7 @@ class PromptTokenizer:
 
 
 def pad_rows(rows: Sequence[list[int]]) -> Tensor:
-    """Rows of tokens to one int64 (n_rows, longest), padded with 0 as the tokenizer pads."""
+    """Join rows of tokens into one int64 (n_rows, longest), padded with 0 as the tokenizer pads."""
     padded = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
     for place, row in enumerate(rows):
         padded[place, : len(row)] = torch.tensor(row)

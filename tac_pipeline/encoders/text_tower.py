@@ -1,8 +1,8 @@
-"""The text half of CLIP on as few tokens as a batch holds.
+"""The text half of CLIP, run on as few tokens as a batch needs.
 
-The plain pass runs all 77 positions of every prompt. Under a causal mask with end-of-text pooling two savings are
-exact: positions after the longest prompt's end change nothing, and the tokens that all prompts of a batch begin with
-("a photo of the large") give every prompt the same keys and values, so they are run once.
+The plain pass runs all 77 positions of every prompt. With a causal mask and end-of-text pooling, two savings are exact.
+Positions after the longest prompt's end change nothing. And when all prompts of a batch begin with the same tokens ("a
+photo of the large"), these give every prompt the same keys and values, so they are run once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 KeysAndValues = tuple[Tensor, Tensor]
 
-# A prefix takes a pass of its own, once; batches of few rows would not win it back.
+# A prefix needs one extra pass; batches with fewer rows would not save that time.
 FEWEST_ROWS_WITH_PREFIX = 4
 MOST_PREFIXES = 64
 
@@ -31,7 +31,7 @@ class CausalTextTower:
 
     @classmethod
     def of(cls, model: nn.Module) -> CausalTextTower | None:
-        """The tower of a model, None where the savings would not be exact."""
+        """The tower of a model; None when the savings would not be exact."""
         if type(model) not in (CLIP, CustomTextCLIP):
             return None
         text: Any = getattr(model, "text", model)
@@ -47,7 +47,7 @@ class CausalTextTower:
         return cls(text) if plain and _is_causal(text.attn_mask) else None
 
     def forget(self) -> None:
-        """Drop what was kept of prefixes: to be called when the weights change."""
+        """Forget the kept prefixes; call it when the weights change."""
         self._prefixes.clear()
 
     def encode(self, tokens: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class CausalTextTower:
         Parameters
         ----------
         tokens : int64 (n_prompts, n_tokens)
-            Each row ends with the end-of-text token, the highest there is, then anything lower.
+            Each row ends with the end-of-text token, which is the highest; any lower tokens may follow.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class CausalTextTower:
         return projected
 
     def _prefix(self, tokens: Tensor) -> list[KeysAndValues]:
-        """Keys and values of every layer for tokens that prompts begin with, each (1, heads, n_tokens, head width)."""
+        """Keys and values of every layer for the tokens of a prefix, each (1, heads, n_tokens, head width)."""
         key = tuple(tokens.tolist())
         if key not in self._prefixes:
             if len(self._prefixes) >= MOST_PREFIXES:
@@ -112,7 +112,7 @@ def _is_causal(mask: Tensor | None) -> bool:
 
 
 def _shared_prefix(tokens: Tensor, ends: Tensor) -> int:
-    """How many tokens all rows begin with, short of the first row's end."""
+    """How many first tokens all rows share, not counting the first row's end token."""
     if len(tokens) < FEWEST_ROWS_WITH_PREFIX:
         return 0
     differs = (tokens != tokens[0]).any(dim=0).tolist()

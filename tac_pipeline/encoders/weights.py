@@ -1,6 +1,6 @@
-"""The model itself: built, and filled with weights from the hub, from a file, or at random.
+"""Building a model and loading its weights: from the hub, from a file, or random ones.
 
-Nothing here unpickles what it was not written to hold: checkpoints are read as safetensors or with weights_only.
+Nothing here unpickles arbitrary objects: checkpoints are read as safetensors or with weights_only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def load_model(choice: ModelChoice) -> torch.nn.Module:
     Raises
     ------
     EncoderError
-        The weights cannot be had, cannot be read, or do not fit the model.
+        The weights cannot be found or read, or do not fit the model.
     """
     path = None
     if choice.weights == "tag":
@@ -46,7 +46,7 @@ def load_model(choice: ModelChoice) -> torch.nn.Module:
     model = _build(choice)
     if path is None:
         warnings.warn(
-            f"the weights of {choice.name} are random: good for trying the machinery, not for finding groups",
+            f"the weights of {choice.name} are random: good for trying the pipeline, not for finding groups",
             TacWarning,
             stacklevel=2,
         )
@@ -56,7 +56,7 @@ def load_model(choice: ModelChoice) -> torch.nn.Module:
 
 
 def _build(choice: ModelChoice) -> torch.nn.Module:
-    """The model with initial weights from a fixed seed; the caller's random state stays as it is."""
+    """The model with initial weights from a fixed seed; the caller's random state does not change."""
     config = deepcopy(dict(choice.config))
     hf_text = bool(config["text_cfg"].get("hf_model_name"))
     custom_text = config.pop("custom_text", False) or hf_text
@@ -89,7 +89,7 @@ def _fetched(choice: ModelChoice) -> Path:
         if isinstance(cached, str):
             return Path(cached)
     where = f"{hub.ENDPOINT}/{repo}" if repo else str(tag.get("url", ""))
-    # Asked once, because the hub's client tries for most of a minute to reach what cannot be reached.
+    # Asked once, because the hub's client retries for most of a minute when there is no connection.
     reason = _unreachable(hub.ENDPOINT if repo else where)
     if reason is None:
         try:
@@ -104,14 +104,14 @@ def _fetched(choice: ModelChoice) -> Path:
 
 
 def _unreachable(url: str) -> str | None:
-    """Why a server cannot be reached, None if it can; proxies of the environment are used."""
+    """Why a server cannot be reached; None if it can. Proxies of the environment are used."""
     if hub.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_SECONDS):
             return None
     except urllib.error.HTTPError:
-        # It answered, if only with a refusal: the download will tell.
+        # It answered, even if with a refusal: the download will say more.
         return None
     except (OSError, ValueError) as error:
         return str(getattr(error, "reason", error))
@@ -121,13 +121,13 @@ def _fill(model: torch.nn.Module, path: Path, choice: ModelChoice) -> None:
     shapes = _tensor_shapes(path)
     own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in _POSITIONS:
-        # open_clip would stretch these silently: vectors that look well, from a model nobody trained.
+        # open_clip would stretch these silently: the vectors look right, but nobody trained this model.
         if name in shapes and shapes[name] != own.get(name, own.get(f"text.{name}", shapes[name])):
             raise _unfit(path, choice, [f"{name} {shapes[name]}"])
     try:
         open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
     except (RuntimeError, KeyError, AttributeError) as error:
-        # open_clip's loader looks for names of many models, and torch's lists every one that is amiss.
+        # open_clip's loader looks for names of many models, and torch's message lists every one that is wrong.
         raise _unfit(path, choice, re.findall(r'"([\w.]+)"|size mismatch for ([\w.]+)', str(error))) from error
 
 
@@ -141,7 +141,7 @@ def _unfit(path: Path, choice: ModelChoice, keys: list[Any]) -> EncoderError:
 
 
 def _tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
-    """Names and shapes in a checkpoint, without its data."""
+    """Names and shapes of the tensors in a checkpoint, without their data."""
     if path.suffix.lower() == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:

@@ -1,6 +1,6 @@
-"""Where an export goes: built aside and swapped in, and never over what is not an export.
+"""Writing an export to its destination: it is built beside it, then moved there, and replaces only another export.
 
-What must stay out: what the formats look like (their own files).
+What must stay out: how the formats look (their own files).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tac_pipeline.export.result import Exported, ExportResult
 from tac_pipeline.export.tables import write_csv, write_parquet
 from tac_pipeline.progress import Progress
 
-# Tells a folder that an export made from any other: only such a one is replaced.
+# Marks a folder that an export made: only such a folder is replaced.
 RECORD_NAME = "export.json"
 
 
 @dataclass(frozen=True)
 class Forbidden:
-    """A place that an export must keep away from, and what it is."""
+    """A place that an export must stay away from, and what it is."""
 
     path: Path
     meaning: str
@@ -54,9 +54,9 @@ def export_to(
     link : Link, optional
         Put links to local image files into a folder instead of copies.
     vectors : bool
-        Put each image's vector into the table; embedding-atlas alone.
+        Put each image's vector into the table; only for embedding-atlas.
     forbidden : sequence of Forbidden
-        Places that must neither hold the destination nor lie in it.
+        Places that must neither contain the destination nor be inside it.
 
     Raises
     ------
@@ -105,10 +105,10 @@ def _require_options(form: Format, result: ExportResult, *, link: Link | None, v
     if link is not None and not folder:
         raise InputError(f"--link is for the formats with image files, imagefolder and fiftyone-json; got {form}")
     if vectors and form is not Format.EMBEDDING_ATLAS:
-        raise InputError(f"--vectors is for embedding-atlas alone; got {form}")
+        raise InputError(f"--vectors is only for embedding-atlas; got {form}")
     if folder and result.source is None:
         raise InputError(
-            f"{form} holds image files, and this store has vectors alone; take csv, parquet or embedding-atlas"
+            f"{form} holds image files, and this store has only vectors; use csv, parquet or embedding-atlas"
         )
     if form not in (Format.CSV, Format.PARQUET) and result.placed.is_empty():
         raise InputError(f"no image of this result has a cluster: there is nothing to export as {form}")
@@ -126,11 +126,11 @@ def _require_free(target: Path, form: Format, *, folder: bool, overwrite: bool) 
     if empty and not target.is_symlink():
         return
     if not overwrite:
-        raise InputError(f"{target} holds something already; name another place, or add --overwrite to replace it")
+        raise InputError(f"{target} already holds something; name another place, or add --overwrite to replace it")
     if folder and not empty and not (target / RECORD_NAME).is_file():
         raise InputError(
-            f"--overwrite replaces what an export made, and {target} is none (it holds no {RECORD_NAME}); remove it "
-            "yourself if it may go, or name another place"
+            f"--overwrite replaces only exports, and {target} is not one (it holds no {RECORD_NAME}); remove it "
+            "yourself, or name another place"
         )
 
 
@@ -139,17 +139,17 @@ def _require_allowed(target: Path, forbidden: Sequence[Forbidden]) -> None:
     for place in forbidden:
         taken = _resolved(place.path)
         if real == taken or taken in real.parents or real in taken.parents:
-            where = "is" if real == taken else "lies in" if taken in real.parents else "holds"
+            where = "is" if real == taken else "is in" if taken in real.parents else "holds"
             raise InputError(f"an export must stay apart from {place.meaning}; {target} {where} {taken}")
 
 
 def _resolved(path: Path) -> Path:
-    # The last name itself is replaced where it is a link; what it lies in counts.
+    # If the last part of the path is a link, the link itself is replaced; only its folder counts here.
     return path.parent.resolve() / path.name
 
 
 def _swap(aside: Path, target: Path) -> None:
-    """Put what was built in the place of what is there; a file in one move, a folder in two."""
+    """Replace what is there with the built export: a file in one move, a folder in two."""
     if not target.is_dir() or target.is_symlink():
         aside.replace(target)
         return

@@ -1,7 +1,7 @@
-"""One Parquet file for Embedding Atlas, which draws each image as a point and filters by the other columns.
+"""One Parquet file for Embedding Atlas, which draws each image as a point and can filter by the other columns.
 
 embedding-atlas FILE --x projection_x --y projection_y          the map of the store, as its page shows it
-embedding-atlas FILE --vector embedding                         laid out anew by its own UMAP (wants --vectors)
+embedding-atlas FILE --vector embedding                         a new map by its own UMAP (needs --vectors)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WANTED = {False: "the map shows a place", True: "the map shows a place and the s
 
 def write_embedding_atlas(path: Path, result: ExportResult, *, vectors: bool) -> Exported:
     """Columns of the other tables, cluster (name and id, to color by), projection_x, projection_y and, if asked,
-    embedding; the images that have a cluster and a place on the map. Holds one shard of vectors at once.
+    embedding; for the images with a cluster and a place on the map. Memory holds one shard of vectors.
 
     Raises
     ------

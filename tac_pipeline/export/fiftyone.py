@@ -1,12 +1,12 @@
-"""What FiftyOne imports as fiftyone.types.FiftyOneImageClassificationDataset.
+"""A folder that FiftyOne imports as fiftyone.types.FiftyOneImageClassificationDataset.
 
     DEST/
       data/0001.jpg           the images; the name without its suffix is the image's key
       labels.json             {"classes": ["sea horse (3)", ...], "labels": {"0001": 0, ...}}: a position in classes
-      images.csv              file, image_id, cluster_id, cluster_name, confidence: the way back to the store
+      images.csv              file, image_id, cluster_id, cluster_name, confidence: links files to the store's images
       export.json
 
-The format has no place for a confidence that all of FiftyOne's versions read; images.csv holds it.
+No place in the format for a confidence is read by all versions of FiftyOne, so images.csv holds it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tac_pipeline.progress import Progress
 
 
 def class_name(cluster_id: int, name: str | None) -> str:
-    """What FiftyOne shows of a cluster; with its id, since two clusters may have one name."""
+    """The label that FiftyOne shows for a cluster; with its id, because two clusters may have one name."""
     return f"{name or 'unnamed'} ({cluster_id})"
 
 
@@ -33,12 +33,12 @@ def write_fiftyone(
 ) -> Exported:
     """Fill an empty folder; images without a cluster are left out."""
     if result.source is None:
-        raise ValueError("a store of vectors alone has no image files")  # export_to has told it before
+        raise ValueError("a store of vectors has no image files")  # export_to has refused it already
     images, taken = result.placed, TakenNames()
     keys, files = [], []
     for image_id, uri in images.select("image_id", "uri").iter_rows():
         stem, _, suffix = image_name(image_id, uri or "").rpartition(".")
-        # FiftyOne cuts a key at its last dot, and tells images of one key and two suffixes not apart.
+        # FiftyOne cuts a key at its last dot, and mixes up images with one key and two suffixes.
         key = taken.take(stem.replace(".", "_"), image_id)
         keys.append(key)
         files.append(f"data/{key}.{suffix}")

@@ -1,4 +1,4 @@
-"""What an export can look like: words that the command line shows, so that it loads nothing else for them."""
+"""The names of the export formats, in a file of their own because the command line loads nothing else for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """What an export can look like."""
+    """The formats of an export."""
 
     CSV = "csv"
     PARQUET = "parquet"
@@ -16,7 +16,7 @@ class Format(StrEnum):
 
 
 class Link(StrEnum):
-    """What stands in an export instead of a copy of an image file."""
+    """The kinds of link that an export can have instead of copies of image files."""
 
     SYMBOLIC = "symbolic"
     HARD = "hard"

@@ -1,4 +1,4 @@
-"""Image files into a folder: copied, or linked where they are local files of their own, several at once."""
+"""Putting image files into a folder, several at once: copies, or links to plain local files."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def place_images(
     Parameters
     ----------
     images : DataFrame with uri
-    targets : sequence of Path, one an image
+    targets : sequence of Path, one per image
     source : ByteReader
         Reads members of tars and remote images, which are never linked.
     link : Link or None
 
     Returns
     -------
-    list of str or None, one an image: why it could not be had
+    list of str or None, one per image: why it could not be copied
 
     Raises
     ------
@@ -81,7 +81,7 @@ def _place(uri: str | None, target: Path, source: ByteReader, link: Link | None)
 
 
 def _link(file: Path, target: Path, link: Link) -> None:
-    real = file.resolve(strict=True)  # a dangling link is no image
+    real = file.resolve(strict=True)  # a dangling link is not an image
     try:
         if link is Link.SYMBOLIC:
             target.symlink_to(real)

@@ -1,8 +1,8 @@
-"""One folder a cluster, named by its name and id: what torchvision's ImageFolder and datasets' imagefolder read.
+"""One folder per cluster, with its name and id: torchvision's ImageFolder and datasets' imagefolder read this.
 
 DEST/
   sea_horse-3/0001.jpg
-  images.csv              file, image_id, cluster_id, cluster_name, confidence: the way back to the store
+  images.csv              file, image_id, cluster_id, cluster_name, confidence: links files to the store's images
   export.json
 """
 
@@ -21,7 +21,7 @@ LIST_NAME = "images.csv"
 
 
 def folder_name(cluster_id: int, name: str | None) -> str:
-    """The folder of a cluster: a name that every file system takes, and the id, which no other cluster has."""
+    """The folder of a cluster: a name that every file system accepts, and the id, which no other cluster has."""
     return f"{safe_name(name or '')}-{cluster_id}"
 
 
@@ -30,7 +30,7 @@ def write_image_folder(
 ) -> Exported:
     """Fill an empty folder; images without a cluster are left out."""
     if result.source is None:
-        raise ValueError("a store of vectors alone has no image files")  # export_to has told it before
+        raise ValueError("a store of vectors has no image files")  # export_to has refused it already
     images = result.placed
     taken: dict[int, TakenNames] = {}
     files = []

@@ -1,4 +1,4 @@
-"""What is exported: the images of a result with their clusters, and how their bytes and vectors are had."""
+"""The exported result: the images with their clusters, and where their bytes and vectors are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tac_pipeline.sources import ByteReader
 
 @dataclass(frozen=True)
 class StoredVectors:
-    """Where a store's vectors lie: the table image_embeddings, the folder of shards, and the encoder behind them."""
+    """Where a store's vectors are: the table image_embeddings, the folder of shards, and their encoder."""
 
     view: pl.DataFrame
     shards: Path
@@ -27,17 +27,17 @@ class ExportResult:
     Attributes
     ----------
     facts : dict
-        What export.json says of where it comes from.
+        What export.json says about its origin.
     images : DataFrame
-        One row an image, sorted by image_id: image_id, uri (null where the source no longer lists the image),
-        cluster_id and cluster_name (null where it cannot be read, or the cluster has no name), confidence, runner_up,
-        runner_up_name, similarity, and what else the store's assignments hold.
+        One row per image, sorted by image_id: image_id, uri (null when the source no longer lists the image),
+        cluster_id and cluster_name (null when it cannot be read, or the cluster has no name), confidence, runner_up,
+        runner_up_name, similarity, and the other columns of the store's assignments.
     source : ByteReader or None
-        Reads the images; None where the store has vectors alone.
+        Reads the images; None when the store has only vectors.
     places : DataFrame with image_id, x, y, or None
-        The map of the store. Wanted by embedding-atlas alone.
+        The map of the store. Only embedding-atlas needs it.
     vectors : StoredVectors or None
-        Wanted by embedding-atlas with --vectors.
+        Only embedding-atlas with --vectors needs it.
     """
 
     facts: dict[str, Any]
@@ -48,7 +48,7 @@ class ExportResult:
 
     @property
     def placed(self) -> pl.DataFrame:
-        """The images that have a cluster."""
+        """The images with a cluster."""
         return self.images.filter(pl.col("cluster_id").is_not_null())
 
 
@@ -57,5 +57,5 @@ class Exported:
     """What an export holds, and what it lacks."""
 
     images: int = 0
-    # image_id and why its file could not be had.
+    # image_id and why its file could not be copied.
     failed: list[tuple[str, str]] = field(default_factory=list)

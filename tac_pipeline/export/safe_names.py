@@ -1,7 +1,7 @@
-"""Names of files and folders that every file system takes, from nouns and image ids that may hold anything.
+"""Making names of files and folders that every file system accepts, from nouns and image ids that may hold anything.
 
-No name leads out of its folder, is one of Windows' devices, begins with a dot or a dash, holds a character that a shell
-or a page would read, or differs from another one of its folder by case or by accents' spelling alone.
+No name leads out of its folder, is one of Windows' devices, begins with a dot or a dash, or holds a character with a
+meaning in a shell or a page. Two names in a folder differ by more than case and the encoding of accents.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from tac_pipeline.digest import digest
 from tac_pipeline.sources import IMAGE_SUFFIXES
 
-# File systems take 255 bytes; what is added to a name (a cluster's id, a digest, a suffix) needs room too.
+# File systems accept 255 bytes; a cluster's id, a digest or a suffix must also fit.
 LONGEST = 120
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³])(?:\..*)?", flags=re.IGNORECASE)
 _ALLOWED = frozenset("-_.,+=@()")
@@ -33,7 +33,7 @@ def safe_name(text: str, *, instead: str = "unnamed") -> str:
     name = _cut(re.sub("_+", "_", kept).strip("_. ")).strip("_. ")
     if not any(unicodedata.category(char)[0] in "LN" for char in name):
         return instead
-    # A dash would be read as an option; a mark needs a letter before it.
+    # A first dash would be read as an option; a mark needs a letter before it.
     if name[0] == "-" or unicodedata.category(name[0])[0] == "M" or _DEVICES.fullmatch(name):
         name = f"_{name}"
     return name
@@ -49,7 +49,7 @@ def image_name(image_id: str, uri: str) -> str:
     last = PurePosixPath(image_id.replace("\\", "/")).name
     stem, suffix = _split(last)
     if not suffix:
-        # Ids may be anything; what tells image files apart is then the place that they are read from.
+        # Ids may be any text; the suffix then comes from the place that the image is read from.
         suffix = _split(uri)[1] or IMAGE_SUFFIXES[0]
     return f"{safe_name(stem, instead='image')}{suffix}"
 
@@ -61,13 +61,13 @@ def _split(name: str) -> tuple[str, str]:
 
 
 class TakenNames:
-    """The names of one folder, of which no two may be taken for one another."""
+    """The names in one folder; no two of them may be confused by any file system."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def take(self, name: str, owner: str) -> str:
-        """The name, or where it is taken the name with a digest of its owner, which no other has."""
+        """The name; if it is taken, the name with a digest of its owner, which is unique."""
         chosen, attempt = name, 0
         while _folded(chosen) in self._taken:
             stem, suffix = _split(name)
@@ -78,5 +78,5 @@ class TakenNames:
 
 
 def _folded(name: str) -> str:
-    # What file systems that ignore case, and those that take accents apart, hold for the same name.
+    # Equal for names that are the same to file systems that ignore case or decompose accents.
     return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())

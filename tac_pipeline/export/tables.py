@@ -1,4 +1,4 @@
-"""Results as one table: csv and parquet, one row an image of the store, readable or not."""
+"""Results as one table: csv and parquet, one row per image of the store, readable or not."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tac_pipeline.export.result import Exported, ExportResult
 def write_csv(path: Path, result: ExportResult) -> Exported:
     """A CSV in UTF-8 with a heading; an empty field is a null."""
     plain = [name for name, kind in result.images.schema.items() if not kind.is_nested()]
-    # Quoted whatever they hold, so that an empty text stays one, and a line break in a name stays in its field.
+    # Every text is quoted, so an empty text stays a text and a line break in a name stays in its field.
     result.images.select(plain).write_csv(path, quote_style="non_numeric")
     return Exported(images=len(result.images))
 
 
 def write_parquet(path: Path, result: ExportResult) -> Exported:
-    """A Parquet file of the same columns."""
+    """A Parquet file with the same columns."""
     result.images.write_parquet(path, compression="zstd")
     return Exported(images=len(result.images))
 
 
 def mapped(images: pl.DataFrame, files: list[str]) -> pl.DataFrame:
-    """The images of a folder that an export made, each with its file in it: what leads back to the store."""
+    """The images in an exported folder, each with its file: this links files to the store's images."""
     return images.select(
         pl.Series("file", files, dtype=pl.String), "image_id", "cluster_id", "cluster_name", "confidence"
     )

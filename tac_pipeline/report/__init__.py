@@ -1,8 +1,8 @@
-"""The page that a person looks at: one HTML file that holds all of it, pictures included, and needs no network.
+"""The report page: one HTML file that holds everything, pictures included, and needs no network.
 
-contents.py decides what stands on it, pictures.py makes the small pictures, colors.py the clusters' colors, page.py
+contents.py decides what is on it, pictures.py makes the small pictures, colors.py the clusters' colors, page.py
 writes the file from the template, style and scripts in page/. What must stay out: reading artifacts (assets/report.py)
-and judging images (review.py).
+and judging images (results/review.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Colors of clusters: few hues that color-blind people tell apart, in three lightnesses, unlike for neighbors."""
+"""Colors of clusters: a few hues that color-blind people can tell apart, in three lightnesses; neighbors differ."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tac_pipeline.arrays import FloatMatrix
 
-# Okabe and Ito's hues; the yellow darker than theirs, which vanishes on white. Each as it is, lighter, darker.
+# Okabe and Ito's hues, with a darker yellow that is visible on white. Each hue unchanged, lighter and darker.
 PALETTE = (
     "#0072b2",
     "#e08a00",
@@ -31,19 +31,19 @@ PALETTE = (
     "#7d6c00",
 )
 HUES = 7
-# A color of the same hue in another lightness is half as unlike as one of another hue.
+# A color of the same hue in another lightness counts half as different as one of another hue.
 SAME_COLOR, SAME_HUE = 1.0, 0.5
 
 
 def color_clusters(centers: FloatMatrix, sizes: list[int]) -> list[str]:
-    """A color for each cluster, such that those near each other on the map look unlike.
+    """A color for each cluster; clusters that are near each other on the map get different colors.
 
-    With more clusters than colors some share one: a color never says alone which cluster is meant.
+    With more clusters than colors some share one: a color alone never identifies a cluster.
 
     Parameters
     ----------
     centers : float32 (n_clusters, 2)
-        Places on the map; NaN for a cluster that has none.
+        Places on the map; NaN for a cluster without a place.
     sizes : list of int, n_clusters long
         The largest choose first.
 

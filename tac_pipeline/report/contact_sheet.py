@@ -1,7 +1,8 @@
-"""Contact sheets: the most typical images of each cluster side by side, as one small picture a cluster.
+"""Contact sheets: the most typical images of each cluster side by side, as one small picture per cluster.
 
-Bounded in clusters, images and seconds: a sheet is a convenience, and an image that cannot be had, or not in time, is
-a gray square. What must stay out: which images are typical (method/medoids.py) and where the sheet is shown (assets/).
+Clusters, images and seconds are bounded, because a sheet is only a convenience: an image that cannot be read in time
+is a gray square. What must stay out: which images are typical (method/clusters/medoids.py) and where the sheet is shown
+(assets/).
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ def draw_strips(
     Parameters
     ----------
     clusters : sequence of sequence of str
-        The image_ids of each cluster, most typical first; what matters most first, since time may run out.
+        The image_ids of each cluster, most typical first; the most important clusters first, as time may run out.
     uris : mapping of image_id to uri
-        Images that are not in it have left the source.
+        Images that are not in it are no longer in the source.
     source : ByteReader
     max_pixels, max_bytes : int
-        Limits of what is decoded and read, as when the store is embedded.
+        Limits for decoding and reading, the same as when the store is embedded.
     seconds : float
-        After so many no further image is read.
+        After this time no more images are read.
 
     Returns
     -------

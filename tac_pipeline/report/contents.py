@@ -1,4 +1,4 @@
-"""What stands on the page: plain data that its scripts read, bounded for any store."""
+"""The data on the page: plain values that its scripts read, bounded for any store."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import polars as pl
 from tac_pipeline.report.colors import color_clusters
 from tac_pipeline.store.comparison import Comparison
 
-# Pictures in all clusters together: some 6 KB each, so the page stays below 50 MB.
+# Pictures in all clusters together: about 6 KB each, so the page stays below 50 MB.
 MOST_PICTURES = 6_000
 FEWEST_PER_CLUSTER = 4
-# Shares of a cluster's pictures for what is worth a look; the rest are its most typical ones.
+# Shares of a cluster's pictures for images that are worth a look; the rest are its most typical ones.
 BORDER_SHARE, OUTLIER_SHARE = 0.25, 0.125
 DUPLICATE_GROUPS, DUPLICATE_MEMBERS = 60, 6
 LISTED_ERRORS = 1_000
 LISTED_CHANGES = 200
-# Positions are kept in 16 bits; the map's unit square in the middle of them, with room for what lies outside.
+# Positions are kept in 16 bits, with the map's unit square in the middle and room for places outside it.
 MAP_SCALE, MAP_OFFSET = 32_768, 16_384
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Changes:
-    """What differs from an earlier published version.
+    """The difference from an earlier published version.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Changes:
     comparison : Comparison
         From it to the result on the page.
     names : dict of cluster id to str or None
-        As they were.
+        The names in that version.
     """
 
     version: int
@@ -51,7 +51,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class ReportTables:
-    """The tables that a page is made of, and what it says of the store.
+    """The tables that a page is made of, and facts about the store.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class ReportTables:
 
 @dataclass(frozen=True)
 class Contents:
-    """The page's data: what every view needs, the map, and one pack of images for each cluster.
+    """The page's data: the summary for every view, the map, and one pack of images for each cluster.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Contents:
     map : dict
         Packed arrays.
     map_ids : list of str
-    packs : list of dict, one a cluster
+    packs : list of dict, one per cluster
     duplicates : dict
         The pack of the largest groups of near-duplicates.
     """
@@ -101,9 +101,9 @@ class Contents:
 
 
 def choose_images(review: pl.DataFrame, *, images_per_cluster: int) -> pl.DataFrame:
-    """The images that clusters show: the most typical, and some that lie on the border or far out.
+    """The images that clusters show: the most typical, and some on the border or far out.
 
-    Of near-duplicates in one cluster only the most typical is shown.
+    Among near-duplicates in one cluster only the most typical is shown.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def describe(
     pictures : mapping of content hash to WebP
         An image without one gets a placeholder.
     map_images : int
-        A larger store shows a sample on the map; images that clusters show are part of it.
+        A larger store shows a sample on the map, which includes the images that clusters show.
     seed : int
         Of that sample.
     """
@@ -239,7 +239,7 @@ def _summary(tables: ReportTables, clusters: pl.DataFrame, centers: np.ndarray, 
                 "share": row["share"],
                 "confidence": _rounded(row["confidence"]),
                 "lineage": row["lineage"],
-                # Columns that a clusters table may have or not.
+                # Columns that not every clusters table has.
                 "nameConfidence": _rounded(row.get("name_confidence")),
                 "curated": bool(row.get("curated")),
                 "nouns": nouns.get(row["cluster_id"], []),
@@ -300,7 +300,7 @@ def _changes(changes: Changes, clusters: pl.DataFrame) -> Json:
 
 
 def _centers(tables: ReportTables, position: Mapping[int, int]) -> np.ndarray:
-    """Where each cluster lies on the map, by the median of its images; float (n_clusters, 2), NaN where it is empty."""
+    """Each cluster's place on the map, the median of its images; float (n_clusters, 2), NaN when it is empty."""
     placed = tables.image_map.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
     medians = placed.group_by("cluster_id").agg(pl.col("x").median(), pl.col("y").median())
     centers = np.full((len(position), 2), np.nan)
@@ -313,7 +313,7 @@ def _centers(tables: ReportTables, position: Mapping[int, int]) -> np.ndarray:
 def _points(
     tables: ReportTables, shown: pl.DataFrame, position: Mapping[int, int], *, map_images: int, seed: int
 ) -> pl.DataFrame:
-    """The images on the map, with the place of each in its cluster's pack, or -1."""
+    """The images on the map, each with its position in its cluster's pack, or -1."""
     places = shown.select("image_id", slot=pl.int_range(pl.len()).over("cluster_id").cast(pl.Int32))
     numbers = pl.DataFrame(
         {"cluster_id": list(position), "cluster": list(position.values())},

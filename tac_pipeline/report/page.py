@@ -1,8 +1,8 @@
-"""The page's file: template, style, scripts and data put together.
+"""Writing the page's file from template, style, scripts and data.
 
-Nothing that a file name, noun or error says becomes markup or code: the template escapes, data lies in blocks that no
-browser runs, the scripts build the page from text nodes, and the page's own policy allows its one script and style by
-their digests and no network at all.
+Text from file names, nouns and errors never becomes markup or code: the template escapes it, data is in blocks that no
+browser runs, the scripts build the page from text nodes, and the page's own policy allows only its script and its
+style, by their digests, and no network.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tac_pipeline.report.contents import Contents
 
 PAGE_FOLDER = Path(__file__).parent / "page"
 TEMPLATE = "page.html.j2"
-# In the order that they read: each uses what stands above it.
+# In this order, because each uses those above it.
 SCRIPTS = (
     "dom.js",
     "data.js",
@@ -36,17 +36,17 @@ SCRIPTS = (
     "tree.js",
     "main.js",
 )
-# Inside a script element these would end it, or open a comment; the last two end a line in old JavaScript.
+# Inside a script element these would end it or open a comment; the last two end a line in old JavaScript.
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def write_page(path: Path, contents: Contents) -> None:
-    """Write the page of some contents as one HTML file."""
+    """Write the page with these contents as one HTML file."""
     environment = Environment(
         loader=FileSystemLoader(PAGE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     script = "\n".join((PAGE_FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    # Line ends are part of the digest, and browsers read all of them as \n.
+    # Line ends are part of the digest, and browsers read every line end as \n.
     script = f'"use strict";\n(() => {{\n{script}}})();\n'.replace("\r\n", "\n")
     style = (PAGE_FOLDER / "page.css").read_text(encoding="utf-8").replace("\r\n", "\n")
     stream = environment.get_template(TEMPLATE).stream(
@@ -64,7 +64,7 @@ def write_page(path: Path, contents: Contents) -> None:
 
 
 def page_digest() -> str:
-    """A digest of the template, style and scripts: a page made with others is another page."""
+    """A digest of the template, style and scripts: when one of them changes, the page must be made again."""
     return digest({path.name: file_sha256(path) for path in sorted(PAGE_FOLDER.iterdir()) if path.is_file()})
 
 
@@ -78,7 +78,7 @@ def _blocks(contents: Contents) -> Iterator[dict[str, Any]]:
 
 
 def embedded_json(value: Any) -> Markup:
-    """JSON that can stand inside a script element, whatever its texts hold."""
+    """JSON that is safe inside a script element, with any texts in it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)

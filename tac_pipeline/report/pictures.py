@@ -1,4 +1,4 @@
-"""Small square pictures of images, as WebP; what was made for an earlier page is not made again."""
+"""Small square pictures of images, as WebP; pictures of an earlier page are used again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tac_pipeline.progress import Progress
 from tac_pipeline.sources import ByteSource
 from tac_pipeline.sources.decoding import UnreadableImage, decode_image
 
-# Side in pixels: a card shows it at half of that on a screen of two pixels a point.
+# Side in pixels: a card shows it at half this size on a screen with two pixels per point.
 PICTURE_SIZE = 192
 QUALITY = 78
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """An image whose picture is wanted: where it is read, the hash of what was assigned, its width and height."""
+    """An image that needs a picture: where to read it, the hash of the assigned bytes, its width and height."""
 
     uri: str
     content_hash: str
@@ -45,16 +45,16 @@ def draw_pictures(
     ----------
     wanted : iterable of Wanted
     source : ByteSource
-        What listed them.
+        The source that listed them.
     known : mapping of content hash to WebP
         Pictures of an earlier page.
     max_pixels, max_bytes : int
-        Images with more are passed over.
+        Larger images are skipped.
 
     Returns
     -------
     dict of content hash to WebP
-        Without images that have gone, have changed since they were assigned, or cannot be read.
+        Without images that are gone, have changed since they were assigned, or cannot be read.
     """
     images = list({image.content_hash: image for image in wanted}.values())
     found = {image.content_hash: known[image.content_hash] for image in images if image.content_hash in known}
@@ -74,10 +74,10 @@ def _draw(image: Wanted, source: ByteSource, max_pixels: int, max_bytes: int) ->
         data = source.read(image.uri)
     except (OSError, ValueError):
         return None
-    # Other bytes than those that were assigned would show a picture that nobody judged.
+    # With other bytes than the assigned ones, the page would show a picture that was never assigned.
     if len(data) > max_bytes or hashlib.sha256(data).hexdigest() != image.content_hash:
         return None
-    # A small image is not blown up: the page does that.
+    # A small image is not enlarged here: the page does that.
     size = max(1, min(PICTURE_SIZE, image.width or PICTURE_SIZE, image.height or PICTURE_SIZE))
     try:
         pixels = decode_image(data, size=size, max_pixels=max_pixels).pixels

@@ -1,1 +1,1 @@
-"""What is made of what was learned, for every image of a store: assigning, correcting, searching, reviewing."""
+"""Results for every image of a store, made with the learned groups: assigning, correcting, searching, reviewing."""

@@ -1,7 +1,7 @@
-"""The assignment of every image of a store, shard by shard; what the same heads have assigned before is not read again.
+"""Assigning every image of a store, shard by shard; shards that the same heads assigned before are not read again.
 
-A shard's vectors never change, so its assignment by the same heads never does: it is kept beside the shards, found by
-heads and shard. At once this holds one small row an image, and one shard's vectors.
+A shard's vectors never change, so its assignment by the same heads never changes either: it is kept beside the shards,
+found by heads and shard. Memory holds one small row per image and one shard's vectors.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoreAssignment:
-    """Every image's column.
+    """The head's column for every image.
 
     Attributes
     ----------
     rows : DataFrame
-        Columns image_id, column, confidence, runner_up, similarity, margin; null where the image cannot be read.
+        Columns image_id, column, confidence, runner_up, similarity, margin; null when the image cannot be read.
     computed : int
-        Images whose vectors were read for it; the others were assigned before.
+        Number of images for which vectors were read; the others were assigned before.
     """
 
     rows: pl.DataFrame
@@ -67,9 +67,9 @@ def assign_shards(
     centers : float32 (n_clusters, dim), unit rows
         By column of the head, or by group.
     kept : Path
-        Folder of what this head has assigned before, grouped alike; new shards are added to it.
+        Folder of this head's earlier assignments with the same groups; new shards are added to it.
     groups : int64 (n_columns,), optional
-        Columns of one group are one cluster, with the sum of their probabilities; the column found is then the group.
+        Columns of one group are one cluster with the sum of their probabilities; `column` is then the group.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _read_kept(path: Path) -> pl.DataFrame | None:
     if not path.exists():
         return None
     try:
-        # By name: a file from before one of the columns was kept counts as none.
+        # By name: an older file that lacks one of the columns counts as missing.
         columns = [column.name for column in SHARD_ASSIGNMENTS.columns]
         return read_frame(path, SHARD_ASSIGNMENTS, columns=columns)
     except ArtifactDamaged:
@@ -135,7 +135,7 @@ def _read_kept(path: Path) -> pl.DataFrame | None:
 
 
 def drop_unused(folder: Path, keys: Set[str], shards: Path) -> None:
-    """Remove what heads that no kept version uses assigned, and what is left of shards that are gone."""
+    """Remove assignments by heads that no kept version uses, and assignments of shards that are gone."""
     for kept in folder.glob("*"):
         if kept.name not in keys:
             shutil.rmtree(kept, ignore_errors=True)

@@ -1,12 +1,12 @@
-"""What people correct by hand, in a small file that outlives every re-clustering.
+"""People's corrections, in a small file that stays valid after every re-clustering.
 
     names: {17: "red boats"}          what a cluster is called
     merge: [[3, 9]]                   these ids are one; the first stays
     pins: {path/of/image.jpg: 17}     this image belongs here
 
-The ids are the lasting ones of the ledger; corrections are applied on top of it, so that it never forgets what the
-clustering itself said, and taking a correction back brings that back. What must stay out: which asset applies what
-(assets/), and what an id means (ledger.py).
+The ids are the lasting ones of the ledger. Corrections are applied on top of the ledger, which keeps the clustering's
+own result; removing a correction brings that result back. What must stay out: which asset applies which correction
+(assets/), and what an id means (store/ledger.py).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tac_pipeline.settings.reading import line_of, read_yaml, shown
 
 LARGEST_FILE = 50_000_000  # bytes
 SECTIONS = ("names", "merge", "pins")
-# So many ids or images stand in a warning.
+# How many ids or images a warning names.
 SHOWN = 5
 
 ClusterId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class Corrections(BaseModel):
-    """A corrections file: unknown keys are refused, nothing is converted.
+    """A corrections file: unknown keys are refused, values are not converted.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Corrections(BaseModel):
 
     @property
     def merged_into(self) -> dict[int, int]:
-        """Every id that is merged away, and the one that stays in its stead, chains followed to their end."""
+        """Every id that is merged away, with the id that replaces it; chains are followed to their end."""
         direct = {other: group[0] for group in self.merge for other in group[1:]}
         found = {}
         for id_ in direct:
@@ -64,24 +64,24 @@ class Corrections(BaseModel):
 
     @property
     def pinned(self) -> dict[str, int]:
-        """Every pinned image and the id that it lies in once ids are merged, by image_id."""
+        """Every pinned image with its cluster id after merges, by image_id."""
         merged = self.merged_into
         return {image_id: merged.get(id_, id_) for image_id, id_ in sorted(self.pins.items())}
 
     @property
     def ids(self) -> set[int]:
-        """Every cluster id that the file speaks of."""
+        """Every cluster id in the file."""
         return {*self.names, *self.pins.values(), *(id_ for group in self.merge for id_ in group)}
 
 
 def load_corrections(path: Path | None) -> Corrections:
-    """Read and validate a corrections file; None stands for no corrections.
+    """Read and validate a corrections file; None means no corrections.
 
     Raises
     ------
     SettingsError
-        It cannot be read, is not YAML, holds an unknown key or a value that cannot be, a name twice, ids merged into
-        two or in a circle, or a name for an id that is merged away; names the line.
+        It cannot be read, is not YAML, or holds an unknown key, an invalid value, a name twice, ids merged into two
+        or in a circle, or a name for an id that is merged away; names the line.
     """
     if path is None:
         return Corrections()
@@ -112,7 +112,7 @@ def parse_corrections(text: str, *, name: str) -> Corrections:
 
 
 def require_known(corrections: Corrections, *, next_id: int, path: Path | None) -> None:
-    """Raise InputError where the file speaks of an id that no cluster ever had: a slip of the pen."""
+    """Raise InputError when the file names an id that no cluster ever had: a typing mistake."""
     unknown = sorted(id_ for id_ in corrections.ids if id_ >= next_id)
     if unknown:
         raise InputError(
@@ -122,12 +122,12 @@ def require_known(corrections: Corrections, *, next_id: int, path: Path | None) 
 
 
 def unused(corrections: Corrections, *, ids: Iterable[int], images: pl.Series) -> list[str]:
-    """What the file says of clusters and images that are not there now, in words; empty where all of it applies.
+    """The parts of the file about clusters and images that are not there now, in words; empty when all applies.
 
     Parameters
     ----------
     ids : iterable of int
-        The cluster ids that there are, merged ones left out.
+        The existing cluster ids, without merged ones.
     images : Series of String
         The image_ids that are in a cluster.
     """
@@ -150,7 +150,7 @@ def unused(corrections: Corrections, *, ids: Iterable[int], images: pl.Series) -
 
 
 def groups_of(ids: Sequence[int], merged_into: Mapping[int, int]) -> tuple[list[int], IntVector]:
-    """The ids that stay, in order of first appearance, and for each of `ids` the place of the one it is part of."""
+    """The ids that stay, in order of first appearance, and for each of `ids` the position of the one that holds it."""
     stays = [merged_into.get(id_, id_) for id_ in ids]
     kept = list(dict.fromkeys(stays))
     place = {id_: number for number, id_ in enumerate(kept)}
@@ -169,21 +169,21 @@ def sum_groups(soft: FloatMatrix, groups: IntVector) -> FloatMatrix:
 
 
 def merge_lineage(lineage: pl.DataFrame, *, entry: int, merged_into: Mapping[int, int]) -> pl.DataFrame:
-    """The lineage with merges by hand told as what became of the ids in the latest re-clustering.
+    """The lineage, with merges by hand shown as events of the latest re-clustering.
 
     Parameters
     ----------
     lineage : DataFrame of LINEAGE
         What the ledger says.
     entry : int
-        The latest re-clustering; older ones stay as they were.
+        The latest re-clustering; older ones do not change.
     merged_into : mapping of id to id
 
     Returns
     -------
     DataFrame of LINEAGE, sorted by entry and id
-        An id merged away that the ledger still has is `merged` into the one that stays; what the ledger saw come from
-        it or go into it comes from, or goes into, that one. The one that stays goes on, with the images of all.
+        An id that is merged away but still in the ledger gets the event `merged` into the id that stays. Splits from
+        it and merges into it then name the id that stays, which has the images of all.
     """
     if not merged_into:
         return lineage
@@ -221,9 +221,9 @@ def merge_lineage(lineage: pl.DataFrame, *, entry: int, merged_into: Mapping[int
 def pin_images(assigned: pl.DataFrame, pinned: Mapping[str, int], *, ids: Iterable[int]) -> pl.DataFrame:
     """Put pinned images where people want them: adds the column `curated`.
 
-    Of a pinned image confidence and margin are 1, and the runner-up is the cluster that it was taken from, if any.
-    Where it was moved its similarity is null: it was not measured to that center. Images that cannot be read stay in
-    no cluster, and pins to clusters that are no more do nothing.
+    A pinned image has confidence and margin 1; its runner-up is the cluster that it was in before, if any. A moved
+    image has no similarity (null), because it was not measured to that center. Images that cannot be read stay in no
+    cluster, and pins to clusters that no longer exist do nothing.
     """
     live = set(ids)
     wanted = pl.DataFrame(

@@ -1,4 +1,4 @@
-"""What is said of a cluster: its size, its typical images, and how its id came to be."""
+"""Describing a cluster: its size, its typical images, and the history of its id."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tac_pipeline.arrays import FloatMatrix, IntVector
 
 
 def lineage_in_words(history: pl.DataFrame, *, entry: int) -> pl.DataFrame:
-    """What a re-clustering did to every id, merges into it included.
+    """What a re-clustering did to every id, including merges into it.
 
     Parameters
     ----------
     history : DataFrame (the table lineage)
     entry : int
-        The ledger's entry that is told.
+        The number of the re-clustering in the ledger.
 
     Returns
     -------
@@ -52,9 +52,9 @@ def describe_clusters(
         The training images that are still in the store.
     vectors : float32 (n_known, dim), unit rows
     members : int64 (n_known,)
-        The place in ids of each one's cluster.
+        The position in ids of each image's cluster.
     n_medoids : int
-        Typical images of each cluster, at most.
+        The most typical images to list for each cluster.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Drift: whether the images that came since the groups were learned still lie in them as the training images do."""
+"""Drift: whether images that are newer than the groups fit into them as well as the training images do."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 
 import polars as pl
 
-# An image is an outlier when all but this part of its cluster's training images lie nearer to the center.
+# An image is an outlier when all but this share of its cluster's training images are nearer to the center.
 OUTLIER_QUANTILE = 0.01
 
 
 @dataclass(frozen=True)
 class Drift:
-    """New images beside those that the groups were learned from.
+    """New images compared with the training images.
 
     Attributes
     ----------
     known, new : int
-        Images in a cluster that were learned from, and that were not.
+        Images in a cluster that are training images, and that are not.
     new_share : float
-        Of all images in a cluster, 0 to 1.
+        Share of new images among all images in a cluster, 0 to 1.
     outlier_share : float
-        Of the new images, those farther from their center than all but OUTLIER_QUANTILE of its training images, or of
-        all training images where it has none; 0 where there is none at all.
+        Share of new images that are farther from their center than all but OUTLIER_QUANTILE of its training images (of
+        all training images when the cluster has none); 0 when no training image is left.
     new_confidence, known_confidence : float
-        Means, 0 to 1.
+        Mean confidences, 0 to 1.
     """
 
     known: int
@@ -41,17 +41,17 @@ def measure_drift(assigned: pl.DataFrame, learned: pl.DataFrame) -> Drift:
     Parameters
     ----------
     assigned : DataFrame with image_id, content_hash, cluster_id, confidence, similarity
-        The table assignments, with what each image holds: one that was replaced in place is a new one.
+        The table assignments with each image's content hash: an image with other bytes than before is a new one.
     learned : DataFrame with image_id, content_hash
         The training set.
     """
     placed = assigned.drop_nulls("cluster_id")
     known, new = (placed.join(learned, on=["image_id", "content_hash"], how=how) for how in ("semi", "anti"))
     floor = pl.col("similarity").quantile(OUTLIER_QUANTILE, interpolation="lower")
-    # Where none of the training images is left, nothing lies farther out than they do.
+    # When none of the training images is left, no image is an outlier.
     everywhere = known.select(floor.fill_null(-1.0)).item()
     floors = known.group_by("cluster_id").agg(floor.alias("floor"))
-    # A cluster that no training image lies in has no floor of its own.
+    # A cluster without training images has no floor of its own.
     outliers = new.join(floors, on="cluster_id", how="left").filter(
         pl.col("similarity") < pl.col("floor").fill_null(everywhere)
     )

@@ -1,4 +1,4 @@
-"""What people go by now: the ids and names of what is published, else of what was last current."""
+"""The ids and names in force: those that are published, else those that were last current."""
 
 import polars as pl
 
@@ -8,19 +8,19 @@ from tac_pipeline.store.schemas import CLUSTERS
 
 
 def entry_in_force(store: Store) -> int | None:
-    """The ledger's entry whose ids people go by: that of what is published, else of what was last current."""
+    """The ledger's entry with the ids in force: the published one, else the one that was last current."""
     from tac_pipeline.store.publication import Publication
 
     published = Publication(store.published_folder).latest()
     if published is not None:
         return published.entry
     current = store.current("cluster_ids")
-    # An artifact from before there was a ledger has no entry.
+    # An artifact that is older than the ledger has no entry.
     return None if current is None else current.artifact.facts.get("entry")
 
 
 def next_id_elsewhere(store: Store) -> int:
-    """Above every id in what is published and in kept versions of cluster_ids: a ledger put back may lack some."""
+    """Higher than every published or kept cluster id: a ledger that was restored from a backup may lack some."""
     from tac_pipeline.store.publication import Publication
 
     made = (int(version.facts.get("next_id", 0)) for version in store.versions("cluster_ids"))
@@ -28,26 +28,26 @@ def next_id_elsewhere(store: Store) -> int:
 
 
 def names_in_force(store: Store) -> dict[int, str]:
-    """The names that people know the cluster ids by."""
+    """The names in force of the cluster ids."""
     table = _clusters_in_force(store)
     return {} if table is None else dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
 
 
 def names_to_keep(store: Store) -> dict[int, str]:
-    """Those of them that nouns gave: no name of a corrections file, which says it anew, no label of an unnamed one."""
+    """The names in force that came from nouns: not from a corrections file, and not the label of an unnamed cluster."""
     from tac_pipeline.method.words.names import LEAST_CONFIDENCE
 
     table = _clusters_in_force(store)
     if table is None:
         return {}
-    if "name_confidence" in table.columns:  # not in versions from before there were corrections
+    if "name_confidence" in table.columns:  # not in versions that are older than corrections
         sure, by_people = pl.col("name_confidence"), pl.col("curated") & (pl.col("name_confidence") == 1)
         table = table.filter(sure.is_null() | ((sure >= LEAST_CONFIDENCE) & ~by_people))
     return dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
 
 
 def _clusters_in_force(store: Store) -> pl.DataFrame | None:
-    """The table of clusters that people go by: what is published, else what was last current."""
+    """The table of clusters in force: the published one, else the one that was last current."""
     from tac_pipeline.store.publication import Publication
 
     published = Publication(store.published_folder).latest()

@@ -1,7 +1,7 @@
-"""A map of the store: every image at a place on a plane, near images near each other.
+"""A map of the store: every image has a place on a plane, and similar images are near each other.
 
-A bounded sample of the training set is laid out by t-SNE; every other image goes where its nearest images of the
-sample are. So a map costs the same for any store, and new images find their place on the map that people know.
+A bounded sample of the training set is laid out by t-SNE; every other image is put where its nearest images in the
+sample are. So a map costs the same for any store, and new images get a place on the map that people know.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from tac_pipeline.arrays import FloatMatrix, row_chunks
 
 # Seconds, not minutes, on two cores; more points would say no more at the size of a screen.
 LARGEST_SAMPLE = 5_000
-# t-SNE looks at distances alone: behind so many components lies noise, and they cost a tenth.
+# t-SNE uses only distances: components after these are mostly noise, and these take a tenth of the time.
 COMPONENTS = 50
 PERPLEXITY = 30.0
 # Half the time of scikit-learn's defaults for the same neighborhoods (docs/decisions/0081-the-page-and-its-map.md).
 ITERATIONS, ANGLE = 500, 0.8
-# So many images of the sample say where another image goes.
+# How many images of the sample decide the place of another image.
 PLACED_BY = 4
-# How far the weight of a nearer image is above that of a farther one, in cosine.
+# The softmax temperature on the cosine: how much more a nearer image counts than a farther one.
 PLACING_SCALE = 0.02
-# On the map's scale of 1: what lies farther from the nearest image's place is another part of the map.
+# On the map's scale of 1: places farther than this from the nearest image's place are another part of the map.
 NEARBY = 0.05
-# Shares of the points on either side that do not count when the map is brought to the unit square.
+# The share of points on each side that is ignored when the map is scaled to the unit square.
 MARGIN_SHARE = 0.002
 
 
@@ -77,23 +77,23 @@ def _to_unit_square(points: npt.NDArray[np.floating]) -> FloatMatrix:
 
 
 def place(vectors: FloatMatrix, sample: FloatMatrix, positions: FloatMatrix, *, chunk_rows: int = 2048) -> FloatMatrix:
-    """Positions of more images on a map that is there.
+    """Positions of more images on an existing map.
 
     Parameters
     ----------
     vectors : float32 (n_images, dim), unit rows
     sample : float32 (n_sample, dim), unit rows
-        The images that were laid out.
+        The images that are on the map.
     positions : float32 (n_sample, 2)
-        Where they lie.
+        Their positions.
     chunk_rows : int
         Bounds memory, to chunk_rows x n_sample; never changes the result.
 
     Returns
     -------
     float32 (n_images, 2)
-        The weighted mean of the positions of the PLACED_BY nearest images of the sample; where these lie apart, of
-        those near the nearest: halfway between two groups there is nothing.
+        The weighted mean of the positions of the PLACED_BY nearest images in the sample. When these are far apart,
+        only those near the nearest count: a place halfway between two groups would be empty.
     """
     count = min(PLACED_BY, len(sample))
     placed = np.empty((len(vectors), 2), dtype=np.float32)

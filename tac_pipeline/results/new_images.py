@@ -1,7 +1,7 @@
-"""Images that belong to no store: found by what somebody names, read, encoded, and assigned by the image head.
+"""Images outside every store: found by the paths that a user names, read, encoded, and assigned by the image head.
 
-Nothing is written. Reading and decoding run ahead of the encoder, as when a store is embedded (embedding.py); at once
-this holds one small row an image and three batches of decoded images. What must stay out: artifacts (assets/).
+Nothing is written. Reading and decoding run ahead of the encoder, as when a store is embedded (embedding.py). Memory
+holds one small row per image and three batches of decoded images. What must stay out: artifacts (assets/).
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NamedImage:
-    """An image that somebody named, or that lies in a folder or tar that somebody named.
+    """An image that a user named, or that is in a folder or tar that a user named.
 
     Attributes
     ----------
     name : str
-        As people know it: the path as it was named, with what follows it below a folder.
+        The name to show: the path as the user gave it; for an image in a folder, with the path below it.
     uri : str
-        What `reader` finds it by.
+        Where `reader` finds it.
     error : str, optional
-        Why there is nothing to read.
+        Why it cannot be read.
     """
 
     name: str
@@ -49,14 +49,14 @@ class NamedImage:
 
 
 class _Files:
-    """Reads a file by its path or URL, whatever its name looks like."""
+    """Reads a file by its path or URL; its name may have any ending."""
 
     def read(self, uri: str) -> bytes:
         return read_url(uri) if "://" in uri else Path(uri).read_bytes()
 
 
 def find_images(places: Sequence[str]) -> list[NamedImage]:
-    """The images behind paths and URLs: of a folder or a tar all that are in it; a place without any has an error."""
+    """The images at paths and URLs, for a folder or tar all images in it; a place without images has an error."""
     return [image for place in places for image in _images_at(place)]
 
 
@@ -79,7 +79,7 @@ def _images_at(place: str) -> Iterator[NamedImage]:
 
 
 def _text(path: str) -> str:
-    # A path may hold bytes that are no UTF-8, which Python keeps as lone surrogates: no table takes those.
+    # A path may hold bytes that are not UTF-8. Python keeps them as lone surrogates, which tables refuse.
     return path.encode("utf-8", "backslashreplace").decode()
 
 
@@ -99,7 +99,7 @@ class _ByNumber:
 def embed_images(
     images: Sequence[NamedImage], encoder: Encoder, *, batch_size: int, max_pixels: int, max_bytes: int
 ) -> Iterator[EmbeddedBatch]:
-    """Read, decode and encode images in their order; what cannot be read becomes a row with its error."""
+    """Read, decode and encode images in their order; an image that cannot be read becomes a row with an error."""
     count = len(images)
     rows = pl.DataFrame(
         {
@@ -132,12 +132,12 @@ def assign_images(
     *,
     groups: IntVector | None = None,
 ) -> pl.DataFrame:
-    """Which cluster each image falls into (paper step 10).
+    """The cluster of each image (paper step 10).
 
     Parameters
     ----------
     batches : iterator of EmbeddedBatch
-        By the encoder that the head was trained with.
+        From the encoder that the head was trained with.
     head : ClusterHead
         The image head.
     ids : sequence of int
@@ -150,7 +150,7 @@ def assign_images(
     Returns
     -------
     DataFrame with image, error, cluster_id, confidence, runner_up, similarity (the cosine to the cluster's center), one
-    row an image in its order; all but image and error are null where an image cannot be read
+    row per image in its order; all but image and error are null when an image cannot be read
     """
     lasting = np.asarray(ids, dtype=np.int32)
     parts = [pl.DataFrame(schema=_ASSIGNED)]

@@ -1,7 +1,7 @@
-"""What is worth a look in a finished result: typical images, border cases, outliers, near-duplicates.
+"""Finding images that are worth a look: typical images, border cases, outliers, near-duplicates.
 
-All of it comes from what is there anyway: the assignments, the contents of the images, and the neighbor graph of the
-training set. Pure functions on tables; one small row an image is held.
+All of it comes from existing tables: the assignments, the content hashes, and the neighbor graph of the training set.
+Pure functions on tables; memory holds one small row per image.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import polars as pl
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, row_chunks
 from tac_pipeline.errors import InputError
 
-# The median absolute deviation of normally distributed values, times this, is their standard deviation.
+# The standard deviation of normally distributed values is their median absolute deviation times this.
 MAD_TO_DEVIATION = 1.4826
 
 
 def review_images(
     assignments: pl.DataFrame, groups: pl.DataFrame, *, border_margin: float, outlier_deviations: float
 ) -> pl.DataFrame:
-    """Say of every image how typical it is of its cluster, and whether it is worth a look.
+    """For every image, how typical it is of its cluster and whether it is worth a look.
 
     Parameters
     ----------
     assignments : DataFrame with image_id, cluster_id, similarity, margin (the table assignments)
     groups : DataFrame with image_id, duplicate_group
-        What `duplicate_groups` found.
+        From `duplicate_groups`.
     border_margin : float
-        An image with a smaller margin lies on the border between its cluster and the runner-up.
+        An image with a smaller margin is on the border between its cluster and the runner-up.
     outlier_deviations : float
-        An image is an outlier when its cosine to the center is lower than its cluster's median by more than so many
-        deviations, estimated from the median absolute deviation, which outliers themselves do not move.
+        An image is an outlier when its cosine to the center is lower than its cluster's median by more than this many
+        deviations. They are estimated from the median absolute deviation, which outliers hardly change.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def review_images(
 
 
 def near_pairs(vectors: FloatMatrix, neighbors: IntMatrix, *, similarity: float, chunk_rows: int = 1024) -> IntMatrix:
-    """The edges of a neighbor graph whose ends are nearly equal.
+    """The edges of a neighbor graph between nearly equal images.
 
     Parameters
     ----------
@@ -80,21 +80,21 @@ def near_pairs(vectors: FloatMatrix, neighbors: IntMatrix, *, similarity: float,
 
 
 def duplicate_groups(images: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
-    """Join images of equal bytes, and images that pairs say are nearly equal, into groups.
+    """Join images with equal bytes, and nearly equal pairs of images, into groups.
 
     Groups are closed: if a equals b and b equals c, all three are one group.
 
     Parameters
     ----------
     images : DataFrame with image_id, content_hash
-        Images whose hash is empty equal nothing.
+        An image with an empty hash equals no other image.
     pairs : DataFrame with left, right
-        image_ids; pairs with an image that is not among the images say nothing.
+        image_ids; pairs with an unknown image are ignored.
 
     Returns
     -------
     DataFrame with image_id, duplicate_group (int32)
-        The members of groups of two and more, largest group first, groups of one size by their first image_id.
+        The members of groups of two or more, largest group first, equally large groups by their first image_id.
 
     Raises
     ------

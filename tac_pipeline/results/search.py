@@ -1,7 +1,7 @@
 """Search: the images of a whole store that are nearest to a vector, and the noun that a text names.
 
-Shards are read one after the other and only the best hits are kept: memory holds the view (one small row an image), one
-shard of vectors and the hits. What must stay out: encoding (encoders/) and reading artifacts (assets/lookups.py).
+Shards are read one after the other and only the best hits are kept: memory holds the view (one small row per image),
+one shard of vectors and the hits. What must stay out: encoding (encoders/) and reading artifacts (assets/lookups/).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ SUGGESTIONS = 5
 
 _ARTICLES = re.compile(r"^(?:an?|the|some)\s+", flags=re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\s*\([^()]*\)$")
-# How English makes plurals, undone; whether there is such a noun is looked up.
+# English plural endings and their singular endings; a lookup decides whether the noun exists.
 _PLURALS = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("men", "man"), ("es", ""), ("s", ""))
 
 
 def nearest_images(query: FloatMatrix, view: pl.DataFrame, shards: Path, *, encoder: str, count: int) -> pl.DataFrame:
-    """The images whose vectors have the highest cosine with a vector, by exact inner product over every shard.
+    """The images nearest to a vector by cosine, from exact inner products over every shard.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ def nearest_images(query: FloatMatrix, view: pl.DataFrame, shards: Path, *, enco
     encoder : str
         Fingerprint of the encoder behind them.
     count : int >= 1
-        All readable images where they are fewer.
+        How many images; all readable images if there are fewer.
 
     Returns
     -------
-    DataFrame with image_id and score (the cosine), best first; among equal scores by image_id, but for those that tie
-    with the last hit, of which any may be left out
+    DataFrame with image_id and score (the cosine), best first, equal scores by image_id; when several images tie with
+    the last hit, any of them may be left out
 
     Raises
     ------
@@ -82,12 +82,12 @@ def _nearest_rows(query: FloatMatrix, vectors: FloatMatrix, *, count: int) -> pl
 
 
 def require_text(text: str) -> str:
-    """A search text without surplus spaces.
+    """A search text without extra spaces.
 
     Raises
     ------
     InputError
-        It is empty or far longer than an encoder reads, or is no text.
+        It is empty, far longer than an encoder reads, or not text.
     """
     plain = " ".join(text.split())
     if not plain:
@@ -101,7 +101,7 @@ def require_text(text: str) -> str:
 
 @dataclass(frozen=True)
 class FoundNoun:
-    """The candidate noun that a text was taken for.
+    """The candidate noun that was found for a text.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class FoundNoun:
         Its row among the candidates.
     noun : str
     whole : bool
-        Whether it stands for all of the text; else for the text's last words alone.
+        Whether the noun is the whole text; else it is only the text's last words.
     """
 
     row: int
@@ -118,10 +118,10 @@ class FoundNoun:
 
 
 def find_noun(text: str, nouns: Sequence[str]) -> FoundNoun:
-    """The candidate noun that a text names, where there is no text tower to read the text itself.
+    """The candidate noun that a text names, for stores without a text tower to read the text itself.
 
-    The text as written, without its article, in lower case, in the singular; then the same of its last words: of
-    "a red boat" the noun is "boat".
+    It tries the text as written, without its article, in lower case and in the singular; then its last words in the
+    same way: "a red boat" gives "boat".
 
     Raises
     ------
@@ -140,7 +140,7 @@ def find_noun(text: str, nouns: Sequence[str]) -> FoundNoun:
                 return FoundNoun(rows[spelled], nouns[rows[spelled]], whole=start == 0)
     near = difflib.get_close_matches(_key(plain), list(rows), n=SUGGESTIONS, cutoff=0.7)
     shown = ", ".join(dict.fromkeys(nouns[rows[key]] for key in near))
-    hint = f"near are {shown}" if near else "none of them is spelled nearly so"
+    hint = f"near are {shown}" if near else "none of them has a similar spelling"
     raise InputError(f"{text!r} names none of the {len(nouns):,} candidate nouns; {hint}")
 
 

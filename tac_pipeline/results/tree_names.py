@@ -1,6 +1,7 @@
 """Names for the nodes of a tree of clusters: what their clusters have in common, in WordNet or in shared nouns.
 
-What must stay out: the shape of the tree (method/cluster_tree.py) and the names of the clusters (method/names.py).
+What must stay out: the shape of the tree (method/clusters/cluster_tree.py) and the names of the clusters
+(method/words/names.py).
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from tac_pipeline.method.clusters.cluster_tree import ClusterTree
 from tac_pipeline.wordnet import WordNet
 
-# A hypernym names a node when it stands above at least this share of the clusters whose names WordNet knows, and
-# when these are at least this share of all: the odd one out must not turn "dog" into "entity"
+# A hypernym names a node when it is above at least this share of the clusters with names that WordNet knows, and
+# when these are at least this share of all: one exception must not turn "dog" into "entity"
 # (docs/decisions/0071-the-cluster-tree.md).
 COMMON_SHARE = 0.75
 # A synset above more than a tenth of WordNet's nouns (entity, object, organism, artifact, ...) says nothing.
@@ -30,10 +31,10 @@ def name_nodes(
 ) -> list[str | None]:
     """Name every node of a tree; the clusters keep their names.
 
-    An inner node is named by the nearest common hypernym of its clusters' names. Where there is none that says
-    anything, by a noun that all of its clusters have as name or alternative; else by the names of its
-    largest clusters. A name that another node has which does not lie below it is followed by those, so that no two
-    inner nodes are called the same where a person sees both.
+    An inner node gets the nearest common hypernym of its clusters' names. If there is none that says anything, it gets
+    a noun that all of its clusters have as name or alternative; else the names of its largest clusters. When another
+    node that is not below it has the same name, the names of its largest clusters follow, so that a reader never sees
+    two inner nodes with one name.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def name_nodes(
 
     Returns
     -------
-    list of str or None, n_nodes long; None for nodes whose clusters have no names
+    list of str or None, n_nodes long; None for a node when its clusters have no names
     """
     below = [sorted(leaves, key=lambda leaf: (-sizes[leaf], leaf)) for leaves in tree.leaves_below()]
     meanings = [None if name is None else wordnet.meaning(name) for name in names]
@@ -69,7 +70,7 @@ def name_nodes(
 
 
 def common_hypernym(synsets: Sequence[str | None], wordnet: WordNet) -> str | None:
-    """The narrowest synset that enough of the synsets are or lie under; None where that says nothing.
+    """The narrowest synset that is, or is above, enough of the synsets; None when it would say nothing.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def common_hypernym(synsets: Sequence[str | None], wordnet: WordNet) -> str | No
         return None
     above = Counter(synset for one in known for synset in {one, *wordnet.ancestors(one)})
     common = [synset for synset, count in above.items() if count >= COMMON_SHARE * len(known)]
-    # Of equally narrow ones the one above more of them, then by name, so that the order of the clusters says nothing.
+    # Among equally narrow ones the one above more synsets, then by name, so the order of clusters has no effect.
     best = min(common, key=lambda synset: (wordnet.share_below(synset), -above[synset], synset), default=None)
     return best if best is not None and wordnet.share_below(best) <= WIDEST_SHARE else None
 
@@ -95,7 +96,7 @@ def shared_noun(nouns: Sequence[set[str]], names: Sequence[str | None], leaves: 
 
 
 def _repeated(plain: Mapping[int, str], tree: ClusterTree) -> list[int]:
-    """The nodes whose name another node has that does not lie below them."""
+    """The nodes that share their name with another node that is not below them."""
     parents = tree.parents
     topmost: Counter[str] = Counter()
     repeated = []

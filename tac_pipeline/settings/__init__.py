@@ -1,4 +1,4 @@
 """The settings file: its keys, how it is read and edited, and the folders that it names.
 
-Parameters live there and nowhere else. What must stay out: fixed numbers of a method (method/values/).
+Parameters are set there and nowhere else. What must stay out: fixed numbers of a method (method/values/).
 """

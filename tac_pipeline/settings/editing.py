@@ -1,6 +1,6 @@
-"""Editing the settings file as a careful person would: every byte that was not asked for stays, comments included.
+"""Editing the settings file as a careful person would: everything else in it stays the same, comments included.
 
-The new value is put where the old one stood; the outcome is validated, and only then swapped in whole.
+The new value replaces the old one in the text. The edited text is validated before it replaces the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 @dataclass(frozen=True)
 class Edit:
-    """One key, and what it was and is; equal where the file said so already or meant it by default."""
+    """One key with its old and new value; they are equal when the key already had the value, written or by default."""
 
     key: str
     old: object
@@ -33,17 +33,17 @@ class Edit:
 
     @property
     def sentence(self) -> str:
-        """What became of the key."""
+        """One line that says how the key changed."""
         return f"{self.key}: {f'{_shown(self.old)} -> ' if self.old != self.new else 'already '}{_shown(self.new)}"
 
 
 def read_assignments(texts: Iterable[str]) -> dict[str, object]:
-    """Several KEY=VALUE as keys and values (see read_assignment).
+    """Read several KEY=VALUE texts into keys and values (see read_assignment).
 
     Raises
     ------
     SettingsError
-        One cannot be read, or two set the same key.
+        A text cannot be read, or two texts set the same key.
     """
     changes: dict[str, object] = {}
     for text in texts:
@@ -55,15 +55,15 @@ def read_assignments(texts: Iterable[str]) -> dict[str, object]:
 
 
 def read_assignment(text: str) -> tuple[str, object]:
-    """KEY=VALUE as a key and a value.
+    """Read KEY=VALUE into a key and a value.
 
-    The value is read as YAML: 0.01, true, null, [a, b]. Where a key takes text, the value is that text as it stands,
-    so that a cron or a path with a # needs no quotes within the shell's.
+    The value is read as YAML: 0.01, true, null, [a, b]. When a key takes text, the value is taken unchanged, so a cron
+    or a path with a # needs no second pair of quotes inside the shell's.
 
     Raises
     ------
     SettingsError
-        No `=`, or the value is no YAML.
+        There is no `=`, or the value is not YAML.
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key:
@@ -85,7 +85,7 @@ def read_assignment(text: str) -> tuple[str, object]:
 def edit_settings(
     path: Path, changes: Mapping[str, object], *, accept: Callable[[Project], None] = lambda _: None
 ) -> list[Edit]:
-    """Set keys of a settings file, all or none; everything else of it stays as it is, to the byte.
+    """Set keys of a settings file, all or none; every other byte of the file stays the same.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def edit_settings(
         The settings file; a link to it is followed.
     changes : mapping of dotted key to value
     accept : callable
-        Is shown the project as it would be, and raises SettingsError to refuse what this module cannot judge.
+        Called with the edited project; raises SettingsError to refuse what this module cannot judge.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def edit_settings(
 
 
 def _takes_text(key: str) -> bool:
-    """Whether a key's value is text, or one of some words."""
+    """Whether a key's value is text or one of a few fixed words."""
     section: Any = Settings
     for name in key.split("."):
         field = getattr(section, "model_fields", {}).get(name)
@@ -132,7 +132,7 @@ def _takes_text(key: str) -> bool:
 
 
 def _validated(edited: str, before: Settings, changes: Mapping[str, object], path: Path) -> Settings:
-    """The settings as edited, in which the asked keys and no others have changed."""
+    """The edited settings, checked to differ in the given keys only."""
     try:
         after = parse_settings(edited, name=f"{path.name} as it would be")
     except SettingsError as error:

@@ -1,8 +1,8 @@
 """The settings file: the only place where parameters live.
 
-Every key is marked *result* (it can change what comes out, so it enters code versions and recipes) or *execution*
-(it changes speed, place or upkeep, and never marks anything stale). What must stay out: defaults of the published
-method that are not meant to be set (method/published.py).
+Every key is marked *result* (it can change the results, so it enters code versions and recipes) or *execution*
+(it changes speed, place or upkeep, and never marks anything stale). What must stay out: values of the methods that
+users do not set (method/values/).
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ _EXECUTION: dict[str, Any] = {"affects": "execution"}
 
 
 def result(default: Any = ..., **constraints: Any) -> Any:
-    """A settings key that can change what comes out."""
+    """A settings key that can change the results."""
     return Field(default, json_schema_extra=_RESULT, **constraints)
 
 
 def execution(default: Any = ..., **constraints: Any) -> Any:
-    """A settings key that changes speed, place or upkeep, never a result."""
+    """A settings key that changes speed, place or upkeep but never a result."""
     return Field(default, json_schema_extra=_EXECUTION, **constraints)
 
 
 class Section(BaseModel):
-    """A group of keys: unknown ones are refused, nothing is converted, nothing changes after loading."""
+    """A group of keys: unknown keys are refused, values are not converted, and nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _empty_means_defaults(cls, written: object) -> object:
-        # A section whose keys are all commented out.
+        # All keys of the section are commented out.
         return {} if written is None else written
 
 
@@ -74,10 +74,10 @@ class Images(Section):
     )
     compare: Literal["listing", "content"] = execution(
         "listing",
-        description="how a changed image is told: by size and time (or etag) of the listing, or by reading every image",
+        description="how changed images are found: by the listing's size and time (or etag), or by reading every image",
     )
     max_loss: float = execution(
-        0.5, ge=0, le=1, description="a run stops when a larger share of the known images is gone from the source"
+        0.5, ge=0, le=1, description="a run stops when more than this share of the known images is gone from the source"
     )
 
 
@@ -88,22 +88,22 @@ class EncoderSettings(Section):
         "ViT-B-32-quickgelu", min_length=1, description="an open_clip model name or its config file, or `tac-small`"
     )
     pretrained: str = result(
-        "openai", min_length=1, description="an open_clip tag, a checkpoint file, or `random` to try the machinery"
+        "openai", min_length=1, description="an open_clip tag, a checkpoint file, or `random` to try the pipeline"
     )
-    batch_size: int = execution(64, ge=1, description="images, or prompts, encoded at once")
+    batch_size: int = execution(64, ge=1, description="images or prompts encoded at once")
     device: str = execution("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N, mps")
 
 
 class Nouns(Section):
-    """The outside knowledge."""
+    """The nouns that the groups are described with."""
 
     source: str = result(
         "wordnet",
         min_length=1,
-        description="wordnet, a text file with one noun a line, or a table with noun and optional embedding",
+        description="wordnet, a text file with one noun per line, or a table with noun and optional embedding",
     )
     templates: list[Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")]] = result(
-        list(PUBLISHED_TEMPLATES), min_length=1, description="prompts; {} stands for the noun"
+        list(PUBLISHED_TEMPLATES), min_length=1, description="prompts; the noun takes the place of {}"
     )
     exclude_offensive: bool = result(True, description="drop nouns that must not name a group of photographs")
 
@@ -111,11 +111,11 @@ class Nouns(Section):
 class TrainingSet(Section):
     """The images that the groups are learned from."""
 
-    max_images: int = result(200_000, ge=2, description="a larger store is sampled down to so many")
+    max_images: int = result(200_000, ge=2, description="a larger store is sampled down to this many")
 
 
 def _require_count(value: object) -> object:
-    """A whole number of at least 2, or auto: one sentence for both, where a union would give one for each."""
+    """A whole number of at least 2, or auto. One sentence refuses anything else; a union would give two."""
     if value == "auto" or (type(value) is int and value >= 2):
         return value
     if type(value) is int:
@@ -159,18 +159,18 @@ class Retrieval(Section):
 
 
 class Blend(Section):
-    """How much the words say where image and text stand side by side (method: robust)."""
+    """How much the text counts when image and text vectors are joined (method: robust)."""
 
     text_weight: float | None = result(
-        None, ge=0, description="of the text beside the image's 1; 0 sets the words aside; null = chosen from the store"
+        None, ge=0, description="of the text; the image has 1; 0 leaves the text out; null = chosen from the store"
     )
 
 
 class Neighbors(Section):
-    """Step 7: who learns from whom."""
+    """Step 7: which images learn from each other."""
 
     count: int | None = result(
-        None, ge=1, description="nearest images, by image vector and by text; null = the method's value: published 50"
+        None, ge=1, description="nearest images, by image vector and by text; null = the method's value (published: 50)"
     )
 
 
@@ -178,7 +178,7 @@ class HeadSettings(Section):
     """Steps 8 and 9: the two cluster heads and their training; null = the method's value for this N and K."""
 
     members: int | None = result(
-        None, ge=1, description="heads from as many seeds that are joined into one; the published method trains one"
+        None, ge=1, description="heads trained from different seeds and joined; the published method trains one"
     )
 
     epochs: int | None = result(None, ge=1, description="passes over the training set")
@@ -194,44 +194,44 @@ class HeadSettings(Section):
 
 
 class Review(Section):
-    """What is worth a look: the thresholds behind the columns of the asset review."""
+    """Which images are worth a look: the thresholds behind the columns of the asset review."""
 
     border_margin: float = result(
         0.4,
         ge=0,
         le=1,
-        description="an image lies on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this; "
-        "0.2 suits `method: published`, whose heads are less sure",
+        description="an image is on the border when (p1 - p2) / (p1 + p2) of its two best clusters is below this; "
+        "0.2 suits `method: published`, because its heads are less sure",
     )
     outlier_deviations: float = result(
-        3.5, gt=0, description="robust deviations below its cluster's median nearness that make an image an outlier"
+        3.5, gt=0, description="an image this many robust deviations below its cluster's median nearness is an outlier"
     )
     duplicate_similarity: float = result(
         0.98,
         gt=0,
         le=1,
-        description="cosine from which two training images count as near-duplicates; equal bytes always do",
+        description="cosine from which two training images are near-duplicates; images with equal bytes always are",
     )
 
 
 class Report(Section):
     """The page that `tac report` opens."""
 
-    images_per_cluster: int = result(24, ge=1, le=500, description="pictures that a cluster shows at most")
+    images_per_cluster: int = result(24, ge=1, le=500, description="the most pictures shown for a cluster")
     map_images: int = result(50_000, ge=2, description="points on the map; a larger store shows a sample")
 
 
 class Schedule(Section):
-    """What happens by itself while the UI and its daemon run; null = only by hand."""
+    """What happens automatically while the UI and its daemon run; null = only by hand."""
 
     observe: str | None = execution(
-        "*/15 * * * *", description="cron: look for images that came, went or changed, and take them through"
+        "*/15 * * * *", description="cron: look for new, removed and changed images, and assign them"
     )
     recluster: str | None = execution(
-        "0 3 * * 0", description="cron: learn the groups anew from the images that are there then"
+        "0 3 * * 0", description="cron: learn the groups again from the images of that time"
     )
-    timezone: str = execution("UTC", description="of both, such as Europe/Berlin")
-    refresh: bool = execution(True, description="materialize by itself what new images or edited settings make stale")
+    timezone: str = execution("UTC", description="of both schedules, such as Europe/Berlin")
+    refresh: bool = execution(True, description="materialize automatically what new images or settings make stale")
 
 
 def _require_method(value: object) -> object:
@@ -259,7 +259,7 @@ class Settings(Section):
     neighbors: Neighbors = Neighbors()
     heads: HeadSettings = HeadSettings()
     method: Annotated[str, BeforeValidator(_require_method)] = result(
-        next(iter(METHODS)), description="robust: words count as far as they help; published: the paper's recipe"
+        next(iter(METHODS)), description="robust: text counts as far as it helps; published: the paper's recipe"
     )
     review: Review = Review()
     report: Report = Report()
@@ -268,11 +268,11 @@ class Settings(Section):
         None, min_length=1, description="a file of people's corrections: names, merges and pins; null = none"
     )
     publish: Literal["auto", "manual"] = execution(
-        "auto", description="readers get a new version as soon as its checks pass, or when somebody publishes it"
+        "auto", description="readers get a new version: auto, once its checks pass; manual, when somebody publishes it"
     )
-    seed: int = result(0, ge=0, le=2**31 - 1, description="of every random choice")
+    seed: int = result(0, ge=0, le=2**31 - 1, description="seed of every random choice")
     data: str = execution("data", min_length=1, description="folder of all artifacts")
-    keep_versions: int = execution(5, ge=1, description="versions of each artifact kept for going back at no cost")
+    keep_versions: int = execution(5, ge=1, description="kept versions of each artifact; going back to one is free")
 
 
 @dataclass(frozen=True)
@@ -330,7 +330,7 @@ def value_at(settings: Settings, name: str) -> object:
 
 
 def require_key(key: str, *, place: str) -> None:
-    """Raise SettingsError where no settings key has this dotted name; the nearest is suggested."""
+    """Raise SettingsError, with the nearest key as a suggestion, when no settings key has this dotted name."""
     if key not in {entry.name for entry in settings_keys()}:
         section = any(entry.name.startswith(f"{key}.") for entry in settings_keys())
         what = "is a section: name one of its keys" if section else f"is not a settings key{suggestion(key)}"
@@ -338,7 +338,7 @@ def require_key(key: str, *, place: str) -> None:
 
 
 def suggestion(key: str) -> str:
-    """The settings key that is most like an unknown one, as the end of a sentence; empty where none is like it."""
+    """The settings key nearest to an unknown one, as the end of a sentence; empty when no key is near."""
     known = [entry.name for entry in settings_keys()]
     sections = {entry.rsplit(".", 1)[0] for entry in known if "." in entry}
     near = difflib.get_close_matches(key, [*known, *sections], n=1, cutoff=0.6)

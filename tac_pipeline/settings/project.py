@@ -1,4 +1,4 @@
-"""A settings file and what belongs to it: finding it, and the folders and files that it names."""
+"""A settings file as a project: finding it, loading it, and the folders and files that it names."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class Project:
         return Path(self.resolve(self.settings.data))
 
     def resolve(self, location: str) -> str:
-        """A path of the settings file as an absolute path; a URL as it is."""
+        """A path of the settings file as an absolute path; a URL is returned unchanged."""
         if "://" in location:
             return location
         return str(self.path.parent / Path(location).expanduser())
 
     @property
     def corrections_file(self) -> Path | None:
-        """The file of people's corrections, where there is one."""
+        """The file of people's corrections, if the settings name one."""
         named = self.settings.corrections
         return None if named is None else Path(self.resolve(named))
 
     def resolve_file(self, name: str) -> str:
-        """A name that may be a file: resolved where it has a file's ending, else as it is."""
+        """A name that may be a file: resolved when it ends like a file's name, else unchanged."""
         return self.resolve(name) if Path(name).suffix.lower() in FILE_SUFFIXES else name
 
 

@@ -1,4 +1,4 @@
-"""From the text of a settings file to validated settings, and the sentences that refuse it."""
+"""Reading the text of a settings file into validated settings, and the sentences that refuse it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parse_settings(text: str, *, name: str) -> Settings:
         return Settings.model_validate(written)
     except ValidationError as error:
         lines = [_sentence(dict(problem), tree, name) for problem in error.errors(include_url=False)]
-        # Pydantic's own words would follow ours in the UI, and say the same less well.
+        # Pydantic's own message would follow ours in the UI and repeat it.
         raise SettingsError("\n".join(lines)) from None
 
 
@@ -33,7 +33,7 @@ def read_yaml(text: str, *, name: str) -> tuple[Node | None, Any]:
     Raises
     ------
     SettingsError
-        Not YAML, or a key stands twice; names the line.
+        Not YAML, or a key is there twice; names the line.
     """
     try:
         return _loader().compose(text), _loader().load(text)
@@ -81,7 +81,7 @@ _PATTERNS = {
 
 
 def _sentence(problem: dict[str, Any], tree: Node | None, name: str) -> str:
-    """One validation problem as the house's sentence: what must hold, what came, where."""
+    """One validation problem as one sentence: what must hold, what came, where."""
     parts = tuple(problem["loc"])
     key = ".".join(str(part) for part in parts if isinstance(part, str))
     kind = problem["type"]
@@ -97,7 +97,7 @@ def _sentence(problem: dict[str, Any], tree: Node | None, name: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value in a message, cut where it is long."""
+    """A value as a message shows it, cut when it is long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

@@ -1,7 +1,7 @@
-"""Setting a key in the text of a YAML file as a careful person would: every byte that was not asked for stays.
+"""Setting a key in the text of a YAML file as a careful person would: every other byte stays the same.
 
-Comments, order, quotes, indentation and line ends are kept because only the characters of the value are exchanged. What
-must stay out: which keys there are and what they may hold (settings.py).
+Comments, order, quotes, indentation and line ends are kept because only the characters of the value are replaced. What
+must stay out: which keys there are and what they may hold (keys.py).
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 
 def set_key(text: str, key: str, value: object) -> str:
-    """The text of a YAML file with one key set: where its old value stood, else at the end of its section.
+    """The text of a YAML file with one key set: in place of its old value, else at the end of its section.
 
     Parameters
     ----------
     text : str
-        Holds a mapping. Anchors, aliases and merged keys are not looked through: whoever calls this reads the outcome
-        again, and finds that it is no YAML or that more has changed.
+        Holds a mapping. Anchors, aliases and merged keys are not followed: the caller reads the returned text again to
+        see whether it is still YAML and whether only this key has changed.
     key : str
-        Names joined by dots; a section that is not there is added.
+        Names joined by dots; a missing section is added.
 
     Raises
     ------
     YAMLError
-        The text, or what it would become, is no YAML.
+        The text, before or after the change, is not YAML.
     """
     edited = _set(text, key, value)
     _compose(edited)
@@ -58,7 +58,7 @@ def _set(text: str, key: str, value: object) -> str:
 
 
 def _put(text: str, start: int, end: int, new: str) -> str:
-    """Put new text in the place of old; a comment behind it keeps its column where there is room."""
+    """Replace old text by new; a comment behind it keeps its column when there is room."""
     rest = text[end:]
     gap = re.match(r" +(?=#)", rest)
     if gap and "\n" not in text[start:end]:
@@ -68,7 +68,7 @@ def _put(text: str, start: int, end: int, new: str) -> str:
 
 
 def _set_items(text: str, sequence: SequenceNode, values: list[Any]) -> str:
-    """Set the items of a list that has a line for each; comment lines between them stay."""
+    """Set the items of a list that has one item per line; comment lines between them stay."""
     items, pad = sequence.value, " " * sequence.start_mark.column
     more = [f"{pad}- {_as_yaml(value)}" for value in values[len(items) :]]
     if more:
@@ -83,7 +83,7 @@ def _set_items(text: str, sequence: SequenceNode, values: list[Any]) -> str:
 
 
 def _add(text: str, mapping: MappingNode, names: list[str], value: object) -> str:
-    """Add a key that a mapping does not have, below a new section if there are two names."""
+    """Add a key that a mapping does not have; with two names, a new section that holds the key."""
     *sections, last = names
     if mapping.flow_style:
         new = f"{last}: {_as_yaml(value)}"
@@ -101,7 +101,7 @@ def _add(text: str, mapping: MappingNode, names: list[str], value: object) -> st
 
 
 def _indent(mapping: MappingNode) -> int:
-    """By how much the sections of a mapping are indented; 2 where none shows it."""
+    """By how many spaces the sections of a mapping are indented; 2 when none shows it."""
     for label, node in mapping.value:
         if isinstance(node, MappingNode) and not node.flow_style:
             return int(node.value[0][0].start_mark.column - label.start_mark.column)
@@ -109,7 +109,7 @@ def _indent(mapping: MappingNode) -> int:
 
 
 def _end(text: str, node: Node) -> int:
-    """Where the last character of a node ends; a block's own mark stands behind the comments that follow it."""
+    """Where the last character of a node ends; a block's own end mark is behind the comments that follow it."""
     if isinstance(node, MappingNode) and not node.flow_style:
         label, last = node.value[-1]
         return max(_end(text, last), int(label.end_mark.index))
@@ -120,12 +120,12 @@ def _end(text: str, node: Node) -> int:
 
 
 def _line_end(text: str, position: int) -> int:
-    """Where the line of a position ends, its line break included."""
+    """Where the line at a position ends, including its line break."""
     return text.find("\n", position) + 1 or len(text)
 
 
 def _section_end(text: str, position: int, column: int) -> int:
-    """Where the comments end that belong to a section: those below its last line, and indented like its keys."""
+    """Where a section's comments end: those below its last line that are indented like its keys."""
     end = position
     for line in text[position:].splitlines(keepends=True):
         position += len(line)
@@ -138,7 +138,7 @@ def _section_end(text: str, position: int, column: int) -> int:
 
 
 def _insert_lines(text: str, position: int, lines: list[str]) -> str:
-    """Put lines in at the start of a line, broken as the file breaks its own."""
+    """Insert lines at the start of a line, with the file's own line breaks."""
     line_break = "\r\n" if "\r\n" in text else "\n"
     before, new = text[:position], line_break.join(lines)
     if before and not before.endswith("\n"):
@@ -151,9 +151,9 @@ def _as_yaml(value: object) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style, yaml.width = True, 1_000_000
     buffer = io.StringIO()
-    # In a list, text is quoted wherever it could be taken for something else.
+    # In a list, text is quoted when YAML could read it as something else.
     yaml.dump([value], buffer)
     text = buffer.getvalue().strip()
-    # JSON is YAML too, and escapes the rare characters that YAML's own writer leaves bare and reads as line breaks.
+    # JSON is YAML too. It escapes the rare characters that YAML's writer does not escape but reads as line breaks.
     whole = text if repr(yaml.load(text)) == repr([value]) and not isinstance(value, dict) else json.dumps([value])
     return whole.removeprefix("[").removesuffix("]")

@@ -1,8 +1,8 @@
-"""Image sources: what lists the images of a store and reads their bytes or their vectors.
+"""Image sources: they list the images of a store and read their bytes or their vectors.
 
-Told apart by what the location is: a folder (local or any fsspec URL) of image files and of tar shards, one tar, a
-manifest (.csv or .parquet with a `uri` column), and a vector table (.parquet with an `embedding` column). What must
-stay out: decoding (decoding.py) and encoding (encoders/).
+The location decides which kind it is: a folder (local or any fsspec URL) of image files and tar shards, one tar, a
+manifest (.csv or .parquet with a `uri` column), or a vector table (.parquet with an `embedding` column). What must
+stay out: encoding (encoders/).
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource
 def open_source(location: str, *, listings: ListingCache | None = None) -> Source:
     """The source at an absolute path or a URL.
 
-    Parameters
-    ----------
-    listings : ListingCache, optional
-        Where what was found in archives is kept, so that only new archives are read for their names.
+        Parameters
+        ----------
+        listings : ListingCache, optional
+    Keeps the listings of archives, so that only new archives are read for their names.
 
-    Raises
-    ------
-    SourceError
-        Nothing is there, or it is none of the kinds.
+        Raises
+        ------
+        SourceError
+    Nothing is there, or it is none of these kinds.
     """
     if "://" in location:
         open_filesystem(location)

@@ -1,7 +1,7 @@
-"""Tar shards in the webdataset manner: listed by their headers, read in place, never unpacked.
+"""Tar shards as webdataset writes them: listed by their headers, read in place, never unpacked.
 
-An uncompressed tar is a file of files: a member's bytes are so many bytes from an offset on. Listing reads every header
-of an archive, so what was found is kept, by the archive's place and version, until the archive changes.
+An uncompressed tar is a file of files: each member's bytes begin at an offset and have a size. Listing reads every
+header of an archive, so the listing is kept, by the archive's path and version, until the archive changes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.listing import Rows, add_image, is_image
 
 BLOCK = tarfile.BLOCKSIZE
-# Raised when other members are found in an archive than before: kept listings are then made anew.
+# Raise it when the code finds other members in an archive than before: kept listings are then made again.
 _LISTING_CODE = 2
 _PLACE = re.compile(r"(?P<archive>.+)#(?P<offset>\d+)\+(?P<size>\d+)", flags=re.DOTALL)
 
 
 class _Stored(NamedTuple):
-    """Where a member's bytes lie in its archive."""
+    """Where a member's bytes are in its archive."""
 
     offset: int
     size: int
@@ -33,14 +33,14 @@ class _Stored(NamedTuple):
 
 
 class ListingCache(Protocol):
-    """Keeps what archives hold, by a name for the archive and its version; store/listings.py is one."""
+    """Keeps the listings of archives, by a name for the archive and its version; store/listings.py is one."""
 
     def find(self, name: str) -> pl.DataFrame | None:
         """The members that were kept under a name, or None."""
         ...
 
     def keep(self, name: str, members: pl.DataFrame) -> None:
-        """Keep the members of an archive, where that is possible."""
+        """Keep the members of an archive, if possible."""
         ...
 
     def forget_all_but(self, names: Set[str]) -> None:
@@ -49,12 +49,12 @@ class ListingCache(Protocol):
 
 
 class ArchiveListings:
-    """What archives hold, kept between listings.
+    """Listings of archives, kept from one run to the next.
 
     Parameters
     ----------
     cache : ListingCache or None
-        Where it is kept; None keeps nothing.
+        Where they are kept; None keeps nothing.
     """
 
     def __init__(self, cache: ListingCache | None) -> None:
@@ -67,7 +67,7 @@ class ArchiveListings:
         Raises
         ------
         SourceError
-            It is no tar, is cut short or damaged, or a member's name leads out of it.
+            It is not a tar, is cut short or damaged, or a member's name leads out of it.
         """
         name = digest([uri, version, _LISTING_CODE])
         self._used.add(name)
@@ -88,25 +88,25 @@ class ArchiveListings:
         return found
 
     def forget_others(self) -> None:
-        """Remove what was found in archives that this listing no longer met."""
+        """Remove the listings of archives that are no longer there."""
         if self._cache is not None:
             self._cache.forget_all_but(self._used)
 
 
 def add_members(rows: Rows, members: pl.DataFrame, *, archive_id: str, uri: str, version: str) -> None:
-    """Add the images of an archive to a listing: ids archive/member, all of the archive's version."""
+    """Add the images of an archive to a listing, with ids archive/member and the archive's version."""
     for member, offset, size in members.iter_rows():
         add_image(rows, f"{archive_id}/{member}", uri=f"{uri}#{offset}+{size}", size=size, version=version)
 
 
 def place_in_archive(uri: str) -> tuple[str, int, int] | None:
-    """The archive, offset and size that a member's uri names; None for a file of its own."""
+    """The archive, offset and size that a member's uri names; None for a plain file."""
     found = _PLACE.fullmatch(uri)
     return None if found is None else (found["archive"], int(found["offset"]), int(found["size"]))
 
 
 def require_whole(data: bytes, size: int, archive: str) -> bytes:
-    """The bytes of a member, if all of them were there."""
+    """The bytes of a member; OSError unless all of them are there."""
     if len(data) != size:
         raise OSError(f"{archive} is cut short: {size:,} bytes wanted, {len(data):,} there")
     return data
@@ -114,7 +114,7 @@ def require_whole(data: bytes, size: int, archive: str) -> bytes:
 
 def _read_members(file: IO[bytes], uri: str) -> pl.DataFrame:
     found: dict[str, tuple[int, int]] = {}
-    # Every member by its name, for a file with two names is stored once: None where it is no plain file.
+    # Every member by its name, because a file with two names is stored once; None when it is not a plain file.
     seen: dict[str, _Stored | None] = {}
     for member in _headers(file, uri):
         name = member.name.removeprefix("./")
@@ -130,7 +130,7 @@ def _read_members(file: IO[bytes], uri: str) -> pl.DataFrame:
             continue
         if stored.sparse:
             raise SourceError(f"{uri}: {name} is stored with holes (sparse); pack the archive without --sparse")
-        # As tar itself has it: of two members with one name the later one counts.
+        # The same rule as tar: of two members with one name the later one counts.
         found[name] = (stored.offset, stored.size)
     columns: dict[str, Any] = {
         "member": list(found),
@@ -145,20 +145,20 @@ def _leads_out(name: str) -> bool:
 
 
 def _link_target(member: tarfile.TarInfo, seen: Mapping[str, _Stored | None], uri: str) -> _Stored | None:
-    """The place that holds a hard link's bytes; None where it leads out of the archive or to no plain file."""
+    """Where a hard link's bytes are; None when it leads out of the archive or not to a plain file."""
     target = member.linkname.removeprefix("./")
     if _leads_out(target):
         return None
     if target not in seen and is_image(member.name):
         raise SourceError(
-            f"{uri}: {member.name} is a hard link to {target!r}, which must stand before it in the archive and does "
+            f"{uri}: {member.name} is a hard link to {target!r}, which must come before it in the archive and does "
             "not; pack the archive with --hard-dereference"
         )
     return seen.get(target)
 
 
 def _headers(file: IO[bytes], uri: str) -> Iterator[tarfile.TarInfo]:
-    """The members of a tar; a damaged header is an error and not the end, as tarfile has it."""
+    """The members of a tar; a damaged header is an error here, not the end as in tarfile."""
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             while (member := archive.next()) is not None:
@@ -171,4 +171,4 @@ def _headers(file: IO[bytes], uri: str) -> Iterator[tarfile.TarInfo]:
             f"{uri} must be a whole, uncompressed tar: {error}. An archive that cannot be read is not empty."
         ) from error
     if tail.strip(b"\0"):
-        raise SourceError(f"{uri} is damaged after {archive.offset:,} bytes: what stands there is no header of a tar")
+        raise SourceError(f"{uri} is damaged after {archive.offset:,} bytes: there is no tar header there")

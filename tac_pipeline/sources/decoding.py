@@ -1,8 +1,8 @@
-"""Image files to the square of pixels that an encoder takes.
+"""Decoding image files into the square of pixels that an encoder takes.
 
-Read the header, refuse what is too large, decode, turn upright, make it RGB, resize, crop: what open_clip's evaluation
-transform does, up to rounding. Safe in threads. What must stay out: reading files (sources.py), normalizing
-(encoders/).
+Read the header, refuse what is too large, decode, turn upright, make it RGB, resize, crop: the same as open_clip's
+evaluation transform, up to rounding. Safe in threads. What must stay out: reading files (folders.py, remote.py),
+normalizing (encoders/).
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ Pixels = npt.NDArray[np.uint8]
 ResizeMode = Literal["shortest", "squash"]
 Interpolation = Literal["bicubic", "bilinear"]
 
-# Enters every encoder's fingerprint: raise it when the pixels of any image change by more than rounding.
+# Part of every encoder's fingerprint: raise it when the pixels of any image change by more than rounding.
 DECODING_VERSION = 1
 
-# Named one by one, because Pillow knows formats that run other programs (EPS) and many that nobody keeps images in.
+# Named one by one, because Pillow also reads formats that run other programs (EPS) and many that are not photos.
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 
-# Pillow resizes images taller than twice their width columns first, torch never does: noisy pixels differ by up to 20.
+# Pillow resizes columns first in images taller than twice their width; torch never does: pixels differ by up to 20.
 LONGEST_FOR_TORCH = 2.0
-# Beyond this ratio of the sides only the part that survives the crop is resized: 1 x 20,000 would grow to 3 GB.
+# Above this ratio of the sides only the part inside the crop is resized: 1 x 20,000 would grow to 3 GB.
 LONGEST_RESIZED_WHOLE = 20.0
 
-# Pillow's own limit is one for the process, and lower than max_pixels may be: decode_image checks instead.
+# Pillow's own limit holds for the whole process and may be lower than max_pixels: decode_image checks instead.
 Image.MAX_IMAGE_PIXELS = None
-# What Pillow warns of (odd metadata) leaves the pixels whole, torchvision that its decoders will go one day (then
-# Pillow's is used). For the whole process, because catch_warnings is not safe in threads.
+# Pillow warns about odd metadata, which leaves the pixels whole; torchvision warns that its decoders will be removed
+# (then Pillow's are used). Filtered for the whole process, because catch_warnings is not safe in threads.
 warnings.filterwarnings("ignore", module=r"PIL\.|torchvision\.io\.")
 
 
@@ -47,7 +47,7 @@ class UnreadableImage(InputError):
     Attributes
     ----------
     over_limit : bool
-        Nothing is known to be wrong with the image itself: a higher limit, or more memory, may read it.
+        The image itself may be whole: it may be readable with a higher limit or more memory.
     """
 
     def __init__(self, reason: str, *, over_limit: bool = False) -> None:
@@ -57,7 +57,7 @@ class UnreadableImage(InputError):
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """The pixels that an encoder takes, uint8 (3, size, size), and the image's own width and height, upright."""
+    """The pixels that an encoder takes, uint8 (3, size, size), and the upright image's own width and height."""
 
     pixels: Pixels
     width: int
@@ -92,7 +92,7 @@ def decode_image(
     size : int
         Side of the square.
     max_pixels : int
-        An image with more is refused by its header, before any pixel is decoded.
+        A larger image is refused from its header, before any pixel is decoded.
     resize_mode : {"shortest", "squash"}
         Bring the shorter side to `size` and cut out the center, or bring both sides to `size`.
     interpolation : {"bicubic", "bilinear"}
@@ -101,12 +101,12 @@ def decode_image(
     Returns
     -------
     DecodedImage
-        Upright (EXIF orientation applied), RGB, what is transparent shown on white.
+        Upright (EXIF orientation applied), RGB, transparent parts shown on white.
 
     Raises
     ------
     UnreadableImage
-        Whatever the bytes are, no other exception leaves this function.
+        The bytes cannot be decoded. No bytes raise any other exception.
     """
     if not data:
         raise UnreadableImage("empty file (0 bytes)")
@@ -117,7 +117,7 @@ def decode_image(
     except MemoryError as error:
         raise UnreadableImage("needs more memory than there is", over_limit=True) from error
     except Exception as error:
-        # All of them, because on damaged bytes Pillow's decoders raise nearly every built-in exception.
+        # Every exception, because Pillow's decoders raise nearly every built-in one on damaged bytes.
         raise UnreadableImage(_reason(error)) from error
 
 
@@ -141,7 +141,7 @@ def _decode(
 
 
 def _known_formats() -> list[str]:
-    # Image.open fails on the name of a format that this Pillow was built without.
+    # Image.open fails on the name of a format that this Pillow was not built with.
     Image.init()
     return [name for name in READABLE_FORMATS if name in Image.OPEN]
 
@@ -156,13 +156,13 @@ def _reason(error: Exception) -> str:
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:
-    """(height, width, 3) by torchvision, up to twice the rate of Pillow; None where it is absent or refuses."""
-    # Pillow has the last word on damage: it reads what is whole but for its end mark, and says what is wrong.
+    """(height, width, 3) by torchvision, up to twice as fast as Pillow; None when it is absent or refuses."""
+    # Pillow decides about damage: it reads files that lack only their end mark, and says what is wrong with others.
     with contextlib.suppress(ImportError, RuntimeError, Warning):
         import torch
         from torchvision.io import ImageReadMode, decode_jpeg
 
-        # A bytearray, because torch warns of tensors over memory that must not be written.
+        # A bytearray, because torch warns about tensors over read-only memory.
         decoded = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
         pixels: Pixels = decoded.permute(1, 2, 0).numpy()
         return pixels
@@ -184,7 +184,7 @@ _TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
 def _orientation(image: Image.Image) -> int:
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 - damaged metadata raises as widely as damaged pixels, which may be whole
+    except Exception:  # noqa: BLE001 - damaged metadata raises as many kinds, and the pixels may be whole
         return 1
     return found if isinstance(found, int) else 1
 
@@ -198,7 +198,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
         image = _to_eight_bits(image)
     if image.has_transparency_data:
-        # The color under a transparent pixel is arbitrary, often black; white is what a page would show.
+        # The color under a transparent pixel is arbitrary, often black; a web page would show white.
         on_white = Image.new("RGBA", image.size, "white")
         on_white.alpha_composite(image.convert("RGBA"))
         image = on_white
@@ -221,7 +221,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _frame(width: int, height: int, size: int, mode: ResizeMode) -> _Frame:
-    """Where torchvision's Resize(size) and CenterCrop(size) land, rounding as they do."""
+    """The square of torchvision's Resize(size) and CenterCrop(size), rounded as they round."""
     if mode == "squash":
         return _Frame(size, size, size, 0, 0)
     shorter = min(width, height)
@@ -230,7 +230,7 @@ def _frame(width: int, height: int, size: int, mode: ResizeMode) -> _Frame:
 
 
 def _square(pixels: Pixels, frame: _Frame, interpolation: Interpolation) -> Pixels:
-    """(height, width, 3) to (3, size, size)."""
+    """Resize and crop (height, width, 3) to (3, size, size)."""
     height, width = pixels.shape[:2]
     if (width, height) != (frame.width, frame.height):
         if max(width, height) > LONGEST_FOR_TORCH * min(width, height):
@@ -241,13 +241,13 @@ def _square(pixels: Pixels, frame: _Frame, interpolation: Interpolation) -> Pixe
 
 
 def _resized_by_torch(pixels: Pixels, frame: _Frame, interpolation: Interpolation) -> Pixels:
-    """On uint8 this is torch's integer kernel: twice the rate of Pillow's and the same but for rounding."""
+    """Resize with torch's integer kernel: on uint8 twice as fast as Pillow's, and equal up to rounding."""
     import torch
     from torch.nn.functional import interpolate
 
     batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     resized = interpolate(batch, (frame.height, frame.width), mode=interpolation, antialias=True)
-    # Handed back to numpy at once: a copy in torch would start threads of its own in every thread of the caller's.
+    # Converted to numpy at once: a copy in torch would start more threads in every thread of the caller.
     array: Pixels = resized[0].permute(1, 2, 0).numpy()
     return array
 

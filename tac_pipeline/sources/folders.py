@@ -1,4 +1,4 @@
-"""Folders of image files and tar shards: local ones, and those behind any URL that fsspec opens."""
+"""Folders of image files and tar shards: local folders, and any URL that fsspec opens."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tac_pipeline.sources.remote import changed_mark, list_files, open_filesyste
 
 @dataclass(frozen=True)
 class FolderSource:
-    """All image files below a local folder, and those in the tar shards there; or those in one tar.
+    """All image files below a local folder and in its tar shards, or all in one tar.
 
-    Hidden files and linked folders are passed over.
+    Hidden files and linked folders are skipped.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class FolderSource:
     listings: ListingCache | None = None
 
     def list_images(self) -> pl.DataFrame:
-        """See ImageSource; image_id is the path below the folder, of a tar's member shard/member."""
+        """See ImageSource; image_id is the path below the folder; for a tar's member it is shard/member."""
         rows, archives = new_rows(), ArchiveListings(self.listings)
         for name, path in self._files():
             try:
@@ -52,7 +52,7 @@ class FolderSource:
             except OSError as error:
                 if is_archive(name):
                     raise SourceError(f"cannot read the archive {path}: {error.strerror}") from error
-                status = None  # a dangling link, or gone since it was listed: kept, and reading it tells why
+                status = None  # a dangling link, or removed meanwhile: it is kept, and reading it says why
             size = status.st_size if status else None
             version = file_version(status.st_mtime_ns, size) if status else "unknown"
             if is_archive(name):
@@ -95,7 +95,7 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class RemoteFolderSource:
-    """All image files below an fsspec URL such as s3://bucket/photos, and those in the tar shards there; or in one tar.
+    """All image files below an fsspec URL such as s3://bucket/photos and in its tar shards, or all in one tar.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class RemoteFolderSource:
     listings: ListingCache | None = None
 
     def list_images(self) -> pl.DataFrame:
-        """See ImageSource; version is the etag where the store gives one, else the time of change and the size."""
+        """See ImageSource; version is the etag if there is one, else the time of change and the size."""
         filesystem, root = open_filesystem(self.url)
         files = list_files(filesystem, root, self.url)
         # A single archive is listed as itself.
@@ -145,14 +145,14 @@ class RemoteFolderSource:
 
 
 def _remote_versions(filesystem: Any, files: dict[str, dict[str, Any]]) -> dict[str, tuple[int | None, str]]:
-    """Size and version of every file; those of which the listing says nothing are asked one by one."""
+    """Size and version of every file; files without them in the listing are asked one by one."""
 
     def facts(path: str) -> tuple[int | None, str]:
         entry = files[path]
         if changed_mark(entry) is None:
             try:
                 entry = {**entry, **filesystem.info(path)}
-            except Exception:  # noqa: BLE001 - every filesystem raises what it likes; reading the file tells more
+            except Exception:  # noqa: BLE001 - every filesystem has its own errors; reading the file says more
                 return entry.get("size"), "unknown"
         size, mark = entry.get("size"), changed_mark(entry)
         return size, "unknown" if mark is None else file_version(mark, size)
@@ -162,7 +162,7 @@ def _remote_versions(filesystem: Any, files: dict[str, dict[str, Any]]) -> dict[
 
 
 def _text(path: str) -> str:
-    """A path as text that tables can hold; bytes that are no UTF-8 are spelled out, and reading it then fails."""
+    """A path as text that tables can hold; bytes that are not UTF-8 are escaped, and reading it then fails."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""What every source shares: the listing, its digest, labels from folder names, and versions by content."""
+"""The parts that all sources share: the listing, its digest, labels from folder names, and versions by content."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tac_pipeline.progress import Progress
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ARCHIVE_SUFFIX = ".tar"
-READING_THREADS = 8  # they wait for the disk or the network
+READING_THREADS = 8  # they mostly wait for the disk or the network
 
 Rows = dict[str, list[Any]]
 
 
 class ImageSource(Protocol):
-    """Lists images. One that has bytes to read is a ByteSource, one that has vectors a VectorSource."""
+    """Lists images. A source of bytes is a ByteSource, a source of vectors is a VectorSource."""
 
     def list_images(self) -> pl.DataFrame:
-        """Columns image_id, uri, size (null where unknown), version; sorted by image_id, ids unique, never empty.
+        """Columns image_id, uri, size (null when unknown), version; sorted by image_id, ids unique, never empty.
 
         Raises
         ------
         SourceError
-            The source is absent, empty, or cannot be listed as a whole: that never means that images were deleted.
+            The source is absent, empty, or not fully listed. This never means that images were deleted.
         """
 
     def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
@@ -41,7 +41,7 @@ class ByteReader(Protocol):
     """Reads image files."""
 
     def read(self, uri: str) -> bytes:
-        """The bytes of one image; OSError where they cannot be had."""
+        """The bytes of one image; OSError when they cannot be read."""
 
 
 class ByteSource(ImageSource, ByteReader, Protocol):
@@ -75,7 +75,7 @@ def is_hidden(path: str) -> bool:
 
 
 def file_version(changed: int | str, size: int | None) -> str:
-    """What tells one state of a file from another: its time of change, and its size for clocks that stood still."""
+    """A text that changes when the file changes: its time of change, and its size in case the clock was wrong."""
     return f"{changed}-{size}"
 
 
@@ -99,7 +99,7 @@ def list_rows(rows: Rows, *, where: str, empty: str) -> pl.DataFrame:
 
 
 def no_images(where: str) -> str:
-    """The sentence for a source that holds nothing."""
+    """The sentence for an empty source."""
     wanted = ", ".join((*IMAGE_SUFFIXES, ARCHIVE_SUFFIX))
     return f"images.source holds no images: {where} (looked for {wanted} in it and below)"
 
@@ -112,10 +112,10 @@ def listing_digest(listing: pl.DataFrame) -> str:
 def versions_by_content(
     source: ByteSource, listing: pl.DataFrame, *, max_bytes: int, progress: Progress | None = None
 ) -> pl.DataFrame:
-    """The listing with a digest of every image's bytes as its version: changes that time and size do not show.
+    """The listing with a digest of every image's bytes as its version, to find changes that time and size miss.
 
-    Reads every image, READING_THREADS at once; one that cannot be read, or has more than max_bytes, keeps the version
-    that the listing gave it.
+    Reads every image, READING_THREADS at once. An image that cannot be read, or has more than max_bytes, keeps the
+    version that the listing gave it.
     """
 
     def version(row: dict[str, Any]) -> str:
@@ -137,7 +137,7 @@ def versions_by_content(
 
 
 def folder_labels(image_ids: Sequence[str], kind: str, *, where: str) -> pl.DataFrame:
-    """The name of the folder that each image lies in; an archive is none."""
+    """The name of the folder that each image is in; an archive is not a folder."""
     if kind == "column":
         raise SourceError(f"images.labels: column needs a table with a column label; {where} is a folder. Use folder.")
     pairs = [(image_id, PurePosixPath(image_id).parent.name) for image_id in image_ids]

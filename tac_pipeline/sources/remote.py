@@ -1,4 +1,4 @@
-"""Files behind a URL, through whatever filesystem fsspec has for it."""
+"""Files behind a URL, through the filesystem that fsspec has for it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tac_pipeline.errors import SourceError
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
-    """The filesystem of a URL, and the path of the URL in it.
+    """The filesystem of a URL, and the URL's path in it.
 
     Raises
     ------
     SourceError
-        There is none for it, or it refuses to be opened.
+        There is no filesystem for it, or it cannot be opened.
     """
     from fsspec.core import url_to_fs
 
@@ -35,7 +35,7 @@ def list_files(filesystem: Any, root: str, url: str) -> dict[str, dict[str, Any]
         Nothing is there, or it cannot be listed (credentials, network): a source that cannot be read is not empty.
     """
     try:
-        # Filesystems cache listings within a process; a second run must see what came since.
+        # Filesystems cache listings within a process; a second run must see new files.
         filesystem.invalidate_cache()
         if not filesystem.exists(root):
             raise SourceError(f"images.source must be an existing folder; nothing is at {url}")
@@ -48,7 +48,7 @@ def list_files(filesystem: Any, root: str, url: str) -> dict[str, dict[str, Any]
 
 
 def read_url(url: str, *, start: int | None = None, end: int | None = None) -> bytes:
-    """The bytes of a file, or those from start to end; OSError where they cannot be had."""
+    """The bytes of a file, or those from start to end; OSError when they cannot be read."""
     from fsspec.core import url_to_fs
 
     try:
@@ -61,7 +61,7 @@ def read_url(url: str, *, start: int | None = None, end: int | None = None) -> b
 
 
 def changed_mark(entry: dict[str, Any]) -> str | None:
-    """The etag of a listed file where the filesystem gives one, else its time of change, else None."""
+    """The etag of a listed file if the filesystem gives one, else its time of change, else None."""
     for name in (
         "ETag",
         "etag",

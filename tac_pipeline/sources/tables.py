@@ -1,4 +1,4 @@
-"""Tables as sources: manifests that say where the images are, and vectors that somebody else computed."""
+"""Tables as sources: manifests that say where the images are, and tables of vectors that are already computed."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tac_pipeline.errors import InputError, SourceError
 from tac_pipeline.sources.listing import Rows, file_version, folder_labels, list_rows, new_rows
 from tac_pipeline.sources.remote import read_url
 
-VECTOR_BATCH_ROWS = 16_384  # 32 MiB of float32 at width 512: what listing or reading a vector table holds at once
+VECTOR_BATCH_ROWS = 16_384  # 32 MiB of float32 at width 512, the most that memory holds of a vector table
 
 
 @dataclass(frozen=True)
 class ManifestSource:
     """A .csv or .parquet with the column uri, and optionally image_id and label.
 
-    A relative uri resolves against the manifest's folder and must stay inside it; absolute paths and URLs are taken
-    as they are.
+    A relative uri resolves against the manifest's folder and must stay inside it; absolute paths and URLs are used
+    unchanged.
     """
 
     path: Path
@@ -107,7 +107,7 @@ class VectorSource:
         )
 
     def vectors(self) -> Iterator[tuple[list[str], list[str], FloatMatrix]]:
-        """In file order and batches: image ids, digests, and vectors as float32 (batch, dim), unit rows.
+        """Batches in file order: image ids, digests, and vectors as float32 (batch, dim), unit rows.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class VectorSource:
 
     @property
     def encoder(self) -> str:
-        """The encoder that the file's metadata names; `unstated` where it names none."""
+        """The encoder that the file's metadata names; `unstated` if it names none."""
         metadata = pq.read_schema(self.path).metadata or {}
         return str(metadata.get(ENCODER_KEY, UNSTATED_ENCODER.encode()).decode())
 
@@ -187,7 +187,7 @@ def _read_table(path: Path, *, text_columns: Sequence[str]) -> pl.DataFrame:
 
 
 def _local_facts(uri: str) -> tuple[int | None, str]:
-    """Size and version of a manifest's file; a remote one is not asked, image by image, and counts as unchanged."""
+    """Size and version of a manifest's file. Remote files are not asked, one by one; they count as unchanged."""
     if "://" in uri:
         return None, "unknown"
     try:

@@ -2,19 +2,20 @@
 
     data/photos/
       text_counterparts/
-        3f0c.../          one folder a recipe: the files, and artifact.json that describes them
+        3f0c.../          one folder per recipe: the files, and artifact.json that describes them
         current.json      which recipe is current, and the chained version that it was made for
       shards/             append-only image vectors, found by encoder and image (embedding.py)
       assigned/           the assignment of every shard, found by heads and shard (assigning.py)
       ledger/             every cluster id that was ever given (ledger.py)
       published/          what readers build on, in numbered versions (publication.py)
       .scratch/           artifacts being built; renamed whole when they are valid
-      .lock               held by whoever builds
-      .runs/              a lock for every run that lives
+      .lock               held by the process that builds
+      .runs/              a lock for every run that is alive
       .listings/          what was found in archives
-    data/.shared/         versions of the assets that hang on no image: every store finds them
+    data/.shared/         versions of the assets that depend on no image: every store finds them
 
-An artifact is built aside, validated, renamed whole, and only then made current; a recipe that exists is used again.
+An artifact is built in a scratch folder, validated, renamed whole, and only then made current. A recipe that exists is
+used again.
 What must stay out: what an asset means and what it reads (assets/).
 """
 
@@ -62,7 +63,7 @@ class Artifact:
     record : dict
         artifact.json: content (digest of what it holds), files ({name: {size, sha256}}), links (files of the store
         that it refers to, {path: size}), values (resolved settings), inputs ({asset: content}), facts (small numbers
-        that later steps read), rows, seconds, made_at, notes (what the UI shows).
+        that later steps read), rows, seconds, made_at, notes (texts that the UI shows).
     """
 
     asset: str
@@ -72,7 +73,7 @@ class Artifact:
 
     @property
     def content(self) -> str:
-        """Digest of what the artifact holds: equal content lets the work below it stop."""
+        """Digest of what the artifact holds. When it stays equal, nothing downstream runs again."""
         return str(self.record["content"])
 
     @property
@@ -87,12 +88,12 @@ class Artifact:
         return None if rows is None else int(rows)
 
     def file(self, name: str) -> Path:
-        """The path of one of its files, checked to be whole.
+        """The path of one of its files, after a check that the file is whole.
 
         Raises
         ------
         ArtifactDamaged
-            The file is gone or has another size than when it was written.
+            The file is gone, or its size is not the size that was written.
         """
         problem = self._problem(self.folder / name, self.record["files"][name]["size"])
         if problem:
@@ -102,7 +103,7 @@ class Artifact:
         return self.folder / name
 
     def damage(self) -> str | None:
-        """What is wrong with its files, in words; None where all are whole. Sizes are compared, not bytes."""
+        """What is wrong with its files, in words; None when all are whole. Sizes are compared, not bytes."""
         store_folder = self.folder.parent.parent
         wanted = [(self.folder / name, entry["size"]) for name, entry in self.record["files"].items()]
         wanted += [(store_folder / name, size) for name, size in self.record["links"].items()]
@@ -119,12 +120,12 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Current:
-    """What readers of an asset get: the artifact, and what it was made current for.
+    """What readers of an asset get: the artifact, and the version and settings that it is current for.
 
     Attributes
     ----------
     version : str
-        The chained version: a digest of the settings and code of the asset and all above it.
+        The chained version: a digest of the settings and code of the asset and of all assets upstream.
     written : dict
         The asset's own result settings, as the settings file had them.
     """
@@ -149,14 +150,14 @@ class Store:
     def _home(self, *, shared: bool) -> Path:
         """The folder that an asset's versions are built in, with the scratch folder beside them.
 
-        Versions of a shared asset hang on no image: they lie in data/.shared, and every store below data finds them
-        there. Which of them is current stays each store's own.
+        Versions of a shared asset depend on no image. They are in data/.shared, where every store in data finds them.
+        Each store says for itself which of them is current.
         """
         return self.folder.parent / SHARED_NAME if shared else self.folder
 
     @property
     def _homes(self) -> tuple[Path, Path]:
-        """Where versions are looked for: one that a store made before it shared them lies in its own folder."""
+        """The folders to search for versions: a store from before sharing has some in its own folder."""
         return self._home(shared=True), self.folder
 
     @property
@@ -176,21 +177,21 @@ class Store:
 
     @property
     def runs_folder(self) -> Path:
-        """A lock for every run that lives."""
+        """A lock for every run that is alive."""
         return self.folder / RUNS_NAME
 
     @property
     def listings_folder(self) -> Path:
-        """What was found in archives, which are slow to list."""
+        """Kept listings of archives, which are slow to list."""
         return self.folder / LISTINGS_NAME
 
     @property
     def assigned_folder(self) -> Path:
-        """Assignments shard by shard, found by heads and shard."""
+        """The assignments of each shard, found by heads and shard."""
         return self.folder / ASSIGNED_NAME
 
     def current(self, asset: str) -> Current | None:
-        """The current version of an asset, whether its files are whole or not; None where it was never built."""
+        """The current version of an asset, even if files are damaged; None when it was never built."""
         path = self.folder / asset / CURRENT_NAME
         try:
             pointer = json.loads(path.read_text(encoding="utf-8"))
@@ -205,7 +206,7 @@ class Store:
         return None if artifact is None else Current(artifact, version, written)
 
     def whole_current(self, asset: str) -> Current | None:
-        """Like current, but None where its files are damaged: for whoever can go without."""
+        """Like current, but None when its files are damaged: for callers that can do without it."""
         current = self.current(asset)
         return None if current is None or current.artifact.damage() else current
 
@@ -225,7 +226,7 @@ class Store:
         return found
 
     def find(self, asset: str, recipe: str) -> Artifact | None:
-        """The artifact of a recipe, whether its files are whole or not; None where there is none."""
+        """The artifact of a recipe, even if files are damaged; None when there is none."""
         for home in self._homes:
             folder = home / asset / recipe
             try:
@@ -234,18 +235,18 @@ class Store:
                     return Artifact(asset, recipe, folder, record)
             except (OSError, ValueError, AttributeError):
                 continue
-        # Without a readable record a folder is no artifact: the next build replaces it.
+        # A folder without a readable record is not an artifact: the next build replaces it.
         return None
 
     def find_content(self, asset: str, content: str) -> Artifact | None:
-        """A whole version of an asset that holds this content, the current one first; None where none is kept."""
+        """A whole version of an asset with this content, the current one first; None when none is kept."""
         current = self.current(asset)
         kept = [*([current.artifact] if current else []), *self.versions(asset)]
         return next((version for version in kept if version.content == content and not version.damage()), None)
 
     @contextmanager
     def scratch(self, asset: str, *, shared: bool = False) -> Iterator[Path]:
-        """A new folder to build an artifact in; whatever is still there at the end is removed."""
+        """A new folder to build an artifact in; anything left in it at the end is removed."""
         folder = self._home(shared=shared) / SCRATCH_NAME / f"{asset}-{uuid.uuid4().hex[:12]}"
         folder.mkdir(parents=True)
         try:
@@ -263,7 +264,7 @@ class Store:
         built : Path
             The scratch folder; its files become the artifact's.
         record : mapping
-            All of Artifact.record but files and made_at, which are added here; content may be None, and is then the
+            All of Artifact.record except files and made_at, which are added here. If content is None, it becomes the
             digest of the files' bytes.
         """
         files = {
@@ -277,36 +278,36 @@ class Store:
         target = self._home(shared=shared) / asset / recipe
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
-            # A damaged version of the same recipe: moved aside first, so that a crash leaves one or the other.
+            # A damaged version of the same recipe is moved away first, so that a crash leaves one or the other.
             self._discard(target)
         built.rename(target)
         flush(target.parent)
         return Artifact(asset, recipe, target, whole)
 
     def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:
-        """Let readers get this artifact from now on, as made for these settings (see Current)."""
+        """Make this artifact the one that readers get, for these settings (see Current)."""
         pointer = {"recipe": artifact.recipe, "version": version, "written": dict(written)}
         write_atomically(self.folder / artifact.asset / CURRENT_NAME, json.dumps(pointer, ensure_ascii=False))
         self.note_use(artifact)
 
     def note_use(self, artifact: Artifact) -> None:
-        """Write down the time of last use, by which prune goes; whoever may only read leaves it as it is."""
+        """Write down the time of last use, which prune reads; a process that may only read skips this."""
         with suppress(OSError):
             os.utime(artifact.folder / RECORD_NAME)
 
     def versions(self, asset: str) -> list[Artifact]:
-        """Every kept version of an asset, last used first."""
+        """Every kept version of an asset, the last used first."""
         records = sorted(
             (path for home in self._homes for path in (home / asset).glob(f"*/{RECORD_NAME}")),
             key=lambda path: path.stat().st_mtime_ns,
             reverse=True,
         )
-        # A recipe may lie in both homes: made here before it was shared, and by another store since.
+        # A recipe may be in both folders: made here before it was shared, and by another store since.
         found = (self.find(asset, recipe) for recipe in dict.fromkeys(path.parent.name for path in records))
         return [artifact for artifact in found if artifact is not None]
 
     def prune(self, asset: str, *, keep: int, shared: bool = False) -> list[str]:
-        """Remove all but the `keep` versions last used, never a current one; returns the recipes removed."""
+        """Keep the `keep` versions that were used last, and current ones; returns the recipes that were removed."""
         stores = self.folder.parent.glob("*") if shared else [self.folder]
         pointers = [_pointed(folder / asset / CURRENT_NAME) for folder in stores]
         others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
@@ -316,7 +317,7 @@ class Store:
         return [artifact.recipe for artifact in removed]
 
     def sweep_scratch(self, *, shared: bool = False) -> None:
-        """Remove what killed builds left behind where an asset is built; call it with the lock held."""
+        """Remove what killed builds of an asset left behind; call it with the lock held."""
         for folder in (self._home(shared=shared) / SCRATCH_NAME).glob("*"):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -328,24 +329,24 @@ class Store:
 
     @contextmanager
     def lock(self, *, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[None]:
-        """Hold the store's OS lock: one build at a time, whoever starts it; re-entrant within a process.
+        """Hold the store's OS lock: one build at a time, from any process; re-entrant within a process.
 
-        The lock is the system's own, so it ends with the process that holds it, even one that was killed.
+        The operating system releases the lock when the process ends, even when it is killed.
 
         Parameters
         ----------
         on_wait : callable
-            Told once, in words, when another process holds the lock.
+            Called once with a sentence when another process holds the lock.
         """
         with hold_lock(self.folder, on_wait):
             yield
 
     @contextmanager
     def building(self, *, shared: bool = False, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[None]:
-        """Hold what an asset is built under: the store's lock, and for a shared asset that of all stores too."""
+        """Hold the locks for building an asset: the store's, and for a shared asset also the one of all stores."""
         with self.lock(on_wait=on_wait):
             if shared:
-                # Always taken after a store's own lock, so that two stores never wait for each other.
+                # Always taken after the store's own lock, so that two stores never wait for each other.
                 with hold_lock(self._home(shared=True), on_wait):
                     yield
             else:
@@ -361,5 +362,5 @@ def _pointed(path: Path) -> str | None:
 
 
 def _content_of(files: Mapping[str, Mapping[str, Any]]) -> str:
-    # Pictures are for people: they are drawn from the data and never decide whether anything below is stale.
+    # Pictures are for people: they are drawn from the data and never decide whether anything downstream is stale.
     return digest({name: entry["sha256"] for name, entry in files.items() if not name.endswith(SHOWN_SUFFIXES)})

@@ -1,4 +1,4 @@
-"""What differs between two versions of the assignments: which images moved, and which clusters changed by that."""
+"""The difference between two versions of the assignments: which images moved, and which clusters changed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two versions side by side.
+    """The difference between two versions of the assignments.
 
     Attributes
     ----------
     images : DataFrame
-        Columns image_id, old_cluster_id, new_cluster_id: every image whose cluster differs; null is no cluster, for an
-        image that is not in that version or cannot be read there. Sorted by image_id.
+        Columns image_id, old_cluster_id, new_cluster_id: every image with another cluster; null means no cluster, when
+        the image is not in that version or cannot be read there. Sorted by image_id.
     clusters : DataFrame
         Columns cluster_id, old_size, new_size, stayed, came, left: every cluster that differs; the most changed first.
     known : int
-        Images that lie in a cluster in both.
+        Images that are in a cluster in both versions.
     moved, came, gone : int
-        Of those known, how many lie in another; images in a cluster only in the new version; only in the old one.
+        Known images that are in another cluster now; images in a cluster only in the new version; only in the old one.
     """
 
     images: pl.DataFrame
@@ -38,7 +38,7 @@ class Comparison:
 
 
 def compare_assignments(old: pl.DataFrame, new: pl.DataFrame) -> Comparison:
-    """Compare two tables with the columns image_id and cluster_id (null where there is none), ids unique."""
+    """Compare two tables with the columns image_id (unique) and cluster_id (null when there is none)."""
     columns = {"image_id": pl.String, "cluster_id": pl.Int32}
     before, after = (
         side.select(pl.col(name).cast(kind) for name, kind in columns.items()).drop_nulls("cluster_id")

@@ -3,13 +3,13 @@
     ledger/000001/
       entry.json          its number, the digest of the heads, the entry that it was matched to, the next free id
       ids.parquet         head column -> lasting cluster id
-      centers.parquet     where each cluster lay
+      centers.parquet     the center of each cluster
       images.parquet      which training image was in which cluster, as digests
       lineage.parquet     what became of every id
 
-Heads that the ledger knows get the ids that they had; new heads are matched to the ids in force
-(method/cluster_matching.py), and what matches nothing gets an id that no cluster ever had. An entry takes some 17 bytes
-a training image. What must stay out: who asks, and what is published (assets/, publication.py).
+Heads that the ledger knows keep their ids. New heads are matched to the ids in force
+(method/clusters/cluster_matching.py); a cluster that matches nothing gets an id that no cluster ever had. An entry
+takes about 17 bytes per training image. What must stay out: who asks, and what is published (assets/, publication.py).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ENTRY_NAME = "entry.json"
 
 @dataclass(frozen=True)
 class Learned:
-    """Heads that were just trained, and where they put their training images.
+    """Newly trained heads, and the clusters that they give to their training images.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Learned:
     image_ids, content_hashes : Series of String
         Of the training images.
     column : int64 (n_images,)
-        The head's column for each.
+        The head's column for each image.
     centers : float32 (n_clusters, dim), unit rows
         By column.
     encoder : str
@@ -103,7 +103,7 @@ class Ledger:
     Parameters
     ----------
     folder : Path
-        data/<store>/ledger; created with the first entry. Whoever writes holds the store's lock.
+        data/<store>/ledger; created with the first entry. A process that writes holds the store's lock.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -115,7 +115,7 @@ class Ledger:
         Raises
         ------
         ArtifactDamaged
-            An entry cannot be read: ids that it gave could be given again.
+            An entry cannot be read: its ids could be given a second time.
         """
         found = [self._read(path) for path in sorted(self.folder.glob("[0-9]*")) if path.is_dir()]
         numbers = [entry.number for entry in found]
@@ -130,7 +130,7 @@ class Ledger:
         return next((entry for entry in self.entries() if entry.key == key), None)
 
     def history(self, entry: Entry) -> pl.DataFrame:
-        """The lineage of an entry and of all that it descends from, oldest first."""
+        """The lineage of an entry and of all its ancestors, oldest first."""
         by_number = {found.number: found for found in self.entries()}
         chain = [entry]
         while chain[-1].parent is not None:
@@ -145,17 +145,17 @@ class Ledger:
         Parameters
         ----------
         in_force : int or None
-            Number of the entry whose ids people use now; the new clusters are matched to it. None: the last one.
+            Number of the entry with the ids that people use now; the new clusters are matched to it. None: the last.
         names : mapping of cluster id to the name that it has now
-            Kept for the ids that go on.
+            Kept for the ids that continue.
         lowest_new_id : int
-            Above every id that is known elsewhere, such as in what is published: no cluster that is born gets a lower
-            one, even where the ledger has forgotten that it was given.
+            Higher than every id that is known elsewhere, such as in published versions. New clusters get no lower id,
+            even when the ledger has lost the entry that gave it.
 
         Raises
         ------
         ArtifactDamaged
-            The entry in force is not there: the ledger is older than what people go by.
+            The entry in force is missing: the ledger is older than the ids that people use.
         """
         entries = self.entries()
         parent = self._parent(entries, in_force)
@@ -167,7 +167,7 @@ class Ledger:
         match = match_clusters(old, new, same_space=same_space)
         matched = match.old_of != NONE
         ids[matched] = old_ids[match.old_of[matched]]
-        # The largest first, so that the ids of a first clustering read like a ranking.
+        # The largest cluster first, so that the ids of a first clustering read like a ranking.
         born = [column for column in np.argsort(-sizes, kind="stable") if not matched[column]]
         ids[born] = np.arange(next_id, next_id + len(born))
         number = len(entries) + 1
@@ -196,7 +196,7 @@ class Ledger:
             return entries[-1] if entries else None
         if not 1 <= in_force <= len(entries):
             raise ArtifactDamaged(
-                f"{self.folder} must hold the entry {in_force}, whose cluster ids are in force; it holds "
+                f"{self.folder} must hold the entry {in_force}, which gave the cluster ids in force; it holds "
                 f"{[entry.number for entry in entries]}. {_remedy(self.folder)}"
             )
         return entries[in_force - 1]
@@ -204,7 +204,7 @@ class Ledger:
     def _both_sides(
         self, parent: Entry | None, learned: Learned, sizes: IntVector
     ) -> tuple[Clustering, Clustering, IntVector]:
-        """The clusters of the parent and the new ones, over the images that both know; and the parent's ids."""
+        """The parent's clusters and the new ones, over the images that both have; and the parent's ids."""
         empty = np.empty(0, dtype=np.int64)
         if parent is None:
             return Clustering(empty, empty, learned.centers[:0]), Clustering(empty, sizes, learned.centers), empty
@@ -249,11 +249,11 @@ class Ledger:
 
 
 def _remedy(folder: Path) -> str:
-    # Ids that are still to be met elsewhere must not come to mean other clusters.
+    # Ids that readers can still find elsewhere must never mean other clusters.
     others = " and ".join(str(folder.parent / name) for name in (CLUSTER_IDS.name, PUBLISHED_NAME))
     return (
-        "The ledger says which cluster ids were given away: put that back from a backup, or delete "
-        f"{folder}, {others} whole to number clusters anew."
+        "The ledger says which cluster ids are used: restore it from a backup, or delete all of "
+        f"{folder}, {others} to number clusters from 0 again."
     )
 
 
@@ -262,11 +262,11 @@ def _encoder(entry: Entry) -> str:
 
 
 def _known_images(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Images on both sides, one to one: of the same bytes, or else of the same id.
+    """Images on both sides, matched one to one: by the same bytes, or else by the same id.
 
-    Bytes go first, so that files which were numbered anew are known too; of equal bytes those of the same id.
+    Bytes are compared first, so renamed files are found too. Among images with equal bytes, the same id is preferred.
     """
-    # The turn tells copies apart: of as many as there are on both sides, each meets one.
+    # The turn counts copies of the same image, so that each copy on one side meets one copy on the other.
     turn = pl.int_range(pl.len()).over("content").alias("turn")
     found = []
     for keys in (["image", "content"], ["content", "turn"], ["image"]):

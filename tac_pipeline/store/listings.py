@@ -1,4 +1,4 @@
-"""What was found in archives, kept as tables: listing an archive reads every header of it."""
+"""Listings of archives, kept as tables, because listing an archive reads every header in it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class KeptListings:
         self._folder = folder
 
     def find(self, name: str) -> pl.DataFrame | None:
-        """The members that were kept under a name; None where there is no whole table of them."""
+        """The members that were kept under a name; None when there is no whole table of them."""
         with suppress(ArtifactDamaged):
             return read_frame(self._path(name), ARCHIVE_MEMBERS)
         return None
 
     def keep(self, name: str, members: pl.DataFrame) -> None:
-        """Keep the members of an archive; a process without the right to write here goes on without."""
+        """Keep the members of an archive; a process that may not write here continues without."""
         with suppress(OSError):
             place_table(
                 self._path(name), ARCHIVE_MEMBERS, {column: members[column].to_arrow() for column in members.columns}

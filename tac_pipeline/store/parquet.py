@@ -1,6 +1,6 @@
 """The one way to write and read a table.
 
-A table is validated when it is written, so readers deal in plain arrays. Vectors are float16 in fixed-size lists,
+A table is validated when it is written, so readers can use plain arrays. Vectors are float16 in fixed-size lists,
 uncompressed and without dictionaries, so that reading runs at the speed of the disk. The file's own metadata says
 which encoder made them, how wide they are and that they are unit vectors. What must stay out: which tables there are
 (schemas.py), paths of artifacts and versions (artifacts.py).
@@ -25,7 +25,7 @@ from tac_pipeline.arrays import FloatMatrix, unit_rows
 from tac_pipeline.arrow import ENCODER_KEY, frame_of, matrix_of
 from tac_pipeline.errors import ArtifactDamaged, InputError
 
-# What float16 can round off a unit vector's length; anything beyond is a mistake upstream.
+# How much float16 can change a unit vector's length; a larger difference is a mistake upstream.
 UNIT_TOLERANCE = 5e-3
 ROW_GROUP_ROWS = 65_536
 
@@ -34,7 +34,7 @@ SCHEMA_KEY, DIM_KEY, NORM_KEY = b"tac.schema", b"tac.dim", b"tac.norm"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its Arrow type (None marks the embedding, whose width the data gives) and its meaning."""
+    """One column: its Arrow type (None marks the embedding; the data gives its width) and its meaning."""
 
     name: str
     type: pa.DataType | None
@@ -44,12 +44,12 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """A table's columns, and the column whose values are unique."""
+    """A table's columns, and its key: the column with unique values."""
 
     name: str
     columns: tuple[Column, ...]
     key: str | None = None
-    # Whether a row may hold a zero vector: that of an image that cannot be read.
+    # Whether a row may hold a zero vector, which means an image that cannot be read.
     zero_vectors: bool = False
 
     @property
@@ -90,7 +90,7 @@ def write_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, 
     vectors = columns[schema.vector_column] if schema.vector_column else None
     if vectors is not None:
         if encoder is None:
-            raise InputError(f"table {schema.name} holds vectors: writing it takes the encoder's fingerprint")
+            raise InputError(f"table {schema.name} holds vectors: writing it needs the encoder's fingerprint")
         dim = vectors.shape[1]
         metadata |= {ENCODER_KEY: encoder.encode(), DIM_KEY: str(dim).encode(), NORM_KEY: b"unit"}
     arrow_schema = schema.arrow(dim)
@@ -117,7 +117,7 @@ def write_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, 
 
 
 def place_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, encoder: str | None = None) -> None:
-    """Like write_table, and readers see the whole file, on the disk, or none; makes its folder where there is none."""
+    """Like write_table, but readers see the whole file or none; makes the folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     try:

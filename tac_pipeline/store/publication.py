@@ -1,18 +1,18 @@
-"""What readers build on: data/<store>/published/, in numbered versions that only ever go up.
+"""What readers build on: data/<store>/published/, in versions with ever higher numbers.
 
     published/
-      latest -> v000007       what readers open; swapped in one move once the version is whole
+      latest -> v000007       what readers open; replaced in one move when the version is whole
       v000007/
-        assignments.parquet   one row an image: its cluster and the cluster's name
-        clusters.parquet      one row a cluster
-        lineage.parquet       what became of every cluster id on the way to these
+        assignments.parquet   one row per image: its cluster and the cluster's name
+        clusters.parquet      one row per cluster
+        lineage.parquet       what became of every cluster id up to this version
         changes.parquet       what differs from version 6, image by image
         version.json          number, time, schema version, what it was made from
-      hold.json               somebody rolled back: nothing is published by itself until somebody publishes
+      hold.json               somebody rolled back: nothing is published automatically until somebody publishes
 
-Going back publishes an old version's tables under a new number, so that whoever follows the changes gets those too.
-The tables and what readers may rely on stand in docs/published-tables.md. What must stay out: when a result is good
-enough to be published (assets/publishing.py).
+Going back publishes an old version's tables under a new number, so that readers of the changes get these changes too.
+docs/published-tables.md describes the tables and what readers may rely on. What must stay out: when a result is good
+enough to be published (assets/orchestration/publishing.py).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tac_pipeline.store.comparison import Comparison, compare_assignments
 from tac_pipeline.store.parquet import TableSchema, read_frame, write_table
 from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS, PUBLISHED_CHANGES, PUBLISHED_CLUSTERS, PUBLISHED_LINEAGE
 
-# Raised when a column goes or changes its meaning; a new column does not raise it.
+# Raised when a column is removed or changes its meaning; a new column does not raise it.
 PUBLISHED_SCHEMA = 1
 LATEST_NAME, VERSION_NAME, HOLD_NAME = "latest", "version.json", "hold.json"
 
@@ -46,7 +46,7 @@ TABLES: dict[str, TableSchema] = {
     "changes": PUBLISHED_CHANGES,
 }
 
-# Where ids stand; those of the assignments all stand in clusters too.
+# The columns with cluster ids; every id in the assignments is in clusters too.
 _ID_COLUMNS = {
     "clusters": ["cluster_id"],
     "lineage": ["cluster_id", "other_id"],
@@ -62,11 +62,11 @@ class Version:
     ----------
     number : int
     entry : int
-        The ledger's entry whose cluster ids it has.
+        The ledger's entry that gave its cluster ids.
     source : dict
         Contents of the artifacts that it was made from.
     rolled_back_to : int or None
-        The version whose tables it repeats.
+        The older version that it repeats.
     made_at : float
         Seconds since 1970.
     """
@@ -93,22 +93,22 @@ class Version:
 
     @property
     def assignments(self) -> pl.DataFrame:
-        """One row an image."""
+        """One row per image."""
         return self.table("assignments")
 
     @property
     def clusters(self) -> pl.DataFrame:
-        """One row a cluster."""
+        """One row per cluster."""
         return self.table("clusters")
 
     @property
     def whole(self) -> bool:
-        """Whether its tables are still there: old versions keep their changes alone."""
+        """Whether its tables are still there: old versions keep only their changes."""
         return (self.folder / "assignments.parquet").exists()
 
 
 class Publication:
-    """The published versions of a store; whoever writes holds the store's lock.
+    """The published versions of a store; a process that writes holds the store's lock.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class Publication:
             target = link.readlink()
         except OSError as error:
             newest = max((path.name for path in self.folder.glob("v*")), default=_folder_name(1))
-            # A first version alone was killed before the swap; there is no second one before the first has its link.
+            # A single version without a link was killed before the swap: the first gets its link before the second.
             if isinstance(error, FileNotFoundError) and newest == _folder_name(1):
                 return None
             raise ArtifactDamaged(
@@ -142,7 +142,7 @@ class Publication:
         return self._read(self.folder / target.name)
 
     def versions(self) -> list[Version]:
-        """Every version up to the latest, oldest first; old ones keep their changes alone (see Version.whole).
+        """Every version up to the latest, oldest first; old ones keep only their changes (see Version.whole).
 
         Raises
         ------
@@ -154,7 +154,7 @@ class Publication:
         return [self._read(self.folder / _folder_name(number)) for number in numbers]
 
     def next_id(self) -> int:
-        """Above every cluster id that readers can still meet: in the tables that are kept, and in all changes."""
+        """Higher than every cluster id that readers can still find, in the kept tables and in all changes."""
         highest = -1
         for version in self.versions():
             for name in _ID_COLUMNS if version.whole else ["changes"]:
@@ -163,7 +163,7 @@ class Publication:
         return highest + 1
 
     def find(self, number: int) -> Version:
-        """The version of a number, whole.
+        """The whole version with a number.
 
         Raises
         ------
@@ -178,20 +178,20 @@ class Publication:
         raise ArtifactMissing(f"there is no published version {number} in {self.folder}; kept are {kept}")
 
     def publish(self, tables: Mapping[str, pl.DataFrame], *, source: Mapping[str, str], entry: int) -> Version:
-        """Publish new tables: assignments, clusters and lineage, whose changes against the latest are worked out."""
+        """Publish new assignments, clusters and lineage, together with their changes against the latest version."""
         version = self._add(tables, source=dict(source), entry=entry, rolled_back_to=None)
         self.release()
         return version
 
     def rollback(self, number: int | None = None) -> Version:
-        """Publish an older version's tables again, the one before the latest by default, and hold there.
+        """Publish an older version's tables again (by default the one before the latest), and hold there.
 
         Raises
         ------
         ArtifactMissing
             There is no such version.
         StoreError
-            Its tables are what is published now.
+            Its tables are published now.
         """
         latest = self.latest()
         if latest is None:
@@ -201,12 +201,12 @@ class Publication:
         if original == (latest.rolled_back_to or latest.number):
             raise StoreError(f"version {old.number} is what is published now; name an older one")
         tables = {name: old.table(name) for name in ("assignments", "clusters", "lineage")}
-        # First the hold: what was rolled back must not come again by itself, whenever this is cut short.
+        # The hold comes first: if this is interrupted, the rolled-back result must not be published automatically.
         write_atomically(self.folder / HOLD_NAME, json.dumps({"rolled_back_to": original}))
         return self._add(tables, source=old.source, entry=old.entry, rolled_back_to=original)
 
     def _before(self, latest: Version) -> int:
-        """The last version that held other tables than the latest."""
+        """The last version with other tables than the latest."""
         shown = latest.rolled_back_to or latest.number
         older = [version.number for version in self.versions() if version.whole and version.number < shown]
         if not older:
@@ -214,7 +214,7 @@ class Publication:
         return older[-1]
 
     def held(self) -> str | None:
-        """Why nothing is published by itself, in words; None where it is."""
+        """Why nothing is published automatically, in words; None when it is."""
         try:
             hold = json.loads((self.folder / HOLD_NAME).read_text(encoding="utf-8"))
             return f"held since the rollback to version {hold['rolled_back_to']}"
@@ -246,10 +246,10 @@ class Publication:
         return pl.concat([empty, *(version.table("changes") for version in versions if version.number > since)])
 
     def prune(self, *, keep: int) -> list[int]:
-        """Leave all but the newest `keep` versions their changes alone; returns the numbers that lost their tables."""
+        """Remove the tables of all but the newest `keep` versions, not their changes; returns the affected numbers."""
         lost = [version for version in self.versions()[:-keep] if version.whole]
         for version in lost:
-            # The assignments go first: without them a version no longer counts as whole.
+            # The assignments are removed first: without them a version no longer counts as whole.
             for name in ("assignments", "clusters", "lineage"):
                 (version.folder / f"{name}.parquet").unlink(missing_ok=True)
         return [version.number for version in lost]
@@ -277,7 +277,7 @@ class Publication:
         with building_folder(self.folder) as aside:
             for name, table in {**tables, "changes": changes}.items():
                 schema = TABLES[name]
-                # A version from before a column was kept is rolled back to without it.
+                # A rollback to a version from before a column was added has no such column.
                 columns = {
                     column.name: table[column.name].to_arrow()
                     if column.name in table.columns
@@ -287,7 +287,7 @@ class Publication:
                 write_table(aside / f"{name}.parquet", schema, columns)
                 flush(aside / f"{name}.parquet")
             write_atomically(aside / VERSION_NAME, json.dumps(record, indent=1))
-            # A version above the latest was never announced: what was killed before the swap is made anew.
+            # A version above the latest was killed before the swap, and nobody has seen it: it is made again.
             shutil.rmtree(target, ignore_errors=True)
             aside.rename(target)
             self._announce(target)
@@ -320,4 +320,4 @@ def _folder_name(number: int) -> str:
 
 
 def _remedy(folder: Path) -> str:
-    return f"Put it back from a backup, or delete {folder} to publish anew."
+    return f"Restore it from a backup, or delete {folder} and publish again."

@@ -1,4 +1,4 @@
-"""Every Parquet schema of the project, and nothing else: how tables are written and read is in parquet.py."""
+"""Every Parquet schema of the project. What must stay out: how tables are written and read (parquet.py)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGE_MANIFEST = TableSchema(
     (
         _IMAGE_ID,
         Column("uri", pa.string(), "where the image is read from"),
-        Column("size", pa.int64(), "bytes, where the source tells", nullable=True),
+        Column("size", pa.int64(), "bytes, if the source says", nullable=True),
         Column("version", pa.string(), "time of change in ns and size, etag, or a digest of the bytes or the vector"),
     ),
     key="image_id",
@@ -31,13 +31,13 @@ ARCHIVE_MEMBERS = TableSchema(
     "archive_members",
     (
         Column("member", pa.string(), "path of an image inside the archive"),
-        Column("offset", pa.int64(), "bytes before its own"),
+        Column("offset", pa.int64(), "where its bytes begin in the archive"),
         Column("size", pa.int64(), "bytes"),
     ),
     key="member",
 )
 IMAGE_LABELS = TableSchema(
-    "image_labels", (_IMAGE_ID, Column("label", pa.string(), "the truth, for evaluation alone")), key="image_id"
+    "image_labels", (_IMAGE_ID, Column("label", pa.string(), "the truth, for evaluation only")), key="image_id"
 )
 EMBEDDING_SHARD = TableSchema(
     "embedding_shard",
@@ -45,10 +45,10 @@ EMBEDDING_SHARD = TableSchema(
         _IMAGE_ID,
         Column("version", pa.string(), "of the manifest row that was read"),
         _CONTENT_HASH,
-        Column("width", pa.int32(), "pixels; 0 where unknown"),
-        Column("height", pa.int32(), "pixels; 0 where unknown"),
+        Column("width", pa.int32(), "pixels; 0 when unknown"),
+        Column("height", pa.int32(), "pixels; 0 when unknown"),
         Column("error", pa.string(), "why the image cannot be read", nullable=True),
-        Column("embedding", None, "unit vector, float16; zero where the image cannot be read"),
+        Column("embedding", None, "unit vector, float16; zero when the image cannot be read"),
     ),
     key="image_id",
     zero_vectors=True,
@@ -58,8 +58,8 @@ IMAGE_EMBEDDINGS = TableSchema(
     (
         _IMAGE_ID,
         _CONTENT_HASH,
-        Column("width", pa.int32(), "pixels; 0 where unknown"),
-        Column("height", pa.int32(), "pixels; 0 where unknown"),
+        Column("width", pa.int32(), "pixels; 0 when unknown"),
+        Column("height", pa.int32(), "pixels; 0 when unknown"),
         Column("error", pa.string(), "why the image cannot be read", nullable=True),
         Column("shard", pa.string(), "file that holds the vector, below shards/"),
         Column("row", pa.int32(), "row of that file"),
@@ -82,8 +82,8 @@ COUNT_EVIDENCE = TableSchema(
     "count_evidence",
     (
         Column("count", pa.int32(), "a K that was tried"),
-        Column("held_out", pa.float64(), "mean cosine of images to the nearest of K centers that never saw them"),
-        Column("excess", pa.float64(), "how far that stands above its chord over log K; K is where this is largest"),
+        Column("held_out", pa.float64(), "mean cosine of images to the nearest of K centers learned without them"),
+        Column("excess", pa.float64(), "how far held_out is above its chord over log K; the chosen K has the largest"),
     ),
     key="count",
 )
@@ -111,8 +111,8 @@ NEIGHBORS = TableSchema(
 TEXT_WEIGHT = TableSchema(
     "text_weight",
     (
-        Column("weight", pa.float32(), "of the text beside the image's 1; 0 is the images alone"),
-        Column("together", pa.float32(), "how often an image and one of its nearest share a cluster under it"),
+        Column("weight", pa.float32(), "of the text; the image has 1; 0 means the images alone"),
+        Column("together", pa.float32(), "how often an image and a near image share a cluster with this weight"),
     ),
     key="weight",
 )
@@ -154,7 +154,7 @@ LINEAGE = TableSchema(
         Column("cluster_id", pa.int32(), "the lasting id"),
         Column("event", pa.string(), "kept, grown, split (from other_id), merged (into other_id), born or retired"),
         Column("other_id", pa.int32(), "the id that it was split from or merged into", nullable=True),
-        Column("shared", pa.int64(), "training images known before and after that it kept, took or gave"),
+        Column("shared", pa.int64(), "training images, known before and after, that it kept, took or gave"),
         Column("images_before", pa.int64(), "training images that it had"),
         Column("images_after", pa.int64(), "training images that it has"),
     ),
@@ -171,10 +171,10 @@ ASSIGNMENTS = TableSchema(
     "assignments",
     (
         _IMAGE_ID,
-        Column("cluster_id", pa.int32(), "null where the image cannot be read", nullable=True),
+        Column("cluster_id", pa.int32(), "null when the image cannot be read", nullable=True),
         Column("confidence", pa.float32(), "probability of that cluster", nullable=True),
         Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
-        Column("similarity", pa.float32(), "cosine to the cluster's center; null where people moved it", nullable=True),
+        Column("similarity", pa.float32(), "cosine to the cluster's center; null when people moved it", nullable=True),
         Column("curated", pa.bool_(), "people said that it belongs there"),
         Column("margin", pa.float32(), "how clearly the cluster beats the runner-up: 0 even, 1 alone", nullable=True),
     ),
@@ -183,7 +183,7 @@ ASSIGNMENTS = TableSchema(
 SHARD_ASSIGNMENTS = TableSchema(
     "shard_assignments",
     (
-        Column("column", pa.int32(), "column of the image head; null where the image cannot be read", nullable=True),
+        Column("column", pa.int32(), "column of the image head; null when the image cannot be read", nullable=True),
         Column("confidence", pa.float32(), "its probability", nullable=True),
         Column("runner_up", pa.int32(), "the second most probable column", nullable=True),
         Column("similarity", pa.float32(), "cosine to the column's center", nullable=True),
@@ -197,14 +197,14 @@ CLUSTERS = TableSchema(
     "clusters",
     (
         Column("cluster_id", pa.int32(), "the lasting id"),
-        Column("name", pa.string(), "what sets its members apart, no two alike; null where it has none", nullable=True),
-        Column("alternatives", pa.list_(pa.string()), "four other nouns, best first, or all where there are fewer"),
+        Column("name", pa.string(), "what sets its members apart, no two alike; null when it has none", nullable=True),
+        Column("alternatives", pa.list_(pa.string()), "four other nouns, best first, or all if there are fewer"),
         _ALTERNATIVE_WEIGHTS,
         Column("name_confidence", pa.float32(), "how sure the name is, 0 to 1; below 0.25 it says unnamed"),
         Column("curated", pa.bool_(), "people named it, merged others into it or pinned images to it"),
         Column("size", pa.int64(), "images of the whole store"),
         Column("share", pa.float64(), "of the store's readable images"),
-        Column("confidence", pa.float32(), "mean over its images; null where it is empty", nullable=True),
+        Column("confidence", pa.float32(), "mean over its images; null when it is empty", nullable=True),
         Column("medoids", pa.list_(pa.string()), "training images nearest to its center, at most nine"),
         Column("lineage", pa.string(), "how the id came to be"),
     ),
@@ -213,14 +213,14 @@ CLUSTERS = TableSchema(
 CLUSTER_TREE = TableSchema(
     "cluster_tree",
     (
-        Column("node", pa.int32(), "0 to K-1 are the clusters, then one for each join by height; the last is the root"),
-        Column("parent", pa.int32(), "the node right above; null for the root", nullable=True),
+        Column("node", pa.int32(), "0 to K-1 are the clusters, then the joins, lowest first; the last is the root"),
+        Column("parent", pa.int32(), "the node directly above; null for the root", nullable=True),
         Column("cluster_id", pa.int32(), "the cluster; null for an inner node", nullable=True),
         Column("name", pa.string(), "of the cluster, or what the clusters below have in common"),
         Column("size", pa.int64(), "images of the whole store below it"),
         Column("n_clusters", pa.int32(), "clusters below it; 1 for a cluster"),
         Column("height", pa.float32(), "how far apart the two nodes that it joins are; 0 for a cluster"),
-        Column("top_level", pa.bool_(), "whether it is of the cut to read first; every cluster lies below one that is"),
+        Column("top_level", pa.bool_(), "in the cut to read first; every cluster is, or is below, one node of it"),
     ),
     key="node",
 )
@@ -228,12 +228,12 @@ PUBLISHED_ASSIGNMENTS = TableSchema(
     "published_assignments",
     (
         _IMAGE_ID,
-        Column("cluster_id", pa.int32(), "lasting id; null where the image cannot be read", nullable=True),
-        Column("cluster_name", pa.string(), "the cluster's name; null where it has none", nullable=True),
+        Column("cluster_id", pa.int32(), "lasting id; null when the image cannot be read", nullable=True),
+        Column("cluster_name", pa.string(), "the cluster's name; null when it has none", nullable=True),
         Column("confidence", pa.float32(), "probability of that cluster, 0 to 1", nullable=True),
         Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
-        Column("similarity", pa.float32(), "cosine to its center, -1 to 1; null where people moved it", nullable=True),
-        Column("curated", pa.bool_(), "people said that it belongs there; null before that was kept", nullable=True),
+        Column("similarity", pa.float32(), "cosine to its center, -1 to 1; null when people moved it", nullable=True),
+        Column("curated", pa.bool_(), "people said that it belongs there; null in old versions", nullable=True),
     ),
     key="image_id",
 )
@@ -241,9 +241,9 @@ PUBLISHED_CLUSTERS = TableSchema(
     "published_clusters",
     (
         Column("cluster_id", pa.int32(), "lasting id, never given to another cluster"),
-        Column("name", pa.string(), "in words, no two alike; null where it has no members", nullable=True),
+        Column("name", pa.string(), "in words, no two alike; null when it has no members", nullable=True),
         Column("alternatives", pa.list_(pa.string()), "other nouns that fit, best first"),
-        # Null in what is rolled back to from before these were kept.
+        # Null after a rollback to a version from before these columns.
         replace(_ALTERNATIVE_WEIGHTS, nullable=True),
         Column(
             "name_confidence", pa.float32(), "how sure the name is, 0 to 1; below 0.25 it says unnamed", nullable=True
@@ -251,7 +251,7 @@ PUBLISHED_CLUSTERS = TableSchema(
         Column("curated", pa.bool_(), "people named it, merged others into it or pinned images to it", nullable=True),
         Column("size", pa.int64(), "images"),
         Column("share", pa.float64(), "of the readable images, 0 to 1"),
-        Column("confidence", pa.float32(), "mean over its images; null where it is empty", nullable=True),
+        Column("confidence", pa.float32(), "mean over its images; null when it is empty", nullable=True),
         Column("medoids", pa.list_(pa.string()), "image_ids of its most typical images, at most nine"),
         Column("lineage", pa.string(), "what became of the id in the last re-clustering, in words"),
     ),
@@ -290,12 +290,12 @@ REVIEW = TableSchema(
     "review",
     (
         _IMAGE_ID,
-        Column("cluster_id", pa.int32(), "null where the image cannot be read", nullable=True),
+        Column("cluster_id", pa.int32(), "null when the image cannot be read", nullable=True),
         Column("typicality", pa.float32(), "share of its cluster that is no nearer to the center", nullable=True),
         Column("margin", pa.float32(), "how clearly its cluster beats the runner-up: 0 even, 1 alone", nullable=True),
         Column("border", pa.bool_(), "the margin is below review.border_margin"),
-        Column("outlier", pa.bool_(), "it lies farther out than review.outlier_deviations allows"),
-        Column("duplicate_group", pa.int32(), "from 0, largest first; null where nothing equals it", nullable=True),
+        Column("outlier", pa.bool_(), "it is farther out than review.outlier_deviations allows"),
+        Column("duplicate_group", pa.int32(), "from 0, largest first; null when no image is like it", nullable=True),
     ),
     key="image_id",
 )
@@ -311,7 +311,7 @@ REPORT_PICTURES = TableSchema(
     "report_pictures",
     (
         _CONTENT_HASH,
-        Column("picture", pa.binary(), "the square that the page shows, WebP"),
+        Column("picture", pa.binary(), "the square picture that the page shows, WebP"),
     ),
     key="content_hash",
 )

@@ -1,7 +1,7 @@
 """Append-only shards of image vectors: written as images are encoded, found by encoder, image and version.
 
-A crash loses the shard in flight. At once this holds one shard of vectors, and one small row an image where a view is
-made. What must stay out: reading and encoding images (embedding.py).
+A crash loses the shard that is being written. Memory holds one shard of vectors, and one small row per image while a
+view is made. What must stay out: reading and encoding images (embedding.py).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 SHARD_ROWS = 4096  # 4 MiB at width 512
 SHARD_SECONDS = 60.0  # a slower encoder writes smaller shards, so that a crash costs a minute's work at most
-# A store that grows by a few images at a time would end up with as many files: so many small ones are joined.
+# A store that grows by a few images at a time would get one file each time: this many small ones are joined.
 SMALL_SHARD_ROWS = 512
 SMALL_SHARDS = 32
-# How long the work of a build that was cut short is kept while another encoder is in use.
+# How long the shards of an interrupted build are kept while another encoder is in use.
 UNFINISHED_DAYS = 7
 
 _ROW_COLUMNS = ["image_id", "version", "content_hash", "width", "height", "error"]
@@ -50,7 +50,7 @@ INDEX_SCHEMA = {
 
 @dataclass(frozen=True)
 class ImageRow:
-    """What came of one image. An error that may pass (not reached, over a limit) leaves content_hash empty."""
+    """The outcome for one image. A passing error (not reached, over a limit) leaves content_hash empty."""
 
     image_id: str
     version: str
@@ -58,7 +58,7 @@ class ImageRow:
     width: int = 0
     height: int = 0
     error: str | None = None
-    # The vector is that of equal bytes that were encoded before.
+    # The vector comes from an image with equal bytes that was encoded before.
     copied: bool = False
 
 
@@ -89,19 +89,19 @@ class _Pending:
 
 
 def known_rows(manifest: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the index that hold the manifest's images, one for each."""
-    # What could not be reached, or was over a limit, is tried again.
+    """The index rows of the manifest's images, one per image."""
+    # Images that could not be reached, or were over a limit, are tried again.
     held = manifest.select("image_id", "version").join(
         index.filter(pl.col("content_hash") != ""), on=["image_id", "version"]
     )
-    # Rows that were joined stand in two shards: the one that holds more of the images is the one to stay, not the
-    # larger one, which may hold little but images that are gone.
+    # Joined rows are in two shards. The shard with more of the wanted images stays, not the larger one: most of the
+    # larger one's images may be gone.
     ranked = held.with_columns(held=pl.len().over("shard")).sort("held", "shard")
     return ranked.unique("image_id", keep="last")
 
 
 def join_small_shards(view: pl.DataFrame, folder: Path, encoder: str) -> pl.DataFrame:
-    """The view with its rows of many small shards in few larger ones; the small ones go once no version names them."""
+    """The view after many small shards are joined into few; small ones are removed once no version names them."""
     rows_of = view["shard"].value_counts()
     small = rows_of.filter(pl.col("count") < SMALL_SHARD_ROWS)["shard"]
     if len(small) < SMALL_SHARDS:
@@ -124,7 +124,7 @@ def _width_of(path: Path) -> int:
 
 
 def read_shard_index(folder: Path, *, encoder: str) -> pl.DataFrame:
-    """Every row of an encoder's shards without its vector; shards that cannot be read count as absent."""
+    """Every row of an encoder's shards, without vectors; unreadable shards count as absent."""
     parts = []
     for path in sorted(folder.glob("*.parquet")):
         try:
@@ -146,7 +146,7 @@ def _placed(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
 def write_shards(
     batches: Iterable[EmbeddedBatch], folder: Path, encoder: str, total: int, progress: Progress | None
 ) -> Iterator[pl.DataFrame]:
-    """Write batches as shards while they come, and yield the rows of each shard that was written."""
+    """Write batches as shards as they arrive, and yield the rows of each written shard."""
     pending, done = _Pending(), 0
     for batch in batches:
         pending.rows += batch.rows
@@ -169,7 +169,7 @@ def _write_shard(rows: list[ImageRow], vectors: FloatMatrix, *, folder: Path, en
 
 
 def read_shard(path: Path, *, encoder: str) -> tuple[pl.DataFrame, FloatMatrix]:
-    """A whole shard: its rows without vectors, and its vectors, float32 (n_rows, dim), zero where there is an error.
+    """A whole shard: its rows without vectors, and its vectors, float32 (n_rows, dim), zero for rows with an error.
 
     Raises
     ------
@@ -208,10 +208,10 @@ def gather_vectors(view: pl.DataFrame, shards: Path, *, encoder: str) -> FloatMa
 
 
 def unnamed_shards(views: Iterable[pl.DataFrame], shards: Path) -> list[Path]:
-    """The shards that no kept version of image_embeddings names: the ones that may go.
+    """The shards that no kept version of image_embeddings names, and that may be removed.
 
-    Those of an encoder that no kept version has belong to a build that was cut short, which goes on from them when its
-    encoder comes back: they may go when the newest of them is UNFINISHED_DAYS old.
+    Shards of an encoder that no kept version has are from an interrupted build. That build continues from them when
+    its encoder is used again, so they stay until the newest of them is UNFINISHED_DAYS old.
     """
     named = set(chain.from_iterable(view["shard"].unique().to_list() for view in views))
     built = {name.split("/")[0] for name in named}

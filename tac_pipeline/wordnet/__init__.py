@@ -1,11 +1,11 @@
-"""The nouns of WordNet 3.0, packaged as tables: candidate names for groups, their kinds, and the floor of decency.
+"""The nouns of WordNet 3.0, packaged as tables: candidate names for groups, their kinds, and the offensive nouns.
 
     senses.parquet, synsets.parquet   written by scripts/build_wordnet_table.py
     offensive.txt, first_senses.txt   reviewed by hand
     tables.py      reads the tables
     offensive.py   which nouns must not name a group of photographs
     version.py     one digest of all of it
-    graph.py       synonyms and hypernyms, for whoever reasons about names
+    graph.py       synonyms and hypernyms, for code that reasons about names
     noun_kinds.py  what the nouns of a list mean, and the kinds above them
     build.py       makes the tables from a WordNet database
 

@@ -1,4 +1,4 @@
-"""Makes the packaged tables from a WordNet 3.0 database directory, read by nltk.
+"""Building the packaged tables from a WordNet 3.0 database directory, read by nltk.
 
 What must stay out: glosses and examples (nothing here reads them), verbs, adjectives and adverbs.
 """
@@ -20,7 +20,7 @@ from tac_pipeline.wordnet.tables import SENSES_FILE, SYNSETS_FILE
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What nltk opens, whatever part of speech is asked for.
+# nltk opens all of these, for any part of speech.
 REQUIRED_FILES = (
     "cntlist.rev",
     *(f"{kind}.{part}" for part in ("noun", "verb", "adj", "adv") for kind in ("index", "data")),
@@ -47,10 +47,10 @@ LEXICOGRAPHER_FILES = (
 _CATEGORY_NUMBERS = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
 
 WORDNET_VERSION = "3.0"
-# wnstats(7WN); a sense is a noun in a synset, and 35 synsets write a noun in two cases, which makes a row each.
+# wnstats(7WN); a sense is a noun in a synset. 35 synsets write a noun in two cases, which makes two rows.
 N_NOUNS, N_SYNSETS, N_SENSES, N_SENSE_ROWS = 117_798, 82_115, 146_312, 146_347
 
-# The strongest level that is not slow; it changes the size of the file alone.
+# The strongest level that is not slow; it changes only the size of the file.
 _COMPRESSION_LEVEL = 19
 
 
@@ -87,12 +87,12 @@ def read_database(folder: Path, *, progress: Callable[[int, int], None] | None =
 
 
 def check_tables(tables: WordNetTables) -> None:
-    """Check what must hold of WordNet 3.0's nouns: the counts, the ranks, and that every synset named is there.
+    """Check WordNet 3.0's nouns: the counts, the ranks, and that every named synset is in the table.
 
     Raises
     ------
     InputError
-        Something does not hold; the message says what.
+        A check fails; the message says which.
     """
     names = tables.synsets["synset"].to_pylist()
     lemmas, senses = tables.senses["lemma"].to_pylist(), tables.senses["synset"].to_pylist()
@@ -110,7 +110,7 @@ def check_tables(tables: WordNetTables) -> None:
     columns = (tables.synsets["hypernyms"], tables.synsets["instance_hypernyms"], tables.senses["usage_domains"])
     named = {name for column in columns for row in column.to_pylist() for name in row}
     if not named.union(senses) <= known:
-        raise InputError(f"every synset named must be in the table; {sorted(named.union(senses) - known)[:3]} are not")
+        raise InputError(f"every named synset must be in the table; {sorted(named.union(senses) - known)[:3]} are not")
     gaps = [noun for noun, found in ranks.items() if found != set(range(1, len(found) + 1))]
     if gaps:
         raise InputError(f"the senses of a noun must be ranked 1, 2, ...; those of {gaps[:3]} are not")
@@ -139,19 +139,19 @@ def _open_reader(folder: Path) -> Iterator[Any]:
     import nltk.data
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
-    # nltk reads only below its data folders and follows no link out of one: hence a data folder with copies in it.
+    # nltk reads only inside its data folders and follows no link out of them, so this is a data folder with copies.
     with tempfile.TemporaryDirectory(prefix="tac-wordnet-", ignore_cleanup_errors=True) as data_folder:
         copy = Path(data_folder) / "corpora" / "wordnet"
         copy.mkdir(parents=True)
         for name in REQUIRED_FILES:
             shutil.copyfile(folder / name, copy / name)
         (copy / "lexnames").write_text(lexnames(), encoding="ascii")
-        # Maps senses between versions for other languages' wordnets; nltk wants the file, nothing here its contents.
+        # Maps senses between versions for other languages' wordnets; nltk needs the file, we do not use its contents.
         (copy / "index.sense").touch()
         nltk.data.path.insert(0, data_folder)
         try:
             with warnings.catch_warnings():
-                # It warns that it reads English alone when given no reader for other languages.
+                # It warns that it reads only English when given no reader for other languages.
                 warnings.simplefilter("ignore", UserWarning)
                 yield WordNetCorpusReader(str(copy), None)
         finally:
@@ -196,7 +196,7 @@ def _sense_rows(
     of_synset = {domain.name() for domain in synset.usage_domains()}
     for lemma in synset.lemmas():
         rank = sense_order[lemma.name().lower()].index(synset.offset()) + 1
-        # A usage mark stands on the whole synset or on one of its lemmas.
+        # A usage mark is on the whole synset or on one of its lemmas.
         domains = of_synset.union(domain.synset().name() for domain in lemma.usage_domains())
         tag_count = tag_counts.get(lemma.key(), 0)
         yield (lemma.name().replace("_", " "), synset.name(), rank, tag_count, sorted(domains))

@@ -13,7 +13,7 @@ from tac_pipeline.wordnet.tables import load_nouns, load_senses, load_synsets
 
 Value = TypeVar("Value")
 
-# What WordNet's own morphology detaches from nouns, in its order.
+# The endings that WordNet's own morphology removes from nouns, in its order.
 _PLURALS = (
     ("s", ""),
     ("ses", "s"),
@@ -29,15 +29,15 @@ _QUALIFIED = re.compile(r"(?P<noun>.+?) \((?P<qualifier>[^()]+)\)")
 
 @lru_cache(maxsize=1)
 def open_wordnet() -> WordNet:
-    """The packaged WordNet; nothing is read before it is asked for."""
+    """The packaged WordNet; it is read when first used."""
     return WordNet()
 
 
 class WordNet:
-    """Nouns, synsets and what stands above them.
+    """Nouns, synsets and the synsets above them.
 
-    Nouns may be written in any case and with underscores; synsets are named as in dog.n.01. A noun that WordNet does
-    not hold has no senses; a synset that it does not hold raises InputError.
+    Nouns may be written in any case and with underscores; synsets are named as in dog.n.01. An unknown noun has no
+    senses; an unknown synset raises InputError.
     """
 
     def synsets(self, noun: str) -> tuple[str, ...]:
@@ -45,14 +45,14 @@ class WordNet:
         return self._senses_of.get(_key(noun), ())
 
     def synset(self, noun: str) -> str | None:
-        """The sense that a noun stands for as a candidate: its most frequent one, or the reviewed one."""
+        """The sense of a noun as a candidate: its most frequent one, or the reviewed one."""
         return self._stands_for.get(_key(noun))
 
     def meaning(self, noun: str) -> tuple[str, str] | None:
-        """What a noun of any list means: a synset, and the noun as WordNet spells it there; None where it holds none.
+        """The meaning of a noun of any list: a synset, and the noun as WordNet spells it there; None when unknown.
 
-        A plural that WordNet does not hold stands for its singular. Words in brackets at the end, as in "ram (animal)",
-        choose the first sense that they speak of; else the noun has the sense that it stands for as a candidate.
+        A plural that WordNet does not hold means its singular. Words in brackets at the end, as in "ram (animal)",
+        choose the first sense that fits them; else the noun has the same sense as a candidate.
         """
         parts = _QUALIFIED.fullmatch(noun.strip())
         base, qualifier = (parts["noun"], parts["qualifier"]) if parts else (noun, "")
@@ -74,12 +74,12 @@ class WordNet:
         return _entry(self._lemmas_of, synset)
 
     def synonyms(self, noun: str) -> tuple[str, ...]:
-        """The other nouns of the synset that a noun stands for, in WordNet's order."""
+        """The other nouns in the synset of a noun, in WordNet's order."""
         synset = self.synset(noun)
         return () if synset is None else tuple(other for other in self.lemmas(synset) if other.lower() != _key(noun))
 
     def hypernyms(self, synset: str) -> tuple[str, ...]:
-        """The synsets right above: of a kind its wider kinds, of an instance (Einstein) the kinds that it is of."""
+        """The synsets directly above: for a kind its wider kinds, for an instance (Einstein) the kinds that it is."""
         return _entry(self._above, synset)
 
     def ancestors(self, synset: str) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class WordNet:
         return tuple(found)
 
     def share_below(self, synset: str) -> float:
-        """The share of all synsets that are this one or lie under it: 1 for entity.n.01, little for a narrow kind."""
+        """The share of all synsets that are this one or under it: 1 for entity.n.01, small for a narrow kind."""
         return _entry(self._n_below, synset) / len(self._above)
 
     def lexname(self, synset: str) -> str:
@@ -139,7 +139,7 @@ def _key(noun: str) -> str:
 
 
 def _forms(key: str) -> Iterable[str]:
-    """A noun, then what it may be the plural of."""
+    """A noun, then the nouns of which it may be the plural."""
     yield key
     for ending, singular in _PLURALS:
         if key.endswith(ending) and len(key) > len(ending):
@@ -147,7 +147,7 @@ def _forms(key: str) -> Iterable[str]:
 
 
 def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """Each first value with its second ones, in order and each once."""
+    """Map each first value to its second values, in order and each once."""
     groups: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for name, member in rows:
         groups[name][member] = None

@@ -1,4 +1,4 @@
-"""What kinds of things a group's nouns are, by what stands above them in WordNet."""
+"""The kinds of things that a group's nouns are, from the synsets above them in WordNet."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tac_pipeline.wordnet import WordNet
 
 
 def kind_profiles(profiles: FloatMatrix, nouns: Sequence[str], *, wordnet: WordNet) -> FloatMatrix:
-    """Spread each noun's weight over its synset and all that stands above it; the narrower, the more it counts.
+    """Spread each noun's weight over its synset and all synsets above it; narrower ones count more.
 
-    A noun is a unit vector over synsets, the square root of the information content (Resnik, 1995) at those that it is
-    or lies under: the cosine of two nouns grows with what is told by the kinds that they share, as in Lin's measure
-    (1998). A noun that WordNet does not hold adds nothing.
+    A noun is a unit vector over synsets: the square root of the information content (Resnik, 1995) at its synset and
+    at those above. The cosine of two nouns grows with the information in the kinds that they share, as in Lin's
+    measure (1998). A noun that WordNet does not hold adds nothing.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def kind_profiles(profiles: FloatMatrix, nouns: Sequence[str], *, wordnet: WordN
 
     Returns
     -------
-    float32 (n_clusters, n_kinds), unit rows; a zero row for a cluster whose nouns are of no known kind
+    float32 (n_clusters, n_kinds), unit rows; a zero row for a cluster when none of its nouns is of a known kind
     """
     from scipy.sparse import csr_array
 

@@ -1,6 +1,6 @@
-"""The kinds that a list of nouns speaks of: what each noun means, and every kind above it that can be said in words.
+"""The kinds in a list of nouns: what each noun means, and every kind above it that has a usable name.
 
-What must stay out: embeddings, and which kind names a group (method/names.py).
+What must stay out: embeddings, and which kind names a group (method/words/names.py).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def noun_kinds(nouns: Sequence[str]) -> NounKinds:
 
 
 def _name(synset: str, wordnet: WordNet) -> str:
-    """The first noun of a kind that may be said, or an empty text: then it names nothing."""
+    """The first noun of a kind that may be used as a name; an empty text when there is none."""
     return next((lemma for lemma in wordnet.lemmas(synset) if not is_offensive(lemma)), "")
 
 

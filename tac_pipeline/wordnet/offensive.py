@@ -1,6 +1,6 @@
 """Which nouns must not name a group of photographs: WordNet's own marks, and a list reviewed by hand.
 
-The criterion stands at the head of offensive.txt, the reasons in docs/decisions/0020-candidate-nouns.md.
+The criterion is at the head of offensive.txt, the reasons are in docs/decisions/0020-candidate-nouns.md.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from tac_pipeline.wordnet.tables import load_nouns, read_list
 
-# WordNet marks how a sense is used; of its usage domains these three say that the word hurts or is obscene.
+# WordNet marks how a sense is used; these three of its usage domains say that the word hurts or is obscene.
 OFFENSIVE_DOMAINS = frozenset({"disparagement.n.01", "ethnic_slur.n.01", "obscenity.n.02"})
 
 _LIKE = str.maketrans({"-": " ", "_": " ", "’": "'"})
@@ -22,9 +22,9 @@ def offensive_nouns() -> frozenset[str]:
 
 
 def is_offensive(noun: str) -> bool:
-    """Whether a noun falls below the floor, in any case and hyphenation, or in the plural.
+    """Whether a noun is offensive, in any case and hyphenation, or in the plural.
 
-    A plural that WordNet holds as a noun of its own (craps) is judged as that noun.
+    A plural that is a noun of its own in WordNet (craps) is judged as that noun.
     """
     name, below = folded(noun), _below_floor()
     if name in below:
@@ -52,6 +52,6 @@ def _wordnet_nouns() -> frozenset[str]:
 
 
 def _singulars(name: str) -> list[str]:
-    """What a noun may be the plural of; a wrong guess costs nothing, since it must also be below the floor."""
+    """The nouns of which a noun may be the plural; a wrong guess is harmless, because it must also be offensive."""
     endings = (("s", ""), ("es", ""), ("ies", "y"), ("men", "man"))
     return [name.removesuffix(plural) + singular for plural, singular in endings if name.endswith(plural)]

@@ -1,4 +1,4 @@
-"""Reads the packaged WordNet tables. What must stay out: judgments about words (offensive.py)."""
+"""Reading the packaged WordNet tables. What must stay out: judgments about words (offensive.py)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def load_synsets() -> pl.DataFrame:
     polars.DataFrame
         synset (string): such as dog.n.01, the same in every copy of WordNet 3.0; offset (uint32): in data.noun, so that
         n02084071 of ImageNet is 2084071; lexname (string): such as noun.animal; hypernyms and instance_hypernyms (list
-        of string): the synsets right above.
+        of string): the synsets directly above.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def load_synsets() -> pl.DataFrame:
 
 @lru_cache(maxsize=1)
 def load_nouns() -> pl.DataFrame:
-    """Every noun once, in the sense that it stands for: 117,798 rows, sorted by key.
+    """Every noun once, in one sense: 117,798 rows, sorted by key.
 
     That sense is the most frequent one, except for the few nouns of first_senses.txt. A noun that WordNet writes in
     several cases (china, China) has one row, in the case of that sense.
@@ -68,7 +68,7 @@ def load_nouns() -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        key (string), noun (string), synset (string), lexname (string), n_senses (uint32), and of this sense alone
+        key (string), noun (string), synset (string), lexname (string), n_senses (uint32), and for this sense only
         tag_count (uint16) and usage_domains (list of string).
 
     Raises
@@ -82,7 +82,7 @@ def load_nouns() -> pl.DataFrame:
     chosen = pl.DataFrame(
         {"key": list(reviewed), "chosen": list(reviewed.values())}, schema={"key": pl.String, "chosen": pl.String}
     )
-    # A synset may hold a lemma in two cases (Moon, moon): the first one stands for both.
+    # A synset may hold a lemma in two cases (Moon, moon): the first one counts for both.
     senses = load_senses().unique(subset=["key", "synset"], keep="first", maintain_order=True)
     senses = senses.with_columns(pl.len().over("key").cast(pl.UInt32).alias("n_senses"))
     senses = senses.join(chosen, on="key", how="left")

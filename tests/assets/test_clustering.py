@@ -1,4 +1,4 @@
-"""The cluster ids of a store and what is kept for them: an id that readers know never comes to mean another."""
+"""The cluster ids of a store and what is kept for them: an id that readers know never means another cluster later."""
 
 import shutil
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Writer = Callable[..., Path]
 
 @pytest.fixture
 def path(vector_store: Writer) -> Path:
-    """A small store that was learned with three clusters and then with five, both published."""
+    """A small store that learned three clusters and then five, both published."""
     for count in (3, 5):
         learn(vector_store, count)
     return vector_store()
@@ -48,7 +48,7 @@ def test_a_ledger_that_is_gone_stops_the_next_learning_and_nothing_else(path: Pa
     shutil.rmtree(store_of(path).ledger_folder)
     materialize(path)
     path = vector_store({"seed": 1})
-    with pytest.raises(ArtifactDamaged, match=r"must hold the entry 2, whose .* it holds \[\]\. .*/published whole"):
+    with pytest.raises(ArtifactDamaged, match=r"must hold the entry 2, which .* it holds \[\]\. .*/published to"):
         materialize(path)
 
 
@@ -64,7 +64,7 @@ def test_an_old_copy_of_the_ledger_gives_no_id_that_readers_know(path: Path, vec
     store = store_of(path)
     known = ids_of(path)
     rollback(load_project(path), 1)
-    # As after putting back a backup from before the second learning; the kept versions went with a new disk.
+    # The same as after restoring a backup from before the second learning; a new disk lost the kept versions.
     shutil.rmtree(store.ledger_folder / "000002")
     shutil.rmtree(store.folder / "cluster_ids")
     assert max(known) >= 3
@@ -74,7 +74,7 @@ def test_an_old_copy_of_the_ledger_gives_no_id_that_readers_know(path: Path, vec
 
 
 def test_going_back_tells_of_abandoned_ids_in_the_changes(path: Path, vector_store: Writer) -> None:
-    """As docs/published-tables.md promises: no row in clusters and lineage, but every image that left them."""
+    """As docs/published-tables.md promises: no row in clusters and lineage, but every image that left these ids."""
     publication = Publication(store_of(path).published_folder)
     abandoned = publication.versions()[-1]
     learn(vector_store, 3)

@@ -74,7 +74,7 @@ def contents(path: Path) -> dict[str, str]:
 
 
 def remove(path: Path, count: int) -> list[Path]:
-    """Take so many pictures out of the source."""
+    """Remove this many pictures from the source."""
     removed = sorted(path.parent.glob("photos/*/*"))[:count]
     for picture in removed:
         picture.unlink()
@@ -151,7 +151,7 @@ def test_a_change_that_size_and_time_do_not_show_is_found_by_content(store: Path
     exchange(picture, 51)
     listed = materialize(store, GROWN_FIRST)
     assert computed(listed) == set(), "the listing shows nothing"
-    # Asked to look closely it reads all once, and encodes that one alone.
+    # With images.compare: content it reads all once, and encodes only that one.
     first = materialize(edit(store, "images.compare", "content"), GROWN_FIRST)["image_embeddings"].artifact
     assert (first.facts["computed"], first.facts["copied"]) == (31, 27)
     exchange(picture, 52)
@@ -213,7 +213,7 @@ def test_encoders_that_cannot_be_are_named(store: Path, key: str, value: str, me
 
 
 def unreachable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on one picture of the folder cannot be reached, as when a disk or a network fails for a while."""
+    """From now on one picture of the folder is unreachable, as when a disk or a network fails for a while."""
     from tac_pipeline.sources.folders import FolderSource
 
     read = FolderSource.read

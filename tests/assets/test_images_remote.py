@@ -19,7 +19,7 @@ GROWING = [step.name for step in GROWTH]
 
 @pytest.fixture
 def bucket(store: Path, s3: Any) -> Path:
-    """The settings of the pictures' store, with the pictures in a bucket."""
+    """The settings of the picture store, with the pictures in a bucket."""
     s3.put(str(store.parent / "photos"), "photos/in", recursive=True)
     return edit(store, "images.source", "s3://photos/in")
 

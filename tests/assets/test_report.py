@@ -109,7 +109,7 @@ def test_a_picture_that_vanished_leaves_a_placeholder(picture_store: Path) -> No
     report = open_store(project).require_current("report").artifact
     for path in (picture_store.parent / "pictures").iterdir():
         path.unlink()
-    (report.folder / PAGE_NAME).unlink()  # damaged: made anew, and nothing is taken from it
+    (report.folder / PAGE_NAME).unlink()  # damaged: made again, and nothing is taken from it
     outcome = materialize(picture_store, ["report"])["report"]
     assert outcome.artifact.facts["pictures"] == 0
     assert '"pictures":[null' in page_of(picture_store)

@@ -40,7 +40,7 @@ def test_the_table_is_a_tree_over_all_groups(vector_store: Callable[..., Path], 
 
 
 def drawn(n_clusters: int, name: str = "group") -> pl.DataFrame:
-    """A chain: each join takes one more cluster in."""
+    """A chain: each join adds one more cluster."""
     n_nodes = 2 * n_clusters - 1
     parents = [n_clusters, n_clusters, *range(n_clusters + 1, n_nodes), *range(n_clusters + 1, n_nodes), None]
     return pl.DataFrame(

@@ -21,14 +21,14 @@ Writer = Callable[..., Path]
 
 @pytest.fixture
 def path(vector_store: Writer) -> Path:
-    """A small store with a result, of which nothing is published yet."""
+    """A small store with a result and nothing published yet."""
     settings = vector_store()
     materialize(settings)
     return settings
 
 
 def grow(path: Path, count: int) -> None:
-    """So many more images like the first one."""
+    """This many more images like the first one."""
     vectors, _ = grouped_vectors()
     ids = [f"image-{n:03d}" for n in range(60)] + [f"new-{n:04d}" for n in range(count)]
     grown = np.concatenate([vectors, np.repeat(vectors[:1], count, axis=0)])
@@ -90,7 +90,7 @@ def test_before_the_first_run_set_does_not_list_what_is_all_missing(vector_store
         (["seed=1", "clusters.count=1"], 1, "error: clusters.count must be >= 2; got 1"),
         (["seed=1", "seed=2"], 1, "error: seed must be given once; got it twice"),
         (["heads={epochs: 3}"], 1, "error: heads is a section: name one of its keys"),
-        # What only Dagster can judge is judged before the file is written too.
+        # Values that only Dagster can judge are also judged before the file is written.
         (
             ["schedule.observe=hourly"],
             1,
@@ -137,8 +137,8 @@ def test_publish_and_rollback_move_what_readers_have_and_the_ui_knows(path: Path
     assert shown_version(path) == 2
     back = tac("rollback", "-s", path)
     assert back.stdout == (
-        "version 3 repeats version 1; nothing is published by itself until somebody publishes (`tac publish`, the job "
-        "publish)\n"
+        "version 3 repeats version 1; nothing is published automatically until somebody publishes (`tac publish`, the "
+        "job publish)\n"
     )
     assert shown_version(path) == 3
     assert tac("rollback", "v2", "-s", path).stdout.startswith("version 4 repeats version 2; ")
@@ -186,7 +186,7 @@ def test_run_says_why_readers_keep_the_old_version(path: Path) -> None:
     assert held.exit_code == 0
     assert "  readers keep version 1: Clusters far above their even share: " in held.stdout
     status = tac("status", "-s", path).stdout
-    assert "; the result as it stands is another one (`tac diff`)" in " ".join(status.split())
+    assert "; the current result is another one (`tac diff`)" in " ".join(status.split())
 
 
 def test_manual_publishing_waits_and_says_for_what(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`tac export`: from the published version or the result as it stands, and what it refuses."""
+"""`tac export`: from the published version or the current result, and what it refuses."""
 
 import shutil
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def test_the_published_result_by_default_and_the_current_one_when_asked(vector_s
     names = ["image_id", "cluster_id", "cluster_name", "runner_up"]
     assert exported.select(names).equals(published.select(names).cast({"cluster_id": pl.Int64, "runner_up": pl.Int64}))
     current = tac("export", tmp_path / "two.parquet", "-f", "parquet", "--current", "-s", path)
-    assert "60 images of the result as it stands are in" in current.stdout
+    assert "60 images of the current result are in" in current.stdout
     assert pl.read_parquet(tmp_path / "two.parquet")["image_id"].to_list() == published["image_id"].to_list()
     atlas = tac("export", tmp_path / "three.parquet", "-f", "embedding-atlas", "--vectors", "-s", path)
     assert atlas.exit_code == 0, atlas.output
@@ -68,7 +68,7 @@ def test_without_a_published_version_the_way_out_is_told(vector_store: Writer, t
         (["nouns.parquet", "-f", "parquet", "--overwrite"], 1, "must stay apart from the nouns"),
         (["tac.yaml", "-f", "csv", "--overwrite"], 1, "must stay apart from the settings file"),
         (["data/out.csv", "-f", "csv"], 1, "must stay apart from the data folder"),
-        (["out", "-f", "imagefolder"], 1, "this store has vectors alone"),
+        (["out", "-f", "imagefolder"], 1, "this store has only vectors"),
         (["out.csv", "-f", "csv", "--link", "soft"], 2, "'soft' is not one of"),
         (["out.csv", "-f", "csv", "--link", "hard"], 1, "--link is for the formats with image files"),
     ],

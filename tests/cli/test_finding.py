@@ -127,10 +127,10 @@ def test_settings_that_changed_since_are_told(pictures: Path, tmp_path: Path) ->
     refused = tac("assign", next(iter((tmp_path / "changed/pictures/cat").iterdir())), "-s", path)
     assert refused.exit_code == 1
     assert "tac assign reads cluster_heads, which was made for other settings" in told(refused)
-    # What was embedded can be searched all the same.
+    # Embedded images can be searched anyway.
     found = tac("search", "cat", "--count", "2", "--json", "-s", path)
     assert [image["cluster_id"] for image in listed(found.stdout)] == [None, None]
-    assert "no clusters beside the images: " in told(found)
+    assert "the images are shown without clusters: " in told(found)
 
 
 def test_a_store_of_vectors_is_searched_by_its_nouns(vector_store: Writer) -> None:

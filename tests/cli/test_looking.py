@@ -19,14 +19,14 @@ Writer = Callable[..., Path]
 
 @pytest.fixture
 def path(vector_store: Writer) -> Path:
-    """A small store of which version 1 is published."""
+    """A small store with version 1 published."""
     settings = vector_store()
     assert tac("run", "-s", settings).exit_code == 0
     return settings
 
 
 def put(path: Path, ids: list[str], vectors: np.ndarray) -> None:
-    """Give the store these images, and take them through what was learned."""
+    """Give the store these images, and assign them."""
     write_vectors(path.parent / "images.parquet", ids, vectors, ["x"] * len(ids))
     materialize(path, [step.name for step in GROWTH])
 
@@ -35,7 +35,7 @@ IDS = [f"image-{number:03d}" for number in range(60)]
 
 
 def move_some(path: Path) -> None:
-    """Five images of the first group come to show the second; one image goes, two come."""
+    """Five images of the first group now show the second; one image is removed, two are new."""
     vectors, _ = grouped_vectors()
     vectors[:5] = vectors[20:25]
     put(path, [*IDS[:-1], "new-a", "new-b"], np.concatenate([vectors[:-1], vectors[-2:]]))
@@ -93,12 +93,12 @@ def test_path_prints_the_folder_that_readers_open(vector_store: Writer) -> None:
 def test_diff_counts_what_moved_and_names_the_clusters_that_changed(path: Path) -> None:
     same = tac("diff", "-s", path).stdout
     assert same.splitlines() == [
-        "from published version 1 to the result as it stands:",
-        "0 of 60 images (0.0%) moved to another cluster, 0 came, 0 went",
+        "from published version 1 to the current result:",
+        "0 of 60 images (0.0%) moved to another cluster, 0 are new, 0 are gone",
     ]
     move_some(path)
     lines = tac("diff", "-s", path).stdout.splitlines()
-    assert lines[1] == "5 of 59 images (8.5%) moved to another cluster, 2 came, 1 went"
+    assert lines[1] == "5 of 59 images (8.5%) moved to another cluster, 2 are new, 1 are gone"
     assert re.split("  +", lines[3].strip()) == ["id", "name", "images before", "after", "stayed", "came", "left"]
     rows = sorted(re.split("  +", line.strip())[2:] for line in lines[4:])
     assert rows == [["20", "15", "15", "0", "5"], ["20", "21", "19", "2", "1"], ["20", "25", "20", "5", "0"]]
@@ -113,7 +113,7 @@ def test_diff_takes_versions_by_number_folder_or_word(path: Path) -> None:
     assert tac("diff", "v1", "v000002", "-s", path).stdout == forward
     assert tac("diff", "1", "latest", "-s", path).stdout == forward
     back = tac("diff", "2", "1", "-s", path).stdout
-    assert "5 of 59 images (8.5%) moved to another cluster, 1 came, 2 went" in back
+    assert "5 of 59 images (8.5%) moved to another cluster, 1 are new, 2 are gone" in back
     assert tac("diff", "current", "1", "-s", path).stdout.splitlines()[1:] == back.splitlines()[1:]
 
 
@@ -121,7 +121,7 @@ def test_diff_names_a_cluster_that_is_there_no_more(path: Path, vector_store: Wr
     assert tac("run", "-s", vector_store({"clusters.count": 2})).exit_code == 0
     rows = [line for line in tac("diff", "1", "-s", path).stdout.splitlines()[4:] if " 20  " in line]
     assert rows
-    # Two groups in one have no noun of their own.
+    # Two groups in one cluster have no noun of their own.
     assert all(re.search(r"^\d +((red|green|blue) thing \d|unnamed \d \(near: .*thing \d\)) ", row) for row in rows)
 
 

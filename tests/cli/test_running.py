@@ -32,7 +32,7 @@ def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> 
     assert done(changed, "computed") == below("text_counterparts")
 
     back = tac("run", "--settings", vector_store({"retrieval.tau": 0.005}))
-    # The page tells what changed since the version that was published in between.
+    # The page shows the changes since the version that was published in between.
     assert done(back, "computed") == {"report"}
     assert done(back, "reused") >= done(changed, "computed") - {"report"}
 

@@ -18,7 +18,7 @@ def tac(*arguments: str | Path) -> Result:
 
 
 def write_settings(folder: Path, source: str = "pictures", labels: str = "folder") -> Path:
-    """The demo on the kinds' own nouns: WordNet's would take longer than a test may."""
+    """The demo with only the kinds' own nouns: WordNet's would take too long for a test."""
     (folder / "nouns.txt").write_text("\n".join([*KINDS, "physics", "democracy", "tax return"]) + "\n")
     path = folder / "tac.yaml"
     path.write_text(
@@ -43,7 +43,7 @@ def test_the_demo_from_nothing_to_named_groups_and_again(tmp_path: Path) -> None
     assert "drawn to" not in again.stdout
     assert "0 computed" in again.stdout
 
-    # More pictures grow the store; the groups stay those that were learned.
+    # More pictures grow the store; the groups stay the learned ones.
     grown = tac("demo", "-s", path, "--pictures", "120")
     assert grown.exit_code == 0
     assert "20 pictures drawn to" in grown.stdout
@@ -75,7 +75,7 @@ def test_nobodys_photographs_are_drawn_among(tmp_path: Path) -> None:
     (tmp_path / "pictures" / "holiday.jpg").write_bytes(b"mine")
     refused = tac("demo", "-s", write_settings(tmp_path))
     assert refused.exit_code == 1
-    assert "must hold drawn pictures alone; it holds 'holiday.jpg'" in refused.stderr
+    assert "must hold only drawn pictures; it holds 'holiday.jpg'" in refused.stderr
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["holiday.jpg"]
 
 

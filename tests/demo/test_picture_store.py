@@ -33,7 +33,7 @@ def test_a_store_is_drawn_by_kinds_and_grows_without_redrawing(tmp_path: Path) -
     grown = contents(folder)
     assert len(grown) == count_pictures(folder) == 75
     assert {name: grown[name] for name in first} == first
-    # Drawn in one go, by another number of processes, it is the same store.
+    # Drawn at once, with another number of processes, it is the same store.
     draw_store(tmp_path / "other", 75, workers=1)
     assert contents(tmp_path / "other") == grown
     assert not list(folder.glob(".drawing-*"))
@@ -48,7 +48,7 @@ def test_fewer_than_there_are_is_no_reason_to_draw(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"mine")
-    with pytest.raises(InputError, match=r"must hold drawn pictures alone; it holds 'holiday\.jpg'"):
+    with pytest.raises(InputError, match=r"must hold only drawn pictures; it holds 'holiday\.jpg'"):
         draw_store(tmp_path, 5)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
 

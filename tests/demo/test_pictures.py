@@ -1,4 +1,4 @@
-"""The drawn pictures: pure, varied, and telling their kind by shape alone."""
+"""The drawn pictures: pure, varied, and recognizable by shape alone."""
 
 import hashlib
 import subprocess
@@ -46,7 +46,7 @@ def test_every_kind_is_drawn_in_every_style(kind: str) -> None:
     for style in STYLE_NAMES:
         pixels = draw_picture(kind, 7, styles=[style], others=[]).pixels(48)
         assert pixels.shape == (48, 48, 3) and pixels.dtype == np.uint8
-        # Something stands out from the ground.
+        # Something differs from the ground.
         assert pixels.reshape(-1, 3).std(axis=0).max() > 6
 
 
@@ -60,7 +60,7 @@ def test_a_picture_is_a_pure_function_of_kind_and_seed(kind: str, seed: int) -> 
 
 
 def test_pictures_are_the_same_in_another_process() -> None:
-    """No hash of Python's, no time and no global state is in them."""
+    """They do not depend on Python's hashes, the time or global state."""
     code = "\n".join(
         [
             "import hashlib",
@@ -91,7 +91,7 @@ def test_a_chosen_style_is_kept_to_and_small_others_too() -> None:
 
 
 def test_colors_do_not_give_the_kind_away() -> None:
-    """By color alone a picture's kind is hardly found: the nearest mean color of a kind, on other seeds."""
+    """Color alone hardly shows a picture's kind: by the nearest mean color of a kind, on other seeds."""
     kinds = list(KINDS)[::3]
     means = np.array(
         [[draw_picture(kind, seed).pixels(16).reshape(-1, 3).mean(axis=0) for seed in range(24)] for kind in kinds]
@@ -124,7 +124,7 @@ def test_what_cannot_be_drawn_is_refused(arguments: dict[str, object], told: str
 
 
 def test_the_svg_is_a_drawing_of_its_own(tmp_path: Path) -> None:
-    """What resvg draws from the picture's svg alone is the picture, before blur and noise."""
+    """The svg alone gives the picture in resvg, before blur and noise."""
     clear = next(p for p in (draw_picture("house", seed) for seed in range(50)) if not p.blur and not p.noise)
     assert clear.svg.startswith("<svg ") and clear.svg.endswith("</svg>")
     assert clear.pixels(64).shape == (64, 64, 3)

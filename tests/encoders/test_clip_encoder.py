@@ -34,7 +34,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> OpenClipEncoder:
 
 
 def in_dtype(dtype: torch.dtype, folder: Path, **changes: Any) -> OpenClipEncoder:
-    """An encoder on the CPU in the precision asked for, whatever this CPU is fast at."""
+    """An encoder on the CPU in the given precision, even if this CPU is slow at it."""
     made = open_clip_encoder(*save_model(folder, **changes), device="cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loaded_model, "fastest_dtype", lambda device: dtype)
@@ -211,7 +211,7 @@ def test_vectors_beyond_half_precision_are_made_in_float32(encoder: OpenClipEnco
     halved = in_dtype(torch.float16, tmp_path)
     nouns = ["dog", "cat", "bee", "owl", "ox"]
     halved.encode_nouns(nouns, templates=["a photo of a {}"], batch_size=8)
-    # Vectors of 1e5 fit no float16; unit length takes the factor off again.
+    # Vectors of 1e5 do not fit float16; unit length removes the factor again.
     halved._loaded.model.visual.proj.data.mul_(100_000)
     assert halved._loaded.model.encode_image(torch.randn(1, 3, 32, 32).half() * 3).isinf().any()
     found = halved.encode_images(images(8))

@@ -1,4 +1,4 @@
-"""Spliced prompts equal the tokenizer's own, whatever stands at the seams."""
+"""Spliced prompts equal the tokenizer's own, with any characters at the borders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encoder that the package carries: found, checked, and good for what its card says."""
+"""The encoder inside the package: found, checked, and as good as its card says."""
 
 import io
 import shutil
@@ -68,7 +68,7 @@ def test_missing_weights_are_told_with_the_remedy(package: Path) -> None:
 
 def test_a_missing_checksum_is_told(package: Path) -> None:
     small.CHECKSUM_FILE.write_text("")
-    with pytest.raises(EncoderError, match="must lie beside their checksum"):
+    with pytest.raises(EncoderError, match="must be beside their checksum"):
         encoder_fingerprint(small.NAME, small.PRETRAINED)
 
 
@@ -106,7 +106,7 @@ def test_it_tells_drawn_kinds_apart_among_all_nouns() -> None:
     right = np.array([SEEN_KINDS.index(kind) for kind, _ in pictures])
     assert ((vectors @ kinds.T).argmax(axis=1) == right).mean() >= 0.85
 
-    # Nouns that have nothing to do with the pictures do not win.
+    # Nouns without any relation to the pictures do not win.
     others = load_candidate_nouns("wordnet", exclude_offensive=True).table["noun"].to_list()[::40]
     rivals = encoder.encode_nouns(others, templates=PUBLISHED_TEMPLATES, batch_size=64)
     own = np.einsum("nd,nd->n", vectors, kinds[right])

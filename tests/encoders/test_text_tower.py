@@ -1,4 +1,4 @@
-"""The short way through the text tower against open_clip's own pass over the whole context."""
+"""The short text tower against open_clip's own pass over the whole context."""
 
 from __future__ import annotations
 

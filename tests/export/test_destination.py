@@ -136,7 +136,7 @@ def test_fiftyone_finds_every_image_and_its_class(result: ExportResult, tmp_path
     export_to(tmp_path / "out", result, Format.FIFTYONE)
     found = json.loads((tmp_path / "out/labels.json").read_text(encoding="utf-8"))
     assert found["classes"] == ["sea horse (0)", "../<b>$(id)</b> (1)", "unnamed (2)", "犬 (3)"]
-    # As its importer pairs them: the path below data/ without what follows the last dot.
+    # As its importer pairs them: the path below data/ without the text after the last dot.
     keys = {path.name.rpartition(".")[0] for path in (tmp_path / "out/data").iterdir()}
     assert keys == set(found["labels"])
     clusters = sorted(result.placed["cluster_id"].to_list())
@@ -192,7 +192,7 @@ def test_images_that_are_gone_are_told_and_left_out(result: ExportResult, photos
 def test_what_is_there_is_replaced_only_when_asked(result: ExportResult, tmp_path: Path, form: Format) -> None:
     target = tmp_path / "out"
     export_to(target, result, form)
-    with pytest.raises(InputError, match=r"holds something already.*--overwrite"):
+    with pytest.raises(InputError, match=r"already holds something.*--overwrite"):
         export_to(target, result, form)
     (target / "old.txt" if form in FOLDERS else target).write_text("old")
     export_to(target, result, form, overwrite=True)
@@ -246,10 +246,10 @@ def test_what_fails_half_way_leaves_what_was_there(
 def test_options_of_other_formats_are_refused(result: ExportResult, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--link is for"):
         export_to(tmp_path / "out", result, Format.CSV, link=Link.HARD)
-    with pytest.raises(InputError, match="--vectors is for embedding-atlas"):
+    with pytest.raises(InputError, match="--vectors is only for embedding-atlas"):
         export_to(tmp_path / "out", result, Format.PARQUET, vectors=True)
     vectors_alone = ExportResult(result.facts, result.images, None, result.vectors)
-    with pytest.raises(InputError, match="this store has vectors alone"):
+    with pytest.raises(InputError, match="this store has only vectors"):
         export_to(tmp_path / "out", vectors_alone, Format.IMAGEFOLDER)
     nothing = ExportResult(result.facts, result.images.with_columns(cluster_id=None), result.source, result.vectors)
     with pytest.raises(InputError, match="no image of this result has a cluster"):

@@ -1,4 +1,4 @@
-"""Names of files: safe on every file system, whatever the text was."""
+"""Names of files: safe on every file system, for any text."""
 
 import unicodedata
 

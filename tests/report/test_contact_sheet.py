@@ -1,4 +1,4 @@
-"""Contact sheets: the images in their places, gray squares for what cannot be had, and bounds."""
+"""Contact sheets: the images in their places, gray squares for unreadable images, and bounds."""
 
 import io
 from pathlib import Path

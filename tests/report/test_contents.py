@@ -1,4 +1,4 @@
-"""What stands on the page: which images, bounded how, and packed so that the page reads the same back."""
+"""The data on the page: which images, with which bounds, and packed so that the page reads the same values."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""The file: escaped, whole, allowed to run its own script alone."""
+"""The file: escaped, whole, and allowed to run only its own script."""
 
 import base64
 import hashlib

@@ -36,7 +36,7 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """Errors on the console, exceptions, dialogs (a name that ran), and anything asked of the network."""
+    """Errors on the console, exceptions, dialogs (a name that ran), and all network requests."""
     return []
 
 
@@ -221,7 +221,7 @@ def test_names_never_run(open_page: Opener, complaints: list[str]) -> None:
     assert set(page.locator(".card-name").all_inner_texts()) == {name.replace("\u2028", "") for name in HOSTILE[:3]}
     page.locator("a.card").first.click()
     shown = page.locator(".tile").evaluate_all("tiles => tiles.map(tile => tile.title)")
-    # The second has the bytes of the first, of which one is shown.
+    # The second has the bytes of the first; only one is shown.
     assert set(HOSTILE) - set(shown) <= set(HOSTILE[:2])
     page.get_by_role("link", name="Map", exact=True).click()
     page.locator("canvas").wait_for()

@@ -69,7 +69,7 @@ class SmallStore:
         )
 
     def at_once(self) -> pl.DataFrame:
-        """What the head says of every image of the view, in one piece."""
+        """The head's assignment of every image of the view, computed at once."""
         tables = {name: vectors_of(read_table(self.shards / name, EMBEDDING_SHARD)) for name in self.view["shard"]}
         vectors = np.stack([tables[name][row] for name, row in self.view.select("shard", "row").iter_rows()])
         found = assign(soft_assignment(self.head, vectors))
@@ -107,7 +107,7 @@ def require_equal(found: pl.DataFrame, expected: pl.DataFrame) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_shard_by_shard_equals_all_at_once(store: SmallStore, seed: int) -> None:
-    # A view holds the rows in any order, and not all of every shard.
+    # A view has its rows in any order, and not all rows of every shard.
     store.view = store.view.sample(25, shuffle=True, seed=seed)
     found = store.assign()
     assert found.computed == 25

@@ -1,4 +1,4 @@
-"""What people correct by hand: read with care, applied on top of the ledger, and kept through re-clustering."""
+"""People's corrections: read with care, applied on top of the ledger, and kept through re-clustering."""
 
 from collections.abc import Callable
 from pathlib import Path

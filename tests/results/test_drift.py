@@ -1,4 +1,4 @@
-"""Drift: equality with a plain reference, and what it says where there is little to say."""
+"""Drift: equality with a plain reference, and the result for few images."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is worth a look: typicality, borders, outliers, and groups of near-duplicates."""
+"""Images that are worth a look: typicality, borders, outliers, and groups of near-duplicates."""
 
 import numpy as np
 import polars as pl

@@ -18,7 +18,7 @@ ENCODER, DIM = "the encoder", 8
 
 
 def write_shards(folder: Path, sizes: list[int], *, seed: int = 0) -> tuple[pl.DataFrame, np.ndarray]:
-    """Shards of so many rows, the first of each unreadable; the view of all of them, and the vectors in its order."""
+    """Shards of these many rows, the first of each unreadable; the view of all, and the vectors in its order."""
     rows, vectors = [], []
     for number, size in enumerate(sizes):
         own = random_unit_rows(size, DIM, seed + number).astype(np.float16).astype(np.float32)
@@ -111,7 +111,7 @@ def test_a_text_names_a_noun(text: str, noun: str, whole: bool) -> None:
 def test_a_text_that_names_none_is_told_what_is_near() -> None:
     with pytest.raises(InputError, match=r"'boot' names none of the 10 candidate nouns; near are boat"):
         find_noun("boot", NOUNS)
-    with pytest.raises(InputError, match="none of them is spelled nearly so"):
+    with pytest.raises(InputError, match="none of them has a similar spelling"):
         find_noun("$(rm -rf ~)", NOUNS)
 
 

@@ -1,4 +1,4 @@
-"""Names of a tree's nodes: common hypernyms, shared nouns, and the names of the clusters where there is neither."""
+"""Names of a tree's nodes: common hypernyms, shared nouns, and the names of the clusters when there is neither."""
 
 import numpy as np
 import pytest

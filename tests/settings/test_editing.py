@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def state(path: Path) -> tuple[bytes, int, int]:
-    """What must be the same of a file that was not written."""
+    """The properties of a file that must be the same if it was not written."""
     return path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
 
 
@@ -67,7 +67,7 @@ def test_several_keys_are_all_set_or_none(path: Path) -> None:
 
 def test_setting_what_it_is_already_writes_nothing(path: Path) -> None:
     before = state(path)
-    # As written, as another way to write it, and as meant by default.
+    # As written, written in another way, and as the default.
     same = {"clusters.count": 12, "retrieval.tau": 5e-3, "heads.epochs": None, "neighbors.count": None}
     assert all(edit.old == edit.new for edit in edit_settings(path, same))
     assert state(path) == before
@@ -156,7 +156,7 @@ def test_a_folder_that_cannot_be_written_is_told(path: Path) -> None:
 
 
 def test_a_write_that_the_system_refuses_is_told_and_leaves_nothing(path: Path) -> None:
-    # So long a name leaves no room for that of the file aside.
+    # With a name this long the temporary file's name does not fit.
     long = path.rename(path.with_name("x" * 250 + ".yaml"))
     with pytest.raises(SettingsError, match=r"^cannot write the settings file .*: File name too long\. Nothing was"):
         edit_settings(long, {"clusters.count": 14})
@@ -191,7 +191,7 @@ def test_a_value_that_two_keys_share_is_left_to_a_person(path: Path, text: str, 
         ("heads.epochs=null", "heads.epochs", None),
         ("nouns.exclude_offensive=false", "nouns.exclude_offensive", False),
         ("nouns.templates=['a {}', 'b, {}']", "nouns.templates", ["a {}", "b, {}"]),
-        # Text is taken as it stands.
+        # Text is taken unchanged.
         ("schedule.observe=*/30 * * * *", "schedule.observe", "*/30 * * * *"),
         ("schedule.observe=null", "schedule.observe", None),
         ("images.source=my #1 photos: all=new", "images.source", "my #1 photos: all=new"),

@@ -1,4 +1,4 @@
-"""Setting a key in the text of a YAML file: the value changes, and not one character besides."""
+"""Setting a key in the text of a YAML file: the value changes, and no other character."""
 
 import difflib
 
@@ -32,7 +32,7 @@ heads:
 
 
 def changed_lines(old: str, new: str) -> list[str]:
-    """The lines that went and came, as difflib marks them."""
+    """The removed and added lines, as difflib marks them."""
     lines = difflib.ndiff(old.splitlines(keepends=True), new.splitlines(keepends=True))
     return [line for line in lines if line[0] in "+-"]
 
@@ -41,7 +41,7 @@ def changed_lines(old: str, new: str) -> list[str]:
     ("key", "value", "lines"),
     [
         ("clusters.count", 4, ["-     count: 3\n", "+     count: 4\n"]),
-        # A comment keeps its column where there is room for the value, else two spaces.
+        # A comment keeps its column if there is room for the value, else it gets two spaces.
         ("store", "photos", ["- store: a    # its name\n", "+ store: photos  # its name\n"]),
         ("images.source", "z", ["-     source: 'x y'     # quoted\n", "+     source: z         # quoted\n"]),
         ("images.labels", "folder", ['-     labels: "none"\n', "+     labels: folder\n"]),

@@ -1,4 +1,4 @@
-"""Tar shards: their images are listed and read in place, only new shards are looked into, damage is no emptiness."""
+"""Tar shards: their images are listed and read in place, only new shards are opened, damage is not emptiness."""
 
 import gzip
 import io
@@ -82,7 +82,7 @@ def test_a_members_folder_is_its_label_and_the_shard_is_none(shards: Path) -> No
 def test_every_member_is_read_as_tar_itself_reads_it(
     tmp_path_factory: pytest.TempPathFactory, members: dict[str, bytes], form: int
 ) -> None:
-    """Long names and foreign letters take headers of their own; offsets must still be right."""
+    """Long names and foreign letters need extra headers; offsets must still be right."""
     path = pack(tmp_path_factory.mktemp("tar") / "x.tar", members, form=form)
     source = open_source(str(path))
     listing = source.list_images()

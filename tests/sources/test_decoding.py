@@ -43,7 +43,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 def reference(
     image: Image.Image, size: int, interpolation: InterpolationMode = InterpolationMode.BICUBIC
 ) -> np.ndarray:
-    """What open_clip's evaluation transform makes of an RGB image, before it normalizes."""
+    """The result of open_clip's evaluation transform for an RGB image, before it normalizes."""
     transform = Compose([Resize(size, interpolation), CenterCrop(size)])
     return np.asarray(transform(image.convert("RGB"))).transpose(2, 0, 1).astype(int)
 
@@ -86,7 +86,7 @@ def test_photographs_equal_the_transform_of_open_clip(reference_data: Path) -> N
         data = path.read_bytes()
         photograph = Image.open(io.BytesIO(data))
         np.testing.assert_array_equal(decode(data, 224).pixels, reference(photograph, 224))
-        # As a camera's file, larger than the square; quality and size vary with the photograph.
+        # Like a camera's file, larger than the square; quality and size differ between photographs.
         larger = photograph.convert("RGB").resize((300 + 11 * number, 460), Image.Resampling.BICUBIC)
         data = saved(larger, "JPEG", quality=70 + number)
         assert_same_but_for_rounding(decode(data, 224).pixels, reference(Image.open(io.BytesIO(data)), 224))

@@ -1,4 +1,4 @@
-"""The store: artifacts appear whole or not at all, are found again, and go when they are too many."""
+"""The store: artifacts appear whole or not at all, are found again, and are removed when there are too many."""
 
 import json
 import subprocess

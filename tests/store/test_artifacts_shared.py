@@ -133,7 +133,7 @@ def test_sweeping_goes_where_the_asset_is_built(cats: Store, tmp_path: Path) -> 
 
 
 def run_python(code: str, *arguments: object) -> "subprocess.Popen[str]":
-    """Another process, with a store of its own: argv is the data folder and then the store's name."""
+    """Another process with its own store: argv is the data folder and then the store's name."""
     head = "import sys, time\nfrom pathlib import Path\nfrom tac_pipeline.store.artifacts import Store\n"
     head += "data = Path(sys.argv[1])\nstore = Store(data / sys.argv[2])\n"
     return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Two versions side by side, against dictionaries."""
+"""The comparison of two versions against dictionaries."""
 
 import polars as pl
 import pytest

@@ -1,4 +1,4 @@
-"""The ledger: clusters that go on keep their ids, and no id is ever given twice, whatever happens in between."""
+"""The ledger: clusters that continue keep their ids, and no id is ever given twice, whatever happens in between."""
 
 import hashlib
 import shutil
@@ -14,7 +14,7 @@ from tac_pipeline.store import ledger as ledger_module
 from tac_pipeline.store.ledger import Entry, Learned, Ledger
 
 DIM = 8
-REMEDY = "put that back from a backup, or delete .* whole to number clusters anew"
+REMEDY = "restore it from a backup, or delete all of .* to number clusters from 0 again"
 
 
 def learned(
@@ -46,7 +46,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def enter(ledger: Ledger, given: Learned, *, in_force: int | None = None, names: Mapping[int, str] = {}) -> Entry:
-    # Opened anew, as the next run would.
+    # Opened again, as the next run would do.
     return Ledger(ledger.folder).enter(given, in_force=in_force, names=names)
 
 
@@ -150,7 +150,7 @@ def test_moved_files_are_known_by_their_bytes(ledger: Ledger) -> None:
 
 
 def test_files_that_were_numbered_anew_are_known_by_their_bytes(ledger: Ledger) -> None:
-    """The first half changed places with the second, and one file went: no number shows what it showed."""
+    """The first half and the second are exchanged, and one file is removed: no number shows the same as before."""
     shown = [f"{kind} {number}" for number, kind in enumerate("c" * 8 + "d" * 8)]
     enter(ledger, learned("one", *by_kind(shown, "cd"), contents=numbered(shown)))
     after = shown[8:] + shown[1:8]

@@ -169,7 +169,7 @@ def test_going_back_again_goes_further_back(publication: Publication) -> None:
         publication.rollback()
     forward = publication.rollback(4)
     assert (forward.number, forward.rolled_back_to, shown(forward)) == (6, 2, B)
-    # What came after a rollback goes back to what the rollback brought.
+    # The result after a rollback goes back to the tables of the rollback.
     publish(publication, C)
     assert shown(publication.rollback()) == B
 
@@ -280,14 +280,14 @@ def test_a_version_that_cannot_be_read_is_refused(publication: Publication, numb
         record.unlink()
     else:
         record.write_text('{"version": 1}')
-    with pytest.raises(ArtifactDamaged, match=rf"{record} cannot be read .* to publish anew"):
+    with pytest.raises(ArtifactDamaged, match=rf"{record} cannot be read .* and publish again"):
         publication.changes(since=0)
 
 
 def test_a_table_that_cannot_be_read_is_refused(publication: Publication) -> None:
     version = publish(publication, A)
     (version.folder / "assignments.parquet").write_bytes(b"cut")
-    with pytest.raises(ArtifactDamaged, match=r"assignments\.parquet must be a Parquet file .* to publish anew"):
+    with pytest.raises(ArtifactDamaged, match=r"assignments\.parquet must be a Parquet file .* and publish again"):
         publish(publication, B)
 
 

@@ -1,4 +1,4 @@
-"""Many small shards become few: no row is lost or doubled by it, wherever it stops, and it comes to rest."""
+"""Many small shards become few: no row is lost or doubled, even after an interruption, and the joining ends."""
 
 from pathlib import Path
 
@@ -183,6 +183,6 @@ def test_whatever_comes_and_goes_every_image_is_there_once(embed: Embedder, phot
 
 
 def colors_held(embed: Embedder) -> set[int]:
-    """The numbers of the colors whose bytes any shard holds."""
+    """The numbers of the colors with bytes in any shard."""
     index = read_shard_index(embed.shards / digest(ENCODER), encoder=ENCODER)
     return {int(Path(image_id).stem.split()[-1]) for image_id in index["image_id"]}

@@ -1,4 +1,4 @@
-"""A folder of one-colored photographs, and what embeds it: what the asset does, with a count of what it took."""
+"""A folder of one-colored photographs and a function that embeds it like the asset, and counts the work."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ ENCODER = "the mean color"
 
 
 class MeanColor:
-    """An encoder whose vectors can be told beforehand."""
+    """An encoder with vectors that are known beforehand."""
 
     fingerprint, dim, image_size = ENCODER, 4, 8
     resize_mode, interpolation = "shortest", "bicubic"

@@ -1,4 +1,4 @@
-"""Plain versions of the method's formulas, in loops and float64, to hold the fast ones against."""
+"""Plain versions of the method's formulas, in loops and float64, to compare the fast ones with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process on this machine that speaks S3, as sources meet it; its fixtures are conftest.py's."""
+"""A process on this machine that speaks S3, for tests of sources; its fixtures are in conftest.py."""
 
 import os
 import signal

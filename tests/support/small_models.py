@@ -18,7 +18,7 @@ SMALL_CONFIG: dict[str, Any] = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 48, "heads": 3, "layers": 2},
 }
 
-# The published prompts, and templates whose seams with the noun are awkward.
+# The published prompts, and templates with difficult borders around the noun.
 TEMPLATES = ["itap of a {}.", "a bad photo of the {}.", "a {} in a video game.", "{}"]
 ODD_TEMPLATES = ["{}'s", "({})", "the {}-like", "&{};", "non{}", "<{}>", "a  {} ", "{}!", "number {}7", "é {}", "{}."]
 ODD_NOUNS = [

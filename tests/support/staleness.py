@@ -1,4 +1,4 @@
-"""Which assets lie below which: what an edit makes stale."""
+"""The assets downstream of an asset: what an edit makes stale."""
 
 from assets.graph import STEPS
 

@@ -1,4 +1,4 @@
-"""The tables are made as the database's own documentation says, and only from a whole WordNet 3.0."""
+"""The tables are built as the database's own documentation says, and only from a whole WordNet 3.0."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_sense_keeps_case_rank_count_and_marks(tiny):
     dog, cad = (row for row in senses if row["lemma"] == "dog")
     assert dog == {"lemma": "dog", "synset": "dog.n.01", "rank": 1, "tag_count": 42, "usage_domains": []}
     assert cad == {"lemma": "dog", "synset": "cad.n.01", "rank": 2, "tag_count": 1, "usage_domains": ["slur.n.01"]}
-    # The mark of cad.n.01 stands on its second lemma, that of beast.n.02 on the whole synset.
+    # The mark of cad.n.01 is on its second lemma, the mark of beast.n.02 on the whole synset.
     marked = [row["lemma"] for row in senses if row["usage_domains"]]
     assert marked == ["dog", "Beast", "beast"]
     assert "domestic dog" in [row["lemma"] for row in senses]
@@ -115,10 +115,10 @@ def with_value(table, column, row, value):
 @pytest.mark.parametrize(
     ("part", "column", "value", "message"),
     [
-        ("synsets", "hypernyms", ["unheard_of.n.01"], "every synset named must be in the table"),
-        ("synsets", "instance_hypernyms", ["unheard_of.n.01"], "every synset named must be in the table"),
+        ("synsets", "hypernyms", ["unheard_of.n.01"], "every named synset must be in the table"),
+        ("synsets", "instance_hypernyms", ["unheard_of.n.01"], "every named synset must be in the table"),
         ("synsets", "synset", "entity.n.01", "synset names must be unique"),
-        ("senses", "usage_domains", ["unheard_of.n.01"], "every synset named must be in the table"),
+        ("senses", "usage_domains", ["unheard_of.n.01"], "every named synset must be in the table"),
         ("senses", "rank", 9, "must be ranked 1, 2"),
     ],
 )

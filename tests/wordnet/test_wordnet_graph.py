@@ -1,4 +1,4 @@
-"""Synonyms, senses and what stands above them."""
+"""Synonyms, senses and the synsets above them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor of decency: what falls below it, what stays, and that the lists are what they say."""
+"""Offensive nouns: which are dropped, which stay, and that the lists are what they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of things that the demo draws: by which function, under which of WordNet's meanings."""
+"""The kinds of things that the demo draws: the function that draws each, and its meaning in WordNet."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Kind:
     name : str
         The noun that people use, as WordNet writes it.
     family : str
-        What it belongs to: animals, vehicles, plants, buildings, food, household or sky.
+        Its family: animals, vehicles, plants, buildings, food, household or sky.
     synset : str
-        The meaning of the noun, in NLTK's way of writing.
+        The meaning of the noun, as NLTK writes it.
     draw : callable
         Draws it by its parts.
     """

@@ -154,7 +154,7 @@ def airplane(c: Canvas) -> None:
 
 
 def tractor(c: Canvas) -> None:
-    """A large rear wheel and a small front one, a cab, a bonnet and an exhaust pipe."""
+    """A large rear wheel and a small front one, a cab, a hood and an exhaust pipe."""
     c.line([(20, -4), (20, c.between(-26, -18))], 3, "dark")
     c.rect(0, -6, c.between(30, 34), 18, "main", corner=3)
     for k in range(3):

@@ -1,7 +1,7 @@
-"""The small encoder that the package carries: `model: tac-small`, `pretrained: drawn`.
+"""The small encoder inside the package: `model: tac-small`, `pretrained: drawn`.
 
-An open_clip model of its own config, trained by scripts/train_small_clip.py on drawn pictures; MODEL_CARD.md says what
-it is good for. Importing this imports neither torch nor open_clip.
+An open_clip model with its own config, trained by scripts/train_small_clip.py on drawn pictures; MODEL_CARD.md says
+what it is good for. Importing this imports neither torch nor open_clip.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CHECKSUM_FILE = FOLDER / "weights.sha256"
 
 @functools.lru_cache(maxsize=1)
 def require_weights() -> Path:
-    """The packaged weights; raises EncoderError where they are missing or are not the ones that were packaged."""
-    remedy = f"Install tac-pipeline again, or fetch {WEIGHTS_FILE.name} anew from its repository."
+    """The packaged weights; raises EncoderError when they are missing or changed."""
+    remedy = f"Install tac-pipeline again, or fetch {WEIGHTS_FILE.name} again from its repository."
     try:
         wanted = CHECKSUM_FILE.read_text(encoding="ascii").split()[0]
         found = file_sha256(WEIGHTS_FILE)
     except (OSError, ValueError, IndexError) as error:
         raise EncoderError(
-            f"the weights of {NAME} must lie beside their checksum in {FOLDER}; they cannot be read: {error}. {remedy}"
+            f"the weights of {NAME} must be beside their checksum in {FOLDER}; they cannot be read: {error}. {remedy}"
         ) from error
     if found != wanted:
         raise EncoderError(

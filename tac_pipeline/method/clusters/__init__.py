@@ -1,1 +1,1 @@
-"""What clusters are beside others: earlier ones, true labels, each other, and their most typical members."""
+"""Clusters compared: with earlier ones, with true labels, with each other, and with their most typical members."""

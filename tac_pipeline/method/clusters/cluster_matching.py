@@ -1,4 +1,4 @@
-"""Which new cluster is which old one: the best one-to-one matching, on the images both know and then on centers."""
+"""Matching new clusters to old ones, one to one: by the images that both sides know, and then by centers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy.typing as npt
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, require_same_width, unit_rows
 from tac_pipeline.errors import InputError
 
-# Two clusters are the same when what they share is at least this part of the one or of the other.
+# Two clusters are the same when they share at least this part of the images of one of them.
 SHARED_PART = 0.5
-# Below this part of known images a cluster is told by its center: its images are not the ones that were there before.
+# With a smaller share of known images a cluster is matched by its center: most of its images are new.
 KNOWN_PART = 0.1
 # A matched cluster counts as grown when it has this many times the images.
 GROWN_FACTOR = 1.1
@@ -47,7 +47,7 @@ class ClusterMatch:
     old_of : int64 (n_new,)
         The old cluster that it continues, or NONE.
     shared : int64 (n_old, n_new)
-        Images that both know, by where they were and where they are.
+        Images that both sides know, by old cluster and new cluster.
     """
 
     old_of: IntVector
@@ -63,11 +63,11 @@ class ClusterMatch:
 
 
 def match_clusters(old: Clustering, new: Clustering, *, same_space: bool) -> ClusterMatch:
-    """Match new clusters to old ones, each at most once, so that as many known images as can be stay in theirs.
+    """Match new clusters to old ones, each at most once, so that as many known images as possible stay together.
 
-    A pair counts only where it shares at least half of the one cluster's known images or of the other's. Clusters of
-    which hardly an image is known on either side are matched by their centers, where each is the other's nearest and
-    nearer than any cluster of its own side.
+    A pair counts only when it shares at least half of one cluster's known images. Clusters with almost no known images
+    are matched by their centers: a pair is matched when each is the other's nearest, and nearer than any cluster of
+    its own side.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def match_clusters(old: Clustering, new: Clustering, *, same_space: bool) -> Clu
     Raises
     ------
     InputError
-        The two sides know different numbers of images, or a known image lies in no cluster.
+        The two sides know different numbers of images, or a known image is in no cluster.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -109,11 +109,11 @@ def _require_same_images(old: Clustering, new: Clustering) -> None:
 
 
 def _match_centers(old: Clustering, new: Clustering, shared: IntMatrix, old_of: IntVector) -> None:
-    """Pairs that are each other's nearest center, among clusters whose images say nothing; written into old_of."""
+    """Write into old_of the pairs of nearest centers, among clusters with too few known images."""
     require_same_width(old.centers, new.centers, names=("the old centers", "the new centers"))
     cosine = new.centers @ old.centers.T  # (n_new, n_old)
     nearest_old, nearest_new = cosine.argmax(axis=1), cosine.argmax(axis=0)
-    # Without this a cluster that went and one that came would be taken for one, however far apart.
+    # Without this an old cluster that is gone and a new one would be matched at any distance.
     among_old, among_new = _nearest_neighbor(old.centers), _nearest_neighbor(new.centers)
     silent_old = shared.sum(axis=1) < KNOWN_PART * np.maximum(old.sizes, 1)
     silent_new = shared.sum(axis=0) < KNOWN_PART * np.maximum(new.sizes, 1)
@@ -125,7 +125,7 @@ def _match_centers(old: Clustering, new: Clustering, shared: IntMatrix, old_of: 
 
 
 def _nearest_neighbor(centers: FloatMatrix) -> FloatMatrix:
-    """The cosine of every center to the nearest other one, float32 (n,); -1 where there is no other."""
+    """The cosine of every center to the nearest other one, float32 (n,); -1 when there is no other."""
     cosine = centers @ centers.T
     np.fill_diagonal(cosine, -1.0)
     nearest: FloatMatrix = cosine.max(axis=1)
@@ -142,7 +142,7 @@ def assignment_centers(vectors: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:
 
     Returns
     -------
-    float32 (n_clusters, dim), unit rows; a column that is nobody's likeliest gets the vector that leans to it most
+    float32 (n_clusters, dim), unit rows; a column without members gets its most probable vector
     """
     from scipy.sparse import csr_array
 
@@ -184,7 +184,7 @@ def trace_lineage(
     old_ids: npt.NDArray[np.int64],
     new_ids: npt.NDArray[np.int64],
 ) -> list[Change]:
-    """What became of every old id, and where every new one comes from; sorted by id.
+    """The lineage of ids: what happened to every old one, and the origin of every new one; sorted by id.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The clusters joined two by two into a tree, and the cut of it that a person reads first.
+"""Joining the clusters two by two into a tree, and choosing the cut of it to read first.
 
-What must stay out: the names of the nodes (tac_pipeline/tree_names.py).
+What must stay out: the names of the nodes (tac_pipeline/results/tree_names.py).
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def join_clusters(
 ) -> ClusterTree:
     """Join the two nearest clusters, again and again, until one is left (Ward's method).
 
-    Near is what looks alike, is called alike and is of one kind: a cluster is the point [center ; text center ;
-    kind_weight x kinds], each part of unit length. Ward's method counts every cluster once, whatever its size, so that
-    a giant does not take in its neighbors.
+    Near clusters look alike, have similar nouns and are of one kind: a cluster is the point [center ; text center ;
+    kind_weight x kinds], each part of unit length. Ward's method counts every cluster once, not by its size, so that
+    a large cluster does not absorb its neighbors.
 
     Parameters
     ----------
@@ -84,14 +84,14 @@ def join_clusters(
     text_centers : float32 (n_clusters, dim), unit rows or zero rows
         The blend of nouns that a cluster's members retrieve.
     kind_profiles : float32 (n_clusters, n_kinds), unit rows or zero rows
-        What kinds of things those nouns are. A zero row says nothing, of a cluster without members or of nouns of no
-        known kind; such a cluster is placed by its other parts, as if this one were that of all clusters.
+        The kinds of these nouns. A zero row means that nothing is known: the cluster has no members, or its nouns have
+        no known kind. It is replaced by the mean of the other clusters, so the other parts decide.
     kind_weight : float >= 0
 
     Raises
     ------
     InputError
-        There is no cluster, or the matrices are of different clusters.
+        There is no cluster, or the matrices have different numbers of clusters.
     """
     if not len(centers) == len(text_centers) == len(kind_profiles) > 0:
         raise InputError(
@@ -114,10 +114,10 @@ def _filled(rows: FloatMatrix) -> FloatMatrix:
 
 
 def count_top_level(tree: ClusterTree, *, fewest: int, most: int) -> int:
-    """How many nodes to read first: between fewest and most, where the next join spans most beyond the last.
+    """How many nodes to read first, from fewest to most: where the next join is much higher than the last one.
 
-    The number m is the one with the largest ratio of the height at which m nodes become m - 1 to the height at which
-    they became m; of equal ones the smallest. A tree of at most `fewest` clusters is read as its clusters.
+    It is the number m with the largest ratio of two heights: where m nodes become m - 1, and where they became m. Among
+    equal ratios the smallest m counts. A tree with at most `fewest` clusters is not cut: all clusters are read.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def count_top_level(tree: ClusterTree, *, fewest: int, most: int) -> int:
     Raises
     ------
     InputError
-        The bounds are not such.
+        The bounds are not like this.
     """
     if not 2 <= fewest <= most:
         raise InputError(f"the bounds of the top level must be 2 <= fewest <= most; got {fewest} and {most}")

@@ -61,7 +61,7 @@ def score(labels: npt.ArrayLike, assignment: npt.ArrayLike) -> Scores:
 
 
 def matched_rows(labels: npt.ArrayLike, assignment: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which rows lie in the cluster that stands for their class under the best one-to-one matching, bool (n_rows,).
+    """Which rows are in the cluster of their class under the best one-to-one matching, bool (n_rows,).
 
     Parameters
     ----------

@@ -15,11 +15,11 @@ def medoids(image_embeddings: FloatMatrix, assignment: IntVector, *, n_clusters:
     image_embeddings : float32 (n_images, dim), unit rows
     assignment : int64 (n_images,), 0 to n_clusters - 1
     count : int
-        Rows wanted of each; a smaller cluster gives all that it has.
+        Rows for each cluster; a smaller cluster gives all its rows.
 
     Returns
     -------
-    n_clusters lists of row numbers, nearest first, equals in row order
+    n_clusters lists of row numbers, nearest first, equally near ones in row order
     """
     found: list[list[int]] = []
     for cluster in range(n_clusters):

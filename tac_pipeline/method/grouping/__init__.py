@@ -1,1 +1,1 @@
-"""From vectors to groups without training: k-means, its joins, its count, and the neighbors of every row."""
+"""Grouping vectors without training: k-means, joining results, the number of groups, and the neighbors of every row."""

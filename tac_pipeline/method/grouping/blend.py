@@ -1,4 +1,4 @@
-"""Image and text side by side: the rows that the robust method clusters and shows to its text head."""
+"""Joining image and text vectors: the rows that the robust method clusters and gives to its text head."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tac_pipeline.errors import InputError
 
 
 def blend_rows(image_embeddings: FloatMatrix, text_counterparts: FloatMatrix, *, text_weight: float) -> FloatMatrix:
-    """unit([v ; weight x t]): the cosine of two rows weighs the images' 1 to the texts' weight squared.
+    """unit([v ; weight x t]): in the cosine of two rows the images count 1 and the texts weight squared.
 
     Parameters
     ----------
     image_embeddings, text_counterparts : float32 (n_images, dim), unit rows, in the same order
     text_weight : float >= 0
-        0 leaves the images alone, 1 counts both alike (the published training-free rows).
+        0 keeps only the images, 1 counts both equally (the published training-free rows).
 
     Returns
     -------
-    float32 (n_images, 2 dim), unit rows; the image embeddings themselves, (n_images, dim), where text_weight is 0
+    float32 (n_images, 2 dim), unit rows; the image embeddings themselves, (n_images, dim), when text_weight is 0
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How many clusters: k-means for a grid of K on one half of the images, judged by the other half.
+"""Finding the number of clusters: k-means for a grid of K on one half of the images, judged by the other half.
 
 What must stay out: labels, and criteria that are only compared with this one (benchmarks/count_criteria.py).
 """
@@ -17,11 +17,11 @@ from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_c
 
 FloatVector = npt.NDArray[np.float64]
 
-# Each K that is tried is about so many times the one before: 34 of them from 2 to 200.
+# Each tried K is about this many times the one before: 34 of them from 2 to 200.
 GRID_STEP = 1.15
-# The knee is looked for between 2 and this, or the most clusters allowed where that is more: it is a knee among the
-# numbers looked at, so that the bounds of a search must not move it. Halves of few images take no more than a third of
-# their images as clusters.
+# The knee is searched between 2 and this, or the most allowed clusters if that is more. A knee depends on the numbers
+# that are tried, so the user's bounds must not change this range. Small halves take at most a third of their images as
+# clusters.
 WIDEST_SEARCH = 200
 IMAGES_PER_CLUSTER = 3
 # More images are sampled down: 50 for each of 200 clusters in each half.
@@ -38,16 +38,16 @@ class CountEstimate:
     count : int
         K.
     unbounded : int
-        What it would be without bounds.
+        The number without bounds.
     counts : int64 (n_counts,), ascending
-        The numbers that were tried.
+        The tried numbers.
     held_out : float64 (n_counts,)
         Mean cosine of the images of one half to the nearest of that many centers of the other half.
     excess : float64 (n_counts,)
-        How far `held_out` stands above the straight line over log K from its first to its last value, as a share of
-        its whole rise; K is where this is largest.
+        How far `held_out` is above the straight line over log K from its first to its last value, as a share of its
+        whole rise; the chosen K has the largest.
     images : int
-        Images that were looked at.
+        Images that were used.
     """
 
     count: int
@@ -66,18 +66,18 @@ def estimate_cluster_count(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> CountEstimate:
-    """Find the number of clusters without labels: the knee of the cosine to centers that never saw the image.
+    """Find the number of clusters without labels: the knee of the cosine to centers learned from other images.
 
-    The images are parted in two at random. For every K of a geometric grid, spherical k-means centers of one half are
-    held against the other half and the other way round (cross-validation, as in Smyth, 1996). While K is below the
-    number of groups, each doubling brings much; beyond it, centers part groups, and what one half learned of that
-    helps the other little. K is the knee over log K, the point farthest above the chord (Satopaa et al., 2011).
-    Compared with eight other criteria in docs/decisions/0070-the-number-of-clusters.md.
+    The images are divided into two random halves. For every K of a geometric grid, each half is compared with the
+    spherical k-means centers of the other half (cross-validation, as in Smyth, 1996). While K is below the number of
+    groups, each doubling helps much. Above it, centers divide groups, which helps the other half little. K is the knee
+    over log K, the point farthest above the chord (Satopaa et al., 2011).
+    docs/decisions/0070-the-number-of-clusters.md compares it with eight other criteria.
 
     Parameters
     ----------
     image_embeddings : float32 (n_images, dim), unit rows
-        At most 20,000 of them are looked at, drawn at random.
+        At most 20,000 of them, drawn at random, are used.
     fewest, most : int
         2 <= fewest <= most, fewest at most n_images.
     seed : int >= 0
@@ -134,9 +134,9 @@ def nearest_cosine(rows: FloatMatrix, centers: FloatMatrix, *, chunk_rows: int =
 
 
 def _above_the_chord(x: FloatVector, y: FloatVector) -> FloatVector:
-    """How far a curve stands above the line from its first to its last point, in parts of its rise; 0 if it is flat."""
+    """How far a curve is above the line from its first to its last point, as a share of its rise; 0 if it is flat."""
     rise = y[-1] - y[0]
-    # A curve that ends lower than it began has no knee but its peak.
+    # A curve that ends lower than it began has no knee, so its peak is used.
     if len(x) < 3 or rise <= 0:
         return np.asarray(y - y[0], dtype=np.float64)
     above: FloatVector = (y - y[0]) / rise - (x - x[0]) / (x[-1] - x[0])
@@ -151,7 +151,7 @@ def count_grid(fewest: int, most: int, *, step: float) -> IntVector:
     fewest, most : int
         1 <= fewest <= most.
     step : float > 1
-        Each number is about so many times the one before.
+        Each number is about this many times the one before.
 
     Raises
     ------
@@ -176,8 +176,8 @@ def nested_kmeans(
 ) -> dict[int, KMeansResult]:
     """Spherical k-means for several numbers of clusters at little more than the cost of the largest.
 
-    Only the largest is seeded. Each smaller one starts from the next larger one's clusters, of which those are joined
-    that lose least by it (Ward's rule on the sphere: |a| + |b| - |a + b| of the sums of their rows), and is refined.
+    Only the largest is seeded. Each smaller one starts from the next larger one's clusters: those that lose least are
+    joined (Ward's rule on the sphere: |a| + |b| - |a + b| of the sums of their rows), and the result is refined.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def nested_kmeans(
     counts : int64, ascending, from 1 to n_rows
     seed : int >= 0
     max_iterations : int >= 1
-        Of the largest.
+        Rounds for the largest number.
     refinements : int >= 1
         Rounds for each of the others.
     progress : callable, optional
@@ -203,7 +203,7 @@ def nested_kmeans(
 
 
 def merge_clusters(sums: npt.NDArray[np.floating], count: int) -> FloatMatrix:
-    """Join clusters until count are left, each time the two that lose least cosine: float32 (count, dim), unit rows.
+    """Join clusters until count are left, always the two that lose least cosine: float32 (count, dim), unit rows.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def merge_clusters(sums: npt.NDArray[np.floating], count: int) -> FloatMatrix:
 def _lengths_of_sums(
     left: npt.NDArray[np.floating], right: npt.NDArray[np.floating], product: npt.NDArray[np.floating]
 ) -> FloatVector:
-    """|a + b| from |a|, |b| and their product; rounding can bring the square below zero where they cancel out."""
+    """|a + b| from |a|, |b| and their product; rounding can make the square negative when they cancel out."""
     lengths: FloatVector = np.sqrt(np.maximum(left**2 + right**2 + 2 * product, 0)).astype(np.float64)
     return lengths
 

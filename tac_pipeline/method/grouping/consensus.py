@@ -1,4 +1,4 @@
-"""Several answers joined into one: columns matched, votes added, each image's vote joined with its neighbors'."""
+"""Joining several clusterings into one: match columns, add votes, join each image's vote with its neighbors'."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tac_pipeline.method.values.published import KMEANS_ITERATIONS
 
 
 def align_columns(reference: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:
-    """The soft assignment with its columns in the order of those of the reference that they overlap most.
+    """The soft assignment with its columns in the order of the reference columns that they overlap most.
 
     Parameters
     ----------
@@ -43,25 +43,25 @@ def join_members(
     smallest_share: float,
     seed: int,
 ) -> FloatMatrix:
-    """One soft assignment out of several, none of whose columns need to match one another's.
+    """One soft assignment out of several; their columns need not match.
 
-    The roots of all soft assignments side by side are rows whose cosine is how alike the members see two images.
-    Beside them stand the images' own rows less their mean, by which clusters may be as unequal as the images are.
-    Spherical k-means on all, from random starts and from where each member stands, each mended where it has
-    splinters, finds clusters that most members keep together. For an image's soft assignment every column of every
-    member votes by the share of its weight that lies in each cluster; where that would lead to another cluster than
-    the one found, that one counts half.
+    The roots of all soft assignments are joined into one row per image. The cosine of two rows says how similar the
+    members see two images. The images' own rows, less their mean, are appended, so that clusters may be as unequal as
+    the images are. Spherical k-means on these rows starts at random and from each member's clusters; splinters are
+    repaired. It finds clusters that most members keep together. For an image's soft assignment every column of every
+    member votes by the share of its weight in each cluster. If the votes lead to another cluster than k-means, the
+    cluster of k-means gets half of the weight.
 
     Parameters
     ----------
     members : sequence of float32 (n_images, n_clusters), rows sum to 1
     rows : float32 (n_images, width), unit rows
     rows_weight : float >= 0
-        Of a product of two of the rows, beside the mean of the members' products.
+        Weight of the product of two rows, beside the mean of the members' products.
     restarts : int >= 0
         Random starts of k-means.
     smallest_share : float, 0 to 1
-        Of an even cluster: a smaller one may be a splinter.
+        Share of an even cluster's size: a smaller cluster may be a splinter.
     seed : int >= 0
 
     Returns
@@ -114,14 +114,14 @@ def agreement(members: Sequence[FloatMatrix]) -> float:
 
 
 def join_neighbors(votes: FloatMatrix, neighbors: IntMatrix, *, rounds: int, own: float) -> FloatMatrix:
-    """Each image's vote joined with its neighbors': own x its vote + (1 - own) x the mean of theirs, so many rounds.
+    """Each image's vote joined with its neighbors': own x its vote + (1 - own) x the mean of theirs, in some rounds.
 
     Parameters
     ----------
     votes : float32 (n_images, n_clusters)
     neighbors : int64 (n_images, count)
     rounds : int >= 0
-        In each, the neighbors' votes are those of the round before.
+        Each round uses the neighbors' votes of the round before.
     own : float, 0 to 1
     """
     joined = votes

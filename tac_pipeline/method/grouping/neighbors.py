@@ -1,6 +1,6 @@
 """Step 7: each image's nearest images, by exact inner product.
 
-The index is faiss's; everything that touches faiss stands here.
+The index is faiss's; all code that uses faiss is here.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def nearest_neighbors(
     ----------
     rows : float32 (n_rows, dim), unit rows
     count : int >= 1
-        Neighbors of each row; n_rows - 1 where that is less.
+        Neighbors of each row; n_rows - 1 if that is less.
     index : faiss index, optional
-        What `build_index` made of the same rows; built here if not given.
+        From `build_index` of the same rows; built here if not given.
     chunk_rows : int
         Bounds memory, to chunk_rows x count hits; which of equally near rows come first may depend on it.
     progress : callable, optional
@@ -76,7 +76,7 @@ def nearest_neighbors(
 
 
 def _without_self(hits: IntMatrix, own: IntMatrix) -> IntMatrix:
-    """Drop each row's own number from its hits, or its last hit where exact duplicates have crowded it out."""
+    """Drop each row's own number from its hits, or its last hit if exact duplicates have replaced it."""
     drop = hits == own[:, np.newaxis]
     drop[~drop.any(axis=1), -1] = True
     kept: IntMatrix = hits[~drop].reshape(len(hits), -1)
@@ -110,7 +110,7 @@ def read_index(path: Path) -> Any:
     ArtifactMissing
         There is no such file.
     ArtifactDamaged
-        The file is cut short or is no faiss index.
+        The file is cut short or is not a faiss index.
     """
     faiss = _faiss()
     if not path.is_file():
@@ -125,7 +125,7 @@ def read_index(path: Path) -> Any:
 
 
 def _on_gpu(index: Any) -> Any:
-    """The index on the first GPU where this faiss has any, else the index itself."""
+    """The index on the first GPU if this faiss has one, else the index itself."""
     faiss = _faiss()
     if faiss.get_num_gpus() == 0:
         return index

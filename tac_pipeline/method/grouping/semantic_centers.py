@@ -1,4 +1,4 @@
-"""Step 3: semantic centers, finer than the clusters wanted, which pick the nouns."""
+"""Step 3: semantic centers, finer than the wanted clusters, which choose the nouns."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def count_semantic_centers(n_images: int, n_clusters: int, *, images_per_center:
     ----------
     n_images, n_clusters : int >= 1
     images_per_center : int >= 1
-        One center for so many images; where the clusters wanted are smaller than that, three centers a cluster.
+        One center for this many images; if the wanted clusters are smaller than that, three centers per cluster.
     count : int, optional
-        The number itself, which overrules the rule.
+        The number itself, instead of the rule.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Spherical k-means: the clustering behind steps 3 and 6 and behind the image k-means that both are compared with.
+"""Spherical k-means: the clustering of steps 3 and 6, and of the image k-means that results are compared with.
 
 What must stay out: which rows are clustered and how often (semantic_centers.py, training_free.py).
 """
@@ -58,11 +58,11 @@ def spherical_kmeans(
 ) -> KMeansResult:
     """Cluster unit rows by cosine; the restart with the best objective wins.
 
-    Each restart is seeded by greedy k-means++ and has a random stream of its own, so that restart r is the same
-    whatever their number. A cluster that loses all rows restarts at the row that is worst served; only where the
-    distinct rows are fewer than the clusters may some stay empty. On processors with bfloat16 products the rounds
-    use them; the final rounds, the assignment and the objective are float32 everywhere. Beside `rows` this holds a
-    bfloat16 copy of them and one float32 per row and restart.
+    Each restart is seeded by greedy k-means++ and has its own random stream, so restart r does not depend on the
+    number of restarts. A cluster that loses all rows restarts at the row farthest from its center; clusters stay empty
+    only if there are fewer distinct rows than clusters. On processors with bfloat16 products the rounds use them; the
+    final rounds, the assignment and the objective are float32 everywhere. Beside `rows` this holds a bfloat16 copy of
+    them and one float32 per row and restart.
 
     Parameters
     ----------
@@ -98,13 +98,13 @@ def spherical_kmeans(
                 progress(done, restarts)
 
     best = max(restarted(), key=lambda result: result.objective)
-    # The winner goes on in full precision from where the rounding of the draft stopped it.
+    # The winner continues in full precision from where the rounding of the draft stopped it.
     final = _improve(prepared.exact, prepared.exact, best.centers, max_iterations=max_iterations - best.iterations)
     return replace(final, iterations=best.iterations + final.iterations)
 
 
 def refine_centers(rows: FloatMatrix, centers: FloatMatrix, *, max_iterations: int) -> KMeansResult:
-    """Go on from given centers, without restarts: for centers that are nearly right, such as merged ones.
+    """Continue from given centers, without restarts: for centers that are nearly right, such as merged ones.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def refine_centers(rows: FloatMatrix, centers: FloatMatrix, *, max_iterations: i
 
 
 def kmeans_from(rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, max_iterations: int) -> KMeansResult:
-    """Spherical k-means from where another clustering stands: its unit means are the first centers.
+    """Spherical k-means that starts from another clustering: its unit means are the first centers.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def own_cosines(rows: FloatMatrix, found: KMeansResult) -> npt.NDArray[np.float3
 
 
 def _require_count(name: str, value: int, *, most: int | None) -> None:
-    """Raise InputError unless value lies in 1..most."""
+    """Raise InputError unless value is in 1..most."""
     if value < 1 or (most is not None and value > most):
         bound = "at least 1" if most is None else f"from 1 to the number of rows, {most}"
         raise InputError(f"{name} must be {bound}; got {value}")
@@ -156,7 +156,7 @@ def _require_count(name: str, value: int, *, most: int | None) -> None:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows in full precision, and as the draft in the one that this processor multiplies fastest."""
+    """The rows in full precision, and as a draft in the precision that this processor multiplies fastest."""
 
     exact: torch.Tensor  # float32 (n_rows, dim)
     draft: torch.Tensor  # bfloat16 or float32 (n_rows, dim)
@@ -246,7 +246,7 @@ def _improve(rows: torch.Tensor, draft: torch.Tensor, centers: FloatMatrix, *, m
             break
         means = _unit_means(rows, assignment, centers)
         if len(empty):
-            # The rows that are worst served become centers; the sort is stable, so that equals go by row number.
+            # The rows farthest from their centers become centers; the sort is stable: equal rows go by number.
             worst = np.argsort(_own_cosine(rows, assignment, centers), kind="stable")[: len(empty)]
             means[empty] = rows[torch.from_numpy(worst)].numpy()
         centers, previous = means, assignment
@@ -260,8 +260,8 @@ def _nearest_center(rows: torch.Tensor, centers: FloatMatrix) -> IntVector:
     """The nearest center of each row, the first of several equally near."""
     import torch
 
-    # Taking the same vector off all centers changes no choice, and the products become small: in a narrow cone, where
-    # CLIP's vectors lie, bfloat16 could not tell cosines of 0.90 and 0.901 apart.
+    # Subtracting the same vector from all centers changes no choice, and the products become small. CLIP's vectors are
+    # in a narrow cone, where bfloat16 could not distinguish cosines of 0.90 and 0.901.
     targets = torch.from_numpy(centers - centers.mean(axis=0)).to(rows.dtype).T
     assignment = np.empty(len(rows), dtype=np.int64)
     for chunk in row_chunks(len(rows), max(1, CHUNK_ELEMENTS // len(centers))):
@@ -280,7 +280,7 @@ def _own_cosine(rows: torch.Tensor, assignment: IntVector, centers: FloatMatrix)
 
 
 def _unit_means(rows: torch.Tensor, assignment: IntVector, centers: FloatMatrix) -> FloatMatrix:
-    """The unit mean of each cluster's rows; a cluster without rows, or whose rows cancel out, keeps its center."""
+    """The unit mean of each cluster's rows; a cluster without rows, or with rows that cancel out, keeps its center."""
     import torch
 
     totals = torch.zeros(centers.shape).index_add_(0, torch.from_numpy(assignment), rows).numpy()

@@ -12,13 +12,13 @@ from tac_pipeline.method.values.robust import HALVING_RESTARTS, MENDING_ROUNDS
 
 
 def mend_splinters(rows: FloatMatrix, found: KMeansResult, *, least: float, seed: int) -> KMeansResult:
-    """Go on from a clustering without its splinters.
+    """Continue from a clustering without its splinters.
 
-    A small cluster is dissolved into the nearest larger ones, and one of those that lose most cosine is cut in two
-    instead, wherever the cut gains more cosine than the dissolving costs; Lloyd's rounds follow. So a small group that
-    is one stays: it costs more than halving a whole group gains. That leads out of optima that Lloyd's rounds alone
-    cannot leave (docs/EXPERIMENTS.md). Holds beside the arguments a copy of the small clusters' rows and of the one
-    cluster that is being cut.
+    A small cluster is dissolved into the nearest larger ones, and one of the clusters that lose most cosine is cut in
+    two instead, if the cut gains more cosine than the dissolving costs; Lloyd's rounds follow. A true small group
+    stays, because dissolving it costs more than halving a whole group gains. This leaves optima that Lloyd's rounds
+    alone cannot leave (docs/EXPERIMENTS.md). Memory holds, beside the arguments, a copy of the small clusters' rows and
+    of the cluster that is being cut.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def mend_splinters(rows: FloatMatrix, found: KMeansResult, *, least: float, seed
     Returns
     -------
     KMeansResult
-        With an objective at least as high; `found` itself where nothing is mended.
+        With an objective at least as high; `found` itself when nothing is repaired.
     """
     n_clusters = len(found.centers)
     for _ in range(MENDING_ROUNDS):
@@ -44,7 +44,7 @@ def mend_splinters(rows: FloatMatrix, found: KMeansResult, *, least: float, seed
 
 
 def _mended(rows: FloatMatrix, found: KMeansResult, *, least: float, seed: int) -> IntVector | None:
-    """The assignment after all exchanges that gain; None where there is none."""
+    """The assignment after all exchanges that gain; None when there is none."""
     sizes = np.bincount(found.assignment, minlength=len(found.centers))
     small, large = np.flatnonzero(sizes < least), np.flatnonzero(sizes >= max(least, 1))
     if not len(small) or not len(large):

@@ -18,7 +18,7 @@ def image_kmeans(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
-    """Spherical k-means on the image embeddings alone: what the nouns must beat."""
+    """Spherical k-means on only the image embeddings: the baseline that the nouns must beat."""
     return spherical_kmeans(
         image_embeddings,
         n_clusters=n_clusters,
@@ -39,13 +39,13 @@ def training_free_clusters(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
-    """Cluster the images by embedding and text counterpart side by side (paper step 6).
+    """Cluster the images by embedding and text counterpart, joined (paper step 6).
 
     Parameters
     ----------
     image_embeddings, text_counterparts : float32 (n_images, dim), unit rows, in the same order
     text_weight : float >= 0
-        1 as published.
+        1 in the published method.
     n_clusters : int
         From 1 to n_images.
     restarts : int >= 1
@@ -53,7 +53,7 @@ def training_free_clusters(
 
     Returns
     -------
-    KMeansResult, its centers (n_clusters, 2 dim), or (n_clusters, dim) where text_weight is 0
+    KMeansResult, its centers (n_clusters, 2 dim), or (n_clusters, dim) when text_weight is 0
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Confidence without labels: a head's softmax is sharpened or softened until it is as sure as it should be."""
+"""Calibrating confidence without labels: a head's softmax is sharpened or softened until it is as sure as it should."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sharpness_for(soft: FloatMatrix, confidence: float) -> float:
     ----------
     soft : float32 (n_images, n_clusters), rows sum to 1
     confidence : float
-        Above 1 / n_clusters, at most 1; what no factor reaches is approached.
+        Above 1 / n_clusters, at most 1; if no factor reaches it, the nearest is used.
     """
     if not 1 / soft.shape[1] < confidence <= 1:
         raise InputError(f"confidence must be above 1 / n_clusters and at most 1; got {confidence}")

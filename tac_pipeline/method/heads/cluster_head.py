@@ -30,7 +30,7 @@ class ClusterHead(nn.Module):
         super().__init__()
         width = dim if width is None else width
         # Without storage at first: torch's own initialization would draw from the global random stream. Without a bias:
-        # BatchNorm takes it off again, its gradient is rounding alone, and Adam would scale that up to whole steps.
+        # BatchNorm removes it again, its gradient is only rounding, and Adam would scale that up to whole steps.
         self.hidden = nn.Linear(dim, width, bias=False, device="meta").to_empty(device="cpu")
         self.norm = nn.BatchNorm1d(width)
         self.output = nn.Linear(width, n_clusters, device="meta").to_empty(device="cpu")
@@ -40,11 +40,11 @@ class ClusterHead(nn.Module):
         return torch.softmax(self.logits(rows), dim=1)
 
     def logits(self, rows: Tensor) -> Tensor:
-        """What forward(rows) takes the softmax of; the first layer computes in the precision of the rows."""
+        """The logits of forward(rows); the first layer computes in the precision of the rows."""
         return self._output(self.norm(self._hidden(rows)))
 
     def forward_pair(self, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """What forward(own) and then forward(other) return, in one product for each layer.
+        """The results of forward(own) and then forward(other), in one product for each layer.
 
         BatchNorm sees the two one after the other, so that each is normalized by its own statistics. The first layer
         computes in the precision of the rows, the rest in that of the parameters.
@@ -56,7 +56,7 @@ class ClusterHead(nn.Module):
 
     @torch.no_grad()
     def settle(self, rows: Tensor, *, chunk_rows: int = 8192) -> None:
-        """Set BatchNorm's statistics to those of rows, float32 (n, dim), n >= 2: what evaluation mode goes by."""
+        """Set BatchNorm's statistics, which evaluation mode uses, to those of rows, float32 (n, dim), n >= 2."""
         mean, square = torch.zeros(2, self.norm.num_features, dtype=torch.float64)
         for chunk in row_chunks(len(rows), chunk_rows):
             variance, center = (
@@ -112,7 +112,7 @@ def soft_assignment(head: ClusterHead, rows: FloatMatrix, *, chunk_rows: int = 8
     Raises
     ------
     InputError
-        The rows are not as wide as those that the head was trained on.
+        The rows are not as wide as the rows that the head was trained on.
     """
     n_clusters, dim = len(head.output.weight), head.hidden.weight.shape[1]
     if rows.shape[1] != dim:
@@ -151,14 +151,14 @@ def load_heads(path: Path) -> Heads:
     ArtifactMissing
         There is no such file.
     ArtifactDamaged
-        The file is cut short, is no safetensors file, or lacks a tensor of the heads.
+        The file is cut short, is not a safetensors file, or lacks a tensor of the heads.
     """
     if not path.is_file():
         raise ArtifactMissing(f"there are no cluster heads at {path}; materialize cluster_heads")
     try:
         tensors = safetensors.torch.load(path.read_bytes())
         return Heads(_head_from(tensors, "image_head"), _head_from(tensors, "text_head"))
-    # RuntimeError: torch's word for tensors that lack a name, or whose shapes do not fit together.
+    # RuntimeError: torch raises it for tensors that lack a name or have shapes that do not fit together.
     except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise ArtifactDamaged(
             f"{path} must hold two cluster heads; it cannot be read ({error}). Delete its folder and materialize "

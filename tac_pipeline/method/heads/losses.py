@@ -15,7 +15,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Losses:
-    """The three terms and what is minimized, each a scalar tensor."""
+    """The three terms and the total, which is minimized, each a scalar tensor."""
 
     distillation: Tensor
     confidence: Tensor
@@ -24,7 +24,7 @@ class Losses:
 
 
 def distillation_loss(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
-    """Make the same cluster look alike in two soft assignments and different clusters unlike.
+    """Make the same cluster similar in two soft assignments and different clusters different.
 
     The columns of both are 2 n_clusters vectors over the batch. Each has to pick its partner, the same cluster in the
     other matrix, among all the others by cosine / temperature; the loss is the mean cross entropy of that choice.
@@ -40,12 +40,12 @@ def distillation_loss(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
 def confidence_loss(p: Tensor, q: Tensor) -> Tensor:
     """Minus the mean log probability that both heads choose the same cluster."""
     agreement = (p * q).sum(dim=1)
-    # Two sure heads of different minds underflow to 0; at the smallest normal number log and gradient are finite.
+    # Two sure heads that disagree underflow to 0; at the smallest normal number log and gradient are finite.
     return -agreement.clamp_min(torch.finfo(p.dtype).tiny).log().mean()
 
 
 def balance(p: Tensor, q: Tensor) -> Tensor:
-    """Entropy of the mean assignment of each head, added, in nats: most when all clusters are equally large."""
+    """The entropies of both heads' mean assignments, added, in nats: highest when all clusters are equally large."""
     return _entropy(p.mean(dim=0)) + _entropy(q.mean(dim=0))
 
 
@@ -58,16 +58,16 @@ def _entropy(shares: Tensor) -> Tensor:
 def total_loss(
     p: Tensor, q: Tensor, p_neighbor: Tensor, q_neighbor: Tensor, *, temperature: float, balance_weight: float
 ) -> Losses:
-    """What training minimizes: distillation + confidence - balance_weight x balance (paper step 9).
+    """The training loss: distillation + confidence - balance_weight x balance (paper step 9).
 
     Parameters
     ----------
     p, q : float (n, n_clusters)
         The heads on a batch of images and on their text counterparts.
     p_neighbor : float (n, n_clusters)
-        The image head on one image neighbor of each.
+        The image head on one image neighbor of each image.
     q_neighbor : float (n, n_clusters)
-        The text head on one text neighbor of each.
+        The text head on one text neighbor of each image.
     temperature : float > 0
         Of the distillation.
     balance_weight : float >= 0

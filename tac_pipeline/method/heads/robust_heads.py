@@ -1,6 +1,6 @@
-"""The robust method's cluster heads: several trained from several seeds, joined into one answer, learned by one head.
+"""The robust method's cluster heads: several are trained from several seeds and joined; one head learns the result.
 
-What must stay out: how much of everything it takes (robust.py), and each step itself.
+What must stay out: the method's numbers (values/robust.py), and each step itself.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class RobustHeads(TrainedHeads):
     agreement : float
         How often two seeds give an image the same cluster.
     together, together_kmeans : float
-        How often an image and one of its nearest share a cluster, in the joined answer and by k-means on the images.
+        How often an image and a near image share a cluster, in the joined result and by k-means on the images.
     fell_back : bool
-        Whether the image head is k-means on the images, because the joined answer tore neighbors apart.
+        Whether the image head is k-means on the images, because the joined result separated neighbors.
     """
 
     agreement: float
@@ -58,7 +58,7 @@ class RobustHeads(TrainedHeads):
 
     @property
     def sentence(self) -> str:
-        """What became of it, in words."""
+        """The outcome in words."""
         kept = f"images share their cluster with {self.together:.0%} of their nearest"
         if self.fell_back:
             return (
@@ -87,23 +87,23 @@ def learn_robust_heads(
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> RobustHeads:
-    """Train heads from several seeds, join their answers, and teach the result to one head.
+    """Train heads from several seeds, join their results, and train one head on the joined result.
 
     Parameters
     ----------
     image_embeddings : float32 (n_images, dim), unit rows
     blended_rows : float32 (n_images, dim or 2 dim), unit rows, in the same order
-        What the text heads see.
+        The input of the text heads.
     image_neighbors, blended_neighbors : int64 (n_images, count)
         Rows of the same matrices.
     kmeans : int64 (n_images,)
-        The clusters of k-means on the images: the answer where nothing learned keeps images that look alike together.
+        The clusters of k-means on the images: the fallback when the learned result separates images that look alike.
     members : int >= 1
-        Heads that are trained, each from a seed of its own.
+        The number of trained heads, each with its own seed.
     schedule, balance_weight, learning_rate
-        Of each of them.
+        For each of the heads.
     seed : int >= 0
-        Of all of them.
+        For all of them together.
     device : str
     progress : callable, optional
         Told how many epochs of all are done.
@@ -169,20 +169,20 @@ def learn_robust_heads(
 
 
 def member_seeds(seed: int, members: int) -> list[int]:
-    """A seed for each head; those of two neighboring seeds have none in common."""
+    """A seed for each head; two neighboring values of `seed` share no head's seed."""
     return [int(own) for own in np.random.default_rng([seed, members]).integers(2**31, size=members)]
 
 
 def _calibrate(image_head: ClusterHead, image_embeddings: FloatMatrix, sure: float) -> None:
-    """Make the head as sure, on average, as it should be."""
+    """Make the head's mean confidence as high as it should be."""
     soft = soft_assignment(image_head, image_embeddings)
-    # Two clusters at most as sure as a coin leave nothing to sharpen.
+    # With a target of at most 1 / n_clusters there is nothing to sharpen.
     if sure > 1 / soft.shape[1]:
         scale_output(image_head, sharpness_for(soft, sure))
 
 
 def _mean_history(histories: list[tuple[EpochLosses, ...]]) -> tuple[EpochLosses, ...]:
-    """Epoch by epoch the means over the heads."""
+    """The means over the heads for each epoch."""
     return tuple(
         EpochLosses(epochs[0].epoch, *np.mean([list(astuple(epoch))[1:] for epoch in epochs], axis=0).tolist())
         for epochs in zip(*histories, strict=True)
@@ -190,7 +190,7 @@ def _mean_history(histories: list[tuple[EpochLosses, ...]]) -> tuple[EpochLosses
 
 
 def _part(progress: Callable[[int, int], None] | None, number: int, members: int) -> Callable[[int, int], None] | None:
-    """Progress of one head as a part of all."""
+    """The progress of one head as a part of all heads."""
     if progress is None:
         return None
     return lambda done, epochs: progress(number * epochs + done, members * epochs)

@@ -1,4 +1,4 @@
-"""One image head that answers as several did together, and one that answers exactly as k-means does."""
+"""An image head that learns the joined result of several heads, and one that gives exactly the clusters of k-means."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def distill_head(
 
 
 def kmeans_head(image_embeddings: FloatMatrix, assignment: IntVector, *, n_clusters: int) -> ClusterHead:
-    """A head whose likeliest column is the cluster with the nearest center: k-means as a head.
+    """K-means as a head: its likeliest column is the cluster with the nearest center.
 
     The hidden layer passes the vector through (each number raised by 1, so that ReLU leaves it), and the output layer
     holds the centers.

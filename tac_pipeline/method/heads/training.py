@@ -55,7 +55,7 @@ class _Pairs:
     neighbors: Tensor  # int64 (n_images, count)
 
     def draw(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The batch's rows, and for each the row of one of its neighbors, each as likely."""
+        """The batch's rows, and for each the row of one of its neighbors, all equally likely."""
         choice = torch.randint(self.neighbors.shape[1], batch.shape, generator=generator).to(batch.device)
         return self.rows[batch], self.rows[self.neighbors[batch, choice]]
 
@@ -137,15 +137,15 @@ def train_blended_heads(
 ) -> TrainedHeads:
     """Train like train_cluster_heads, with a text head that sees the image beside the text.
 
-    The text head takes rows of twice the images' width down to the images' width. The first layer sees the rows less
-    their mean, which BatchNorm takes off anyhow, in bfloat16 where this processor multiplies it: half the time, and
-    little is lost of what tells the rows apart.
+    The text head reduces rows of twice the images' width to the images' width. The first layer sees the rows minus
+    their mean, which BatchNorm removes anyway, in bfloat16 if this processor multiplies it: this takes half the time,
+    and the differences between rows stay precise.
 
     Parameters
     ----------
     image_embeddings : float32 (n_images, dim), unit rows
     blended_rows : float32 (n_images, dim or 2 dim), unit rows, in the same order
-        What blend_rows made of images and text counterparts.
+        The result of blend_rows for images and text counterparts.
     image_neighbors, blended_neighbors : int64 (n_images, count)
         Rows of the same matrices.
     n_clusters, schedule, balance_weight, learning_rate, seed, device, progress
@@ -189,7 +189,7 @@ def _train_both(
     device: str,
     progress: Callable[[int, int], None] | None,
 ) -> TrainedHeads:
-    """Both heads; `rows_on` makes what the steps see of the rows, the text head's hidden layer is `text_width` wide."""
+    """Both heads; `rows_on` prepares the rows for the steps, the text head's hidden layer is `text_width` wide."""
     _require_trainable(
         image_embeddings, text_rows, image_neighbors, text_neighbors, n_clusters=n_clusters, schedule=schedule
     )
@@ -211,8 +211,8 @@ def _train_both(
         generator=generator,
         progress=progress,
     )
-    # BatchNorm's running means start far off and a small set has few steps: they would be wrong still, and the heads
-    # unsure (docs/decisions/0011-settled-batch-statistics.md).
+    # BatchNorm's running means start far off. After the few steps of a small set they would still be wrong, and the
+    # heads unsure (docs/decisions/0011-settled-batch-statistics.md).
     image_head.settle(_as_they_are(image_embeddings, device))
     text_head.settle(_as_they_are(text_rows, device))
     return TrainedHeads(image_head.cpu().eval(), text_head.cpu().eval(), history)
@@ -224,7 +224,7 @@ def _as_they_are(rows: FloatMatrix, device: str) -> Tensor:
 
 
 def drafted(rows: FloatMatrix, device: str) -> Tensor:
-    """The rows less their mean, on the device, bfloat16 where the CPU multiplies it and float32 elsewhere."""
+    """The rows minus their mean, on the device, bfloat16 if the CPU multiplies it, else float32."""
     whole = _as_they_are(rows, device)
     centered = whole - whole.mean(dim=0)
     return centered.to(torch.bfloat16) if device == "cpu" and multiplies_bfloat16() else centered

@@ -1,1 +1,1 @@
-"""The fixed numbers of each method: what a settings file does not offer. Nothing here looks at vectors."""
+"""The fixed numbers of each method, which a settings file does not offer. What must stay out: vectors."""

@@ -1,6 +1,6 @@
-"""The published method's constants: what the paper fixes and the settings file does not offer.
+"""The published method's constants: numbers that the paper fixes and the settings file does not offer.
 
-What must stay out: values that a user sets (tac_pipeline/settings.py) and anything that computes.
+What must stay out: values that a user sets (tac_pipeline/settings/) and anything that computes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 # Steps 3 and 6: spherical k-means.
 KMEANS_ITERATIONS = 300
 CENTER_RESTARTS = 10
-# The image k-means that the results are compared with gets as many.
+# The image k-means that the results are compared with gets the same number.
 TRAINING_FREE_RESTARTS = 20
 
-# Step 7: where the settings name no other count.
+# Step 7: when the settings name no other count.
 NEIGHBORS = 50
 
 # Step 8: standard deviation of the normal distribution that the linear weights are drawn from.
@@ -27,7 +27,7 @@ LARGE_K = 100
 
 @dataclass(frozen=True)
 class TrainingSchedule:
-    """How long and in what steps the cluster heads are trained."""
+    """How long and in which steps the cluster heads are trained."""
 
     epochs: int
     batch_size: int
@@ -41,7 +41,7 @@ _LARGE_K_SCHEDULE = TrainingSchedule(epochs=100, batch_size=8192, temperature=5.
 def training_schedule(
     n_clusters: int, *, epochs: int | None = None, batch_size: int | None = None, temperature: float | None = None
 ) -> TrainingSchedule:
-    """The schedule of step 9; None stands for the published value at this number of clusters."""
+    """The schedule of step 9; None means the published value at this number of clusters."""
     published = _LARGE_K_SCHEDULE if n_clusters >= LARGE_K else _SMALL_K_SCHEDULE
     return TrainingSchedule(
         epochs=published.epochs if epochs is None else epochs,

@@ -1,1 +1,1 @@
-"""From nouns to what images and groups say: the vocabulary, the text counterparts, their weight, and names."""
+"""The method's use of nouns: the vocabulary, the text counterparts, their weight, and names."""

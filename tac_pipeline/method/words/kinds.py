@@ -1,4 +1,4 @@
-"""Nouns as kinds, with the kinds that they are of: what names are chosen by.
+"""Nouns as kinds, with the wider kinds above them: names are chosen with these.
 
 What must stay out: where the kinds come from (wordnet/noun_kinds.py).
 """
@@ -20,15 +20,15 @@ class NounKinds:
     Attributes
     ----------
     names : tuple of str, n_kinds long
-        As WordNet's first noun of the kind that is not offensive; of a noun that WordNet does not hold, as it came.
+        WordNet's first noun of the kind that is not offensive; a noun that WordNet does not hold is unchanged.
     meant : int64 (n_nouns,)
         The kind that each noun means.
     spelled : tuple of str, n_nouns long
-        The noun in number and case as WordNet has it.
+        The noun in the number and case of WordNet.
     below, above : int64 (n_pairs,)
-        Every noun (below) with every kind that it is of (above), its own kind included.
+        Every noun (below) with every kind that it is (above), including its own kind.
     children, parents : int64 (n_steps,)
-        Kinds that stand right below another kind, and that other kind.
+        Kinds directly below another kind, and that other kind.
     """
 
     names: tuple[str, ...]
@@ -40,7 +40,7 @@ class NounKinds:
     parents: IntVector
 
     def sums(self, weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """The weight of each kind, float64 (n_rows, n_kinds): of all nouns (n_rows, n_nouns) that are of it."""
+        """The weight of each kind, float64 (n_rows, n_kinds): the sum over the nouns (n_rows, n_nouns) of this kind."""
         from scipy.sparse import csr_array
 
         shape = (len(self.spelled), len(self.names))

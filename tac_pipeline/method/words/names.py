@@ -1,6 +1,6 @@
-"""Names for clusters, from the nouns that their members retrieve and the others do not, and the kinds above those.
+"""Naming clusters, by nouns that their members retrieve and other images do not, and by the kinds above these nouns.
 
-docs/decisions/0060-names-worth-trusting.md says what was compared, and why each constant is what it is.
+docs/decisions/0060-names-worth-trusting.md has the comparison and the reason for each constant.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 FloatTable = npt.NDArray[np.float64]
 
-# A wider kind must add something: at least this share of its weight lies outside the largest kind right below it.
+# A wider kind must add something: at least this share of its weight is outside the largest kind directly below it.
 LEAST_ADDED = 0.2
 # Below this confidence no noun names a cluster.
 LEAST_CONFIDENCE = 0.25
-# A name that a cluster had stays while its confidence is at least this share of the best one's.
+# A cluster keeps its earlier name while the name's confidence is at least this share of the best one's.
 STILL_FITS = 0.5
-# So many names of each cluster take part in the matching: who finds all of these taken has no name.
+# How many names of each cluster take part in the matching: a cluster that finds all of them taken has no name.
 CONTENDERS = 20
-# So many nouns stand in the label of a cluster without a name.
+# How many nouns are in the label of a cluster without a name.
 SHOWN_NEAR = 2
 
 
 @dataclass(frozen=True)
 class NounProfiles:
-    """What the nouns say of each cluster and of all images.
+    """The weights of the nouns in each cluster and in all images.
 
     Attributes
     ----------
@@ -56,14 +56,14 @@ class ClusterName:
     Attributes
     ----------
     name : str or None
-        None where no noun covers the cluster, or where it has no members.
+        None when no noun fits the cluster, or it has no members.
     alternatives : tuple of str
         The nouns that set its members apart best, best first, without the name itself.
     weights : tuple of float
-        The share of the members' retrieval weight that the name, with all that is of its kind, and then each
-        alternative has; the name's is 0 where there is none.
+        The share of the members' retrieval weight of the name (with all nouns of its kind), and then of each
+        alternative; the name's is 0 when there is no name.
     confidence : float
-        From 0 to 1, see `name_clusters`; of the best name that was left where there is none.
+        From 0 to 1, see `name_clusters`; without a name, the confidence of the best name that was left.
     """
 
     name: str | None
@@ -92,14 +92,14 @@ def noun_profiles(
         From 0 to n_clusters - 1.
     n_clusters : int
     tau : float > 0
-        The one that retrieved the text counterparts.
+        The same as for the text counterparts.
     chunk_rows : int
         Bounds memory; never changes the result.
 
     Raises
     ------
     InputError
-        The assignment is of other images or names clusters that do not exist, or what `retrieval_weights` raises.
+        The assignment is of other images or of clusters that do not exist, or `retrieval_weights` raises it.
     """
     from scipy.sparse import csr_array
 
@@ -129,14 +129,14 @@ def name_clusters(
     given: Mapping[int, str] | None = None,
     alternatives: int = 4,
 ) -> list[ClusterName]:
-    """Name each cluster by the noun, or the kind above several nouns, that says most of its members against all images.
+    """Name each cluster by the noun, or the kind above several nouns, that sets its members apart from all images.
 
-    A kind has the weight of all nouns that are of it. Its score is its term of the Kullback-Leibler divergence of the
-    cluster's profile from the overall one, weight * log(weight / overall weight): high where the members retrieve such
-    nouns and others do not, so that a breed names a cluster in a store of dogs, and "dog" does in a store of animals.
-    The confidence is the score over log(n_images / size), the most that any name could have: 1 where all of the
-    members' weight is on the name, and nobody else's. Names go to clusters so that their confidences add up to most,
-    each to one cluster; whom no name of LEAST_CONFIDENCE is left for stays without.
+    A kind has the weight of all its nouns. Its score is its term of the Kullback-Leibler divergence of the cluster's
+    profile from the overall one, weight * log(weight / overall weight). It is high when the members retrieve such nouns
+    and others do not: a breed names a cluster in a store of dogs, and "dog" does in a store of animals. The confidence
+    is the score divided by log(n_images / size), the highest possible score: it is 1 when all weight of the members,
+    and no other weight, is on the name. Each name goes to one cluster, so that the sum of the confidences is highest. A
+    cluster without a remaining name of at least LEAST_CONFIDENCE has no name.
 
     Parameters
     ----------
@@ -146,20 +146,20 @@ def name_clusters(
     kinds : NounKinds
         Of the profiles' nouns.
     before : sequence of str or None, n_clusters long, optional
-        The name that each cluster had: it stays unless clearly wrong (STILL_FITS).
+        The earlier name of each cluster: it stays unless it is clearly wrong (STILL_FITS).
     given : mapping of cluster to name, optional
-        What people call some clusters: these names are theirs alone, with confidence 1.
+        Names that people gave to some clusters: no other cluster gets them; their confidence is 1.
     alternatives : int
-        So many, or all other nouns where there are fewer; their weights tell how much each is worth.
+        How many, or all other nouns if there are fewer; their weights show how good each is.
 
     Returns
     -------
-    list of ClusterName, one per cluster; no name stands twice, whatever its case
+    list of ClusterName, one per cluster; no two names are equal, even in another case
 
     Raises
     ------
     InputError
-        The arguments are of different numbers of nouns or clusters, or of no noun.
+        The arguments have different numbers of nouns or clusters, or no noun.
     """
     n_clusters, n_nouns = profiles.clusters.shape
     if not n_nouns == len(profiles.overall) == len(kinds.spelled) > 0:
@@ -176,7 +176,7 @@ def name_clusters(
     weights = kinds.sums(profiles.clusters)
     confidence = _confidence(weights, kinds.sums(profiles.overall[np.newaxis])[0], sizes)
     if np.count_nonzero(sizes) == 1:
-        # Against nothing, where one cluster holds every image, the nouns' own weight alone tells.
+        # If one cluster holds every image, there is nothing to compare with: only the nouns' own weight counts.
         confidence = _own_weights(profiles.clusters, kinds)
     anyhow = _by_name(confidence, columns, len(names))
     able = _by_name(np.where(_adds_nothing(weights, kinds), 0, confidence), columns, len(names))
@@ -202,7 +202,7 @@ def name_clusters(
 
 
 def label(found: ClusterName, cluster_id: int) -> str | None:
-    """What a cluster is called: its name, or that it has none and what is near; None for one without members."""
+    """The label of a cluster: its name, or "unnamed" with near nouns; None for a cluster without members."""
     if found.name is not None or not found.weights:
         return found.name
     near = ", ".join(found.alternatives[:SHOWN_NEAR])
@@ -210,9 +210,9 @@ def label(found: ClusterName, cluster_id: int) -> str | None:
 
 
 def _names_of_kinds(profiles: NounProfiles, kinds: NounKinds, said: Iterable[str]) -> tuple[list[str], IntVector]:
-    """The names that kinds go by, and those that people gave; and each kind's place among them, -1 where it has none.
+    """The names of kinds, and those that people gave; and each kind's position among them, -1 when it has none.
 
-    A kind that nouns mean goes by the one of most weight. Kinds that are called the same share a name.
+    A kind is called by its noun with the largest weight. Kinds with the same name share it.
     """
     called = list(kinds.names)
     for noun in np.argsort(profiles.overall, kind="stable"):
@@ -230,7 +230,7 @@ def _names_of_kinds(profiles: NounProfiles, kinds: NounKinds, said: Iterable[str
 
 
 def _confidence(weights: FloatTable, overall: FloatTable, sizes: IntVector) -> FloatTable:
-    """How much of what a name could say each kind says of each cluster, (n_clusters, n_kinds), 0 to 1."""
+    """Each kind's confidence as the name of each cluster, (n_clusters, n_kinds), 0 to 1."""
     most = np.log(max(sizes.sum(), 1) / np.maximum(sizes, 1))[:, np.newaxis]
     found: FloatTable = np.clip(_divergence(weights, overall) / np.where(most > 0, most, 1), 0, 1)
     return found
@@ -238,19 +238,19 @@ def _confidence(weights: FloatTable, overall: FloatTable, sizes: IntVector) -> F
 
 def _divergence(weights: FloatTable, overall: FloatTable) -> FloatTable:
     """The terms of the Kullback-Leibler divergence of each row from the overall weights, nats."""
-    # A weight of zero scores zero whatever the logarithm; the smallest number keeps that from being NaN.
+    # A weight of zero must score zero; the smallest number keeps the logarithm from making it NaN.
     tiny = np.finfo(np.float64).tiny
     terms: FloatTable = weights * np.log(np.maximum(weights, tiny) / np.maximum(overall, tiny))
     return terms
 
 
 def _own_weights(weights: npt.NDArray[np.floating], kinds: NounKinds) -> FloatTable:
-    """The weight of the nouns that mean each kind, those below it left out, (n_rows, n_kinds)."""
+    """The weight of the nouns that mean each kind itself, without those below it, (n_rows, n_kinds)."""
     return np.array([np.bincount(kinds.meant, row, minlength=len(kinds.names)) for row in weights])
 
 
 def _adds_nothing(weights: FloatTable, kinds: NounKinds) -> npt.NDArray[np.bool_]:
-    """Whether a kind owes nearly all its weight in a cluster to one kind right below it, (n_clusters, n_kinds)."""
+    """Whether nearly all weight of a kind in a cluster is in one kind directly below it, (n_clusters, n_kinds)."""
     largest = np.zeros(weights.T.shape)
     np.maximum.at(largest, kinds.parents, weights.T[kinds.children])
     return np.asarray((1 - LEAST_ADDED) * weights < largest.T)
@@ -265,7 +265,7 @@ def _by_name(values: FloatTable, columns: IntVector, n_names: int) -> FloatTable
 
 
 def _kept(old: Sequence[str | None], places: Mapping[str, int], able: FloatTable, anyhow: FloatTable) -> dict[int, int]:
-    """The clusters whose name from before still fits, with its column; of two with one name the surer."""
+    """The clusters with an earlier name that still fits, with its column; of two with one name the surer."""
     found: dict[int, int] = {}
     for row, name in enumerate(old):
         column = places.get(name.lower()) if name is not None else None
@@ -281,7 +281,7 @@ def _kept(old: Sequence[str | None], places: Mapping[str, int], able: FloatTable
 
 
 def _match(able: FloatTable, anyhow: FloatTable, kept: Mapping[int, int], fixed: Mapping[int, int]) -> list[int]:
-    """The column of each cluster's name, -1 for none: what people gave, what is kept, then what adds up to most."""
+    """The column of each cluster's name, -1 for none: people's names, kept names, then the best matching."""
     from scipy.optimize import linear_sum_assignment
 
     gains = np.where(able >= LEAST_CONFIDENCE, able, 0)
@@ -302,11 +302,11 @@ def _match(able: FloatTable, anyhow: FloatTable, kept: Mapping[int, int], fixed:
 def _alternatives(
     profiles: NounProfiles, kinds: NounKinds, row: int, name: str | None, *, count: int
 ) -> list[tuple[str, float]]:
-    """The nouns of highest score but the name, each meaning once, with their share of the weight."""
+    """The nouns with the highest scores except the name, each meaning once, with their share of the weight."""
     weight, overall = _own_weights(np.stack([profiles.clusters[row], profiles.overall]), kinds)
     scores = _divergence(weight, overall)
     own = profiles.clusters[row]
-    # Of each meaning, the noun of most weight in this cluster says it.
+    # Each meaning is shown by its noun with the largest weight in this cluster.
     said = {kinds.meant[noun]: kinds.spelled[noun] for noun in np.argsort(own, kind="stable")}
     found: dict[str, tuple[str, float]] = {}
     # By weight where scores are equal: all are zero if one cluster holds every image.

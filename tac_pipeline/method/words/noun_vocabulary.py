@@ -1,4 +1,4 @@
-"""Step 4: the noun vocabulary, the few candidate nouns that tell the semantic centers apart."""
+"""Step 4: the noun vocabulary, the few candidate nouns that distinguish the semantic centers."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class NounVocabulary:
 
     @property
     def n_centers_without_noun(self) -> int:
-        """Centers that no candidate noun is nearest to: the images there get their words from other centers."""
+        """Centers without any nearest candidate noun: their images get nouns from other centers."""
         return self.n_centers - len(np.unique(self.center))
 
 
 def choose_noun_vocabulary(
     noun_embeddings: FloatMatrix, semantic_centers: FloatMatrix, *, nouns_per_center: int, chunk_rows: int = 8192
 ) -> NounVocabulary:
-    """Keep the nouns that each semantic center is surest of (paper step 4).
+    """Keep the most confident nouns of each semantic center (paper step 4).
 
     A noun belongs to the center with the highest softmax probability over the cosines, without a temperature. Of
     equally sure nouns the first stays.

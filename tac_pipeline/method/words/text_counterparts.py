@@ -21,7 +21,7 @@ def require_tau(tau: float) -> None:
 def retrieval_weights(
     image_embeddings: FloatMatrix, noun_embeddings: FloatMatrix, *, tau: float, chunk_rows: int
 ) -> Iterator[tuple[slice, FloatMatrix]]:
-    """How much each noun says of each image (paper step 5), chunk by chunk.
+    """The weight of each noun for each image (paper step 5), chunk by chunk.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def _softmax_chunks(
     image_embeddings: FloatMatrix, noun_embeddings: FloatMatrix, *, tau: float, chunk_rows: int
 ) -> Iterator[tuple[slice, FloatMatrix]]:
     for rows in row_chunks(len(image_embeddings), chunk_rows):
-        # float32 throughout: divided by a small tau, the rounding of a half precision cosine becomes whole nats.
+        # float32 throughout: a small tau would turn the rounding of a half precision cosine into whole nats.
         weights = image_embeddings[rows] @ noun_embeddings.T  # (chunk, n_nouns)
         # exp stays finite at small tau only if each row's maximum is taken off first.
         weights -= weights.max(axis=1, keepdims=True)
@@ -102,9 +102,9 @@ def retrieve_text_counterparts(
 def count_nouns_heard(
     image_embeddings: FloatMatrix, noun_embeddings: FloatMatrix, *, tau: float, chunk_rows: int = 2048
 ) -> npt.NDArray[np.float64]:
-    """How many nouns an image's counterpart is made of in effect: the perplexity of its weights, whether tau fits.
+    """How many nouns make an image's counterpart in effect: the perplexity of its weights, to see whether tau fits.
 
-    Near 1 the nearest noun alone speaks, whatever the second says; many are a blur. OpenAI's ViT-B/32 with
+    Near 1 only the nearest noun counts; many nouns make a blur. OpenAI's ViT-B/32 with
     tau = 0.005 has medians from 1.5 to 3.
 
     Parameters

@@ -1,4 +1,4 @@
-"""How much the words may say: a text weight chosen without labels, by what it does to images that look alike."""
+"""Choosing the weight of the text without labels, by its effect on images that look alike."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tac_pipeline.method.values.robust import (
 
 @dataclass(frozen=True)
 class Trial:
-    """One text weight, and the share of the images' nearest images that lie in the same cluster under it."""
+    """One text weight, and the share of the images' nearest images that are in the same cluster with it."""
 
     weight: float
     together: float
@@ -28,7 +28,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class TextWeight:
-    """The weights chosen, and why.
+    """The chosen weights, and why.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class TextWeight:
     training_free : float
         For the training-free clusters.
     trials : tuple of Trial
-        The images alone (weight 0) first; empty where nothing was tried.
+        The images alone (weight 0) first; empty when nothing was tried.
     sentence : str
         The choice in words.
     """
@@ -68,12 +68,12 @@ def choose_text_weight(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> TextWeight:
-    """The heaviest text weight under which images that look alike stay together.
+    """The largest text weight with which images that look alike stay together.
 
-    Words that fit the images cut them along other lines than the images do, but keep most neighbors together; words
-    that do not fit tear them apart. Each weight's rows are clustered, and a weight is borne where the share of
-    neighbors in one cluster stays above a set part of what it is for the images alone. The first weight that is not
-    borne ends the search.
+    Text that fits the images divides them differently than the images alone, but keeps most neighbors together; text
+    that does not fit separates them. For each weight the rows are clustered. A weight is accepted when the share of
+    neighbors in one cluster stays above a fixed part of the share for the images alone. The first weight that is not
+    accepted ends the search.
 
     Parameters
     ----------
@@ -106,17 +106,17 @@ def choose_text_weight(
 
 
 def given_text_weight(weight: float) -> TextWeight:
-    """The choice of whoever names the weight."""
+    """The weight that the settings give."""
     return TextWeight(weight, weight, (), f"the settings give the words weight {weight:g}")
 
 
 def published_text_weight() -> TextWeight:
-    """The published method's: the text head sees the text alone, training-free counts text and image alike."""
+    """The published method's weights: the text head sees only text, training-free counts text and image equally."""
     return TextWeight(1.0, 1.0, (), "as published: the text head sees the words alone, whatever they do to the images")
 
 
 def heaviest_borne(trials: list[Trial], *, kept: float) -> float:
-    """The last weight before the first under which less than `kept` of the first trial's share is left."""
+    """The last weight before the first one that leaves less than `kept` of the first trial's share."""
     weight = trials[0].weight
     for trial in trials[1:]:
         if trial.together < kept * trials[0].together:

@@ -1,4 +1,4 @@
-"""Steps: what runs again after what, what is refused, and that nothing is lost on the way."""
+"""Steps: what runs again after which change, what is refused, and that nothing is lost."""
 
 import errno
 import json
@@ -65,10 +65,10 @@ def test_another_tau_computes_what_lies_below_and_back_again_nothing(vector_stor
 
 
 def test_another_count_with_the_same_centers_spares_the_text_space(vector_store: Writer) -> None:
-    """K enters semantic_centers through k alone; where k stays, the vocabulary and the counterparts stay."""
+    """K enters semantic_centers only through k; when k stays the same, so do the vocabulary and the counterparts."""
     materialize(vector_store({"semantic_centers.count": 6}))
     done = computed(materialize(vector_store({"clusters.count": 4})))
-    # In the robust method K also says how many neighbors teach an image, and how the words are weighed.
+    # In the robust method K also decides how many neighbors teach an image, and the weight of the text.
     assert done == {
         "cluster_count",
         "image_kmeans",
@@ -86,7 +86,7 @@ def test_another_count_with_the_same_centers_spares_the_text_space(vector_store:
 
 
 def test_equal_content_stops_the_work_below(vector_store: Writer) -> None:
-    """Labels that only moved place in the table change the manifest of nothing; the chain stays as it is."""
+    """Labels that only changed their row in the table do not change the manifest or anything downstream."""
     path = vector_store()
     materialize(path)
     source = path.parent / "images.parquet"
@@ -124,7 +124,7 @@ def test_growth_assigns_new_images_and_relearns_nothing(vector_store: Writer) ->
     states = {entry.step.name: (entry.state, entry.why) for entry in all_status(project)}
     assert states["training_set"] == (
         State.FRESH,
-        "the store has changed since; `tac run --recluster` learns from it anew",
+        "the store has changed since; `tac run --recluster` learns from it again",
     )
     assert {state for state, _ in states.values()} == {State.FRESH}
     assert computed(materialize(path)) >= {"training_set", "cluster_heads"}
@@ -145,13 +145,13 @@ def test_a_removed_image_leaves_the_results(vector_store: Writer) -> None:
 
 
 def test_an_image_that_was_replaced_in_place_is_no_training_image(vector_store: Writer) -> None:
-    """It names no cluster and is no typical image of one, though it bears the name of an image that was learned."""
+    """It names no cluster and is not a typical image, although it has the name of a training image."""
     path = vector_store()
     materialize(path)
     typical = table(path, "clusters")["medoids"][0][0]
     place = int(typical.removeprefix("image-"))
     vectors, _ = grouped_vectors()
-    # A little elsewhere, so that it lies in its cluster as before.
+    # Moved only a little, so that it is in the same cluster as before.
     vectors[place] += 0.01
     ids = [f"image-{number:03d}" for number in range(60)]
     write_vectors(path.parent / "images.parquet", ids, vectors, ["x"] * 60)

@@ -1,9 +1,9 @@
 """The recipe and the version of every asset, for three settings files, against a snapshot.
 
-A change of structure must leave all of them as they are: what users have computed is then used again. A change of
-method or settings moves some of them on purpose; the snapshot is then written again, and the diff shows which:
+A change of structure must not change any of them, so that users' results are used again. A change of method or
+settings changes some of them on purpose; the snapshot is then written again, and the diff shows which:
 
-    TAC_UPDATE_SNAPSHOTS=1 python -m pytest tests/assets/test_recipes.py
+    TAC_UPDATE_SNAPSHOTS=1 python -m pytest tests/assets/engine/test_recipe.py
 
 Contents of inputs and digests of files differ from machine to machine, so names take their place here.
 """

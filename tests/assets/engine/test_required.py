@@ -1,4 +1,4 @@
-"""What results read while learning has not come to its end: what the groups in force were learned from."""
+"""What results read while learning is unfinished: the artifacts that the groups in force were learned from."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ RESULTS = ["assignments", "clusters", "cluster_tree", "evaluation", "review"]
 
 
 def grow(path: Path, count: int) -> None:
-    """So many images more than the first sixty lie in the source."""
+    """Add this many images to the first sixty in the source."""
     vectors, truth = grouped_vectors()
     more, groups = grouped_vectors(3, per_group=40)
     ids = [f"image-{number:03d}" for number in range(60)] + [f"new-{number:03d}" for number in range(count)]
@@ -33,7 +33,7 @@ def grow(path: Path, count: int) -> None:
 
 
 def fail_to_learn(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A learning run that swaps its training set in and ends at the heads."""
+    """A learning run that makes its training set current and fails at the heads."""
 
     def fail(*_: Any, **__: Any) -> None:
         raise InputError("the training failed")
@@ -54,7 +54,7 @@ def test_after_a_failed_learning_growth_goes_on_with_the_groups_in_force(
     path = vector_store({"keep_versions": 2})
     first = {name: outcome.artifact.content for name, outcome in materialize(path).items()}
     store = open_store(load_project(path))
-    # More often than versions are kept: what is in use is not pruned.
+    # More often than versions are kept: versions in use are not pruned.
     for count in (3, 6, 9):
         grow(path, count)
         fail_to_learn(path, monkeypatch)
@@ -89,6 +89,6 @@ def test_without_the_version_that_is_needed_the_way_out_is_a_run(
     with pytest.raises(ArtifactOutdated) as refused:
         execute(find("assignments"), load_project(path))
         execute(find("clusters"), load_project(path))
-    assert str(refused.value).endswith("learning did not come to its end. Let it: `tac run`.")
+    assert str(refused.value).endswith("learning did not finish. Finish it: `tac run`.")
     materialize(path)
     assert {entry.state for entry in all_status(load_project(path))} == {State.FRESH}

@@ -94,7 +94,7 @@ def test_execution_keys_make_nothing_stale() -> None:
 
 
 def test_status_tells_the_same_before_and_after_a_run(vector_store: Callable[..., Path]) -> None:
-    """Against the artifacts on disk: after an edit exactly the table's assets are not fresh; after a run all are."""
+    """With the artifacts on disk: after an edit exactly the table's assets are not fresh; after a run all are."""
     path = vector_store()
     assert {entry.state for entry in all_status(load_project(path))} == {State.MISSING}
     materialize(path)
@@ -121,7 +121,7 @@ def test_status_says_why_and_what_can_be_reused(vector_store: Callable[..., Path
 
 
 def test_a_written_default_is_reusable(vector_store: Callable[..., Path]) -> None:
-    """null and the value that it stands for are two ways to write one recipe."""
+    """null and the value that it means are two ways to write one recipe."""
     path = vector_store({"heads.epochs": None})
     materialize(path)
     found = not_fresh(vector_store({"heads.epochs": 50}))

@@ -1,6 +1,6 @@
-"""What happens by itself, through the real daemon and webserver: nobody presses a button here.
+"""What happens automatically, with the real daemon and webserver: nobody presses a button here.
 
-One store is lived with from test to test, in the order of the file.
+The tests use one store, in the order of the file.
 """
 
 import os
@@ -27,7 +27,7 @@ from assets.orchestration.publishing import PUBLISHED
 GROW_SECONDS = 60.0 + 3 * TICK_SECONDS + 60.0
 QUIET_TICKS = 2.2
 COUNTERPARTS_DOWN = below("text_counterparts") | {PUBLISHED}
-# What was learned lags behind images that came since, until the store is clustered anew.
+# The learned assets are older than the newest images, until the store is clustered again.
 LAG = {"training_set": "STALE"}
 HEADS_DOWN = below("cluster_heads") | {PUBLISHED}
 
@@ -44,7 +44,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
 
 @pytest.fixture(autouse=True)
 def server_log(ui: Ui) -> Iterator[None]:
-    """Where a test fails, pytest shows what the server said meanwhile."""
+    """When a test fails, pytest shows what the server logged."""
     yield
     print(ui.log.read_text(encoding="utf-8")[-20_000:])  # noqa: T201
 
@@ -58,7 +58,7 @@ def test_schedules_and_sensors_are_there_and_switched_on(ui: Ui) -> None:
 
 def test_a_new_store_builds_itself_and_is_published(ui: Ui) -> None:
     assert len(wait_for(lambda: published(ui), seconds=GROW_SECONDS, what="a new store to be published")) == 60
-    # The page is written after readers have the result.
+    # The page is written after the result is published.
     wait_for(lambda: ui.stale() == {} or None, seconds=GROW_SECONDS, what="everything to be fresh")
 
 
@@ -108,7 +108,7 @@ def test_a_run_that_was_killed_is_told_and_automation_goes_on(ui: Ui) -> None:
     before = set(runs(ui))
     tac(ui, "set", "heads.epochs=1000000")
     killed = set()
-    # It is run again once, from where it was; then it is left alone.
+    # It is started again once and continues; then it is not tried again.
     for attempt in (1, 2):
         run = wait_for(lambda: started(ui, before | killed), seconds=GROW_SECONDS, what=f"slow run {attempt}")
         wait_for(lambda run=run: training(ui, run) or None, seconds=GROW_SECONDS, what="the slow step")
@@ -124,7 +124,7 @@ def test_a_run_that_was_killed_is_told_and_automation_goes_on(ui: Ui) -> None:
 
 
 def tac(ui: Ui, *arguments: str) -> str:
-    """What a command prints; it must end well."""
+    """The output of a command, which must succeed."""
     command = [sys.executable, "-m", "tac_pipeline.cli", *arguments, "--settings", str(ui.settings)]
     environment = clean_environment(HOME=str(ui.settings.parent), COLUMNS="200")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
@@ -133,7 +133,7 @@ def tac(ui: Ui, *arguments: str) -> str:
 
 
 def add_image(ui: Ui, image_id: str) -> None:
-    """Another image in the table, in one move, as a careful person does it."""
+    """Add an image to the table, in one move, as a careful person does it."""
     path = ui.settings.parent / "images.parquet"
     vectors, truth = grouped_vectors()
     ids = [f"image-{number:03d}" for number in range(len(vectors))]
@@ -150,7 +150,7 @@ def published(ui: Ui) -> pl.DataFrame | None:
 
 
 def with_image(ui: Ui, image_id: str) -> pl.DataFrame | None:
-    """What readers have, once an image is in it."""
+    """What readers have, as soon as an image is in it."""
     found = published(ui)
     return found if found is not None and image_id in found["image_id"] else None
 
@@ -161,24 +161,24 @@ def runs(ui: Ui) -> dict[str, dict[str, Any]]:
 
 
 def chosen(run: dict[str, Any]) -> set[str]:
-    """The assets that a run was asked for."""
+    """The assets that a run was requested for."""
     return {key["path"][-1] for key in run["assetSelection"]}
 
 
 def ended(ui: Ui, known: set[str]) -> dict[str, Any] | None:
-    """A run of assets that was not known and has ended."""
+    """A new run of assets that has ended."""
     new = [run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]]
     return next((run for run in new if run["status"] in ("SUCCESS", "FAILURE", "CANCELED")), None)
 
 
 def started(ui: Ui, known: set[str]) -> str | None:
-    """The id of a run of assets that was not known and is under way."""
+    """The id of a new run of assets that is still going."""
     new = {run_id: run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]}
     return next((run_id for run_id, run in new.items() if run["status"] == "STARTED"), None)
 
 
 def training(ui: Ui, run_id: str) -> bool:
-    """Whether the run has come to its slow step."""
+    """Whether the run has reached its slow step."""
     events = ui.ask(STEP_STARTS, run=run_id)["logsForRun"]["events"]
     return any(event.get("stepKey", "").endswith("cluster_heads") for event in events)
 
@@ -189,7 +189,7 @@ def process_of(ui: Ui) -> int:
 
 
 def settle(ui: Ui) -> None:
-    """Let the sensor look a few times more, with every run at its end."""
+    """Let the sensor look a few more times, when every run has ended."""
     deadline = time.monotonic() + RUN_SECONDS
     time.sleep(QUIET_TICKS * TICK_SECONDS)
     while any(run["status"] in ("QUEUED", "STARTING", "STARTED") for run in runs(ui).values()):

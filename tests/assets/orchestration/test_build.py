@@ -1,4 +1,4 @@
-"""Several stores in one deployment: nouns are embedded once, and each store is a code location of its own."""
+"""Several stores in one deployment: nouns are embedded once, and each store is its own code location."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ NOUNS = ["candidate_nouns", "noun_embeddings"]
 
 
 def another(path: Path, name: str, **changes: Any) -> Path:
-    """The settings of another store beside the first."""
+    """The settings of a second store."""
     tree = {**YAML(typ="safe").load(path.read_text()), **{"store": name, **changes}}
     other = path.with_name(f"{name}.yaml")
     with other.open("w") as file:

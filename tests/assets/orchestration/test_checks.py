@@ -90,11 +90,11 @@ def test_unreadable_images_warn_and_many_block(
         ([10, 0, 11], False, False, "1 of 3 clusters are empty: clusters.count may be too large."),
         ([91, 5, 4], False, True, "Clusters far above their even share: 0 (unnamed, 91%)."),
         ([5, 91, 4], False, True, "Clusters far above their even share: 1 (noun 1, 91%)."),
-        # Of two, one may hold nearly all.
+        # With two clusters, one may hold nearly all images.
         ([95, 5], False, False, "Clusters far above their even share: 0 (unnamed, 95%)."),
         ([30] + [5] * 14, True, False, "All 15 clusters have images"),
         ([60] + [5] * 14, False, False, "0 (unnamed, 46%)"),
-        # A store whose images are all unreadable now.
+        # A store in which all images are unreadable now.
         ([0, 0, 0], False, False, "3 of 3 clusters are empty"),
         ([7], False, False, "0 (unnamed, 100%)"),
     ],
@@ -119,11 +119,11 @@ def test_centers_without_a_noun_warn_alone(
 @pytest.mark.parametrize(
     ("totals", "passed", "blocks", "words"),
     [
-        ([5.0, 3.0, 2.0, 1.5, 1.2, 1.1, 1.05, 1.02, 1.01, 1.0], True, False, "had come to rest"),
+        ([5.0, 3.0, 2.0, 1.5, 1.2, 1.1, 1.05, 1.02, 1.01, 1.0], True, False, "The loss stopped falling"),
         ([10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0], False, False, "still brought 11% of the fall: raise"),
         ([1.0, 1.0, 1.0], False, True, "The loss did not fall in 3 epochs: lower heads.learning_rate."),
         ([1.0, 2.0, 3.0], False, True, "The loss did not fall in 3 epochs"),
-        # One epoch says nothing, and must not keep a result from readers.
+        # One epoch shows nothing, and must not stop a result from being published.
         ([1.0], False, False, "One epoch cannot show whether the loss falls: raise heads.epochs."),
         ([2.0, 1.0], False, False, "raise heads.epochs"),
     ],
@@ -152,7 +152,7 @@ def test_images_like_those_that_were_learned_from_are_no_drift(vector_store: Wri
     few = grow(path, grouped_vectors(5, per_group=9)[0])
     assert few.passed
     assert few.sentence.startswith("27 images came that the groups were not learned from: too few")
-    # The very vectors of the training images, under other names.
+    # The same vectors as the training images, under other names.
     many = grow(path, grouped_vectors(0)[0])
     assert many.passed, many.sentence
     assert many.numbers["share of outliers"] <= 0.1
@@ -200,7 +200,7 @@ def test_dagster_shows_every_check_and_what_blocks_as_an_error(
     materialize(path)
 
     def bad(artifact: Artifact, store: Store) -> Finding:
-        """Nothing is well."""
+        """Every check fails."""
         return Finding(False, f"{artifact.asset} is bad.", {"share": 0.5}, blocks=True)
 
     monkeypatch.setattr(checks, "CHECKS", (*CHECKS, (find("clusters"), bad)))

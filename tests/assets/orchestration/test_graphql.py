@@ -1,4 +1,4 @@
-"""What the UI knows of a store, asked of the real webserver over GraphQL as its pages ask."""
+"""What the UI knows about a store, asked from the real webserver over GraphQL as its pages ask."""
 
 import ipaddress
 import sys
@@ -47,7 +47,7 @@ def filled_ui(ui: Ui) -> Ui:
 
 @pytest.fixture(autouse=True)
 def server_log(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Where a test fails, pytest shows what the server said meanwhile."""
+    """When a test fails, pytest shows what the server logged."""
     yield
     if "ui" in request.fixturenames:
         print(request.getfixturevalue("ui").log.read_text(encoding="utf-8")[-10_000:])  # noqa: T201
@@ -152,7 +152,7 @@ def test_an_edited_setting_marks_exactly_its_chain_and_going_back_costs_nothing(
     assert run["status"] == "SUCCESS", ui.failures(run["runId"])
     assert ui.stale() == {}
     assets = ui.assets()
-    # The page tells what changed since the version before, so it is written anew.
+    # The page shows the changes since the version before, so it is written again.
     steps = COUNTERPARTS_DOWN - {PUBLISHED, "report"}
     assert {name for name in steps if metadata(assets[name])["reused"]["boolValue"]} == steps
 
@@ -169,7 +169,7 @@ def test_a_step_without_its_inputs_fails_with_what_to_build_first(filled_ui: Ui)
     said = failure["failureMetadata"]["description"]
     assert said.startswith("assignments reads cluster_heads, which was made for other settings. Build first: ")
     assert "text_counterparts, text_weight, text_neighbors, cluster_heads, cluster_ids" in said
-    # The words that a person reads first are ours, not a stack trace.
+    # The first thing to read is our message, not a stack trace.
     assert failure["error"]["className"] == "Failure"
     assert said in failure["error"]["message"]
     assert ui.stale() == {}
@@ -193,7 +193,7 @@ def test_tac_ui_listens_on_this_machine_alone(ui: Ui) -> None:
 
 
 def test_the_workspace_of_the_repository_loads(tmp_path: Path) -> None:
-    """`dagster-webserver` without arguments reads workspace.yaml at the top of the repository."""
+    """`dagster-webserver` without arguments reads workspace.yaml in the repository's root."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "dagster_webserver", "-w", str(REPOSITORY / "workspace.yaml"), "-p", str(port)]
@@ -221,7 +221,7 @@ def metadata(node: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def listening_addresses(port: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """The addresses of this machine on which somebody listens at a port, from the kernel's own table."""
+    """The addresses of this machine with a listener at a port, from the kernel's own table."""
     found = []
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         if not table.exists():
@@ -230,7 +230,7 @@ def listening_addresses(port: int) -> list[ipaddress.IPv4Address | ipaddress.IPv
             local, state = line.split()[1], line.split()[3]
             address, number = local.split(":")
             if state == "0A" and int(number, 16) == port:
-                # The kernel writes each group of four bytes in the machine's own order.
+                # The kernel writes each group of four bytes in the machine's byte order.
                 words = [bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8)]
                 found.append(ipaddress.ip_address(b"".join(words)))
     return found

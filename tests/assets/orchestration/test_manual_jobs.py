@@ -1,4 +1,4 @@
-"""The jobs for people who never leave the UI, run as its launchpad runs them."""
+"""The jobs for people who use only the UI, run as its launchpad runs them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def path(vector_store: Writer) -> Path:
 
 
 def run(path: Path, job: str, instance: dg.DagsterInstance, config: dict[str, Any] | None = None) -> tuple[bool, str]:
-    """Whether a job succeeds, and what it says: the refusal where it does not."""
+    """Whether a job succeeds, and its message: the refusal if it fails."""
     found = build_definitions(path).resolve_job_def(job)
     result = found.execute_in_process(
         run_config={"ops": config} if config else None, instance=instance, raise_on_error=False
@@ -107,7 +107,7 @@ def test_publish_and_rollback_by_hand(path: Path, instance: dg.DagsterInstance) 
     assert shown_version(path, instance) == 2
     succeeded, said = run(path, "rollback", instance)
     assert succeeded
-    assert said.startswith("version 3 repeats version 1; nothing is published by itself until somebody publishes")
+    assert said.startswith("version 3 repeats version 1; nothing is published automatically until somebody publishes")
     assert shown_version(path, instance) == 3
     to_two = {"roll_back": {"config": {"version": 2}}}
     assert run(path, "rollback", instance, to_two)[1].startswith("version 4 repeats version 2")

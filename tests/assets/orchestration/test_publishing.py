@@ -1,4 +1,4 @@
-"""The gate in front of readers: what goes through by itself, what is held back and why, and what a hand may do."""
+"""Publishing: what is published automatically, what is held back and why, and what is possible by hand."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,19 +36,19 @@ def published(path: Path) -> Publication:
 
 
 def replace_images(path: Path, ids: list[str], vectors: np.ndarray) -> None:
-    """Give the store these images, and take them through what was learned."""
+    """Give the store these images, and assign them."""
     write_vectors(path.parent / "images.parquet", ids, vectors, ["x"] * len(ids))
     materialize(path, [step.name for step in GROWTH])
 
 
 def rotate_groups(path: Path) -> None:
-    """Every image now shows what one of the next group showed."""
+    """Every image gets the vector of an image of the next group."""
     vectors, _ = grouped_vectors()
     replace_images(path, [f"image-{number:03d}" for number in range(60)], np.roll(vectors, 20, axis=0))
 
 
 def add_images(path: Path, count: int) -> None:
-    """So many more images like the first one."""
+    """This many more images like the first one."""
     vectors, _ = grouped_vectors()
     ids = [f"image-{number:03d}" for number in range(60)] + [f"new-{number:04d}" for number in range(count)]
     replace_images(path, ids, np.concatenate([vectors, np.repeat(vectors[:1], count, axis=0)]))
@@ -56,7 +56,7 @@ def add_images(path: Path, count: int) -> None:
 
 @pytest.fixture
 def path(vector_store: Writer) -> Path:
-    """A small store with a result, of which nothing is published yet."""
+    """A small store with a result and nothing published yet."""
     settings = vector_store()
     materialize(settings)
     return settings
@@ -110,7 +110,7 @@ def test_a_finding_that_blocks_keeps_readers_on_the_old_version(path: Path) -> N
     decision = publish(path)
     assert decision.version is not None and (decision.version.number, decision.moved) == (1, False)
     assert decision.sentence.startswith("readers keep version 1: Clusters far above their even share: ")
-    assert decision.sentence.endswith("`tac publish` publishes it all the same.")
+    assert decision.sentence.endswith("`tac publish` publishes it anyway.")
     assert decision.comparison is not None and decision.comparison.came == 900
     assert len(published(path).latest().assignments) == 60  # type: ignore[union-attr]
     assert publish(path, by_hand=True).sentence == "version 2 is published"
@@ -130,14 +130,14 @@ def test_a_result_that_moves_most_images_is_held_back(path: Path) -> None:
     assert not decision.moved
     assert decision.sentence == (
         "readers keep version 1: 60 of 60 images (100%) would change their cluster. Look at `tac diff`; `tac publish` "
-        "publishes it all the same."
+        "publishes it anyway."
     )
     assert publish(path, by_hand=True).sentence == "version 2 is published"
     assert published(path).changes(since=1).drop_nulls().height == 60
 
 
 def test_a_result_without_most_images_is_held_back(path: Path, vector_store: Writer) -> None:
-    """As when another source is read under the name of this store."""
+    """The same as when another source is read under the name of this store."""
     publish(path)
     vectors, _ = grouped_vectors()
     write_vectors(path.parent / "others.parquet", [f"other-{number}" for number in range(60)], vectors, ["x"] * 60)
@@ -147,7 +147,7 @@ def test_a_result_without_most_images_is_held_back(path: Path, vector_store: Wri
     assert not decision.moved
     assert decision.sentence == (
         "readers keep version 1: 60 of the 60 images that readers know would be gone, a larger share than "
-        "images.max_loss (0.5) allows. If they are meant to go, `tac publish` publishes it; if not, see whether "
+        "images.max_loss (0.5) allows. If this is intended, `tac publish` publishes it; if not, see whether "
         "images.source is right and no other settings file names this store."
     )
     assert publish(vector_store({"images.max_loss": 1})).sentence == "version 2 is published"
@@ -245,7 +245,7 @@ def test_status_says_what_readers_have_and_what_holds_the_result_back(path: Path
     def words() -> str:
         return publication_in_words(load_project(path))
 
-    another = "; the result as it stands is another one (`tac diff`)"
+    another = "; the current result is another one (`tac diff`)"
     assert words() == "nothing is published yet"
     publish(path)
     assert words().startswith("readers have version 1 of 20")

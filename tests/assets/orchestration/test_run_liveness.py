@@ -1,4 +1,4 @@
-"""Who builds: a dead run is told by whoever comes next, a living one never, and two never build at once."""
+"""Which run builds: the next process reports a dead run, never a living one, and two never build at once."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def start(instance: dg.DagsterInstance, **changes: Any) -> str:
-    """A run that Dagster takes for started; returns its id."""
+    """A run that Dagster sees as started; returns its id."""
     run = DagsterRun(job_name="grow", run_id=str(uuid.uuid4()), status=DagsterRunStatus.STARTED, **changes)
     instance.add_run(run)
     return run.run_id
@@ -99,7 +99,7 @@ def test_a_run_that_holds_its_lock_is_never_told(
     run_id = start(instance, tags=OURS)
     with holding_store(project, instance, run_id, print):
         assert fail_dead_runs(project, instance) == []
-    # Its resources are gone, and Dagster has not yet written down that it succeeded.
+    # Its resources are gone, but Dagster has not yet recorded that it succeeded.
     assert fail_dead_runs(project, instance) == []
     assert status(instance, run_id) == DagsterRunStatus.STARTED
 
@@ -163,7 +163,7 @@ def test_a_run_that_observes_lives_and_is_told_when_it_dies(
     run_id = job.execute_in_process(instance=instance).run_id
     path = lock_file(project, run_id)
     assert path.exists()
-    # What another process sees of it: still started, its file held, then free.
+    # Another process sees it as started, with its file held, then free.
     slow = start(instance, tags={OBSERVE_TAG: "small"})
     path.rename(lock_file(project, slow))
     assert fail_dead_runs(project, instance) == []
@@ -183,14 +183,14 @@ def test_the_sensor_says_what_it_found(project: Project, instance: dg.DagsterIns
         with dg.build_sensor_context(instance=instance) as context:
             return str(build_watchman(project)(context).skip_message)
 
-    assert look() == "every run that is started lives"
+    assert look() == "every started run is alive"
     run_id = start(instance, tags=OURS)
     lock_file(project, run_id).touch()
     assert look() == f"reported as failed: {run_id}"
 
 
 def test_a_settings_edit_while_a_run_is_under_way_is_for_the_next_run(vector_store: Writer) -> None:
-    """The run goes on with the settings that it was loaded with, and its artifacts are marked as made for those."""
+    """The run continues with the settings that it was loaded with, and its artifacts are marked as made for these."""
     path = vector_store()
     project = load_project(path)
 
@@ -211,7 +211,7 @@ def test_a_settings_edit_while_a_run_is_under_way_is_for_the_next_run(vector_sto
 
 
 class TacRun:
-    """`tac run` in a process of its own."""
+    """`tac run` in its own process."""
 
     def __init__(self, path: Path, log: Path) -> None:
         self._log = log
@@ -227,7 +227,7 @@ class TacRun:
         return self._log.read_text()
 
     def wait_for(self, found: Callable[[], Any]) -> Any:
-        """What is found at last, while the process lives."""
+        """The first result of a check, while the process is alive."""
         deadline = time.monotonic() + PATIENCE
         while not (value := found()):
             assert self.process.poll() is None, self.output
@@ -242,7 +242,7 @@ class TacRun:
 
 @pytest.fixture
 def killed(vector_store: Writer) -> Iterator[tuple[Project, str]]:
-    """A store whose `tac run` was killed while it trained, and the id of that run."""
+    """A store after its `tac run` was killed during training, and the id of that run."""
     path = vector_store({"heads.epochs": 10_000_000})
     project, run = load_project(path), TacRun(path, path.parent / "run.log")
     try:

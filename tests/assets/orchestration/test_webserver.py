@@ -1,4 +1,4 @@
-"""Asking a running UI to read the settings again, against a small server that speaks the two answers of Dagster's."""
+"""Asking a running UI to read the settings again, with a small server that gives the same two answers as Dagster's."""
 
 import http.server
 import json
@@ -18,7 +18,7 @@ RELOADED = {"__typename": "WorkspaceLocationEntry", "locationOrLoadError": {}}
 
 
 def instance_info(home: Path) -> str:
-    """What a UI says of the instance in a folder."""
+    """What a UI reports about the instance in a folder."""
     base = {"module": "dagster._core.storage.root", "class": "LocalArtifactStorage", "config": {"base_dir": str(home)}}
     return json.dumps({"local_artifact_storage": base, "run_storage": "SqliteRunStorage"})
 
@@ -36,7 +36,7 @@ class Server(http.server.ThreadingHTTPServer):
         return int(self.server_address[1])
 
     def handle_error(self, *_: Any) -> None:
-        """Whoever asked has gone."""
+        """The client is gone."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -122,7 +122,7 @@ def test_a_location_that_does_not_load_is_told_in_one_line(serve: Any, tmp_path:
 
 
 def test_a_ui_of_another_instance_is_left_alone(serve: Any, tmp_path: Path) -> None:
-    """Whoever took the port after our UI ended: even one with a store of the same name."""
+    """Another UI on the port after our UI ended: even one with a store of the same name."""
     server = serve(Server({"photos": RELOADED, "one": RELOADED}, home=tmp_path / "theirs"))
     note_address(tmp_path / "ours", "127.0.0.1", server.port)
     assert reload_location(tmp_path / "ours", "photos") is None
@@ -142,7 +142,7 @@ def test_the_home_may_be_named_by_a_link(serve: Any, tmp_path: Path) -> None:
 
 
 def test_an_instance_says_its_home_as_it_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against the Dagster that is installed: what a UI shows as `info` is this text."""
+    """With the installed Dagster: a UI shows this text as `info`."""
     import dagster as dg
 
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
@@ -265,7 +265,7 @@ def test_the_address_is_noted_as_it_is_found_from_here(tmp_path: Path, host: str
 
 
 def test_the_queries_are_dagsters_own() -> None:
-    """Against the schema of the Dagster that is installed, so that a rename there is found here."""
+    """With the schema of the installed Dagster, so that a rename in Dagster is found here."""
     from dagster_graphql.schema import create_schema
     from graphql import parse, validate
 

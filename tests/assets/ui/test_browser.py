@@ -31,13 +31,13 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """What the pages wrote to the browser's console as errors, and exceptions that nobody caught."""
+    """The errors in the browser's console, and uncaught exceptions."""
     return []
 
 
 @pytest.fixture
 def page(ui: Ui, complaints: list[str], tmp_path: Path) -> Iterator["Page"]:
-    """A fresh browser window; where a test fails, the log and the path of a screenshot are shown with it."""
+    """A new browser window; when a test fails, the log and the path of a screenshot are shown with it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -77,7 +77,7 @@ def test_materialize_all_watch_the_run_and_read_the_groups(ui: Ui, page: "Page",
 
     page.goto(f"{ui.url}/assets/small/cluster_heads")
     curve = page.locator(".dagster-markdown img[alt='loss curve']")
-    # A picture is too long to be shown in place: the UI puts it behind a link.
+    # A picture is too long to be shown directly: the UI puts it behind a link.
     page.get_by_text("[Show Markdown]").click()
     curve.wait_for()
     assert curve.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
@@ -96,7 +96,7 @@ def open_graph(page: "Page", ui: Ui) -> None:
         graph.get_by_text(group, exact=True).wait_for()
     page.locator("button:has([aria-label='settings'])").last.click()
     page.get_by_role("menuitem", name="Expand all groups").click()
-    # The whole graph is larger than the window at the least zoom; these stand in its middle.
+    # The whole graph is larger than the window at the smallest zoom; these are in its middle.
     for name in ("image_neighbors", "noun_vocabulary", "cluster_heads", "evaluation"):
         graph.get_by_text(name, exact=True).wait_for()
 

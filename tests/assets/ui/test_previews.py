@@ -118,7 +118,7 @@ def test_the_map_shows_each_cluster_in_its_color_where_it_lies() -> None:
     red, green, blue = np.moveaxis(pixels, 2, 0)
     is_red, is_blue = red > blue + 100, blue > red + 100
     assert is_red.any() and is_blue.any() and not (green > red + 100).any()
-    # Cluster 7 lies to the left, above and below; cluster 2 to the right, below.
+    # Cluster 7 is on the left, above and below; cluster 2 is on the right, below.
     assert np.nonzero(is_red)[1].max() < np.nonzero(is_blue)[1].min()
     assert np.nonzero(is_red)[0].min() < np.nonzero(is_blue)[0].min()
     assert map_picture(points.clear(), clusters)[:4] == b"\x89PNG"

@@ -1,4 +1,4 @@
-"""Matching against every possible matching, centers where images say nothing, and what became of every id."""
+"""Matching against every possible matching, centers for clusters without known images, and the lineage of every id."""
 
 from itertools import combinations, permutations
 
@@ -46,7 +46,7 @@ def pairs(match: ClusterMatch) -> Pairs:
 
 
 def best_matchings(old: Clustering, new: Clustering) -> set[Pairs]:
-    """Every one-to-one matching of pairs that share half of either that keeps the most images."""
+    """Among one-to-one matchings of pairs that share half of one of them, those that keep the most images."""
     n_old, n_new = len(old.sizes), len(new.sizes)
     together = list(zip(old.known.tolist(), new.known.tolist(), strict=True))
     count = {(was, now): together.count((was, now)) for was in range(n_old) for now in range(n_new)}
@@ -107,7 +107,7 @@ def test_permuting_the_new_columns_permutes_the_answer(n_old, n_new, n_images, s
 def test_a_clustering_matched_against_itself_keeps_everything(n_clusters, n_images, seed, same_space) -> None:
     side, _ = random_sides(n_clusters, 1, n_images, seed)
     match = match_clusters(side, side, same_space=same_space)
-    # Without its encoder's centers a cluster of no image has nothing to be told by.
+    # Without its encoder's centers a cluster without images cannot be matched.
     expected = [cluster if same_space or side.sizes[cluster] else NONE for cluster in range(n_clusters)]
     assert match.old_of.tolist() == expected
     changes = trace_lineage(match, side, side, np.arange(n_clusters), np.arange(n_clusters))

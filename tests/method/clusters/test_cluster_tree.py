@@ -89,7 +89,7 @@ def test_equal_clusters_make_a_tree_too() -> None:
 
 
 def chain(heights: list[float]) -> ClusterTree:
-    """Each join takes one more cluster in."""
+    """Each join adds one more cluster."""
     n_leaves = len(heights) + 1
     children = [[0, 1], *([n_leaves + join - 1, join + 1] for join in range(1, len(heights)))]
     return ClusterTree(np.array(children), np.array(heights))

@@ -56,5 +56,5 @@ def test_lists_that_cannot_be_compared_are_refused(labels, assignment) -> None:
 
 def test_the_rows_that_match_are_those_in_the_cluster_of_their_class() -> None:
     labels = ["cat", "cat", "cat", "dog", "dog", "bird"]
-    # Cluster 7 stands for cats, 2 for dogs; for the bird no cluster is left.
+    # Cluster 7 is for cats, 2 for dogs; no cluster is left for the bird.
     assert matched_rows(labels, [7, 7, 2, 2, 2, 2]).tolist() == [True, True, False, True, True, False]

@@ -1,4 +1,4 @@
-"""Image and text side by side: the cosine that the formula promises, and its edges."""
+"""Joined image and text vectors: the cosine that the formula promises, and its edges."""
 
 import numpy as np
 import pytest

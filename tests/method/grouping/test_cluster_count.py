@@ -1,4 +1,4 @@
-"""The grid, the merging against trying all pairs, and the number found where it is known."""
+"""The grid, the merging against trying all pairs, and the found number when the true one is known."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Joining several answers: plain versions, relabeling, and what stays out of it."""
+"""Joining several clusterings: plain versions, relabeling, and what has no effect."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_a_member_whose_columns_are_renamed_changes_nothing() -> None:
 
 
 def test_two_odd_images_get_no_cluster_of_their_own_where_a_better_spread_answer_is_known() -> None:
-    """By the objective alone k-means would spend a cluster on images like no other and merge two groups."""
+    """By its objective alone, k-means would use a cluster for a few odd images and merge two groups."""
     truth = np.repeat(np.arange(3), 40)
     rows = np.eye(8, dtype=np.float32)[truth]
     rows[:40] += np.float32(0.1) * np.eye(8, dtype=np.float32)[1]

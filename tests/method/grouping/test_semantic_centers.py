@@ -1,4 +1,4 @@
-"""How many semantic centers there are, and that they are what k-means with the published restarts finds."""
+"""The number of semantic centers, and that they equal k-means with the published restarts."""
 
 import numpy as np
 import pytest

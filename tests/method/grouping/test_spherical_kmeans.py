@@ -1,4 +1,4 @@
-"""Spherical k-means against its definition: what is returned is consistent, converged, and as good as can be."""
+"""Spherical k-means against its definition: the result is consistent, converged, and as good as possible."""
 
 from itertools import product
 
@@ -46,7 +46,7 @@ def test_the_result_is_consistent_and_converged(n_rows, n_clusters, seed) -> Non
     np.testing.assert_allclose(np.linalg.norm(found.centers, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(cosines[np.arange(n_rows), found.assignment], cosines.max(axis=1), atol=1e-6)
     assert found.objective == pytest.approx(cosines.max(axis=1).mean(), abs=1e-6)
-    # So few rows are clustered until none moves: every cluster has rows, and their unit mean is its center.
+    # With so few rows k-means runs until none moves: every cluster has rows, and their unit mean is its center.
     means = unit_rows(np.stack([rows[found.assignment == number].sum(axis=0) for number in range(n_clusters)]))
     np.testing.assert_allclose(found.centers, means, atol=1e-5)
     assert found.assignment.dtype == np.int64
@@ -62,7 +62,7 @@ def test_small_problems_are_solved_to_the_optimum(seed) -> None:
 @pytest.mark.parametrize("fast", [True, False], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("cone", [0.0, 5.0])
 def test_groups_are_found_in_both_precisions(fast, cone, monkeypatch) -> None:
-    # In the cone all cosines lie above 0.96, where neighbors in bfloat16 are 0.004 apart.
+    # In the cone all cosines are above 0.96, where neighboring bfloat16 numbers are 0.004 apart.
     monkeypatch.setattr(module, "multiplies_bfloat16", lambda: fast)
     rows, truth = groups(12, 40, spread=0.03, cone=cone)
     assert adjusted_rand_score(truth, cluster(rows, 12, restarts=3).assignment) == 1

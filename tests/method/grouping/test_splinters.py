@@ -1,4 +1,4 @@
-"""Mending splinters: a clustering that spends a cluster on odd rows, known groups, and degenerate rows."""
+"""Repairing splinters: a clustering that uses a cluster for odd rows, known groups, and degenerate rows."""
 
 import numpy as np
 from hypothesis import given
@@ -28,7 +28,7 @@ def splinters(found: KMeansResult, least: int) -> int:
 
 def test_groups_that_share_a_cluster_are_parted_at_the_splinter_s_cost() -> None:
     rows, truth = groups(6, 30, 0)
-    # Two odd rows hold a cluster of their own, and groups 4 and 5 share one.
+    # Two odd rows have their own cluster, and groups 4 and 5 share one.
     odd = np.vstack([rows, -rows[:1], -rows[:1]])
     start = np.append(np.minimum(truth, 4), [5, 5])
     before = settled(odd, start, 6)
@@ -65,7 +65,7 @@ def test_without_splinters_nothing_changes() -> None:
 
 def test_small_groups_that_are_groups_stay() -> None:
     many, truth = groups(12, 80, 4)
-    # Of the last four groups a few rows are left.
+    # The last four groups have only a few rows left.
     kept = np.concatenate([np.flatnonzero(truth == group)[: 80 if group < 8 else 6] for group in range(12)])
     before = settled(many[kept], truth[kept], 12)
     after = mend_splinters(many[kept], before, least=14, seed=0)

@@ -15,7 +15,7 @@ from tac_pipeline.method.heads.cluster_head import ClusterHead, build_head, load
 
 
 def trained_like(dim: int, n_clusters: int, seed: int) -> ClusterHead:
-    """A head whose BatchNorm has seen data and whose biases are not zero."""
+    """A head with a BatchNorm that has seen data and with biases that are not zero."""
     generator = torch.Generator().manual_seed(seed)
     head = build_head(dim, n_clusters, generator=generator)
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_a_pair_equals_two_separate_calls_gradients_and_statistics_included() ->
     together, apart = trained_like(6, 4, 0).double(), trained_like(6, 4, 0).double()
     generator = torch.Generator().manual_seed(1)
     own, other = torch.randn(2, 10, 6, generator=generator, dtype=torch.float64)
-    # Unlike weights, so that a mix-up of the two shows in the gradients.
+    # Different weights, so that the gradients show it when the two are mixed up.
     weights = torch.randn(2, 10, 4, generator=generator, dtype=torch.float64)
     pair = together.forward_pair(own, other + 2)
     separate = apart(own), apart(other + 2)

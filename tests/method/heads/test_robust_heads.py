@@ -1,4 +1,4 @@
-"""The robust heads: what is found, what it falls back to, and that nothing but vectors reaches it."""
+"""The robust heads: what they find, when they fall back, and that only vectors reach them."""
 
 import inspect
 

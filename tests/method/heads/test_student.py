@@ -1,4 +1,4 @@
-"""The head that learns the joined answer, and k-means as a head."""
+"""The head that learns the joined result, and k-means as a head."""
 
 import numpy as np
 import pytest

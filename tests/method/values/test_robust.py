@@ -1,4 +1,4 @@
-"""How much the robust method takes of everything: its rules at sizes worth naming."""
+"""The robust method's numbers: its rules at some important sizes."""
 
 import pytest
 from hypothesis import given

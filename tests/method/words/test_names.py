@@ -120,7 +120,7 @@ def test_permuting_clusters_permutes_their_names() -> None:
 
 
 def test_what_no_noun_covers_says_so() -> None:
-    """Both clusters retrieve the same nouns alike: nothing tells them apart."""
+    """Both clusters retrieve the same nouns equally: nothing distinguishes them."""
     found = named([[0.26, 0.25, 0.25, 0.24], [0.24, 0.25, 0.25, 0.26]], ["key", "cloud", "pizza", "dog"])
     assert names(found) == [None, None]
     assert all(name.confidence < LEAST_CONFIDENCE for name in found)
@@ -165,7 +165,7 @@ def test_names_are_spelled_as_wordnet_does_and_strange_nouns_stay_as_they_came()
 
 
 def test_a_kind_that_may_not_be_said_names_nothing() -> None:
-    """Every name made from kinds above nouns passes the floor of decency."""
+    """No name made from kinds above nouns is offensive."""
     kinds = noun_kinds(["prostitute", "call girl", "streetwalker", "beagle"])
     assert not {"whore", "harlot", "tart"} & {name.lower() for name in kinds.names}
 

@@ -1,4 +1,4 @@
-"""The text weight: a plain version of what it asks, words that fit and words that do not, and no label anywhere."""
+"""The text weight: a plain version of its measure, text that fits and text that does not, and no labels."""
 
 import inspect
 
@@ -57,7 +57,7 @@ def test_words_that_fit_are_heard() -> None:
 
 
 def test_words_at_random_are_set_aside() -> None:
-    """A text that knows nothing of the images, and whose groups are far tighter than theirs."""
+    """A text that knows nothing about the images, with groups that are far tighter than theirs."""
     images, truth = groups_of_images(noise=0.5)
     noise = np.eye(DIM, dtype=np.float32)[np.random.default_rng(1).permutation(truth)]
     found = choose(images, noise)
