@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster import AutomationCondition
-from dagster._utils.schedules import is_valid_cron_schedule
 
 from assets.engine.step import Step
 from assets.orchestration.run_liveness import STORE_TAG, build_watchman
@@ -80,10 +79,19 @@ def require_schedule(project: Project) -> None:
             f"schedule.timezone must be a name such as Europe/Berlin; got {settings.timezone!r} ({place})"
         ) from error
     for name, cron in (("observe", settings.observe), ("recluster", settings.recluster)):
-        if cron is not None and not is_valid_cron_schedule(cron):
+        if cron is not None and not _is_cron(cron):
             raise SettingsError(
                 f"schedule.{name} must be a cron of five fields, such as '0 3 * * 0', or null; got {cron!r} ({place})"
             )
+
+
+def _is_cron(text: str) -> bool:
+    """Whether Dagster takes a text as the cron of a schedule; to make one is the public way to ask."""
+    try:
+        dg.ScheduleDefinition("tried", cron_schedule=text, job_name="none")
+    except dg.DagsterInvalidDefinitionError:
+        return False
+    return True
 
 
 def build_schedules(project: Project, jobs: Mapping[str, Any]) -> list[dg.ScheduleDefinition]:

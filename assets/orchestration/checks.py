@@ -11,7 +11,7 @@ from assets.clustering import cluster_heads
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.images import image_embeddings, training_set
-from assets.orchestration.refusals import refusals
+from assets.orchestration.metadata import refusals
 from assets.orchestration.run_liveness import LIFE_RESOURCE
 from assets.results import assignments, clusters, with_contents
 from assets.text_space import noun_vocabulary

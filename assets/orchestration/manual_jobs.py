@@ -6,8 +6,8 @@ import dagster as dg
 
 from assets.orchestration.automation import require_schedule
 from assets.orchestration.instance import dagster_home
+from assets.orchestration.metadata import refusals
 from assets.orchestration.publishing import Decision, decision_event, publish, rollback
-from assets.orchestration.refusals import refusals
 from assets.orchestration.run_liveness import LIFE_RESOURCE, LOCK_RESOURCE, STORE_TAG, build_lock, build_sign_of_life
 from assets.orchestration.webserver import reload_location
 from tac_pipeline.errors import SettingsError
