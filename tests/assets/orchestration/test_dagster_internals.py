@@ -86,7 +86,8 @@ def test_a_run_is_marked_as_failed_from_outside(instance: dg.DagsterInstance, de
     internals.report_failed(instance, run, "it was killed")
     found = instance.get_run_by_id(run.run_id)
     assert found is not None and found.status == dg.DagsterRunStatus.FAILURE
-    assert any("it was killed" in entry.user_message for entry in instance.all_logs(run.run_id))
+    events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
+    assert any("it was killed" in (event.message or "") for event in events if event is not None)
 
 
 def private_imports(source: str) -> list[str]:
