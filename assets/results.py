@@ -110,7 +110,7 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     )
     table = pin_images(placed, corrections_of(inputs).pinned, ids=kept)
     out.write(table)
-    sure = table["confidence"].mean()
+    sure = table.select(pl.mean("confidence")).item()
     out.fact(
         mean_confidence=None if sure is None else float(sure),
         n_clusters=len(ids),
@@ -240,7 +240,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
     out.fact(
         n_clusters=len(ids),
         empty=int((table["size"] == 0).sum()),
-        largest_share=float(table["share"].max()),
+        largest_share=float(table.select(pl.max("share")).item()),
         curated=int(table["curated"].sum()),
         unnamed=sum(name.name is None for name in names),
     )

@@ -3,7 +3,7 @@
 Like step.py it knows nothing of Dagster, and changes nothing. What must stay out: computation (tac_pipeline).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from tac_pipeline.settings.project import Project
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
     from tac_pipeline.results.new_images import NamedImage
+    from tac_pipeline.store.shards import EmbeddedBatch
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _image_tower(inputs: Inputs) -> "Encoder":
     return load_encoder(inputs, inputs.project.settings.encoder)
 
 
-def _embedded(inputs: Inputs, images: "Sequence[NamedImage]", encoder: "Encoder"):  # type: ignore[no-untyped-def]
+def _embedded(inputs: Inputs, images: "Sequence[NamedImage]", encoder: "Encoder") -> "Iterator[EmbeddedBatch]":
     from tac_pipeline.results.new_images import embed_images
 
     settings = inputs.project.settings

@@ -20,14 +20,14 @@ from tac_pipeline.settings.project import Project
 TICK_SECONDS = 15
 
 
-def refresh_condition(step: Step | None) -> AutomationCondition:
+def refresh_condition(step: Step | None) -> AutomationCondition[dg.AssetKey]:
     """When an asset is requested: something that it reads was updated, or its settings or code changed.
 
     The test for settings stands inside: plain `eager` never asks for it. A training set listens to no images, once
     there is one. Nothing is requested twice for one cause, so that a step that fails is left alone until something
     changes.
     """
-    updated = AutomationCondition.any_deps_updated()
+    updated: AutomationCondition[Any] = AutomationCondition.any_deps_updated()
     if step is not None and step.ignores_growth:
         updated = updated & AutomationCondition.missing()
     # Missing from the first look on: a new store builds itself.

@@ -106,7 +106,7 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
         automation_condition=refresh_condition(step),
         required_resource_keys={LOCK_RESOURCE},
     )
-    def materialize_step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def materialize_step(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with refusals():
             outcome = execute(step, project, log=context.log.info)
         return dg.MaterializeResult(
@@ -134,7 +134,7 @@ def build_published(project: Project) -> dg.AssetsDefinition:
         automation_condition=refresh_condition(None),
         required_resource_keys={LOCK_RESOURCE},
     )
-    def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with refusals():
             decision = publish(project, by_hand=False, log=context.log.info)
         if not decision.moved:

@@ -91,7 +91,7 @@ def _translate(entry: dg.EventLogEntry) -> Progress | None:
     if event.event_type == DagsterEventType.STEP_START:
         return Progress(step, "started")
     if event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
-        metadata = {
+        metadata: dict[str, Any] = {
             name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
         }
         if "decision" in metadata:
