@@ -1,7 +1,7 @@
 """A step: what an asset reads, and how it is computed. Knows nothing of Dagster.
 
 A step is declared once, with the decorator `stored_asset`, as a function (inputs, out, **sections of the settings).
-What must stay out: Dagster's objects (orchestration/) and computation (tac_pipeline).
+What must stay out: Dagster's objects (assets/orchestration) and computation (tac_pipeline).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -45,7 +45,7 @@ class Step:
     cleanup : callable (store), optional
         Runs after old versions were removed.
     as_of : Step, optional
-        What lies between this asset and it is read as it was when that one was made (see required.py).
+        What lies between this asset and it is read as it was when that one was made (see engine/required.py).
     part : {"growth", "learning"}
         Growth follows new images every day; learning runs on its own schedule.
     observes : str, optional

@@ -1,1 +1,1 @@
-"""What the commands read of a store: its status, searches, exports. Computes nothing, changes nothing."""
+"""What the commands read of a store: its status, searches, exports. Reads artifacts, calls the library."""

@@ -1,6 +1,6 @@
-"""What the commands that look something up read of a store: `tac search`, `tac assign`, `tac export`.
+"""What `tac search` and `tac assign` read of a store.
 
-Like step.py it knows nothing of Dagster, and changes nothing. What must stay out: computation (tac_pipeline).
+Knows nothing of Dagster, and changes nothing. What must stay out: computation (tac_pipeline).
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What readers build on moves only when it is good enough: the gate in front of tac_pipeline/publication.py.
+"""What readers build on moves only when it is good enough: the gate in front of tac_pipeline/store/publication.py.
 
 By itself (`publish: auto`) a result is published once no check that blocks finds anything and nobody holds it back;
 by hand (`tac publish`, the job `publish`) it is published as it is.

@@ -4,8 +4,6 @@ Whatever listens now where a UI was noted once must name this very instance, or 
 A code location knows the settings that it was loaded with; Dagster looks at them again only when it is asked to.
 """
 
-from __future__ import annotations
-
 import json
 import urllib.request
 from http.client import HTTPException
