@@ -159,7 +159,7 @@ def _resolve_embeddings(inputs: Inputs, images: Images, encoder: EncoderSettings
     inputs.carry["source"] = source
     if isinstance(source, VectorSource):
         return {"encoder": source.encoder}
-    fingerprint = encoder_name(inputs, encoder)
+    fingerprint = encoder_name(inputs.project)
     return {"encoder": fingerprint, "max_pixels": images.max_pixels, "max_bytes": images.max_bytes}
 
 
@@ -225,7 +225,7 @@ def _embed(
     return encoded_batches(
         missing,
         source,
-        load_encoder(inputs, encoder),
+        load_encoder(inputs.project),
         known=known,
         batch_size=encoder.batch_size,
         max_pixels=images.max_pixels,
@@ -233,21 +233,18 @@ def _embed(
     )
 
 
-def encoder_name(inputs: Inputs, encoder: EncoderSettings) -> str:
+def encoder_name(project: Project) -> str:
     """The fingerprint of the encoder that the settings name, without loading the encoder."""
     from tac_pipeline.encoders import encoder_fingerprint
 
-    project = inputs.project
-    return encoder_fingerprint(project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained))
+    return encoder_fingerprint(*project.encoder_files)
 
 
-def load_encoder(inputs: Inputs, encoder: EncoderSettings) -> "Encoder":
+def load_encoder(project: Project) -> "Encoder":
     """The encoder that the settings name."""
     from tac_pipeline.encoders import open_clip_encoder
 
-    project = inputs.project
-    model, pretrained = project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained)
-    return open_clip_encoder(model, pretrained, device=encoder.device)
+    return open_clip_encoder(*project.encoder_files, device=project.settings.encoder.device)
 
 
 def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:

@@ -69,7 +69,7 @@ def candidate_nouns(inputs: Inputs, out: Output, nouns: Nouns) -> None:
 def _resolve_noun_embeddings(inputs: Inputs, nouns: Nouns, encoder: EncoderSettings) -> Values:
     if nouns.source != "wordnet" and _load(inputs, nouns).embeddings is not None:
         return {"given": _source_version(inputs, nouns)}
-    return {"encoder": encoder_name(inputs, encoder), "templates": nouns.templates}
+    return {"encoder": encoder_name(inputs.project), "templates": nouns.templates}
 
 
 @stored_asset(
@@ -93,7 +93,7 @@ def noun_embeddings(inputs: Inputs, out: Output, nouns: Nouns, encoder: EncoderS
     else:
         fingerprint = inputs.values["encoder"]
         inputs.log(f"{len(words):,} nouns in {len(nouns.templates)} prompts to encode with {fingerprint}")
-        vectors = load_encoder(inputs, encoder).encode_nouns(
+        vectors = load_encoder(inputs.project).encode_nouns(
             words.to_list(),
             templates=nouns.templates,
             batch_size=encoder.batch_size,

@@ -1,6 +1,6 @@
 """Group results: the group of every image of the store, the groups' names, and their scores against labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,39 +78,26 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     from tac_pipeline.results.assigning import assign_shards
     from tac_pipeline.results.corrections import groups_of, pin_images
 
-    store, key = (
-        open_store(inputs.project),
-        digest([inputs.fact(cluster_ids, "assigned_key"), assignments.code_version]),
-    )
-    view, encoder = inputs.table(image_embeddings), inputs.fact(image_embeddings, "encoder")
+    store = open_store(inputs.project)
+    key = digest([inputs.fact(cluster_ids, "assigned_key"), assignments.code_version])
+    encoder = inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
     # Columns that people merged already have the same id.
-    kept, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
-    ids = pl.Series(kept, dtype=pl.Int32)
+    ids, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
     found = assign_shards(
-        view,
+        inputs.table(image_embeddings),
         store.shards_folder,
         encoder=encoder,
         head=head,
-        centers=centers_of(inputs, kept),
+        centers=centers_of(inputs, ids),
         kept=store.assigned_folder / key,
         groups=groups,
         progress=inputs.progress("images"),
     )
-    lasting = pl.DataFrame({"column": range(len(ids)), "cluster_id": ids}, schema_overrides={"column": pl.Int32})
-    runners_up = lasting.rename({"column": "runner_up", "cluster_id": "runner_up_id"})
-    placed = (
-        found.rows.join(lasting, on="column", how="left")
-        .join(runners_up, on="runner_up", how="left")
-        .select(
-            "image_id", "cluster_id", "confidence", pl.col("runner_up_id").alias("runner_up"), "similarity", "margin"
-        )
-        .sort("image_id")
-    )
-    table = pin_images(placed, corrections_of(inputs).pinned, ids=kept)
+    table = pin_images(_by_lasting_ids(found.rows, ids), corrections_of(inputs).pinned, ids=ids)
     out.write(table)
-    sure = table["confidence"].mean()
+    sure = table.select(pl.mean("confidence")).item()
     out.fact(
         mean_confidence=None if sure is None else float(sure),
         n_clusters=len(ids),
@@ -118,8 +105,25 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
         images_computed=found.computed,
         pinned=int(table["curated"].sum()),
     )
-    sizes = ids.alias("cluster_id").to_frame().with_row_index("place").join(table, on="cluster_id")["place"].to_numpy()
+    places = pl.DataFrame({"cluster_id": ids}, schema={"cluster_id": pl.Int32}).with_row_index("place")
+    sizes = places.join(table, on="cluster_id")["place"].to_numpy()
     out.picture("cluster sizes", previews.sizes_picture(sizes, len(ids)))
+
+
+def _by_lasting_ids(rows: pl.DataFrame, ids: Sequence[int]) -> pl.DataFrame:
+    """Assignments by cluster id instead of by column of the head; `ids` has the id of each column. By image_id."""
+    lasting = pl.DataFrame(
+        {"column": range(len(ids)), "cluster_id": ids}, schema={"column": pl.Int32, "cluster_id": pl.Int32}
+    )
+    runners_up = lasting.rename({"column": "runner_up", "cluster_id": "runner_up_id"})
+    return (
+        rows.join(lasting, on="column", how="left")
+        .join(runners_up, on="runner_up", how="left")
+        .select(
+            "image_id", "cluster_id", "confidence", pl.col("runner_up_id").alias("runner_up"), "similarity", "margin"
+        )
+        .sort("image_id")
+    )
 
 
 def with_contents(assigned: pl.DataFrame, artifact: Artifact, store: Store) -> pl.DataFrame:
@@ -207,7 +211,6 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
 
     A group that continues keeps its name unless the name is clearly wrong. Corrected groups are marked as curated.
     """
-    from tac_pipeline.method.words.names import label
     from tac_pipeline.results.corrections import require_known
 
     corrected, merge_targets = corrections_of(inputs), set(corrections_of(inputs).merged_into.values())
@@ -226,13 +229,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
         describe_clusters(
             ids, assigned, image_ids=known["image_id"].to_list(), vectors=vectors, members=members, n_medoids=MEDOIDS
         )
-        .with_columns(
-            name=pl.Series([label(name, id_) for name, id_ in zip(names, ids, strict=True)], dtype=pl.String),
-            alternatives=pl.Series([list(name.alternatives) for name in names], dtype=pl.List(pl.String)),
-            alternative_weights=pl.Series([list(name.weights[1:]) for name in names], dtype=pl.List(pl.Float32)),
-            name_confidence=pl.Series([name.confidence for name in names], dtype=pl.Float32),
-            curated=ids.is_in(list(by_hand)),
-        )
+        .with_columns(*_name_columns(names, ids), ids.is_in(list(by_hand)).alias("curated"))
         .join(lineage, on="cluster_id", how="left", maintain_order="left")
     )
     out.write(table.select(column.name for column in CLUSTERS.columns))
@@ -240,7 +237,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
     out.fact(
         n_clusters=len(ids),
         empty=int((table["size"] == 0).sum()),
-        largest_share=float(table["share"].max()),
+        largest_share=float(table.select(pl.max("share")).item()),
         curated=int(table["curated"].sum()),
         unnamed=sum(name.name is None for name in names),
     )
@@ -249,6 +246,18 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
     )
     out.markdown("clusters", previews.table(shown.head(100)))
     _draw_sheet(inputs, out, table.sort("size", descending=True))
+
+
+def _name_columns(names: "Sequence[ClusterName]", ids: pl.Series) -> tuple[pl.Series, ...]:
+    """What the table `clusters` holds of the names, in the order of ids."""
+    from tac_pipeline.method.words.names import label
+
+    return (
+        pl.Series("name", [label(name, id_) for name, id_ in zip(names, ids, strict=True)], pl.String),
+        pl.Series("alternatives", [list(name.alternatives) for name in names], pl.List(pl.String)),
+        pl.Series("alternative_weights", [list(name.weights[1:]) for name in names], pl.List(pl.Float32)),
+        pl.Series("name_confidence", [name.confidence for name in names], pl.Float32),
+    )
 
 
 def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
@@ -336,6 +345,19 @@ def _tell_unused(inputs: Inputs, out: Output, ids: pl.Series, assigned: pl.DataF
 )
 def evaluation(inputs: Inputs, out: Output) -> None:
     """NMI, ACC and ARI of k-means on images, training-free and trained, if there are labels; else an empty table."""
+    table = _scores(inputs)
+    out.write(table)
+    if table.is_empty():
+        out.markdown("scores", "No labels: set `images.labels` to `folder` or `column` to have the result scored.")
+        return
+    out.markdown("scores", previews.table(table))
+    for row in table.to_dicts():
+        place = "" if row["rows"] == "training_set" else "_store"
+        out.fact(**{f"{row['result']}{place}_{name}": row[name] for name in ("nmi", "acc", "ari")})
+
+
+def _scores(inputs: Inputs) -> pl.DataFrame:
+    """The table `evaluation`: a row for each result that has labeled images."""
     from tac_pipeline.method.clusters.evaluation import score
 
     labels = inputs.table(image_labels)
@@ -353,7 +375,7 @@ def evaluation(inputs: Inputs, out: Output) -> None:
         if len(scored):
             found = score(scored["label"].to_list(), scored["cluster"].to_numpy())
             rows.append((result, where, len(scored), found.nmi, found.acc, found.ari))
-    table = pl.DataFrame(
+    return pl.DataFrame(
         rows,
         schema={
             "result": pl.String,
@@ -365,13 +387,3 @@ def evaluation(inputs: Inputs, out: Output) -> None:
         },
         orient="row",
     )
-    out.write(table)
-    if rows:
-        out.markdown("scores", previews.table(table))
-        for result, where, _, *figures in rows:
-            place = "" if where == "training_set" else "_store"
-            out.fact(
-                **{f"{result}{place}_{name}": value for name, value in zip(("nmi", "acc", "ari"), figures, strict=True)}
-            )
-    else:
-        out.markdown("scores", "No labels: set `images.labels` to `folder` or `column` to have the result scored.")

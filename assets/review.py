@@ -1,7 +1,5 @@
 """Group results: the images that are worth a look, and the nouns of each cluster."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
 
@@ -15,9 +13,6 @@ from assets.text_space import noun_vocabulary
 from assets.ui import previews
 from tac_pipeline.settings.keys import Retrieval, Review
 from tac_pipeline.store.schemas import CLUSTER_NOUNS, REVIEW
-
-if TYPE_CHECKING:
-    pass
 
 NOUNS_PER_CLUSTER = 12
 # Rows of the small tables that the UI shows.

@@ -1,5 +1,8 @@
 """Group results: the clusters joined into a tree, so that a hundred clusters can be read as a dozen."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 
@@ -10,8 +13,12 @@ from assets.results import assignments, centers_of, clusters, vocabulary_profile
 from assets.text_space import noun_vocabulary
 from assets.ui import previews
 from assets.ui.tree_picture import tree_picture
+from tac_pipeline.arrays import IntVector
 from tac_pipeline.settings.keys import Retrieval
 from tac_pipeline.store.schemas import CLUSTER_TREE
+
+if TYPE_CHECKING:
+    from tac_pipeline.method.clusters.cluster_tree import ClusterTree
 
 # Few enough groups to see at a glance.
 FEWEST_TOP, MOST_TOP = 5, 15
@@ -41,6 +48,7 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     from tac_pipeline.wordnet import open_wordnet
     from tac_pipeline.wordnet.kind_profiles import kind_profiles
 
+    wordnet = open_wordnet()
     # An id without images is in the table too.
     leaves = inputs.table(clusters).sort("cluster_id")
     words = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
@@ -48,18 +56,31 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     tree = join_clusters(
         centers_of(inputs, leaves["cluster_id"]),
         unit_rows(profiles @ inputs.vectors(noun_vocabulary)),
-        kind_profiles(profiles, words, wordnet=open_wordnet()),
+        kind_profiles(profiles, words, wordnet=wordnet),
         kind_weight=KIND_WEIGHT,
     )
     names = [name if name is not None else f"unnamed {id_}" for id_, name in leaves.select("cluster_id", "name").rows()]
     top = tree.cut(count_top_level(tree, fewest=FEWEST_TOP, most=MOST_TOP))
+    every_name = name_nodes(tree, names, leaves["alternatives"].to_list(), leaves["size"].to_list(), wordnet=wordnet)
+    nodes = _table_of_nodes(tree, every_name, leaves, top)
+    out.write(nodes)
+    out.fact(n_clusters=tree.n_leaves, nodes_at_top_level=len(top))
+    shown = nodes.filter("top_level").sort("size", descending=True).select("name", "n_clusters", "size")
+    out.markdown("top level", previews.table(shown))
+    out.picture("tree", tree_picture(nodes))
+
+
+def _table_of_nodes(
+    tree: "ClusterTree", names: Sequence[str | None], leaves: pl.DataFrame, top: IntVector
+) -> pl.DataFrame:
+    """The table `cluster_tree`: the leaves first, then the inner nodes by height; `top` is the cut to read first."""
     below, sizes = tree.leaves_below(), leaves["size"].to_list()
-    nodes = pl.DataFrame(
+    return pl.DataFrame(
         {
             "node": range(tree.n_nodes),
             "parent": [None if parent < 0 else int(parent) for parent in tree.parents],
             "cluster_id": [*leaves["cluster_id"], *[None] * len(tree.children)],
-            "name": name_nodes(tree, names, leaves["alternatives"].to_list(), sizes, wordnet=open_wordnet()),
+            "name": names,
             "size": [sum(sizes[leaf] for leaf in members) for members in below],
             "n_clusters": [len(members) for members in below],
             "height": [*[0.0] * tree.n_leaves, *tree.heights],
@@ -67,8 +88,3 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
         },
         schema={column.name: pl.Schema(CLUSTER_TREE.arrow(None))[column.name] for column in CLUSTER_TREE.columns},
     )
-    out.write(nodes)
-    out.fact(n_clusters=tree.n_leaves, nodes_at_top_level=len(top))
-    shown = nodes.filter("top_level").sort("size", descending=True).select("name", "n_clusters", "size")
-    out.markdown("top level", previews.table(shown))
-    out.picture("tree", tree_picture(nodes))

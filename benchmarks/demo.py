@@ -123,9 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         style=pl.col("image_id").map_elements(style_of, return_dtype=pl.String)
     )
     vectors = learned.vectors(training_set)
-    encoder = open_clip_encoder(
-        project.resolve_file(settings.encoder.model), project.resolve_file(settings.encoder.pretrained)
-    )
+    encoder = open_clip_encoder(*project.encoder_files)
     kinds = encoder.encode_nouns(list(KINDS), templates=settings.nouns.templates, batch_size=64)
     shots = zero_shot(vectors, pictures, kinds)
     shown = Table("zero-shot, among all kinds", "pictures", "right", title_justify="left", box=None)

@@ -29,13 +29,13 @@ import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from rich.console import Console
 from rich.table import Table
 
 from assets.engine.execute import open_store
 from assets.graph import GROWTH
 from assets.orchestration.build import IMAGE_STORE, asset_key, build_definitions
+from assets.orchestration.dagster_internals import data_version_tags
 from assets.orchestration.instance import prepare_home
 from assets.orchestration.publishing import PUBLISHED
 from benchmarks.drawn_store import write_settings
@@ -127,7 +127,7 @@ def automation_requests(project: Project) -> set[str]:
     with dg.DagsterInstance.get() as instance:
         quiet = dg.evaluate_automation_conditions(defs, instance)
         instance.report_runless_asset_event(
-            dg.AssetObservation(asset_key(IMAGE_STORE, project), tags={DATA_VERSION_TAG: f"other {time.time_ns()}"})
+            dg.AssetObservation(asset_key(IMAGE_STORE, project), tags=data_version_tags(f"other {time.time_ns()}"))
         )
         asked = dg.evaluate_automation_conditions(defs, instance, cursor=quiet.cursor)
         for key in build_definitions(project.path).resolve_all_asset_keys():

@@ -4,11 +4,11 @@ Learning replaces its artifacts one by one. When it failed halfway, the current 
 then read the training set that the cluster ids in force were learned from, and everything made from that one.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from assets.engine.recipe import resolve_recipe, usable
 from assets.engine.step import Inputs, Log, Step
-from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated
+from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, TacError
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 
@@ -40,14 +40,7 @@ def require_current(
     steps = tuple(steps)
     due = _not_current(steps, project, store)
     if due:
-        above = next(above for above in steps if above.name in due)
-        missing = store.current(above.name) is None
-        what = "has not been materialized" if missing else "was made for other settings"
-        names = ",".join(due)
-        raise (ArtifactMissing if missing else ArtifactOutdated)(
-            f"{reader} reads {above.name}, which {what}. Build first: {', '.join(due)} "
-            f"(`tac run` does, or `tac run --select {names}`)."
-        )
+        raise _not_built(reader, next(above for above in steps if above.name in due), due, store)
     earlier = {} if as_of is None else _as_of(reader, as_of, steps, project, store)
     artifacts: dict[str, Artifact] = {}
     for above in steps:
@@ -56,14 +49,28 @@ def require_current(
         if damage:
             raise ArtifactDamaged(f"{damage}. Materialize {above.name} again: `tac run --select {above.name}`.")
         artifacts[above.name] = artifact
-    for above in steps:
-        for name, content in artifacts[above.name].record["inputs"].items():
+    _require_made_from_each_other(reader, artifacts)
+    return artifacts
+
+
+def _not_built(reader: str, above: Step, due: Collection[str], store: Store) -> TacError:
+    """The refusal of a step that must be built first, and what else must be."""
+    missing = store.current(above.name) is None
+    what = "has not been materialized" if missing else "was made for other settings"
+    return (ArtifactMissing if missing else ArtifactOutdated)(
+        f"{reader} reads {above.name}, which {what}. Build first: {', '.join(due)} "
+        f"(`tac run` does, or `tac run --select {','.join(due)}`)."
+    )
+
+
+def _require_made_from_each_other(reader: str, artifacts: Mapping[str, Artifact]) -> None:
+    for above, artifact in artifacts.items():
+        for name, content in artifact.record["inputs"].items():
             if name in artifacts and artifacts[name].content != content:
                 raise ArtifactOutdated(
-                    f"{reader} reads {name} and {above.name}, but {above.name} was made from another version of "
-                    f"{name}. Build {above.name} first: `tac run`."
+                    f"{reader} reads {name} and {above}, but {above} was made from another version of "
+                    f"{name}. Build {above} first: `tac run`."
                 )
-    return artifacts
 
 
 def _not_current(steps: Iterable[Step], project: Project, store: Store) -> dict[str, Step]:

@@ -28,6 +28,7 @@ def result_to_export(
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
     """
     from tac_pipeline.export.result import ExportResult, StoredVectors
+    from tac_pipeline.results.description import with_cluster_names
     from tac_pipeline.sources import VectorSource
 
     reader = "tac export"
@@ -37,15 +38,13 @@ def result_to_export(
         placed, names, version = result.table(assignments), cluster_names(result), None
     else:
         placed, names, version = _published(project)
-    seconds = names.rename({"cluster_id": "runner_up", "cluster_name": "runner_up_name"})
     first = ["image_id", "uri", "cluster_id", "cluster_name", "confidence", "runner_up", "runner_up_name", "similarity"]
     images = (
         placed.drop("cluster_name", strict=False)
         .join(manifest, on="image_id", how="left", maintain_order="left")
-        .join(names, on="cluster_id", how="left", maintain_order="left")
-        .join(seconds, on="runner_up", how="left", maintain_order="left")
         .sort("image_id")
     )
+    images = with_cluster_names(images, names)
     images = images.select(*first, *(name for name in images.columns if name not in first))
     places = _map_as_it_is(project) if with_map else None
     vectors = None

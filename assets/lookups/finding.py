@@ -1,10 +1,9 @@
-"""What `tac search` and `tac assign` read from a store; nothing is changed.
+"""What `tac search` and `tac assign` read of a store.
 
-What must stay out: Dagster (orchestration/) and computation (tac_pipeline).
+Knows nothing of Dagster, and changes nothing. What must stay out: computation (tac_pipeline).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,29 +24,11 @@ from tac_pipeline.settings.project import Project
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
     from tac_pipeline.results.new_images import NamedImage
+    from tac_pipeline.results.search import Hits
+    from tac_pipeline.store.shards import EmbeddedBatch
 
 
-@dataclass(frozen=True)
-class Hits:
-    """The result of a search.
-
-    Attributes
-    ----------
-    images : DataFrame
-        Columns image_id, score, uri, cluster_id, cluster_name, confidence, best first; the last three are null when
-        there are no clusters yet.
-    searched_by : str
-        The text or picture that the images were compared with, in words.
-    notes : list of str
-        More sentences for the user.
-    """
-
-    images: pl.DataFrame
-    searched_by: str
-    notes: list[str] = field(default_factory=list)
-
-
-def search_by_text(project: Project, text: str, *, count: int) -> Hits:
+def search_by_text(project: Project, text: str, *, count: int) -> "Hits":
     """The images of the whole store that are nearest to a text.
 
     When the store's vectors were given and have no text tower, the text's noun is looked up among the candidate nouns,
@@ -65,7 +46,7 @@ def search_by_text(project: Project, text: str, *, count: int) -> Hits:
     inputs = read_current(reader, project, image_embeddings)
     settings = project.settings.encoder
     if _has_text_tower(inputs, reader):
-        encoder = load_encoder(inputs, settings)
+        encoder = load_encoder(project)
         query = encoder.encode_texts([text], batch_size=settings.batch_size)[0]
         return _hits(inputs, query, f"the text “{text}” as {encoder.fingerprint} reads it", count=count)
     nouns = read_current(reader, project, noun_embeddings)
@@ -85,7 +66,7 @@ def _has_text_tower(inputs: Inputs, reader: str) -> bool:
     """Whether the encoder that the settings name reads texts into the space of the store's vectors."""
     images = inputs.fact(image_embeddings, "encoder")
     try:
-        named = encoder_name(inputs, inputs.project.settings.encoder)
+        named = encoder_name(inputs.project)
     except EncoderError:
         return False  # a store of given vectors may name an encoder that does not exist: it is not needed
     if images != UNSTATED_ENCODER:
@@ -95,8 +76,8 @@ def _has_text_tower(inputs: Inputs, reader: str) -> bool:
     return bool(nouns.fact(noun_embeddings, "encoder") == named)
 
 
-def search_by_image(project: Project, place: str, *, count: int) -> Hits:
-    """The images of the whole store that are nearest to a picture file, or to an image of the store by its image_id.
+def search_by_image(project: Project, place: str, *, count: int) -> "Hits":
+    """The images of the whole store that are nearest to a picture, or to one of them by its image_id.
 
     Raises
     ------
@@ -150,13 +131,13 @@ def _image_tower(inputs: Inputs) -> "Encoder":
             "this store's vectors were given, and do not say which encoder made them: a picture cannot be compared "
             "with them. Name it in the table's metadata (tac.encoder) and in `encoder`."
         )
-    named = encoder_name(inputs, inputs.project.settings.encoder)
+    named = encoder_name(inputs.project)
     if made_by != named:
-        raise EncoderError(f"the store's vectors are {made_by}'s, but `encoder` names {named}: set it to the first")
-    return load_encoder(inputs, inputs.project.settings.encoder)
+        raise EncoderError(f"the store's vectors are {made_by}'s, and `encoder` names {named}: set it to the former")
+    return load_encoder(inputs.project)
 
 
-def _embedded(inputs: Inputs, images: "Sequence[NamedImage]", encoder: "Encoder"):  # type: ignore[no-untyped-def]
+def _embedded(inputs: Inputs, images: "Sequence[NamedImage]", encoder: "Encoder") -> "Iterator[EmbeddedBatch]":
     from tac_pipeline.results.new_images import embed_images
 
     settings = inputs.project.settings
@@ -169,8 +150,8 @@ def _embedded(inputs: Inputs, images: "Sequence[NamedImage]", encoder: "Encoder"
     )
 
 
-def _hits(inputs: Inputs, query: FloatMatrix, searched_by: str, *, count: int) -> Hits:
-    from tac_pipeline.results.search import nearest_images
+def _hits(inputs: Inputs, query: FloatMatrix, searched_by: str, *, count: int) -> "Hits":
+    from tac_pipeline.results.search import Hits, beside_clusters, nearest_images
 
     project = inputs.project
     found = nearest_images(
@@ -182,24 +163,12 @@ def _hits(inputs: Inputs, query: FloatMatrix, searched_by: str, *, count: int) -
     )
     manifest = read_current("tac search", project, image_manifest).table(image_manifest, columns=["image_id", "uri"])
     found = found.join(manifest, on="image_id", how="left", maintain_order="left")
-    notes = []
     try:
         result = read_current("the column of clusters", project, assignments, clusters)
-        placed, names = result.table(assignments), cluster_names(result)
     except StoreError as error:
-        # Nothing may have been learned yet; the images are found anyway.
-        notes.append(f"the images are shown without clusters: {error}")
-        placed, names = pl.DataFrame(schema=_PLACED), pl.DataFrame(schema=_NAMES)
-    found = (
-        found.join(placed.select(list(_PLACED)), on="image_id", how="left", maintain_order="left")
-        .join(names, on="cluster_id", how="left", maintain_order="left")
-        .select("image_id", "score", "uri", "cluster_id", "cluster_name", "confidence")
-    )
-    return Hits(found, searched_by, notes)
-
-
-_PLACED = {"image_id": pl.String, "cluster_id": pl.Int32, "confidence": pl.Float32}
-_NAMES = {"cluster_id": pl.Int32, "cluster_name": pl.String}
+        # Anyone who searches may not have learned anything yet; the images are found all the same.
+        return Hits(beside_clusters(found), searched_by, [f"no clusters beside the images: {error}"])
+    return Hits(beside_clusters(found, result.table(assignments), cluster_names(result)), searched_by)
 
 
 def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
@@ -215,6 +184,7 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
     """
     from tac_pipeline.method.heads.cluster_head import load_heads
     from tac_pipeline.results.corrections import groups_of
+    from tac_pipeline.results.description import with_cluster_names
     from tac_pipeline.results.new_images import assign_images, find_images
 
     inputs = read_current("tac assign", project, image_embeddings, cluster_heads, cluster_ids, clusters)
@@ -222,12 +192,6 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
     kept, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
     batches = _embedded(inputs, find_images(places), _image_tower(inputs))
     found = assign_images(batches, head, kept, centers_of(inputs, kept), groups=groups)
-    names = cluster_names(inputs)
-    seconds = names.rename({"cluster_id": "runner_up", "cluster_name": "runner_up_name"})
-    return (
-        found.join(names, on="cluster_id", how="left", maintain_order="left")
-        .join(seconds, on="runner_up", how="left", maintain_order="left")
-        .select(
-            "image", "error", "cluster_id", "cluster_name", "confidence", "runner_up", "runner_up_name", "similarity"
-        )
+    return with_cluster_names(found, cluster_names(inputs)).select(
+        "image", "error", "cluster_id", "cluster_name", "confidence", "runner_up", "runner_up_name", "similarity"
     )

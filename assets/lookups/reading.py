@@ -1,7 +1,5 @@
 """The current artifacts that a command reads."""
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
 from assets.clustering import cluster_ids
@@ -10,9 +8,6 @@ from assets.engine.required import require_current
 from assets.engine.step import Inputs, Step
 from assets.results import clusters
 from tac_pipeline.settings.project import Project
-
-if TYPE_CHECKING:
-    pass
 
 
 def read_current(reader: str, project: Project, *steps: Step) -> Inputs:

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster import AutomationCondition
-from dagster._utils.schedules import is_valid_cron_schedule
 
 from assets.engine.step import Step
 from assets.orchestration.run_liveness import STORE_TAG, build_watchman
@@ -21,13 +20,13 @@ from tac_pipeline.settings.project import Project
 TICK_SECONDS = 15
 
 
-def refresh_condition(step: Step | None) -> AutomationCondition:
+def refresh_condition(step: Step | None) -> AutomationCondition[dg.AssetKey]:
     """When an asset is requested: something that it reads was updated, or its settings or code changed.
 
     The condition includes changed settings, which plain `eager` ignores. An existing training set does not react to
     new images. Nothing is requested twice for one cause, so a failed step is not tried again until something changes.
     """
-    updated = AutomationCondition.any_deps_updated()
+    updated: AutomationCondition[Any] = AutomationCondition.any_deps_updated()
     if step is not None and step.ignores_growth:
         updated = updated & AutomationCondition.missing()
     # Assets of a new store are missing at the first look, so they are built.
@@ -79,10 +78,19 @@ def require_schedule(project: Project) -> None:
             f"schedule.timezone must be a name such as Europe/Berlin; got {settings.timezone!r} ({place})"
         ) from error
     for name, cron in (("observe", settings.observe), ("recluster", settings.recluster)):
-        if cron is not None and not is_valid_cron_schedule(cron):
+        if cron is not None and not _is_cron(cron):
             raise SettingsError(
                 f"schedule.{name} must be a cron of five fields, such as '0 3 * * 0', or null; got {cron!r} ({place})"
             )
+
+
+def _is_cron(text: str) -> bool:
+    """Whether Dagster takes a text as the cron of a schedule; to make one is the public way to ask."""
+    try:
+        dg.ScheduleDefinition("tried", cron_schedule=text, job_name="none")
+    except dg.DagsterInvalidDefinitionError:
+        return False
+    return True
 
 
 def build_schedules(project: Project, jobs: Mapping[str, Any]) -> list[dg.ScheduleDefinition]:

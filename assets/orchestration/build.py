@@ -17,9 +17,8 @@ from assets.images import IMAGE_STORE, observed_version, training_set
 from assets.orchestration.automation import build_schedules, build_sensors, refresh_condition
 from assets.orchestration.checks import build_check, build_checks
 from assets.orchestration.manual_jobs import build_hand_jobs
-from assets.orchestration.metadata import column_schema, describe_step, outcome_metadata
+from assets.orchestration.metadata import column_schema, describe_step, outcome_metadata, refusals
 from assets.orchestration.publishing import PUBLISHED, decision_metadata, publish, readers_are_current
-from assets.orchestration.refusals import refusals
 from assets.orchestration.run_liveness import (
     LIFE_RESOURCE,
     LOCK_RESOURCE,
@@ -107,7 +106,7 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
         automation_condition=refresh_condition(step),
         required_resource_keys={LOCK_RESOURCE},
     )
-    def materialize_step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def materialize_step(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with refusals():
             outcome = execute(step, project, log=context.log.info)
         return dg.MaterializeResult(
@@ -135,7 +134,7 @@ def build_published(project: Project) -> dg.AssetsDefinition:
         automation_condition=refresh_condition(None),
         required_resource_keys={LOCK_RESOURCE},
     )
-    def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with refusals():
             decision = publish(project, by_hand=False, log=context.log.info)
         if not decision.moved:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,7 @@ from assets.clustering import cluster_heads
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.images import image_embeddings, training_set
-from assets.orchestration.refusals import refusals
+from assets.orchestration.metadata import refusals
 from assets.orchestration.run_liveness import LIFE_RESOURCE
 from assets.results import assignments, clusters, with_contents
 from assets.text_space import noun_vocabulary
@@ -76,7 +77,7 @@ def cluster_sizes(artifact: Artifact, _: Store) -> Finding:
         )
         parts.append(f"Clusters far above their even share: {named}.")
     sentence = " ".join(parts) or f"All {len(table)} clusters have images, none is a giant."
-    collapsed = len(table) > 2 and float(table["share"].max() or 0) > COLLAPSED_SHARE
+    collapsed = len(table) > 2 and float(table.select(pl.max("share")).item() or 0) > COLLAPSED_SHARE
     return Finding(not parts, sentence, {"empty": len(empty), "giants": len(giants)}, blocks=collapsed)
 
 
@@ -93,12 +94,12 @@ def centers_without_noun(artifact: Artifact, _: Store) -> Finding:
 def heads_converged(artifact: Artifact, _: Store) -> Finding:
     """Check that the loss had stopped falling when training ended."""
     table = read_table(artifact.file("loss_history.parquet"), LOSS_HISTORY)
-    totals = pl.Series(table.column("total").to_pylist())
+    totals: list[float] = table.column("total").to_pylist()
     if len(totals) < 2:
         return Finding(False, "One epoch cannot show whether the loss falls: raise heads.epochs.", {})
     tail = max(len(totals) // 10, 1)
-    fall = float(totals[0] - totals[-tail:].mean())
-    last = float(totals[-2 * tail : -tail].mean() - totals[-tail:].mean()) if len(totals) >= 2 * tail else fall
+    fall = totals[0] - fmean(totals[-tail:])
+    last = fmean(totals[-2 * tail : -tail]) - fmean(totals[-tail:]) if len(totals) >= 2 * tail else fall
     share = last / fall if fall > 0 else float("inf")
     if fall <= 0:
         sentence = f"The loss did not fall in {len(totals)} epochs: lower heads.learning_rate."

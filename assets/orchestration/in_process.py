@@ -9,11 +9,11 @@ from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType
-from dagster._core.events.log import EventLogEntry
 
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.orchestration.build import asset_key, build_definitions
+from assets.orchestration.dagster_internals import find_asset_job, find_job, listen
 from assets.orchestration.instance import prepare_home
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import STORE_TAG
@@ -40,13 +40,13 @@ def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener, pu
     With `publish`, it then publishes the result if checks and settings allow it.
     """
     names = [*(step.name for step in steps), *([PUBLISHED] if publish else [])]
-    job = build_definitions(project.path).resolve_implicit_global_asset_job_def()
+    job = find_asset_job(build_definitions(project.path))
     return _execute(project, job, listener, asset_selection=[asset_key(name, project) for name in names])
 
 
 def run_job(project: Project, name: str, *, listener: Listener) -> bool:
     """Run one of the store's jobs in this process, as the UI would, and report each event; True when all succeeded."""
-    return _execute(project, build_definitions(project.path).resolve_job_def(name), listener)
+    return _execute(project, find_job(build_definitions(project.path), name), listener)
 
 
 def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **selection: Any) -> bool:
@@ -73,16 +73,16 @@ def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **sele
 
 @contextmanager
 def _listening(instance: dg.DagsterInstance, run_id: str, listener: Listener) -> Iterator[None]:
-    def hear(entry: EventLogEntry, *_: object) -> None:
+    def hear(entry: dg.EventLogEntry) -> None:
         told = _translate(entry)
         if told is not None:
             listener(told)
 
-    instance.add_event_listener(run_id, hear)
+    listen(instance, run_id, hear)
     yield
 
 
-def _translate(entry: EventLogEntry) -> Progress | None:
+def _translate(entry: dg.EventLogEntry) -> Progress | None:
     step = (entry.step_key or "").split("__", 1)[-1]
     event = entry.dagster_event
     if event is None:
@@ -91,7 +91,7 @@ def _translate(entry: EventLogEntry) -> Progress | None:
     if event.event_type == DagsterEventType.STEP_START:
         return Progress(step, "started")
     if event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
-        metadata = {
+        metadata: dict[str, Any] = {
             name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
         }
         if "decision" in metadata:

@@ -3,11 +3,12 @@
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from assets.orchestration.automation import require_schedule
 from assets.orchestration.instance import dagster_home
+from assets.orchestration.metadata import refusals
 from assets.orchestration.publishing import Decision, decision_event, publish, rollback
-from assets.orchestration.refusals import refusals
 from assets.orchestration.run_liveness import LIFE_RESOURCE, LOCK_RESOURCE, STORE_TAG, build_lock, build_sign_of_life
 from assets.orchestration.webserver import reload_location
 from tac_pipeline.errors import SettingsError
@@ -15,22 +16,33 @@ from tac_pipeline.settings.editing import edit_settings
 from tac_pipeline.settings.project import Project
 
 
+class NewValues(dg.PermissiveConfig):
+    """Settings keys and their new values: any key may come, and null is a value (a dict's values cannot be null)."""
+
+
+class Edit(dg.Config):
+    """What the launchpad asks for before it edits the settings."""
+
+    changes: NewValues = Field(
+        description="Settings keys and their new values, such as {retrieval.tau: 0.01, clusters.count: 40}."
+    )
+
+
+class Target(dg.Config):
+    """What the launchpad asks for before it rolls back."""
+
+    version: int | None = Field(default=None, description="The published version to go back to; empty: the one before.")
+
+
 def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
     """The jobs `set_settings`, `publish` and `rollback` of a store."""
-    tags, lock = {STORE_TAG: project.settings.store}, {LOCK_RESOURCE: build_lock(project)}
+    return [_set_settings_job(project), _publish_job(project), _rollback_job(project)]
 
-    @dg.op(
-        name="edit",
-        required_resource_keys={LIFE_RESOURCE},
-        config_schema={
-            "changes": dg.Field(
-                dg.Permissive(),
-                description="Settings keys and their new values, such as {retrieval.tau: 0.01, clusters.count: 40}.",
-            )
-        },
-    )
-    def edit(context: dg.OpExecutionContext) -> None:
-        changes: dict[str, Any] = dict(context.op_config["changes"])
+
+def _set_settings_job(project: Project) -> dg.JobDefinition:
+    @dg.op(name="edit", required_resource_keys={LIFE_RESOURCE})
+    def edit(context: dg.OpExecutionContext, config: Edit) -> None:
+        changes: dict[str, Any] = config.changes.model_extra or {}
         with refusals():
             if not changes:
                 raise SettingsError("changes must name at least one settings key, such as {retrieval.tau: 0.01}")
@@ -41,47 +53,53 @@ def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
             or "no UI was found to reload: press Reload definitions"
         )
 
-    def note(context: dg.OpExecutionContext, decision: Decision) -> None:
-        context.log.info(decision.sentence)
-        context.log_event(decision_event(project, decision))
+    @dg.job(
+        description="Edit the settings file, comments kept, and read it again.",
+        resource_defs={LIFE_RESOURCE: build_sign_of_life(project)},
+    )
+    def set_settings() -> None:
+        edit()
 
+    return set_settings
+
+
+def _publish_job(project: Project) -> dg.JobDefinition:
     @dg.op(required_resource_keys={LOCK_RESOURCE})
     def publish_result(context: dg.OpExecutionContext) -> None:
         with refusals():
-            note(context, publish(project, by_hand=True, log=context.log.info))
-
-    @dg.op(
-        config_schema={"version": dg.Field(dg.Noneable(int), default_value=None, is_required=False)},
-        required_resource_keys={LOCK_RESOURCE},
-    )
-    def roll_back(context: dg.OpExecutionContext) -> None:
-        with refusals():
-            note(context, rollback(project, context.op_config["version"], log=context.log.info))
-
-    @dg.job(
-        name="set_settings",
-        description="Edit the settings file, keep its comments, and read it again.",
-        resource_defs={LIFE_RESOURCE: build_sign_of_life(project)},
-    )
-    def set_settings_job() -> None:
-        edit()
+            _note(context, project, publish(project, by_hand=True, log=context.log.info))
 
     @dg.job(
         name="publish",
-        description="Publish the current result for readers, even if its checks fail.",
-        tags=tags,
-        resource_defs=lock,
+        description="Let readers have the current result, whatever the checks say.",
+        tags={STORE_TAG: project.settings.store},
+        resource_defs={LOCK_RESOURCE: build_lock(project)},
     )
     def publish_job() -> None:
         publish_result()
 
+    return publish_job
+
+
+def _rollback_job(project: Project) -> dg.JobDefinition:
+    @dg.op(required_resource_keys={LOCK_RESOURCE})
+    def roll_back(context: dg.OpExecutionContext, config: Target) -> None:
+        with refusals():
+            _note(context, project, rollback(project, config.version, log=context.log.info))
+
     @dg.job(
         name="rollback",
-        description="Publish an older version again, and publish nothing else until somebody does.",
-        tags=tags,
-        resource_defs=lock,
+        description="Let readers have an older version, and hold there.",
+        tags={STORE_TAG: project.settings.store},
+        resource_defs={LOCK_RESOURCE: build_lock(project)},
     )
     def rollback_job() -> None:
         roll_back()
 
-    return [set_settings_job, publish_job, rollback_job]
+    return rollback_job
+
+
+def _note(context: dg.OpExecutionContext, project: Project, decision: Decision) -> None:
+    """Tell what was decided in the run's log, and to Dagster's books."""
+    context.log.info(decision.sentence)
+    context.log_event(decision_event(project, decision))

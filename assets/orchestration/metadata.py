@@ -1,7 +1,8 @@
-"""What the UI shows about an asset: its columns, its description, and the metadata of a materialization."""
+"""What the UI shows: an asset's columns, description and metadata, and the message of an error of ours."""
 
 import base64
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ import dagster as dg
 from assets.engine.execute import Outcome
 from assets.engine.step import Step
 from assets.ui import previews
+from tac_pipeline.errors import TacError
 from tac_pipeline.store.artifacts import Artifact
 from tac_pipeline.store.parquet import TableSchema
 
@@ -74,3 +76,12 @@ def describe_step(step: Step) -> str:
     """The description of an asset, with the settings that it reads."""
     settings = ", ".join(f"`{name}`" for name in step.settings)
     return f"{step.description}\n\nSettings: {settings}." if settings else step.description
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns a TacError into a failure whose text is the message, without a stack trace of its own."""
+    try:
+        yield
+    except TacError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error

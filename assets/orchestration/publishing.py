@@ -11,12 +11,12 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from assets.clustering import cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Log
 from assets.orchestration.checks import CHECKS, Finding
+from assets.orchestration.dagster_internals import data_version_tags
 from assets.orchestration.instance import prepare_home
 from assets.results import assignments, clusters
 from assets.ui import previews
@@ -219,7 +219,7 @@ def decision_event(project: Project, decision: Decision) -> dg.AssetMaterializat
     return dg.AssetMaterialization(
         dg.AssetKey([project.settings.store, PUBLISHED]),
         metadata=decision_metadata(decision),
-        tags={DATA_VERSION_TAG: str(number)},
+        tags=data_version_tags(str(number)),
     )
 
 

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from assets.engine.execute import open_store
 from assets.engine.step import Log
+from assets.orchestration.dagster_internals import report_failed
 from tac_pipeline.settings.project import Project
 
 STORE_TAG = "tac/store"
@@ -46,7 +47,7 @@ def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
     for path in sorted(open_store(project).runs_folder.glob("*.lock")):
         # First look whether the process lives, then at its status: a good end is written before the process ends.
         run_id = path.stem
-        if not _lives(path) and instance.has_run(run_id):
+        if not _lives(path) and instance.get_run_by_id(run_id) is not None:
             if _fail(instance, run_id):
                 dead.append(run_id)
             path.unlink(missing_ok=True)
@@ -64,7 +65,8 @@ def _fail(instance: dg.DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
     if run is None or run.status not in _UNFINISHED:
         return False
-    instance.report_run_failed(
+    report_failed(
+        instance,
         run,
         "The process of this run ended without a word: it was killed, or the machine went down. "
         "Its finished work is kept, and the next run continues from there.",

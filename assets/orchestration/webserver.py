@@ -4,8 +4,6 @@ Another program may now use the address where a UI was; it is asked only if it n
 A code location keeps the settings that it was loaded with; Dagster reads them again only when asked.
 """
 
-from __future__ import annotations
-
 import json
 import urllib.request
 from http.client import HTTPException

@@ -37,8 +37,7 @@ def demo(
         from tac_pipeline.encoders import encoder_fingerprint
 
         # Damaged weights are reported before anything is drawn.
-        encoder = project.settings.encoder
-        encoder_fingerprint(project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained))
+        encoder_fingerprint(*project.encoder_files)
         console = Console(highlight=False)
         started = time.monotonic()
         _draw(console, _demo_folder(project), pictures, PICTURE_SIZE)

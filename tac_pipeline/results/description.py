@@ -72,3 +72,18 @@ def describe_clusters(
         .with_columns(pl.col("size").fill_null(0))
         .with_columns(share=pl.col("size") / max(len(placed), 1))
     )
+
+
+def with_cluster_names(rows: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
+    """Rows with cluster_id and runner_up, and the names of both added: cluster_name, runner_up_name.
+
+    Parameters
+    ----------
+    rows : DataFrame with cluster_id, runner_up
+        Their order stays.
+    names : DataFrame with cluster_id, cluster_name
+    """
+    seconds = names.rename({"cluster_id": "runner_up", "cluster_name": "runner_up_name"})
+    return rows.join(names, on="cluster_id", how="left", maintain_order="left").join(
+        seconds, on="runner_up", how="left", maintain_order="left"
+    )

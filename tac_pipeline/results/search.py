@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,58 @@ from tac_pipeline.store.shards import read_shard
 LONGEST_TEXT = 1000  # characters; CLIP's text tower reads 77 tokens
 SUGGESTIONS = 5
 
+_PLACED = {"image_id": pl.String, "cluster_id": pl.Int32, "confidence": pl.Float32}
+_NAMES = {"cluster_id": pl.Int32, "cluster_name": pl.String}
+
 _ARTICLES = re.compile(r"^(?:an?|the|some)\s+", flags=re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\s*\([^()]*\)$")
 # English plural endings and their singular endings; a lookup decides whether the noun exists.
 _PLURALS = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("men", "man"), ("es", ""), ("s", ""))
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What a search found.
+
+    Attributes
+    ----------
+    images : DataFrame
+        Columns image_id, score, uri, cluster_id, cluster_name, confidence, best first; the last three are null where
+        there is no result to go with them.
+    searched_by : str
+        What the images were compared with, in words.
+    notes : list of str
+        What else the person who searched should know.
+    """
+
+    images: pl.DataFrame
+    searched_by: str
+    notes: list[str] = field(default_factory=list)
+
+
+def beside_clusters(
+    found: pl.DataFrame, placed: pl.DataFrame | None = None, names: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Hits with the cluster of each image, in the order of the hits.
+
+    Parameters
+    ----------
+    found : DataFrame with image_id, score, uri
+    placed : DataFrame with image_id, cluster_id, confidence, optional
+        The assignments; without them all three columns are null.
+    names : DataFrame with cluster_id, cluster_name, optional
+
+    Returns
+    -------
+    DataFrame with image_id, score, uri, cluster_id, cluster_name, confidence
+    """
+    placed = pl.DataFrame(schema=_PLACED) if placed is None else placed.select(list(_PLACED))
+    names = pl.DataFrame(schema=_NAMES) if names is None else names
+    return (
+        found.join(placed, on="image_id", how="left", maintain_order="left")
+        .join(names, on="cluster_id", how="left", maintain_order="left")
+        .select("image_id", "score", "uri", "cluster_id", "cluster_name", "confidence")
+    )
 
 
 def nearest_images(query: FloatMatrix, view: pl.DataFrame, shards: Path, *, encoder: str, count: int) -> pl.DataFrame:

@@ -49,6 +49,12 @@ class Project:
         """A name that may be a file: resolved when it ends like a file's name, else unchanged."""
         return self.resolve(name) if Path(name).suffix.lower() in FILE_SUFFIXES else name
 
+    @property
+    def encoder_files(self) -> tuple[str, str]:
+        """encoder.model and encoder.pretrained, as tac_pipeline.encoders takes them: files are resolved."""
+        named = self.settings.encoder
+        return self.resolve_file(named.model), self.resolve_file(named.pretrained)
+
 
 def find_settings(given: str | Path | None = None) -> Path:
     """The settings file: the one given, else $TAC_SETTINGS, else ./tac.yaml.

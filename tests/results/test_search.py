@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from reference import random_unit_rows
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.results.search import LONGEST_TEXT, find_noun, nearest_images, require_text
+from tac_pipeline.results.description import with_cluster_names
+from tac_pipeline.results.search import LONGEST_TEXT, beside_clusters, find_noun, nearest_images, require_text
 from tac_pipeline.store.parquet import place_table
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
 
@@ -128,3 +129,26 @@ def test_a_search_text_is_words() -> None:
     for text in ("", " \n", "x" * (LONGEST_TEXT + 1), "\udc80"):
         with pytest.raises(InputError, match="a search"):
             require_text(text)
+
+
+def test_hits_keep_their_order_and_get_their_clusters() -> None:
+    found = pl.DataFrame({"image_id": ["b", "a", "c"], "score": [0.9, 0.8, 0.7], "uri": ["/b", "/a", "/c"]})
+    placed = pl.DataFrame(
+        {"image_id": ["a", "b"], "cluster_id": [7, 9], "confidence": [0.5, 0.75], "margin": [0.1, 0.2]},
+        schema_overrides={"cluster_id": pl.Int32, "confidence": pl.Float32},
+    )
+    names = pl.DataFrame({"cluster_id": [9], "cluster_name": ["boat"]}, schema_overrides={"cluster_id": pl.Int32})
+    assert beside_clusters(found, placed, names).rows() == [
+        ("b", 0.9, "/b", 9, "boat", 0.75),
+        ("a", 0.8, "/a", 7, None, 0.5),
+        ("c", 0.7, "/c", None, None, None),
+    ]
+    alone = beside_clusters(found)
+    assert alone.schema == beside_clusters(found, placed, names).schema
+    assert alone.select("cluster_id", "cluster_name", "confidence").rows() == [(None, None, None)] * 3
+
+
+def test_clusters_and_runners_up_get_names() -> None:
+    rows = pl.DataFrame({"cluster_id": [2, 1, None], "runner_up": [1, None, None]})
+    names = pl.DataFrame({"cluster_id": [1, 2], "cluster_name": ["boat", None]})
+    assert with_cluster_names(rows, names).rows() == [(2, 1, None, "boat"), (1, None, "boat", None), (None,) * 4]

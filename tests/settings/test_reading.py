@@ -172,6 +172,12 @@ def test_relative_paths_resolve_against_the_file(tmp_path: Path, monkeypatch: py
     assert project.resolve_file("weights/own.safetensors") == str(tmp_path / "weights/own.safetensors")
 
 
+def test_the_files_of_an_encoder_are_resolved_and_its_names_are_not(tmp_path: Path) -> None:
+    (tmp_path / "tac.yaml").write_text(LEAST + "encoder: {model: ViT-B-32, pretrained: weights/own.safetensors}\n")
+    files = load_project(tmp_path / "tac.yaml").encoder_files
+    assert files == ("ViT-B-32", str(tmp_path / "weights/own.safetensors"))
+
+
 def test_a_section_whose_keys_are_all_commented_out_has_its_defaults() -> None:
     settings = parse_settings(
         "store: a\nimages: {source: b}\nclusters: {count: 3}\nheads:\n  # epochs: 5\nnouns:\n", name="tac.yaml"

@@ -1,0 +1,43 @@
+"""What the project needs of Dagster that Dagster does not call public, and the versions on which it was tried.
+
+Each such need is a function here; the rest of assets/ uses public names alone. A new minor version of Dagster may
+change any of them: run tests/assets/orchestration/test_dagster_internals.py on it, then enter it in TRIED.
+"""
+
+from collections.abc import Callable, Mapping
+
+import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+
+# Minor version of Dagster: its releases on which the tests were run.
+TRIED: Mapping[str, tuple[str, ...]] = {"1.13": ("1.13.0", "1.13.28")}
+
+
+def data_version_tags(version: str) -> dict[str, str]:
+    """The tags by which an event that no run makes gives its asset a data version; only runs have a public way."""
+    return {DATA_VERSION_TAG: version}
+
+
+def find_job(definitions: dg.Definitions, name: str) -> dg.JobDefinition:
+    """A job that can be run in this process."""
+    return definitions.resolve_job_def(name)
+
+
+def find_asset_job(definitions: dg.Definitions) -> dg.JobDefinition:
+    """The job of all assets: it can be run in this process for some of them."""
+    return definitions.resolve_implicit_global_asset_job_def()
+
+
+def listen(instance: dg.DagsterInstance, run_id: str, hear: Callable[[dg.EventLogEntry], None]) -> None:
+    """Have every event of a run told while it goes on."""
+
+    # Some kinds of storage add a cursor, others do not.
+    def pass_on(entry: dg.EventLogEntry, *_: object) -> None:
+        hear(entry)
+
+    instance.add_event_listener(run_id, pass_on)
+
+
+def report_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
+    """Mark a run as failed from outside it: its own process can no longer do so."""
+    instance.report_run_failed(run, why)
