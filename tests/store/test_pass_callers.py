@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,7 @@ from tac_pipeline.results.assigning import assign_shards
 from tac_pipeline.results.search import nearest_images
 from tac_pipeline.sources import FolderSource
 from tac_pipeline.store import shards as shards_module
-from tac_pipeline.store.shards import InProcess, gather_vectors, map_shards
+from tac_pipeline.store.shards import InProcess, ShardPart, gather_vectors, map_shards
 
 Caller = Callable[[pl.DataFrame, Path, Path], Any]
 SIZES = [3, 8, 1, 5]
@@ -87,13 +87,22 @@ def test_the_work_can_be_sent_elsewhere_and_comes_back_equal(
     assert taken == [f"e/{number}.parquet" for number in range(len(SIZES))]
 
 
-class Watched(np.ndarray):
-    """Vectors of which every view and every copy is watched as well."""
+class Watch:
+    """Notes arrays and what owns their memory, and tells which of them are still held."""
 
-    alive: ClassVar[list["weakref.ref[Watched]"]] = []
+    def __init__(self) -> None:
+        self._arrays: list[weakref.ref[np.ndarray]] = []
 
-    def __array_finalize__(self, _: object) -> None:
-        self.alive.append(weakref.ref(self))
+    def note(self, array: np.ndarray) -> np.ndarray:
+        owner: object = array
+        while isinstance(owner, np.ndarray):
+            self._arrays.append(weakref.ref(owner))
+            owner = owner.base
+        return array
+
+    def held(self) -> list[tuple[int, ...]]:
+        arrays = [array() for array in self._arrays]
+        return [array.shape for array in arrays if array is not None]
 
 
 @CALLERS
@@ -101,21 +110,19 @@ def test_no_vectors_of_one_shard_are_held_while_the_next_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: Caller
 ) -> None:
     view, _ = write_view(tmp_path / "shards", SIZES)
-    read_shard, read = shards_module.read_shard, list[str]()
-    monkeypatch.setattr(Watched, "alive", [])
+    read_shard, read_vectors = shards_module.read_shard, ShardPart.read_vectors
+    watch, read = Watch(), list[str]()
 
-    def watch(path: Path, *, encoder: str) -> tuple[pl.DataFrame, np.ndarray]:
-        assert [array for array in Watched.alive if array() is not None] == [], (
-            f"something is held while {path} is read"
-        )
+    def reading(path: Path, *, encoder: str) -> tuple[pl.DataFrame, np.ndarray]:
+        assert watch.held() == []
         read.append(path.name)
         rows, vectors = read_shard(path, encoder=encoder)
-        return rows, vectors.view(Watched)
+        return rows, watch.note(vectors)
 
-    monkeypatch.setattr(shards_module, "read_shard", watch)
+    monkeypatch.setattr(shards_module, "read_shard", reading)
+    monkeypatch.setattr(ShardPart, "read_vectors", lambda part: watch.note(read_vectors(part)))
     caller(view, tmp_path / "shards", tmp_path / "out")
     assert read == [f"{number}.parquet" for number in range(len(SIZES))]
-    assert len(Watched.alive) >= len(SIZES)
 
 
 def test_no_other_code_goes_over_shards() -> None:
