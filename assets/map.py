@@ -1,5 +1,6 @@
 """Group map: a place on a plane for every image."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from tac_pipeline.store.schemas import IMAGE_MAP, MAP_LAYOUT
 
 if TYPE_CHECKING:
     from tac_pipeline.arrays import FloatMatrix
+    from tac_pipeline.store.shards import ShardPart
 
 
 def _resolve_layout(inputs: Inputs, seed: int) -> Values:
@@ -77,20 +79,26 @@ def _placed_before(inputs: Inputs) -> pl.DataFrame:
 
 def _placed(inputs: Inputs, view: pl.DataFrame) -> pl.DataFrame:
     """Positions of some images of the store, one shard after the other."""
-    from tac_pipeline.results.map_layout import place
-    from tac_pipeline.store.shards import read_shard
+    from tac_pipeline.store.shards import map_shards
 
     encoder = inputs.fact(image_embeddings, "encoder")
     layout = inputs.table(map_layout, columns=["image_id", "x", "y"])
     require_same_encoder(encoder, inputs.encoder(map_layout))
     sample, positions = inputs.vectors(map_layout), layout.select("x", "y").to_numpy()
-    parts, done, progress = [_no_places(view)], 0, inputs.progress("images")
-    for (name,), rows in view.group_by(["shard"], maintain_order=True):
-        _, vectors = read_shard(open_store(inputs.project).shards_folder / str(name), encoder=encoder)
-        parts.append(_with_places(rows, place(vectors[rows["row"].to_numpy()], sample, positions)))
-        done += len(rows)
-        progress(done, len(view))
-    return pl.concat(parts)
+    found = map_shards(
+        partial(_places, sample=sample, positions=positions),
+        view,
+        open_store(inputs.project).shards_folder,
+        encoder=encoder,
+        progress=inputs.progress("images"),
+    )
+    return pl.concat([_no_places(view), *(_with_places(part.rows, places) for part, places in found)])
+
+
+def _places(part: "ShardPart", *, sample: "FloatMatrix", positions: "FloatMatrix") -> "FloatMatrix":
+    from tac_pipeline.results.map_layout import place
+
+    return place(part.read_vectors(), sample, positions)
 
 
 def _no_places(view: pl.DataFrame) -> pl.DataFrame:

@@ -7,6 +7,7 @@ embedding-atlas FILE --vector embedding                         a new map by its
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.errors import InputError
 from tac_pipeline.export.result import Exported, ExportResult, StoredVectors
-from tac_pipeline.store.shards import read_shard
+from tac_pipeline.store.shards import ShardPart, map_shards
 
 GONE = "the store no longer holds its vector"
 UNPLACED = "the map of the store does not show it"
@@ -56,6 +56,7 @@ def write_embedding_atlas(path: Path, result: ExportResult, *, vectors: bool) ->
         for table in tables:
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
             writer.write_table(table)
+            del table  # else its vectors are held while the next shard is read
     finally:
         if writer is not None:
             writer.close()
@@ -63,9 +64,12 @@ def write_embedding_atlas(path: Path, result: ExportResult, *, vectors: bool) ->
 
 
 def _with_vectors(images: pl.DataFrame, stored: StoredVectors) -> Iterator[pa.Table]:
-    for (name,), part in images.group_by(["shard"], maintain_order=True):
-        _, vectors = read_shard(stored.shards / str(name), encoder=stored.encoder)
-        rows: FloatMatrix = vectors[part["row"].to_numpy()]
-        flat = pa.array(np.ascontiguousarray(rows, dtype=np.float32).reshape(-1))
-        column = pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
-        yield part.drop("shard", "row").to_arrow().append_column("embedding", column)
+    # A generator would hold the table that it gave while the next shard is read; map and itemgetter hold none.
+    return map(itemgetter(1), map_shards(_table_of_shard, images, stored.shards, encoder=stored.encoder))
+
+
+def _table_of_shard(part: ShardPart) -> pa.Table:
+    rows = part.read_vectors()
+    flat = pa.array(np.ascontiguousarray(rows, dtype=np.float32).reshape(-1))
+    column = pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
+    return part.rows.drop("shard", "row").to_arrow().append_column("embedding", column)

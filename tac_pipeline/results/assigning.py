@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.progress import Progress
 from tac_pipeline.store.parquet import place_table, read_frame
 from tac_pipeline.store.schemas import SHARD_ASSIGNMENTS
-from tac_pipeline.store.shards import read_shard
+from tac_pipeline.store.shards import ShardPart, map_shards
 
 if TYPE_CHECKING:
     from tac_pipeline.method.heads.cluster_head import ClusterHead
@@ -76,29 +77,29 @@ def assign_shards(
     ArtifactDamaged
         A shard is gone or damaged, or another encoder made it.
     """
-    parts, computed, done = [], 0, 0
-    for (name,), rows in view.group_by(["shard"], maintain_order=True):
-        path = kept / str(name)
-        assigned = _read_kept(path)
-        if assigned is None:
-            assigned = _assign(shards / str(name), encoder, head, centers, groups)
+    assign = partial(_assign, head=head, centers=centers, kept=kept, groups=groups)
+    parts, computed = [], 0
+    for part, (assigned, new) in map_shards(assign, view, shards, encoder=encoder, progress=progress):
+        if new:
             columns = {name: assigned[name].to_arrow() for name in assigned.columns}
-            place_table(path, SHARD_ASSIGNMENTS, columns)
-            computed += len(rows)
-        parts.append(pl.concat([rows.select("image_id"), assigned[rows["row"].to_numpy()]], how="horizontal"))
-        done += len(rows)
-        if progress is not None:
-            progress(done, len(view))
+            place_table(kept / part.name, SHARD_ASSIGNMENTS, columns)
+            computed += len(part.rows)
+        of_rows = assigned[part.rows["row"].to_numpy()]
+        parts.append(pl.concat([part.rows.select("image_id"), of_rows], how="horizontal"))
     return StoreAssignment(pl.concat(parts), computed)
 
 
 def _assign(
-    shard: Path, encoder: str, head: ClusterHead, centers: FloatMatrix, groups: IntVector | None
-) -> pl.DataFrame:
-    rows, vectors = read_shard(shard, encoder=encoder)
+    part: ShardPart, *, head: ClusterHead, centers: FloatMatrix, kept: Path, groups: IntVector | None
+) -> tuple[pl.DataFrame, bool]:
+    """The assignment of a whole shard, and whether it is new; one that is kept is read instead of the vectors."""
+    known = _read_kept(kept / part.name)
+    if known is not None:
+        return known, False
+    rows, vectors = part.read_whole()
     table = assign_vectors(vectors, head, centers, groups)
     readable = pl.lit(rows["error"].is_null())
-    return table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in table.columns)
+    return table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in table.columns), True
 
 
 def assign_vectors(

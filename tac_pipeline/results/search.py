@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import polars as pl
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.grouping.neighbors import build_index
-from tac_pipeline.store.shards import read_shard
+from tac_pipeline.store.shards import ShardPart, map_shards
 
 LONGEST_TEXT = 1000  # characters; CLIP's text tower reads 77 tokens
 SUGGESTIONS = 5
@@ -109,24 +110,24 @@ def nearest_images(query: FloatMatrix, view: pl.DataFrame, shards: Path, *, enco
     if readable.is_empty():
         raise InputError("no image of the store can be read: see the errors in image_embeddings")
     best = pl.DataFrame(schema={"position": pl.UInt32, "score": pl.Float32})
-    for (name,), rows in readable.group_by(["shard"], maintain_order=True):
-        _, vectors = read_shard(shards / str(name), encoder=encoder)
-        found = _nearest_rows(query, vectors[rows["row"].to_numpy()], count=count)
-        found = found.with_columns(rows["position"].gather(found["row"]))
-        best = pl.concat([best, found.select("position", "score")])
+    search = partial(_nearest_of_shard, query=query, count=count)
+    for _, found in map_shards(search, readable, shards, encoder=encoder):
+        best = pl.concat([best, found])
         best = best.sort("score", "position", descending=[True, False]).head(count)
     return best.join(readable, on="position", how="left", maintain_order="left").select("image_id", "score")
 
 
-def _nearest_rows(query: FloatMatrix, vectors: FloatMatrix, *, count: int) -> pl.DataFrame:
-    """Columns row, score: the best rows of one shard."""
+def _nearest_of_shard(part: ShardPart, *, query: FloatMatrix, count: int) -> pl.DataFrame:
+    """Columns position, score: the best rows of one shard."""
+    vectors = part.read_vectors()
     if vectors.shape[1] != len(query):
         raise InputError(
             f"a search vector must be as wide as the store's, {vectors.shape[1]}; got {len(query)}. "
             "Both must come from the same encoder."
         )
     scores, rows = build_index(vectors).search(query[np.newaxis], min(count, len(vectors)))
-    return pl.DataFrame({"row": rows[0].astype(np.uint32), "score": scores[0].astype(np.float32)})
+    positions = part.rows["position"].gather(rows[0].astype(np.uint32))
+    return pl.DataFrame({"position": positions, "score": scores[0].astype(np.float32)})
 
 
 def require_text(text: str) -> str:

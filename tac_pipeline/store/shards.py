@@ -1,18 +1,19 @@
 """Append-only shards of image vectors: written as images are encoded, found by encoder, image and version.
 
 A crash loses the shard that is being written. Memory holds one shard of vectors, and one small row per image while a
-view is made. What must stay out: reading and encoding images (embedding.py).
+view is made. Everything that reads a store's vectors does so in one pass, `map_shards`. What must stay out: reading and encoding images (embedding.py).
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import partial
+from itertools import chain, tee
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -24,8 +25,8 @@ from tac_pipeline.progress import Progress
 from tac_pipeline.store.parquet import place_table, read_table, vectors_of
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
 
-if TYPE_CHECKING:
-    pass
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 SHARD_ROWS = 4096  # 4 MiB at width 512
 SHARD_SECONDS = 60.0  # a slower encoder writes smaller shards, so that a crash costs a minute's work at most
@@ -185,8 +186,139 @@ def read_shard(path: Path, *, encoder: str) -> tuple[pl.DataFrame, FloatMatrix]:
     return frame_of(table.select(_ROW_COLUMNS)), vectors_of(table)
 
 
+class Executor(Protocol):
+    """Decides where the work of a pass is done: in this process, in threads, in a cluster.
+
+    A `concurrent.futures` executor is one too; it keeps the results of all shards until they are taken.
+    """
+
+    def map(self, function: Callable[[Part], Result], parts: Iterable[Part], /) -> Iterable[Result]:
+        """The function's result for every part, in the order of the parts.
+
+        Function, parts and results can be pickled. The parts are made one by one, as this asks for them.
+        """
+
+
+class InProcess:
+    """Does the work in this process: a part is made and worked on when its result is asked for, and not before."""
+
+    def map(self, function: Callable[[Part], Result], parts: Iterable[Part], /) -> Iterator[Result]:
+        """The function's result for every part, in the order of the parts."""
+        return map(function, parts)
+
+
+IN_PROCESS = InProcess()
+
+
+@dataclass(frozen=True, eq=False)
+class ShardPart:
+    """The rows of a view that are in one shard: the work of one step of a pass. It holds no vectors.
+
+    Attributes
+    ----------
+    folder : Path
+        The store's folder of shards.
+    name : str
+        The shard's path in it.
+    rows : DataFrame
+        The view's rows that are in this shard, in the view's order; `row` is the place in the shard.
+    encoder : str
+        Fingerprint of the encoder behind the vectors.
+    """
+
+    folder: Path
+    name: str
+    rows: pl.DataFrame
+    encoder: str
+
+    @property
+    def path(self) -> Path:
+        """The shard's file."""
+        return self.folder / self.name
+
+    def read_whole(self) -> tuple[pl.DataFrame, FloatMatrix]:
+        """All rows of the shard, also those that the view does not have; see read_shard."""
+        return read_shard(self.path, encoder=self.encoder)
+
+    def read_vectors(self) -> FloatMatrix:
+        """The vectors of `rows`, float32 (n_rows, dim), in their order; see read_shard."""
+        _, vectors = self.read_whole()
+        found: FloatMatrix = vectors[self.rows["row"].to_numpy()]
+        return found
+
+
+def map_shards(
+    function: Callable[[ShardPart], Result],
+    view: pl.DataFrame,
+    shards: Path,
+    *,
+    encoder: str,
+    executor: Executor = IN_PROCESS,
+    progress: Progress | None = None,
+) -> Iterator[tuple[ShardPart, Result]]:
+    """One pass over the shards that hold a view's images: what a function makes of each of them.
+
+    The function only reads and computes. The caller takes its results one after the other, and alone writes. With the
+    executor IN_PROCESS no shard is read before the caller asks for its result. Held at once are then the view, one
+    shard of vectors, and the result that the caller has: a caller that takes vectors lets go of them before it asks
+    for more.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a ShardPart and reads the shard, if it must. An executor that works in other processes pickles it and its
+        result: it is a function of a module, or a `functools.partial` of one.
+    view : DataFrame with shard, row
+        And the columns that the function needs.
+    shards : Path
+        The store's folder of shards.
+    encoder : str
+        Fingerprint of the encoder behind them.
+    executor : Executor
+        Where the function runs; never changes the result.
+    progress : callable, optional
+        Is told how many of the view's rows are done, after the caller took the result of a shard.
+
+    Yields
+    ------
+    part : ShardPart
+        In the order in which the view first names the shards.
+    result : object
+        What the function returned.
+
+    Raises
+    ------
+    Exception
+        What the function raised, with a note that names the shard.
+    """
+    # The executor may make parts ahead of their results: this second iterator has the part of the next result.
+    parts, given = tee(_parts(view, shards, encoder))
+    results, done = iter(executor.map(partial(_on_shard, function), given)), 0
+    for part in parts:
+        # Not kept in a variable: what the caller let go of is not held while the next shard is read.
+        yield part, next(results)
+        done += len(part.rows)
+        if progress is not None:
+            progress(done, len(view))
+
+
+def _parts(view: pl.DataFrame, shards: Path, encoder: str) -> Iterator[ShardPart]:
+    for (name,), rows in view.group_by(["shard"], maintain_order=True):
+        yield ShardPart(shards, str(name), rows, encoder)
+
+
+def _on_shard(function: Callable[[ShardPart], Result], part: ShardPart) -> Result:
+    try:
+        return function(part)
+    except Exception as error:
+        error.add_note(f"This happened in shard {part.path}.")
+        raise
+
+
 def gather_vectors(view: pl.DataFrame, shards: Path, *, encoder: str) -> FloatMatrix:
     """The vectors of a view's readable rows, float32 (n_readable, dim), in the view's order.
+
+    Holds all of these, and one shard of vectors.
 
     Raises
     ------
@@ -195,15 +327,15 @@ def gather_vectors(view: pl.DataFrame, shards: Path, *, encoder: str) -> FloatMa
     ArtifactDamaged
         A shard is gone or damaged, or another encoder made it.
     """
-    readable = view.filter(pl.col("error").is_null()).with_row_index("position")
+    readable = view.filter(pl.col("error").is_null()).select("shard", "row").with_row_index("position")
     if readable.is_empty():
         raise InputError("no image of the store can be read: see the errors in image_embeddings")
     found: FloatMatrix | None = None
-    for (name,), rows in readable.group_by(["shard"], maintain_order=True):
-        _, vectors = read_shard(shards / str(name), encoder=encoder)
+    for part, vectors in map_shards(ShardPart.read_vectors, readable, shards, encoder=encoder):
         if found is None:
             found = np.empty((len(readable), vectors.shape[1]), dtype=np.float32)
-        found[rows["position"].to_numpy()] = vectors[rows["row"].to_numpy()]
+        found[part.rows["position"].to_numpy()] = vectors
+        del vectors  # else it is held while the next shard is read
     return cast("FloatMatrix", found)
 
 

@@ -1,16 +1,32 @@
 """Many small shards become few: no row is lost or doubled, even after an interruption, and the joining ends."""
 
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from photo_embedder import ENCODER, Embedder, color_vector, png, write_photos
+from stored_shards import DIM, sent, write_view
+from stored_shards import ENCODER as GIVEN
 
 from tac_pipeline.digest import digest
+from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.store import shards as shards_module
 from tac_pipeline.store.parquet import place_table
-from tac_pipeline.store.shards import gather_vectors, read_shard_index, unnamed_shards
+from tac_pipeline.store.shards import (
+    IN_PROCESS,
+    ShardPart,
+    gather_vectors,
+    map_shards,
+    read_shard,
+    read_shard_index,
+    unnamed_shards,
+)
 
 
 @pytest.fixture
@@ -186,3 +202,141 @@ def colors_held(embed: Embedder) -> set[int]:
     """The numbers of the colors with bytes in any shard."""
     index = read_shard_index(embed.shards / digest(ENCODER), encoder=ENCODER)
     return {int(Path(image_id).stem.split()[-1]) for image_id in index["image_id"]}
+
+
+def ids_and_sum(part: ShardPart) -> tuple[list[str], np.ndarray]:
+    """Some work on a shard that another process can do."""
+    return part.rows["image_id"].to_list(), part.read_vectors().sum(axis=0)
+
+
+def plain_loop(view: pl.DataFrame, shards: Path) -> list[tuple[list[str], np.ndarray]]:
+    """What `ids_and_sum` finds in every shard, row by row."""
+    found = []
+    for name in dict.fromkeys(view["shard"]):
+        places = [
+            (id_, row) for id_, shard, row in view.select("image_id", "shard", "row").iter_rows() if shard == name
+        ]
+        _, vectors = read_shard(shards / name, encoder=GIVEN)
+        found.append(([id_ for id_, _ in places], np.stack([vectors[row] for _, row in places]).sum(axis=0)))
+    return found
+
+
+class Recording:
+    """An executor that pickles all work and all results, makes the parts ahead, and notes what it was given."""
+
+    def __init__(self, ahead: int = 1) -> None:
+        self.ahead, self.names = ahead, list[str]()
+
+    def map(self, function: Callable[[Any], Any], parts: Iterable[Any], /) -> Iterator[Any]:
+        waiting: list[Any] = []
+        for part in parts:
+            self.names.append(part.name)
+            waiting.append(sent((function, part)))
+            if len(waiting) >= self.ahead:
+                yield self._done(waiting.pop(0))
+        yield from map(self._done, waiting)
+
+    def _done(self, work: tuple[Callable[[Any], Any], Any]) -> Any:
+        function, part = work
+        return sent(function(part))
+
+
+def require_equal_to_plain_loop(view: pl.DataFrame, shards: Path, found: Iterable[tuple[ShardPart, Any]]) -> None:
+    taken, plain = list(found), plain_loop(view, shards)
+    assert [part.name for part, _ in taken] == view["shard"].unique(maintain_order=True).to_list()
+    for (part, (ids, total)), (plain_ids, plain_total) in zip(taken, plain, strict=True):
+        assert part.rows["image_id"].to_list() == ids == plain_ids
+        np.testing.assert_allclose(total, plain_total, atol=1e-5)
+
+
+@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 1), ahead=st.integers(1, 6))
+def test_a_pass_equals_a_plain_loop_in_order_whatever_the_view_and_the_executor(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, share: float, ahead: int
+) -> None:
+    shards = tmp_path_factory.mktemp("shards")
+    whole, _ = write_view(shards, [3, 8, 1, 5])
+    view = whole.sample(max(1, int(share * len(whole))), shuffle=True, seed=seed)
+    for executor in (IN_PROCESS, Recording(ahead)):
+        found = map_shards(ids_and_sum, view, shards, encoder=GIVEN, executor=executor)
+        require_equal_to_plain_loop(view, shards, found)
+
+
+def test_an_executor_of_the_standard_library_serves(tmp_path: Path) -> None:
+    view, _ = write_view(tmp_path, [3, 8, 1, 5])
+    with ThreadPoolExecutor(2) as executor:
+        found = map_shards(ids_and_sum, view, tmp_path, encoder=GIVEN, executor=executor)
+        require_equal_to_plain_loop(view, tmp_path, found)
+
+
+def test_the_executor_given_does_all_of_the_work(tmp_path: Path) -> None:
+    view, _ = write_view(tmp_path, [3, 8, 1])
+    executor = Recording()
+    done = list(map_shards(ids_and_sum, view, tmp_path, encoder=GIVEN, executor=executor))
+    assert executor.names == [part.name for part, _ in done] == ["e/0.parquet", "e/1.parquet", "e/2.parquet"]
+
+    class Idle:
+        def map(self, function: Callable[[Any], Any], parts: Iterable[Any], /) -> list[Any]:
+            return ["not the function's" for _ in parts]
+
+    found = map_shards(ids_and_sum, view, tmp_path, encoder=GIVEN, executor=Idle())
+    assert [result for _, result in found] == ["not the function's"] * 3
+
+
+def test_in_this_process_a_shard_is_read_when_its_result_is_asked_for(tmp_path: Path) -> None:
+    view, _ = write_view(tmp_path, [3, 8, 1])
+    events: list[object] = []
+
+    def look(part: ShardPart) -> int:
+        events.append(f"read {part.name}")
+        return len(part.rows)
+
+    found = map_shards(look, view, tmp_path, encoder=GIVEN, progress=lambda done, total: events.append((done, total)))
+    assert events == []
+    for part, n_rows in found:
+        events.append(f"took {part.name}, {n_rows}")
+    expected: list[object] = []
+    for number, (n_rows, done) in enumerate([(3, 3), (8, 11), (1, 12)]):
+        expected += [f"read e/{number}.parquet", f"took e/{number}.parquet, {n_rows}", (done, 12)]
+    assert events == expected
+
+
+def test_a_pass_over_no_image_reads_nothing_and_reports_nothing(tmp_path: Path) -> None:
+    view, _ = write_view(tmp_path, [3])
+    told: list[tuple[int, int]] = []
+    found = map_shards(ids_and_sum, view.clear(), tmp_path, encoder=GIVEN, progress=lambda *counts: told.append(counts))
+    assert list(found) == []
+    assert told == []
+
+
+@pytest.mark.parametrize("executor", [IN_PROCESS, Recording(), Recording(ahead=3)])
+def test_an_error_in_a_shard_names_it_and_what_came_before_is_given(tmp_path: Path, executor: Any) -> None:
+    view, _ = write_view(tmp_path, [3, 8, 1])
+    path = tmp_path / "e/1.parquet"
+    found = map_shards(fail_at_eight, view, tmp_path, encoder=GIVEN, executor=executor)
+    assert next(found)[1] == 3
+    with pytest.raises(ValueError, match="eight rows") as raised:
+        next(found)
+    assert raised.value.__notes__ == [f"This happened in shard {path}."]
+    path.write_bytes(b"no shard any more")
+    damaged = map_shards(ids_and_sum, view, tmp_path, encoder=GIVEN, executor=executor)
+    next(damaged)
+    with pytest.raises(ArtifactDamaged, match=r"1\.parquet"):
+        next(damaged)
+
+
+def fail_at_eight(part: ShardPart) -> int:
+    """The number of rows, unless it is eight."""
+    if len(part.rows) == 8:
+        raise ValueError("eight rows")
+    return len(part.rows)
+
+
+@given(order=st.permutations(range(17)), count=st.integers(1, 17))
+def test_gathering_equals_taking_row_by_row(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], count: int
+) -> None:
+    shards = tmp_path_factory.mktemp("shards")
+    whole, vectors = write_view(shards, [3, 8, 1, 5])
+    found = gather_vectors(whole[order[:count]], shards, encoder=GIVEN)
+    assert found.shape == (count, DIM)
+    np.testing.assert_array_equal(found, vectors[order[:count]])
