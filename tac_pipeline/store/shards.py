@@ -1,7 +1,8 @@
 """Append-only shards of image vectors: written as images are encoded, found by encoder, image and version.
 
 A crash loses the shard that is being written. Memory holds one shard of vectors, and one small row per image while a
-view is made. Everything that reads a store's vectors does so in one pass, `map_shards`. What must stay out: reading and encoding images (embedding.py).
+view is made. Everything that reads a store's vectors does so in one pass, `map_shards`. What must stay out: reading and
+encoding images (embedding.py).
 """
 
 from __future__ import annotations
