@@ -12,7 +12,6 @@ from tac_pipeline.errors import InputError, SourceError
 from tac_pipeline.settings.keys import EncoderSettings, Images, TrainingSet
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Store
-from tac_pipeline.store.parquet import read_frame
 from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS, IMAGE_LABELS, IMAGE_MANIFEST, TRAINING_SET
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def _refuse_sudden_loss(project: Project, listing: pl.DataFrame) -> None:
     images, current = project.settings.images, open_store(project).whole_current(image_manifest.name)
     if current is None or current.written.get("images.source") != images.source:
         return
-    known = read_frame(current.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST, columns=["image_id"])
+    known = current.artifact.frame(IMAGE_MANIFEST, columns=["image_id"])
     lost = known.join(listing, on="image_id", how="anti")
     if len(lost) > images.max_loss * len(known):
         shown = ", ".join(lost["image_id"].head(3))
@@ -167,7 +166,7 @@ def _drop_unnamed_shards(store: Store) -> None:
     from tac_pipeline.store.shards import unnamed_shards
 
     kept = [version for version in store.versions(image_embeddings.name) if not version.damage()]
-    views = (read_frame(version.folder / "image_embeddings.parquet", IMAGE_EMBEDDINGS) for version in kept)
+    views = (version.frame(IMAGE_EMBEDDINGS) for version in kept)
     for path in unnamed_shards(views, store.shards_folder):
         path.unlink(missing_ok=True)
 
@@ -278,14 +277,8 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
         view = sample_images(view, max_images=training_set.max_images, seed=seed)
     encoder = inputs.fact(image_embeddings, "encoder")
     vectors = gather_vectors(view, open_store(inputs.project).shards_folder, encoder=encoder)
-    out.write(
-        {
-            "image_id": view["image_id"].to_arrow(),
-            "content_hash": view["content_hash"].to_arrow(),
-            "embedding": vectors,
-        },
-        encoder=encoder,
-    )
+    columns = view.select("image_id", "content_hash").to_dict()
+    out.write({**columns, "embedding": vectors}, encoder=encoder)
     out.fact(share=len(view) / inputs.fact(image_embeddings, "readable"))
 
 

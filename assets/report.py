@@ -12,10 +12,8 @@ from assets.results import assignments, clusters
 from assets.review import review
 from assets.tree import cluster_tree
 from assets.ui import previews
-from tac_pipeline.arrow import frame_of
 from tac_pipeline.digest import digest
 from tac_pipeline.settings.keys import Images, Report
-from tac_pipeline.store.parquet import read_table
 from tac_pipeline.store.schemas import CLUSTER_NOUNS, REPORT_PICTURES
 
 if TYPE_CHECKING:
@@ -74,7 +72,6 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
 
     source = open_project_source(inputs.project)
     found = inputs.table(review)
-    nouns = read_table(inputs.path(review, f"{CLUSTER_NOUNS.name}.parquet"), CLUSTER_NOUNS)
     view = inputs.table(image_embeddings, columns=["image_id", "content_hash", "width", "height", "error"])
     tables = ReportTables(
         store=inputs.project.settings.store,
@@ -82,7 +79,7 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
         clusters=inputs.table(clusters),
         assignments=inputs.table(assignments),
         review=found,
-        nouns=frame_of(nouns),
+        nouns=inputs.artifact(review).frame(CLUSTER_NOUNS),
         image_map=inputs.table(image_map, columns=["image_id", "x", "y"]),
         images=view,
         pictures=not isinstance(source, VectorSource),
@@ -130,8 +127,7 @@ def _pictures_before(inputs: Inputs) -> dict[str, bytes]:
     current = open_store(inputs.project).whole_current(report.name)
     if current is None:
         return {}
-    table = read_table(current.artifact.file(f"{REPORT_PICTURES.name}.parquet"), REPORT_PICTURES)
-    return dict(zip(table.column("content_hash").to_pylist(), table.column("picture").to_pylist(), strict=True))
+    return dict(current.artifact.frame(REPORT_PICTURES).select("content_hash", "picture").iter_rows())
 
 
 def _changes(inputs: Inputs) -> "Changes | None":

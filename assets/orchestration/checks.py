@@ -15,11 +15,9 @@ from assets.orchestration.refusals import refusals
 from assets.orchestration.run_liveness import LIFE_RESOURCE
 from assets.results import assignments, clusters, with_contents
 from assets.text_space import noun_vocabulary
-from tac_pipeline.arrow import frame_of
 from tac_pipeline.results.drift import OUTLIER_QUANTILE, measure_drift
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
-from tac_pipeline.store.parquet import read_frame, read_table
 from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY, TRAINING_SET
 
 UNREADABLE_SHARE = 0.01
@@ -64,7 +62,7 @@ def unreadable_images(artifact: Artifact, _: Store) -> Finding:
 
 def cluster_sizes(artifact: Artifact, _: Store) -> Finding:
     """No cluster is empty, none is a giant."""
-    table = read_frame(artifact.file("clusters.parquet"), CLUSTERS)
+    table = artifact.frame(CLUSTERS)
     bound = min(GIANT_FACTOR / max(len(table), 1), 0.9)
     empty, giants = table.filter(pl.col("size") == 0), table.filter(pl.col("share") > bound)
     parts = []
@@ -92,8 +90,7 @@ def centers_without_noun(artifact: Artifact, _: Store) -> Finding:
 
 def heads_converged(artifact: Artifact, _: Store) -> Finding:
     """The loss had come to rest when training ended."""
-    table = read_table(artifact.file("loss_history.parquet"), LOSS_HISTORY)
-    totals = pl.Series(table.column("total").to_pylist())
+    totals = artifact.frame(LOSS_HISTORY)["total"].cast(pl.Float64)
     if len(totals) < 2:
         return Finding(False, "One epoch cannot show whether the loss falls: raise heads.epochs.", {})
     tail = max(len(totals) // 10, 1)
@@ -112,10 +109,10 @@ def heads_converged(artifact: Artifact, _: Store) -> Finding:
 
 def drift(artifact: Artifact, store: Store) -> Finding:
     """Images that came since the groups were learned lie in them as the training images do."""
-    assigned = read_frame(artifact.file("assignments.parquet"), ASSIGNMENTS)
+    assigned = artifact.frame(ASSIGNMENTS)
     learned = store.require_current(training_set.name).artifact
-    known = read_table(learned.file("training_set.parquet"), TRAINING_SET, columns=["image_id", "content_hash"])
-    found = measure_drift(with_contents(assigned, artifact, store), frame_of(known))
+    known = learned.frame(TRAINING_SET, columns=["image_id", "content_hash"])
+    found = measure_drift(with_contents(assigned, artifact, store), known)
     if found.new and not found.known:
         sentence = (
             "None of the images that the groups were learned from is in the store any more. A re-clustering is worth "

@@ -82,8 +82,7 @@ def assign_shards(
         assigned = _read_kept(path)
         if assigned is None:
             assigned = _assign(shards / str(name), encoder, head, centers, groups)
-            columns = {name: assigned[name].to_arrow() for name in assigned.columns}
-            place_table(path, SHARD_ASSIGNMENTS, columns)
+            place_table(path, SHARD_ASSIGNMENTS, assigned)
             computed += len(rows)
         parts.append(pl.concat([rows.select("image_id"), assigned[rows["row"].to_numpy()]], how="horizontal"))
         done += len(rows)

@@ -3,7 +3,6 @@
 import polars as pl
 
 from tac_pipeline.store.artifacts import Store
-from tac_pipeline.store.parquet import read_frame
 from tac_pipeline.store.schemas import CLUSTERS
 
 
@@ -54,6 +53,4 @@ def _clusters_in_force(store: Store) -> pl.DataFrame | None:
     if published is not None:
         return published.clusters
     current = store.whole_current("clusters")
-    if current is None:
-        return None
-    return read_frame(current.artifact.file("clusters.parquet"), CLUSTERS)
+    return None if current is None else current.artifact.frame(CLUSTERS)

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
 from tac_pipeline.files import building_folder, flush, write_atomically
@@ -278,13 +277,9 @@ class Publication:
             for name, table in {**tables, "changes": changes}.items():
                 schema = TABLES[name]
                 # A version from before a column was kept is rolled back to without it.
-                columns = {
-                    column.name: table[column.name].to_arrow()
-                    if column.name in table.columns
-                    else pa.nulls(len(table), column.type)
-                    for column in schema.columns
-                }
-                write_table(aside / f"{name}.parquet", schema, columns)
+                names = [column.name for column in schema.columns]
+                absent = {column: pl.lit(None) for column in names if column not in table.columns}
+                write_table(aside / f"{name}.parquet", schema, table.with_columns(**absent).select(names))
                 flush(aside / f"{name}.parquet")
             write_atomically(aside / VERSION_NAME, json.dumps(record, indent=1))
             # A version above the latest was never announced: what was killed before the swap is made anew.
