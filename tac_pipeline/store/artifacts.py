@@ -36,7 +36,7 @@ import pyarrow as pa
 
 from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing
-from tac_pipeline.files import flush, hold_lock, write_atomically
+from tac_pipeline.files import hold_lock, place_folder, write_atomically
 from tac_pipeline.store.parquet import TableSchema, read_frame, read_table
 
 RECORD_NAME = "artifact.json"
@@ -284,15 +284,11 @@ class Store:
         content = record["content"] or _content_of(files)
         whole = {**record, "content": content, "files": files, "made_at": time.time()}
         write_atomically(built / RECORD_NAME, json.dumps(whole, indent=1, ensure_ascii=False))
-        for path in built.iterdir():
-            flush(path)
         target = self._home(shared=shared) / asset / recipe
-        target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             # A damaged version of the same recipe: moved aside first, so that a crash leaves one or the other.
             self._discard(target)
-        built.rename(target)
-        flush(target.parent)
+        place_folder(built, target)
         return Artifact(asset, recipe, target, whole)
 
     def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:

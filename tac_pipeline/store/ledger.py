@@ -28,7 +28,7 @@ import pyarrow as pa
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.arrow import encoder_of, frame_of
 from tac_pipeline.errors import ArtifactDamaged
-from tac_pipeline.files import building_folder, flush, write_atomically
+from tac_pipeline.files import building_folder, place_folder, write_atomically
 from tac_pipeline.method.clusters.cluster_matching import NONE, Clustering, match_clusters, trace_lineage
 from tac_pipeline.store.artifacts import PUBLISHED_NAME
 from tac_pipeline.store.parquet import TableSchema, read_table, vectors_of, write_table
@@ -231,11 +231,8 @@ class Ledger:
             centers = {"cluster_id": ids, "embedding": learned.centers}
             write_table(aside / "centers.parquet", CLUSTER_CENTERS, centers, encoder=learned.encoder)
             write_atomically(aside / ENTRY_NAME, json.dumps(record, indent=1))
-            for path in aside.iterdir():
-                flush(path)
             target = self.folder / f"{record['entry']:06d}"
-            aside.rename(target)
-            flush(self.folder)
+            place_folder(aside, target)
         return self._read(target)
 
     def _read(self, folder: Path) -> Entry:

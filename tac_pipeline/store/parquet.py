@@ -8,8 +8,6 @@ which encoder made them, how wide they are and that they are unit vectors. What 
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ import pyarrow.parquet as pq
 from tac_pipeline.arrays import FloatMatrix, unit_rows
 from tac_pipeline.arrow import ENCODER_KEY, frame_of, matrix_of
 from tac_pipeline.errors import ArtifactDamaged, InputError
+from tac_pipeline.files import replacing
 
 # What float16 can round off a unit vector's length; anything beyond is a mistake upstream.
 UNIT_TOLERANCE = 5e-3
@@ -127,15 +126,8 @@ def write_table(path: Path, schema: TableSchema, columns: Columns, *, encoder: s
 
 def place_table(path: Path, schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> None:
     """Like write_table, and readers see the whole file, on the disk, or none; makes its folder where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
+    with replacing(path) as aside:
         write_table(aside, schema, columns, encoder=encoder)
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.rename(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import Any
 import polars as pl
 
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
-from tac_pipeline.files import building_folder, flush, write_atomically
+from tac_pipeline.files import building_folder, place_folder, replacing, write_atomically
 from tac_pipeline.store.comparison import Comparison, compare_assignments
 from tac_pipeline.store.parquet import TableSchema, read_frame, write_table
 from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS, PUBLISHED_CHANGES, PUBLISHED_CLUSTERS, PUBLISHED_LINEAGE
@@ -280,19 +279,16 @@ class Publication:
                 names = [column.name for column in schema.columns]
                 absent = {column: pl.lit(None) for column in names if column not in table.columns}
                 write_table(aside / f"{name}.parquet", schema, table.with_columns(**absent).select(names))
-                flush(aside / f"{name}.parquet")
             write_atomically(aside / VERSION_NAME, json.dumps(record, indent=1))
             # A version above the latest was never announced: what was killed before the swap is made anew.
             shutil.rmtree(target, ignore_errors=True)
-            aside.rename(target)
+            place_folder(aside, target)
             self._announce(target)
         return self._read(target)
 
     def _announce(self, target: Path) -> None:
-        link = self.folder / f".{LATEST_NAME}-{uuid.uuid4().hex[:8]}"
-        link.symlink_to(target.name)
-        link.replace(self.folder / LATEST_NAME)
-        flush(self.folder)
+        with replacing(self.folder / LATEST_NAME) as link:
+            link.symlink_to(target.name)
 
     def _read(self, folder: Path) -> Version:
         path = folder / VERSION_NAME
