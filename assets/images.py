@@ -41,10 +41,10 @@ def list_source(project: Project) -> pl.DataFrame:
     listing = source.list_images()
     _refuse_sudden_loss(project, listing)
     if images.compare == "content":
-        from tac_pipeline.sources import VectorSource, versions_by_content
+        from tac_pipeline.sources import versions_by_content
 
-        if not isinstance(source, VectorSource):
-            return versions_by_content(source, listing, max_bytes=images.max_bytes)
+        if source.reader is not None:
+            return versions_by_content(source.reader, listing, max_bytes=images.max_bytes)
     return listing
 
 
@@ -152,12 +152,11 @@ def image_labels(inputs: Inputs, out: Output, images: Images) -> None:
 
 
 def _resolve_embeddings(inputs: Inputs, images: Images, encoder: EncoderSettings) -> Values:
-    from tac_pipeline.sources import VectorSource
-
     source = open_project_source(inputs.project)
     inputs.carry["source"] = source
-    if isinstance(source, VectorSource):
-        return {"encoder": source.encoder}
+    given = source.encoder
+    if given is not None:
+        return {"encoder": given}
     fingerprint = encoder_name(inputs, encoder)
     return {"encoder": fingerprint, "max_pixels": images.max_pixels, "max_bytes": images.max_bytes}
 
@@ -215,15 +214,14 @@ def _embed(
     missing: pl.DataFrame, known: "KnownVectors", inputs: Inputs, images: Images, encoder: EncoderSettings
 ) -> "Iterator[EmbeddedBatch]":
     from tac_pipeline.embedding import encoded_batches, given_batches
-    from tac_pipeline.sources import VectorSource
 
     source = inputs.carry["source"]
-    if isinstance(source, VectorSource):
+    if source.reader is None:
         return given_batches(missing, source)
     inputs.log(f"{len(missing):,} images to read and encode with {inputs.values['encoder']}")
     return encoded_batches(
         missing,
-        source,
+        source.reader,
         load_encoder(inputs, encoder),
         known=known,
         batch_size=encoder.batch_size,

@@ -1,6 +1,6 @@
 """Group results: the page that a person looks at."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -18,6 +18,7 @@ from tac_pipeline.store.schemas import CLUSTER_NOUNS, REPORT_PICTURES
 
 if TYPE_CHECKING:
     from tac_pipeline.report import Changes
+    from tac_pipeline.sources import ByteReader
     from tac_pipeline.store.publication import Version
 
 PAGE_NAME = "report.html"
@@ -68,9 +69,8 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     """The page that a person looks at: one HTML file with clusters, map, and what is worth a look; needs no network."""
     from tac_pipeline.report import ReportTables, choose_images, describe, write_page
     from tac_pipeline.report.contents import choose_duplicates
-    from tac_pipeline.sources import VectorSource
 
-    source = open_project_source(inputs.project)
+    reader = open_project_source(inputs.project).reader
     found = inputs.table(review)
     view = inputs.table(image_embeddings, columns=["image_id", "content_hash", "width", "height", "error"])
     tables = ReportTables(
@@ -82,13 +82,13 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
         nouns=inputs.artifact(review).frame(CLUSTER_NOUNS),
         image_map=inputs.table(image_map, columns=["image_id", "x", "y"]),
         images=view,
-        pictures=not isinstance(source, VectorSource),
+        pictures=reader is not None,
         changes=_changes(inputs),
         tree=inputs.table(cluster_tree).to_dicts(),
     )
     chosen = choose_images(found, images_per_cluster=report.images_per_cluster)
     wanted = pl.concat([chosen.select("image_id"), choose_duplicates(found).select("image_id")]).unique()
-    pictures = _pictures(inputs, source, view, wanted, images) if tables.pictures else {}
+    pictures = {} if reader is None else _pictures(inputs, reader, view, wanted, images)
     page = out.path(PAGE_NAME)
     contents = describe(tables, chosen, pictures, map_images=report.map_images, seed=seed)
     write_page(page, contents)
@@ -105,7 +105,7 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
 
 
 def _pictures(
-    inputs: Inputs, source: Any, view: pl.DataFrame, wanted: pl.DataFrame, images: Images
+    inputs: Inputs, reader: "ByteReader", view: pl.DataFrame, wanted: pl.DataFrame, images: Images
 ) -> dict[str, bytes]:
     """The small pictures of the images that the page shows; those of the page before are used again."""
     from tac_pipeline.report import draw_pictures
@@ -115,7 +115,7 @@ def _pictures(
     rows = wanted.join(view, on="image_id").join(places, on="image_id").sort("image_id")
     return draw_pictures(
         [Wanted(*row) for row in rows.select("uri", "content_hash", "width", "height").iter_rows()],
-        source,
+        reader,
         known=_pictures_before(inputs),
         max_pixels=images.max_pixels,
         max_bytes=images.max_bytes,

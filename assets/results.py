@@ -254,24 +254,23 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
 def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
     """The contact sheet, which never decides what is stale: where images lie, and the limits, are no inputs here."""
     from tac_pipeline.report.contact_sheet import draw_strips
-    from tac_pipeline.sources import VectorSource
 
     manifest = open_store(inputs.project).whole_current(image_manifest.name)
     if manifest is None:
         return
     try:
-        source = open_project_source(inputs.project)
+        reader = open_project_source(inputs.project).reader
     except TacError as error:
         inputs.log(f"no contact sheet: {error}")
         return
-    if isinstance(source, VectorSource):
+    if reader is None:
         return
     places = manifest.artifact.frame(IMAGE_MANIFEST, columns=["image_id", "uri"])
     wanted = found["medoids"].explode().drop_nulls().implode()
     uris = dict(places.filter(pl.col("image_id").is_in(wanted)).iter_rows())
     limits = inputs.project.settings.images
     strips = draw_strips(
-        found["medoids"].to_list(), uris, source, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes
+        found["medoids"].to_list(), uris, reader, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes
     )
     out.page("contact sheet", previews.contact_sheet(found, strips))
 
