@@ -8,7 +8,7 @@ import polars as pl
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.ui import previews
-from tac_pipeline.errors import InputError, SourceError
+from tac_pipeline.errors import InputError, SourceError, first_few
 from tac_pipeline.settings.keys import EncoderSettings, Images, TrainingSet
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Store
@@ -64,9 +64,9 @@ def _refuse_sudden_loss(project: Project, listing: pl.DataFrame) -> None:
     known = current.artifact.frame(IMAGE_MANIFEST, columns=["image_id"])
     lost = known.join(listing, on="image_id", how="anti")
     if len(lost) > images.max_loss * len(known):
-        shown = ", ".join(lost["image_id"].head(3))
+        shown = first_few(lost["image_id"].to_list(), 3)
         raise SourceError(
-            f"{len(lost):,} of {len(known):,} known images are gone from {images.source} ({shown} ...), a larger share "
+            f"{len(lost):,} of {len(known):,} known images are gone from {images.source} ({shown}), a larger share "
             f"than images.max_loss ({images.max_loss:g}) allows; nothing was dropped. If they were removed on purpose: "
             "`tac set images.max_loss=1`, run, and set it back."
         )
