@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tac_pipeline.arrays import FloatMatrix, IntVector, row_chunks, unit_rows
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_centers, spherical_kmeans
+from tac_pipeline.tensors import group_sums
 
 FloatVector = npt.NDArray[np.float64]
 
@@ -240,6 +241,4 @@ def _lengths_of_sums(
 
 
 def _sums(rows: FloatMatrix, found: KMeansResult) -> FloatVector:
-    sums = np.zeros(found.centers.shape)
-    np.add.at(sums, found.assignment, rows)
-    return sums
+    return group_sums(rows.astype(np.float64), found.assignment, n_groups=len(found.centers))
