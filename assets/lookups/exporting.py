@@ -52,9 +52,9 @@ def result_to_export(
         inputs = read_current(reader, project, image_embeddings)
         shards, encoder = open_store(project).shards_folder, inputs.fact(image_embeddings, "encoder")
         vectors = StoredVectors(inputs.table(image_embeddings), shards, encoder)
-    reader = open_project_source(project).reader
+    files = open_project_source(project).reader
     facts = {"store": project.settings.store, "published_version": version}
-    return ExportResult(facts, images, reader, places, vectors)
+    return ExportResult(facts, images, files, places, vectors)
 
 
 def _map_as_it_is(project: Project) -> pl.DataFrame:

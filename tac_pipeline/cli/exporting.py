@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from tac_pipeline.cli.shared import SettingsOption, app, plain, refusals
+from tac_pipeline.cli.shared import SettingsOption, app, error_printer, opened_project, plain, printer
 from tac_pipeline.export.formats import Format, Link
 from tac_pipeline.progress import RateLog
-from tac_pipeline.settings.project import find_settings, load_project
 
 if TYPE_CHECKING:
     from tac_pipeline.export.result import Exported
@@ -39,12 +37,11 @@ def export(
     settings: SettingsOption = None,
 ) -> None:
     """Write the images with their clusters for other programs: a table, image folders, FiftyOne, Embedding Atlas."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    with opened_project(settings) as project:
         from assets.lookups.exporting import places_to_spare, result_to_export
         from tac_pipeline.export.destination import export_to
 
-        console = Console(highlight=False)
+        console = printer()
         atlas = form is Format.EMBEDDING_ATLAS
         result = result_to_export(project, current=current, with_map=atlas, with_vectors=atlas and vectors)
         with console.status("exporting") as spinner:
@@ -69,7 +66,7 @@ def export(
 def _tell_failures(done: Exported) -> None:
     if not done.failed:
         return
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = error_printer()
     console.print(f"[yellow]warning:[/] {len(done.failed):,} images are left out:")
     for image_id, error in done.failed[:SHOWN_FAILURES]:
         console.print(f"  {escape(plain(f'{image_id}: {error}'))}")

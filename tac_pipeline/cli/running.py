@@ -13,11 +13,21 @@ from rich.markup import escape
 from rich.status import Status as Spinner
 from rich.table import Table
 
-from tac_pipeline.cli.shared import FAILED, SettingsOption, app, complain, current_table, misuse, refusals
+from tac_pipeline.cli.shared import (
+    FAILED,
+    SettingsOption,
+    app,
+    complain,
+    current_table,
+    misuse,
+    opened_project,
+    printer,
+    refusals,
+)
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.progress import RateLog, duration
-from tac_pipeline.settings.project import Project, find_settings, load_project
+from tac_pipeline.settings.project import Project
 
 if TYPE_CHECKING:
     from assets.engine.step import Step
@@ -30,8 +40,7 @@ def demo(
     pictures: Annotated[int, typer.Option(min=100, help="How many drawn pictures the store should hold.")] = 3000,
 ) -> None:
     """Draw a picture store where images.source points, group it, name the groups, and say how right that was."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    with opened_project(settings) as project:
         from assets.graph import find
         from assets.lookups.status import State, all_status
         from tac_pipeline.encoders import encoder_fingerprint
@@ -39,7 +48,7 @@ def demo(
         # Damaged weights are told before anything is drawn.
         encoder = project.settings.encoder
         encoder_fingerprint(project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained))
-        console = Console(highlight=False)
+        console = printer()
         started = time.monotonic()
         _draw(console, _demo_folder(project), pictures, PICTURE_SIZE)
         nouns = [find(name) for name in ("candidate_nouns", "noun_embeddings")]
@@ -65,7 +74,7 @@ def draw(
 ) -> None:
     """Draw a store of pictures with known kinds, as large as you like: what the demo groups, and scale tests need."""
     with refusals():
-        _draw(Console(highlight=False), folder, pictures, size)
+        _draw(printer(), folder, pictures, size)
 
 
 @app.command()
@@ -82,9 +91,8 @@ def run(
     """Materialize the assets in this process: grow the store, and learn where that is missing or outdated."""
     if select is not None and recluster:
         raise typer.BadParameter("--select names the assets itself: leave out --recluster")
-    with refusals():
-        project = load_project(find_settings(settings))
-        console = Console(highlight=False)
+    with opened_project(settings) as project:
+        console = printer()
         if select is None:
             _grow(console, project, recluster=recluster)
             return
