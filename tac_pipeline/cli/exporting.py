@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from tac_pipeline.cli.shared import SettingsOption, app, error_printer, opened_project, plain, printer
-from tac_pipeline.export.formats import Format, Link
+from tac_pipeline.export.formats import FOLDERS, WITH_VECTORS, Format, Link
 from tac_pipeline.progress import RateLog
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ SHOWN_FAILURES = 10
 
 @app.command()
 def export(
-    destination: Annotated[
-        Path, typer.Argument(metavar="DEST", help="A file, or for imagefolder and fiftyone-json a folder.")
-    ],
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help=f"A file, or for {FOLDERS} a folder.")],
     form: Annotated[Format, typer.Option("--format", "-f", help="What it should look like.")],
     current: Annotated[
         bool, typer.Option("--current", help="The result as it stands instead of the published one.")
@@ -30,7 +28,7 @@ def export(
     link: Annotated[
         Link | None, typer.Option(help="Links instead of copies, where images are local files of their own.")
     ] = None,
-    vectors: Annotated[bool, typer.Option("--vectors", help="With each image's vector (embedding-atlas).")] = False,
+    vectors: Annotated[bool, typer.Option("--vectors", help=f"With each image's vector ({WITH_VECTORS}).")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file, or what an earlier export made.")
     ] = False,
