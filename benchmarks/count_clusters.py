@@ -19,13 +19,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import adjusted_rand_score
 
 from benchmarks import count_criteria
-from benchmarks.parity import REFERENCE, read_table, read_vectors, reference_folder
+from benchmarks.parity import REFERENCE
+from benchmarks.reference_data import read_nouns, read_table, reference_folder
 from tac_pipeline.arrays import FloatMatrix, unit_rows
 from tac_pipeline.errors import TacError
 from tac_pipeline.method.grouping.cluster_count import GRID_STEP, count_grid, estimate_cluster_count, nested_kmeans
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
     asked = parser.parse_args(arguments)
     console, folder = Console(width=150), reference_folder()
-    known_nouns = read_vectors(pl.read_parquet(folder / "nouns.parquet", columns=["embedding"]))
+    _, known_nouns = read_nouns(folder)
     found: dict[str, Found] = {}
     true: dict[str, int] = {}
     for name in asked.tables:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.parity import ReferenceTable
+from benchmarks.reference_data import ReferenceTable
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.estimator import TextAidedClustering
 from tac_pipeline.method.clusters.evaluation import Scores, matched_rows, score
