@@ -292,8 +292,8 @@ def _names(
         n_clusters=len(known_ids),
         tau=tau,
     )
-    said = corrections_of(inputs).names
-    given = {row: said[id_] for row, id_ in enumerate(known_ids["cluster_id"]) if id_ in said}
+    by_people = corrections_of(inputs).names
+    given = {row: by_people[id_] for row, id_ in enumerate(known_ids["cluster_id"]) if id_ in by_people}
     sizes = np.bincount(members, minlength=len(known_ids))
     return name_clusters(
         profiles, sizes, noun_kinds([*nouns, *more]), before=earlier, given=given, alternatives=ALTERNATIVES

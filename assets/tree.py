@@ -14,7 +14,7 @@ from tac_pipeline.settings.keys import Retrieval
 from tac_pipeline.store.schemas import CLUSTER_TREE
 
 # So few groups can be taken in at a glance.
-FEWEST_TOP, MOST_TOP = 5, 15
+MIN_TOP, MAX_TOP = 5, 15
 # What the kinds of nouns count beside the centers (docs/decisions/0071-the-cluster-tree.md).
 KIND_WEIGHT = 0.5
 
@@ -52,7 +52,7 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
         kind_weight=KIND_WEIGHT,
     )
     names = [name if name is not None else f"unnamed {id_}" for id_, name in leaves.select("cluster_id", "name").rows()]
-    top = tree.cut(count_top_level(tree, fewest=FEWEST_TOP, most=MOST_TOP))
+    top = tree.cut(count_top_level(tree, fewest=MIN_TOP, most=MAX_TOP))
     below, sizes = tree.leaves_below(), leaves["size"].to_list()
     nodes = pl.DataFrame(
         {

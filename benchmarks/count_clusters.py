@@ -37,7 +37,7 @@ DEMO = "demo"
 CHOSEN, BEST = "held-out knee (chosen)", "k-means at best"
 FEWEST, MOST = 2, 200
 # Of the provisional vocabulary for text counterparts, before any K is known.
-IMAGES_PER_CENTER, MOST_CENTERS = 10, 300
+IMAGES_PER_CENTER, MAX_CENTERS = 10, 300
 TAU = 0.005
 WORST_FACTOR = 2.0
 
@@ -46,7 +46,7 @@ Found = dict[str, tuple[int, float]]
 
 def text_counterparts(rows: FloatMatrix, nouns: FloatMatrix, *, seed: int) -> FloatMatrix:
     """Text counterparts from a vocabulary that hangs on no K."""
-    n_centers = max(2, min(MOST_CENTERS, len(rows) // IMAGES_PER_CENTER))
+    n_centers = max(2, min(MAX_CENTERS, len(rows) // IMAGES_PER_CENTER))
     centers = spherical_kmeans(rows, n_clusters=n_centers, restarts=1, max_iterations=20, seed=seed).centers
     chosen = choose_noun_vocabulary(nouns, centers, nouns_per_center=5)
     return retrieve_text_counterparts(rows, nouns[chosen.rows], tau=TAU)

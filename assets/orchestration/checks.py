@@ -30,7 +30,7 @@ GIANT_FACTOR = 5.0
 CENTERS_WITHOUT_NOUN_SHARE = 0.5
 # How much of the whole fall of the loss the last tenth of the epochs may still bring.
 UNFINISHED_FALL = 0.05
-FEWEST_NEW = 30
+MIN_NEW = 30
 DRIFTED_OUTLIER_SHARE = 0.1
 DRIFTED_CONFIDENCE = 0.1
 
@@ -119,7 +119,7 @@ def drift(artifact: Artifact, store: Store) -> Finding:
             "it (`tac run --recluster`, the job recluster)."
         )
         return Finding(False, sentence, {"new images": found.new})
-    if found.new < FEWEST_NEW:
+    if found.new < MIN_NEW:
         sentence = f"{found.new:,} images came that the groups were not learned from: too few to tell a drift."
         return Finding(True, sentence, {"new images": found.new})
     sentence = (

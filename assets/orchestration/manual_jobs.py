@@ -15,7 +15,7 @@ from tac_pipeline.settings.editing import edit_settings
 from tac_pipeline.settings.project import Project
 
 
-def build_hand_jobs(project: Project) -> list[dg.JobDefinition]:
+def build_manual_jobs(project: Project) -> list[dg.JobDefinition]:
     """The jobs `set_settings`, `publish` and `rollback` of a store."""
     tags, lock = {STORE_TAG: project.settings.store}, {LOCK_RESOURCE: build_lock(project)}
 

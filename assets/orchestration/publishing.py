@@ -30,7 +30,7 @@ from tac_pipeline.store.schemas import LINEAGE, PUBLISHED_ASSIGNMENTS
 PUBLISHED = "published"
 _SOURCES = (cluster_ids, assignments, clusters)
 # Above this share of known images in another cluster than readers know, somebody should look first.
-MOST_MOVED = 0.5
+MAX_MOVED = 0.5
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _why_not(
             f"({project.settings.images.max_loss:g}) allows. If they are meant to go, `tac publish` publishes it; "
             "if not, see whether images.source is right and no other settings file names this store."
         )
-    if comparison.moved_share > MOST_MOVED:
+    if comparison.moved_share > MAX_MOVED:
         return (
             f"{comparison.moved:,} of {comparison.known:,} images ({comparison.moved_share:.0%}) would change their "
             "cluster. Look at `tac diff`; `tac publish` publishes it all the same."

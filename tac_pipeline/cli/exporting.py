@@ -56,8 +56,8 @@ def export(
             )
         version = result.facts["published_version"]
         what = "the result as it stands" if version is None else f"published version {version}"
-        said = f"{done.images:,} images of {what} are in {plain(str(destination))}"
-        console.print(escape(said), soft_wrap=True)
+        sentence = f"{done.images:,} images of {what} are in {plain(str(destination))}"
+        console.print(escape(sentence), soft_wrap=True)
         _tell_failures(done)
 
 

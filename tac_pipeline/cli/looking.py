@@ -63,8 +63,8 @@ def print_status(console: Console, project: Project, *, only_stale: bool = False
     again = f", which took {duration(sum(took))} last time" if took else ""
     parts = [f"computes {_assets(len(due))}{again}"] if due else []
     parts += [f"finds {_assets(reusable)} again"] if reusable else []
-    told = f"a run {' and '.join(parts)}" if parts else "everything is fresh: a run has nothing to do"
-    console.print(told, soft_wrap=True)
+    sentence = f"a run {' and '.join(parts)}" if parts else "everything is fresh: a run has nothing to do"
+    console.print(sentence, soft_wrap=True)
     console.print(publication_in_words(project), soft_wrap=True)
 
 

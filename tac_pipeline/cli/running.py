@@ -119,29 +119,31 @@ class _StepLines:
     def __exit__(self, *_: object) -> None:
         self._spinner.stop()
 
-    def __call__(self, told: Progress) -> None:
-        if told.event == "started":
-            self._spinner.update(told.step)
-        elif told.event == "said":
-            self._spinner.update(f"{told.step}: {escape(told.text)}")
+    def __call__(self, progress: Progress) -> None:
+        if progress.event == "started":
+            self._spinner.update(progress.step)
+        elif progress.event == "said":
+            self._spinner.update(f"{progress.step}: {escape(progress.text)}")
             if not self._console.is_terminal:
-                self._console.print(f"    {escape(told.text)}", soft_wrap=True)
-        elif told.event in ("published", "held"):
-            color = "green" if told.event == "published" else "yellow"
-            self._console.print(f"  [{color}]{escape(told.text)}[/]", soft_wrap=True)
-        elif told.event == "failed":
-            self._console.print(f"  [red]failed[/]    {told.step}")
-            complain(told.text)
+                self._console.print(f"    {escape(progress.text)}", soft_wrap=True)
+        elif progress.event in ("published", "held"):
+            color = "green" if progress.event == "published" else "yellow"
+            self._console.print(f"  [{color}]{escape(progress.text)}[/]", soft_wrap=True)
+        elif progress.event == "failed":
+            self._console.print(f"  [red]failed[/]    {progress.step}")
+            complain(progress.text)
         else:
-            self._done(told)
+            self._done(progress)
 
-    def _done(self, told: Progress) -> None:
-        self.computed += told.event == "computed"
-        self.reused += told.event == "reused"
-        self.seconds += told.seconds
-        color = "green" if told.event == "computed" else "dim"
-        rows = f"{told.rows:,} rows" if told.rows is not None else ""
-        self._console.print(f"  [{color}]{told.event:<9}[/] {told.step:<24}{duration(told.seconds):>8}  {rows}")
+    def _done(self, progress: Progress) -> None:
+        self.computed += progress.event == "computed"
+        self.reused += progress.event == "reused"
+        self.seconds += progress.seconds
+        color = "green" if progress.event == "computed" else "dim"
+        rows = f"{progress.rows:,} rows" if progress.rows is not None else ""
+        self._console.print(
+            f"  [{color}]{progress.event:<9}[/] {progress.step:<24}{duration(progress.seconds):>8}  {rows}"
+        )
 
 
 def _grow(console: Console, project: Project, *, recluster: bool) -> None:

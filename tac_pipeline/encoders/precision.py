@@ -7,7 +7,7 @@ import torch
 from tac_pipeline.tensors import multiplies_bfloat16
 
 # Cosine between half and float32 vectors of the same input, below which half precision is not taken.
-LEAST_AGREEMENT = 0.999
+MIN_AGREEMENT = 0.999
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 KeysAndValues = tuple[Tensor, Tensor]
 
 # A prefix takes a pass of its own, once; batches of few rows would not win it back.
-FEWEST_ROWS_WITH_PREFIX = 4
-MOST_PREFIXES = 64
+MIN_ROWS_WITH_PREFIX = 4
+MAX_PREFIXES = 64
 
 
 class CausalTextTower:
@@ -83,7 +83,7 @@ class CausalTextTower:
         """Keys and values of every layer for tokens that prompts begin with, each (1, heads, n_tokens, head width)."""
         key = tuple(tokens.tolist())
         if key not in self._prefixes:
-            if len(self._prefixes) >= MOST_PREFIXES:
+            if len(self._prefixes) >= MAX_PREFIXES:
                 self.forget()
             text, kept = self._text, []
             hidden = text.token_embedding(tokens[None]) + text.positional_embedding[: len(tokens)]
@@ -113,7 +113,7 @@ def _is_causal(mask: Tensor | None) -> bool:
 
 def _shared_prefix(tokens: Tensor, ends: Tensor) -> int:
     """How many tokens all rows begin with, short of the first row's end."""
-    if len(tokens) < FEWEST_ROWS_WITH_PREFIX:
+    if len(tokens) < MIN_ROWS_WITH_PREFIX:
         return 0
     differs = (tokens != tokens[0]).any(dim=0).tolist()
     return min(differs.index(True) if True in differs else len(differs), int(ends.min()))

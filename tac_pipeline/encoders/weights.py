@@ -158,9 +158,9 @@ def _tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
     try:
         found = torch.load(path, map_location="meta", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
-        said = str(error).strip().partition("\n")[0]
+        message = str(error).strip().partition("\n")[0]
         raise EncoderError(
-            f"{path} must hold tensors alone; it cannot be read: {said}. Save its state_dict() as .safetensors."
+            f"{path} must hold tensors alone; it cannot be read: {message}. Save its state_dict() as .safetensors."
         ) from error
     tensors = found.get("state_dict", found) if isinstance(found, dict) else None
     if not isinstance(tensors, dict) or not any(isinstance(value, torch.Tensor) for value in tensors.values()):

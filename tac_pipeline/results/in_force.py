@@ -34,14 +34,14 @@ def names_in_force(store: Store) -> dict[int, str]:
 
 def names_to_keep(store: Store) -> dict[int, str]:
     """Those of them that nouns gave: no name of a corrections file, which says it anew, no label of an unnamed one."""
-    from tac_pipeline.method.words.names import LEAST_CONFIDENCE
+    from tac_pipeline.method.words.names import MIN_CONFIDENCE
 
     table = _clusters_in_force(store)
     if table is None:
         return {}
     if "name_confidence" in table.columns:  # not in versions from before there were corrections
         sure, by_people = pl.col("name_confidence"), pl.col("curated") & (pl.col("name_confidence") == 1)
-        table = table.filter(sure.is_null() | ((sure >= LEAST_CONFIDENCE) & ~by_people))
+        table = table.filter(sure.is_null() | ((sure >= MIN_CONFIDENCE) & ~by_people))
     return dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
 
 
