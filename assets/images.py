@@ -8,11 +8,10 @@ import polars as pl
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.ui import previews
-from tac_pipeline.errors import InputError, SourceError
+from tac_pipeline.errors import InputError, SourceError, first_few
 from tac_pipeline.settings.keys import EncoderSettings, Images, TrainingSet
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Store
-from tac_pipeline.store.parquet import read_frame
 from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS, IMAGE_LABELS, IMAGE_MANIFEST, TRAINING_SET
 
 if TYPE_CHECKING:
@@ -42,10 +41,10 @@ def list_source(project: Project) -> pl.DataFrame:
     listing = source.list_images()
     _refuse_sudden_loss(project, listing)
     if images.compare == "content":
-        from tac_pipeline.sources import VectorSource, versions_by_content
+        from tac_pipeline.sources import versions_by_content
 
-        if not isinstance(source, VectorSource):
-            return versions_by_content(source, listing, max_bytes=images.max_bytes)
+        if source.reader is not None:
+            return versions_by_content(source.reader, listing, max_bytes=images.max_bytes)
     return listing
 
 
@@ -62,12 +61,12 @@ def _refuse_sudden_loss(project: Project, listing: pl.DataFrame) -> None:
     images, current = project.settings.images, open_store(project).whole_current(image_manifest.name)
     if current is None or current.written.get("images.source") != images.source:
         return
-    known = read_frame(current.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST, columns=["image_id"])
+    known = current.artifact.frame(IMAGE_MANIFEST, columns=["image_id"])
     lost = known.join(listing, on="image_id", how="anti")
     if len(lost) > images.max_loss * len(known):
-        shown = ", ".join(lost["image_id"].head(3))
+        shown = first_few(lost["image_id"].to_list(), 3)
         raise SourceError(
-            f"{len(lost):,} of {len(known):,} known images are gone from {images.source} ({shown} ...), a larger share "
+            f"{len(lost):,} of {len(known):,} known images are gone from {images.source} ({shown}), a larger share "
             f"than images.max_loss ({images.max_loss:g}) allows; nothing was dropped. If they were removed on purpose: "
             "`tac set images.max_loss=1`, run, and set it back."
         )
@@ -153,13 +152,12 @@ def image_labels(inputs: Inputs, out: Output, images: Images) -> None:
 
 
 def _resolve_embeddings(inputs: Inputs, images: Images, encoder: EncoderSettings) -> Values:
-    from tac_pipeline.sources import VectorSource
-
     source = open_project_source(inputs.project)
     inputs.carry["source"] = source
-    if isinstance(source, VectorSource):
-        return {"encoder": source.encoder}
-    fingerprint = encoder_name(inputs.project)
+    given = source.encoder
+    if given is not None:
+        return {"encoder": given}
+    fingerprint = encoder_name(inputs, encoder)
     return {"encoder": fingerprint, "max_pixels": images.max_pixels, "max_bytes": images.max_bytes}
 
 
@@ -167,7 +165,7 @@ def _drop_unnamed_shards(store: Store) -> None:
     from tac_pipeline.store.shards import unnamed_shards
 
     kept = [version for version in store.versions(image_embeddings.name) if not version.damage()]
-    views = (read_frame(version.folder / "image_embeddings.parquet", IMAGE_EMBEDDINGS) for version in kept)
+    views = (version.frame(IMAGE_EMBEDDINGS) for version in kept)
     for path in unnamed_shards(views, store.shards_folder):
         path.unlink(missing_ok=True)
 
@@ -216,16 +214,15 @@ def _embed(
     missing: pl.DataFrame, known: "KnownVectors", inputs: Inputs, images: Images, encoder: EncoderSettings
 ) -> "Iterator[EmbeddedBatch]":
     from tac_pipeline.embedding import encoded_batches, given_batches
-    from tac_pipeline.sources import VectorSource
 
     source = inputs.carry["source"]
-    if isinstance(source, VectorSource):
+    if source.reader is None:
         return given_batches(missing, source)
     inputs.log(f"{len(missing):,} images to read and encode with {inputs.values['encoder']}")
     return encoded_batches(
         missing,
-        source,
-        load_encoder(inputs.project),
+        source.reader,
+        load_encoder(inputs, encoder),
         known=known,
         batch_size=encoder.batch_size,
         max_pixels=images.max_pixels,
@@ -276,14 +273,8 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
         view = sample_images(view, max_images=training_set.max_images, seed=seed)
     encoder = inputs.fact(image_embeddings, "encoder")
     vectors = gather_vectors(view, open_store(inputs.project).shards_folder, encoder=encoder)
-    out.write(
-        {
-            "image_id": view["image_id"].to_arrow(),
-            "content_hash": view["content_hash"].to_arrow(),
-            "embedding": vectors,
-        },
-        encoder=encoder,
-    )
+    columns = view.select("image_id", "content_hash").to_dict()
+    out.write({**columns, "embedding": vectors}, encoder=encoder)
     out.fact(share=len(view) / inputs.fact(image_embeddings, "readable"))
 
 

@@ -9,8 +9,7 @@ import polars as pl
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, sample_images, training_set
-from tac_pipeline.arrow import frame_of, require_same_encoder
-from tac_pipeline.store.parquet import read_table
+from tac_pipeline.arrow import require_same_encoder
 from tac_pipeline.store.schemas import IMAGE_MAP, MAP_LAYOUT
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def map_layout(inputs: Inputs, out: Output, seed: int) -> None:
     vectors = inputs.vectors_at(training_set, chosen["row"].to_numpy())
     positions = lay_out(vectors, seed=seed)
     out.write(
-        {"image_id": chosen["image_id"].to_arrow(), "x": positions[:, 0], "y": positions[:, 1], "embedding": vectors},
+        {"image_id": chosen["image_id"], "x": positions[:, 0], "y": positions[:, 1], "embedding": vectors},
         encoder=inputs.encoder(training_set),
     )
 
@@ -73,8 +72,7 @@ def _placed_before(inputs: Inputs) -> pl.DataFrame:
     empty = pl.DataFrame(schema={"image_id": pl.String, "content_hash": pl.String, "x": pl.Float32, "y": pl.Float32})
     if current is None or current.artifact.record["inputs"].get(map_layout.name) != layout:
         return empty
-    found = read_table(current.artifact.file("image_map.parquet"), IMAGE_MAP)
-    return frame_of(found)
+    return current.artifact.frame(IMAGE_MAP)
 
 
 def _placed(inputs: Inputs, view: pl.DataFrame) -> pl.DataFrame:

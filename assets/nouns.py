@@ -99,7 +99,7 @@ def noun_embeddings(inputs: Inputs, out: Output, nouns: Nouns, encoder: EncoderS
             batch_size=encoder.batch_size,
             progress=inputs.progress("nouns"),
         )
-    out.write({"noun": words.to_arrow(), "embedding": vectors}, encoder=fingerprint)
-    # As with images: the same nouns, encoded in other batches, differ only in their last bits.
+    out.write({"noun": words, "embedding": vectors}, encoder=fingerprint)
+    # As with images: the same nouns, encoded in other batches, differ in their last bits only.
     out.content = digest([inputs.values, inputs.artifact(candidate_nouns).content])
     out.fact(encoder=fingerprint)

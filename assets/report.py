@@ -1,6 +1,6 @@
 """Group results: the report page."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -12,14 +12,13 @@ from assets.results import assignments, clusters
 from assets.review import review
 from assets.tree import cluster_tree
 from assets.ui import previews
-from tac_pipeline.arrow import frame_of
 from tac_pipeline.digest import digest
 from tac_pipeline.settings.keys import Images, Report
-from tac_pipeline.store.parquet import read_table
 from tac_pipeline.store.schemas import CLUSTER_NOUNS, REPORT_PICTURES
 
 if TYPE_CHECKING:
     from tac_pipeline.report import Changes
+    from tac_pipeline.sources import ByteReader
     from tac_pipeline.store.publication import Version
 
 PAGE_NAME = "report.html"
@@ -70,11 +69,9 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     """The report page: one HTML file with clusters, map and images to review; it needs no network."""
     from tac_pipeline.report import ReportTables, choose_images, describe, write_page
     from tac_pipeline.report.contents import choose_duplicates
-    from tac_pipeline.sources import VectorSource
 
-    source = open_project_source(inputs.project)
+    reader = open_project_source(inputs.project).reader
     found = inputs.table(review)
-    nouns = read_table(inputs.path(review, f"{CLUSTER_NOUNS.name}.parquet"), CLUSTER_NOUNS)
     view = inputs.table(image_embeddings, columns=["image_id", "content_hash", "width", "height", "error"])
     tables = ReportTables(
         store=inputs.project.settings.store,
@@ -82,16 +79,16 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
         clusters=inputs.table(clusters),
         assignments=inputs.table(assignments),
         review=found,
-        nouns=frame_of(nouns),
+        nouns=inputs.artifact(review).frame(CLUSTER_NOUNS),
         image_map=inputs.table(image_map, columns=["image_id", "x", "y"]),
         images=view,
-        pictures=not isinstance(source, VectorSource),
+        pictures=reader is not None,
         changes=_changes(inputs),
         tree=inputs.table(cluster_tree).to_dicts(),
     )
     chosen = choose_images(found, images_per_cluster=report.images_per_cluster)
     wanted = pl.concat([chosen.select("image_id"), choose_duplicates(found).select("image_id")]).unique()
-    pictures = _pictures(inputs, source, view, wanted, images) if tables.pictures else {}
+    pictures = {} if reader is None else _pictures(inputs, reader, view, wanted, images)
     page = out.path(PAGE_NAME)
     contents = describe(tables, chosen, pictures, map_images=report.map_images, seed=seed)
     write_page(page, contents)
@@ -108,7 +105,7 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
 
 
 def _pictures(
-    inputs: Inputs, source: Any, view: pl.DataFrame, wanted: pl.DataFrame, images: Images
+    inputs: Inputs, reader: "ByteReader", view: pl.DataFrame, wanted: pl.DataFrame, images: Images
 ) -> dict[str, bytes]:
     """The small pictures of the images on the page; those of the previous page are used again."""
     from tac_pipeline.report import draw_pictures
@@ -118,7 +115,7 @@ def _pictures(
     rows = wanted.join(view, on="image_id").join(places, on="image_id").sort("image_id")
     return draw_pictures(
         [Wanted(*row) for row in rows.select("uri", "content_hash", "width", "height").iter_rows()],
-        source,
+        reader,
         known=_pictures_before(inputs),
         max_pixels=images.max_pixels,
         max_bytes=images.max_bytes,
@@ -130,8 +127,7 @@ def _pictures_before(inputs: Inputs) -> dict[str, bytes]:
     current = open_store(inputs.project).whole_current(report.name)
     if current is None:
         return {}
-    table = read_table(current.artifact.file(f"{REPORT_PICTURES.name}.parquet"), REPORT_PICTURES)
-    return dict(zip(table.column("content_hash").to_pylist(), table.column("picture").to_pylist(), strict=True))
+    return dict(current.artifact.frame(REPORT_PICTURES).select("content_hash", "picture").iter_rows())
 
 
 def _changes(inputs: Inputs) -> "Changes | None":

@@ -21,13 +21,13 @@ from assets.nouns import noun_embeddings
 from assets.text_space import noun_vocabulary, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
-from tac_pipeline.arrow import frame_of, require_same_encoder
+from tac_pipeline.arrow import require_same_encoder
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactOutdated, TacError
 from tac_pipeline.results.description import describe_clusters, lineage_in_words
 from tac_pipeline.settings.keys import Retrieval
 from tac_pipeline.store.artifacts import Artifact, Store
-from tac_pipeline.store.parquet import read_frame, read_table, vectors_of
+from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import (
     ASSIGNMENTS,
     CLUSTER_CENTERS,
@@ -143,8 +143,8 @@ def with_contents(assigned: pl.DataFrame, artifact: Artifact, store: Store) -> p
             f"{artifact.asset} was made from a version of {name} that is not kept any more. Build {artifact.asset} "
             "first: `tac run`."
         )
-    view = read_table(version.file(f"{name}.parquet"), IMAGE_EMBEDDINGS, columns=["image_id", "content_hash"])
-    return assigned.join(frame_of(view), on="image_id", how="left", maintain_order="left")
+    view = version.frame(IMAGE_EMBEDDINGS, columns=["image_id", "content_hash"])
+    return assigned.join(view, on="image_id", how="left", maintain_order="left")
 
 
 def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
@@ -181,7 +181,7 @@ def vocabulary_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatM
 
 def centers_of(inputs: Inputs, ids: Iterable[int]) -> FloatMatrix:
     """The centers of the clusters in the order of ids."""
-    table = read_table(inputs.path(cluster_ids, "cluster_centers.parquet"), CLUSTER_CENTERS)
+    table = inputs.artifact(cluster_ids).table(CLUSTER_CENTERS)
     position = {id_: row for row, id_ in enumerate(table.column("cluster_id").to_pylist())}
     return vectors_of(table)[[position[id_] for id_ in ids]]
 
@@ -223,7 +223,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
     vectors = inputs.vectors(training_set)[rows]
     names = _names(inputs, known_ids, vectors, members, tau=retrieval.tau)
     by_hand = {*corrected.names, *merge_targets, *assigned.filter("curated")["cluster_id"]}
-    history = read_frame(inputs.path(cluster_ids, "lineage.parquet"), LINEAGE)
+    history = inputs.artifact(cluster_ids).frame(LINEAGE)
     lineage = lineage_in_words(history, entry=inputs.fact(cluster_ids, "entry"))
     table = (
         describe_clusters(
@@ -263,24 +263,23 @@ def _name_columns(names: "Sequence[ClusterName]", ids: pl.Series) -> tuple[pl.Se
 def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
     """The contact sheet. It never makes anything stale: the images' places and the limits are not inputs here."""
     from tac_pipeline.report.contact_sheet import draw_strips
-    from tac_pipeline.sources import VectorSource
 
     manifest = open_store(inputs.project).whole_current(image_manifest.name)
     if manifest is None:
         return
     try:
-        source = open_project_source(inputs.project)
+        reader = open_project_source(inputs.project).reader
     except TacError as error:
         inputs.log(f"no contact sheet: {error}")
         return
-    if isinstance(source, VectorSource):
+    if reader is None:
         return
-    places = read_table(manifest.artifact.file("image_manifest.parquet"), IMAGE_MANIFEST, columns=["image_id", "uri"])
+    places = manifest.artifact.frame(IMAGE_MANIFEST, columns=["image_id", "uri"])
     wanted = found["medoids"].explode().drop_nulls().implode()
-    uris = dict(frame_of(places).filter(pl.col("image_id").is_in(wanted)).iter_rows())
+    uris = dict(places.filter(pl.col("image_id").is_in(wanted)).iter_rows())
     limits = inputs.project.settings.images
     strips = draw_strips(
-        found["medoids"].to_list(), uris, source, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes
+        found["medoids"].to_list(), uris, reader, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes
     )
     out.page("contact sheet", previews.contact_sheet(found, strips))
 
@@ -302,8 +301,8 @@ def _names(
         n_clusters=len(known_ids),
         tau=tau,
     )
-    said = corrections_of(inputs).names
-    given = {row: said[id_] for row, id_ in enumerate(known_ids["cluster_id"]) if id_ in said}
+    by_people = corrections_of(inputs).names
+    given = {row: by_people[id_] for row, id_ in enumerate(known_ids["cluster_id"]) if id_ in by_people}
     sizes = np.bincount(members, minlength=len(known_ids))
     return name_clusters(
         profiles, sizes, noun_kinds([*nouns, *more]), before=earlier, given=given, alternatives=ALTERNATIVES

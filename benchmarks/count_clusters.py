@@ -19,13 +19,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import adjusted_rand_score
 
 from benchmarks import count_criteria
-from benchmarks.parity import REFERENCE, read_table, read_vectors, reference_folder
+from benchmarks.parity import REFERENCE
+from benchmarks.reference_data import read_nouns, read_table, reference_folder
 from tac_pipeline.arrays import FloatMatrix, unit_rows
 from tac_pipeline.errors import TacError
 from tac_pipeline.method.grouping.cluster_count import GRID_STEP, count_grid, estimate_cluster_count, nested_kmeans
@@ -36,8 +36,8 @@ from tac_pipeline.method.words.text_counterparts import retrieve_text_counterpar
 DEMO = "demo"
 CHOSEN, BEST = "held-out knee (chosen)", "k-means at best"
 FEWEST, MOST = 2, 200
-# For the provisional vocabulary of the text counterparts, before any K is known.
-IMAGES_PER_CENTER, MOST_CENTERS = 10, 300
+# Of the provisional vocabulary for text counterparts, before any K is known.
+IMAGES_PER_CENTER, MAX_CENTERS = 10, 300
 TAU = 0.005
 WORST_FACTOR = 2.0
 
@@ -45,8 +45,8 @@ Found = dict[str, tuple[int, float]]
 
 
 def text_counterparts(rows: FloatMatrix, nouns: FloatMatrix, *, seed: int) -> FloatMatrix:
-    """Text counterparts from a vocabulary that does not depend on K."""
-    n_centers = max(2, min(MOST_CENTERS, len(rows) // IMAGES_PER_CENTER))
+    """Text counterparts from a vocabulary that hangs on no K."""
+    n_centers = max(2, min(MAX_CENTERS, len(rows) // IMAGES_PER_CENTER))
     centers = spherical_kmeans(rows, n_clusters=n_centers, restarts=1, max_iterations=20, seed=seed).centers
     chosen = choose_noun_vocabulary(nouns, centers, nouns_per_center=5)
     return retrieve_text_counterparts(rows, nouns[chosen.rows], tau=TAU)
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
     asked = parser.parse_args(arguments)
     console, folder = Console(width=150), reference_folder()
-    known_nouns = read_vectors(pl.read_parquet(folder / "nouns.parquet", columns=["embedding"]))
+    _, known_nouns = read_nouns(folder)
     found: dict[str, Found] = {}
     true: dict[str, int] = {}
     for name in asked.tables:

@@ -36,7 +36,8 @@ from assets.orchestration.in_process import run_steps
 from assets.results import assignments, clusters
 from assets.text_space import cluster_count
 from benchmarks.naming import Naming, judge, right_share, true_kind
-from benchmarks.parity import RESULTS, ReferenceTable, SeedScores, run_seed
+from benchmarks.parity import RESULTS, SeedScores, run_seed
+from benchmarks.reference_data import ReferenceTable
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.demo.kinds import KINDS

@@ -19,13 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from rich.console import Console
 from rich.table import Table
 from sklearn.base import clone
 
 from benchmarks.naming import RIGHT, Naming, TrueKind, class_kinds, distinct_share, judge, right_share, true_kind
-from benchmarks.parity import read_table, read_vectors, reference_folder
+from benchmarks.reference_data import read_nouns, read_table, reference_folder
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.estimator import TextAidedClustering
 from tac_pipeline.method.words.names import ClusterName, NounProfiles, label, name_clusters, noun_profiles
@@ -74,14 +73,14 @@ def reference_store(table: str) -> Store:
     folder = reference_folder()
     found = read_table(folder, table)
     kinds = class_kinds(folder.parent, table)
-    nouns = pl.read_parquet(folder / "nouns.parquet", columns=["noun", "embedding"])
+    nouns, vectors = read_nouns(folder)
     return Store(
         table,
         found.image_embeddings,
         [kinds[row].noun for row in found.labels],
         {kind.noun: kind for kind in kinds},
-        nouns["noun"].to_list(),
-        read_vectors(nouns),
+        nouns,
+        vectors,
         TextAidedClustering(found.n_clusters),
     )
 

@@ -5,7 +5,6 @@ What must stay out: how names are found, and which stores are judged (names.py, 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.reference_data import read_class_names
 from tac_pipeline.wordnet import WordNet, open_wordnet
 
 # The relations that count as right: the kind itself, another word for it, or a kind directly above it.
@@ -87,7 +87,7 @@ def true_kind(noun: str, synset: str | None, wordnet: WordNet) -> TrueKind:
 def class_kinds(folder: Path, table: str) -> list[TrueKind]:
     """The kinds of a reference table's classes, in the order of its labels (classes.json)."""
     wordnet = open_wordnet()
-    names = json.loads((folder / "classes.json").read_text(encoding="utf-8"))[table]
+    names = read_class_names(folder, table)
     kinds = []
     for name in names:
         synset, above = _CLASSES.get(name, (wordnet.synset(name), ()))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -21,19 +20,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from rich.console import Console
 from rich.table import Table
 from sklearn.base import clone
 
-from tac_pipeline.arrays import FloatMatrix, require_unit_rows
+from benchmarks.reference_data import ReferenceTable, read_nouns, read_table, reference_folder
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.estimator import TextAidedClustering
 from tac_pipeline.method.clusters.evaluation import Scores, score
 from tac_pipeline.method.grouping.training_free import image_kmeans
 from tac_pipeline.method.values.published import TRAINING_FREE_RESTARTS
 
-DATA_VARIABLE = "TAC_REFERENCE_DATA"
-ENCODER_FOLDER = "clip-vit-b-32"
 RESULTS = ("image k-means", "training-free", "trained")
 METRICS = ("nmi", "acc", "ari")
 
@@ -52,20 +49,6 @@ SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True)
-class ReferenceTable:
-    """One table of vectors with labels."""
-
-    name: str
-    image_embeddings: FloatMatrix
-    labels: npt.NDArray[np.int64] | npt.NDArray[np.str_]
-
-    @property
-    def n_clusters(self) -> int:
-        """K: the number of classes, as in the published tables."""
-        return len(np.unique(self.labels))
-
-
-@dataclass(frozen=True)
 class SeedScores:
     """The scores of one seed, and its seconds."""
 
@@ -73,26 +56,6 @@ class SeedScores:
     scores: dict[str, Scores]
     kmeans_seconds: float
     fit_seconds: float
-
-
-def reference_folder() -> Path:
-    """The folder of vectors: under $TAC_REFERENCE_DATA, or shared/data beside the repository."""
-    beside = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get(DATA_VARIABLE, beside)).expanduser() / ENCODER_FOLDER
-    if not folder.is_dir():
-        raise SystemExit(f"no reference vectors at {folder}; set ${DATA_VARIABLE} to the folder that holds them")
-    return folder
-
-
-def read_vectors(rows: pl.DataFrame) -> FloatMatrix:
-    """The float16 embeddings of a table as float32 unit rows."""
-    return require_unit_rows(rows["embedding"].to_numpy(), name="embedding")
-
-
-def read_table(folder: Path, name: str) -> ReferenceTable:
-    """All rows of a table, from every split."""
-    rows = pl.read_parquet(folder / f"{name}.parquet", columns=["label", "embedding"])
-    return ReferenceTable(name, read_vectors(rows), rows["label"].to_numpy().astype(np.int64))
 
 
 def run_seed(
@@ -179,8 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="every seed's scores")
     asked = parser.parse_args(arguments)
     folder = reference_folder()
-    nouns = pl.read_parquet(folder / "nouns.parquet", columns=["noun", "embedding"])
-    words, vectors = nouns["noun"].to_list(), read_vectors(nouns)
+    words, vectors = read_nouns(folder)
     console = Console(width=120)
     if asked.method == "robust":
         from benchmarks.robust_goals import judge

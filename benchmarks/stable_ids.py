@@ -31,7 +31,7 @@ from tac_pipeline.method.clusters.evaluation import score
 from tac_pipeline.settings.editing import edit_settings
 from tac_pipeline.settings.project import Project, load_project
 
-LEAST_KEPT = 0.95
+MIN_KEPT = 0.95
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if asked.json is not None:
         asked.json.write_text(json.dumps([asdict(row) for row in (*found, whole)], indent=2) + "\n", encoding="utf-8")
-    return 0 if kept / same >= LEAST_KEPT else 1
+    return 0 if kept / same >= MIN_KEPT else 1
 
 
 if __name__ == "__main__":

@@ -34,6 +34,11 @@ def unit_rows(matrix: npt.NDArray[np.floating]) -> FloatMatrix:
     return unit
 
 
+def unit_mean(rows: FloatMatrix) -> FloatMatrix:
+    """The mean of some rows, float32 (1, dim), as a unit row."""
+    return unit_rows(rows.mean(axis=0, keepdims=True))
+
+
 def require_unit_rows(matrix: npt.ArrayLike, *, name: str) -> FloatMatrix:
     """Validate vectors at an edge and return them as float32 unit rows.
 

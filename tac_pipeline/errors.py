@@ -16,6 +16,8 @@ A message says what must hold, what came and where, and the next thing to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class TacError(Exception):
     """The root: catch it to catch everything that this project raises on purpose."""
@@ -58,4 +60,10 @@ class MissingDependency(TacError, ImportError):
 
 
 class TacWarning(UserWarning):
-    """Something is worth a look, but the work continues."""
+    """Something is worth a look, and the work goes on."""
+
+
+def first_few(values: Sequence[object], count: int, *, separator: str = ", ") -> str:
+    """The first values of a list for a message, and how many more there are: "a, b and 3 more"."""
+    left = len(values) - count
+    return separator.join(map(str, values[:count])) + (f" and {left} more" if left > 0 else "")

@@ -61,17 +61,36 @@ def building_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that readers see the old text or the new one, never a part."""
+def place_folder(built: Path, target: Path) -> None:
+    """Move a folder that was built aside to where readers look for it; its files and its name are on the disk then."""
+    for path in built.iterdir():
+        flush(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    built.rename(target)
+    flush(target.parent)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write a file, or a link, that takes the place of another when it is whole and on the disk.
+
+    Readers see the old file or the new one, never a part; makes its folder if there is none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     try:
-        aside.write_text(text, encoding="utf-8")
+        yield aside
         flush(aside)
         aside.replace(path)
         flush(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that readers see the old text or the new one, never a part."""
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8")
 
 
 def flush(path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tac_pipeline.arrays import FloatMatrix, require_unit_rows
-from tac_pipeline.errors import InputError
+from tac_pipeline.errors import InputError, first_few
 from tac_pipeline.wordnet import is_offensive, load_nouns
 
 if TYPE_CHECKING:
@@ -261,9 +261,8 @@ def _check_nouns(found: _Source, path: Path) -> None:
     }
     for must, where in faults.items():
         if where:
-            shown = "; ".join(f"{found.place_name} {place}{what}" for place, what in where[:_SHOWN])
-            more = f"; and {len(where) - _SHOWN} more" if len(where) > _SHOWN else ""
-            raise InputError(f"nouns {must}; in {path}, {shown}{more}. Correct the file.")
+            shown = first_few([f"{found.place_name} {place}{what}" for place, what in where], _SHOWN, separator="; ")
+            raise InputError(f"nouns {must}; in {path}, {shown}. Correct the file.")
 
 
 def _described(nouns: list[str]) -> pl.DataFrame:

@@ -3,9 +3,10 @@
 import warnings
 
 import numpy as np
+import pytest
 import torch
 
-from tac_pipeline.tensors import multiplies_bfloat16, tensor_of
+from tac_pipeline.tensors import group_sums, multiplies_bfloat16, tensor_of
 
 
 def test_memory_is_shared_where_it_can_be() -> None:
@@ -38,3 +39,18 @@ def test_torch_without_capabilities_means_float32(monkeypatch) -> None:
     assert multiplies_bfloat16()
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
     assert not multiplies_bfloat16()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_sums_of_groups_are_those_of_plain_addition_to_the_last_bit(kind: type) -> None:
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(5000, 7)).astype(kind)
+    groups = generator.integers(0, 40, size=5000)
+    groups[groups == 3] = 4
+    plain = np.zeros((41, 7), dtype=kind)
+    for row, group in zip(rows, groups, strict=True):
+        plain[group] += row
+    found = group_sums(rows, groups, n_groups=41)
+    assert found.dtype == kind
+    np.testing.assert_array_equal(found, plain)
+    assert not found[[3, 40]].any()

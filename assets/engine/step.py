@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+import pyarrow as pa
 
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.arrow import encoder_of
@@ -18,7 +19,7 @@ from tac_pipeline.progress import RateLog
 from tac_pipeline.settings.keys import Settings, result_slice
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
-from tac_pipeline.store.parquet import TableSchema, read_frame, read_table, vectors_of, write_table
+from tac_pipeline.store.parquet import Columns, TableSchema, vectors_of, write_table
 
 Log = Callable[[str], None]
 Values = dict[str, Any]
@@ -161,22 +162,19 @@ class Inputs:
 
     def table(self, asset: Step, *, columns: Iterable[str] | None = None) -> pl.DataFrame:
         """Its main table, or some columns of it."""
-        return read_frame(self._main(asset), asset.schema, columns=_list(columns))
+        return self.artifact(asset).frame(asset.schema, columns=None if columns is None else list(columns))
 
     def vectors(self, asset: Step) -> FloatMatrix:
-        """The embedding column of its main table, float32 (n_rows, dim), unit rows; read once a step."""
-        if asset.name not in self._vectors:
-            table = read_table(self._main(asset), asset.schema, columns=["embedding"])
-            self._vectors[asset.name] = vectors_of(table)
-        return self._vectors[asset.name]
+        """The embedding column of its main table, float32 (n_rows, dim), unit rows."""
+        return vectors_of(self._embedding(asset))
 
     def vectors_at(self, asset: Step, rows: IntVector) -> FloatMatrix:
         """Some rows of the embedding column of its main table, float32 (len(rows), dim), unit rows."""
-        return vectors_of(read_table(self._main(asset), asset.schema, columns=["embedding"]).take(rows))
+        return vectors_of(self._embedding(asset).take(rows))
 
     def encoder(self, asset: Step) -> str:
         """The fingerprint of the encoder behind its vectors."""
-        return encoder_of(read_table(self._main(asset), asset.schema, columns=["embedding"]).slice(0, 0))
+        return encoder_of(self._embedding(asset).slice(0, 0))
 
     def path(self, asset: Step, name: str) -> Path:
         """The path of one of its files, after a check that it is whole."""
@@ -186,12 +184,8 @@ class Inputs:
         """A progress callback for a long loop; `what` names the counted things."""
         return RateLog(self.log, what)
 
-    def _main(self, asset: Step) -> Path:
-        return self.path(asset, f"{asset.schema.name}.parquet")
-
-
-def _list(columns: Iterable[str] | None) -> list[str] | None:
-    return None if columns is None else list(columns)
+    def _embedding(self, asset: Step) -> pa.Table:
+        return self.artifact(asset).table(asset.schema, columns=["embedding"])
 
 
 class Output:
@@ -205,20 +199,13 @@ class Output:
         self.links: dict[str, int] = {}
         self.content: str | None = None
 
-    def write(self, columns: Mapping[str, Any] | pl.DataFrame, *, encoder: str | None = None) -> None:
+    def write(self, columns: Columns, *, encoder: str | None = None) -> None:
         """Write the main table (see write_table)."""
         self.rows = self.write_other(self._schema, columns, encoder=encoder)
 
-    def write_other(
-        self, schema: TableSchema, columns: Mapping[str, Any] | pl.DataFrame, *, encoder: str | None = None
-    ) -> int:
+    def write_other(self, schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> int:
         """Write another table beside the main one; returns its rows."""
-        plain = (
-            {name: columns[name].to_arrow() for name in columns.columns}
-            if isinstance(columns, pl.DataFrame)
-            else columns
-        )
-        return int(write_table(self.path(f"{schema.name}.parquet"), schema, plain, encoder=encoder).num_rows)
+        return int(write_table(self.path(schema.file_name), schema, columns, encoder=encoder).num_rows)
 
     def path(self, name: str) -> Path:
         """A file of the artifact, to be written by the caller."""

@@ -28,8 +28,6 @@ def result_to_export(
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
     """
     from tac_pipeline.export.result import ExportResult, StoredVectors
-    from tac_pipeline.results.description import with_cluster_names
-    from tac_pipeline.sources import VectorSource
 
     reader = "tac export"
     manifest = read_current(reader, project, image_manifest).table(image_manifest, columns=["image_id", "uri"])
@@ -52,9 +50,9 @@ def result_to_export(
         inputs = read_current(reader, project, image_embeddings)
         shards, encoder = open_store(project).shards_folder, inputs.fact(image_embeddings, "encoder")
         vectors = StoredVectors(inputs.table(image_embeddings), shards, encoder)
-    source = open_project_source(project)
+    files = open_project_source(project).reader
     facts = {"store": project.settings.store, "published_version": version}
-    return ExportResult(facts, images, None if isinstance(source, VectorSource) else source, places, vectors)
+    return ExportResult(facts, images, files, places, vectors)
 
 
 def _map_as_it_is(project: Project) -> pl.DataFrame:

@@ -16,8 +16,8 @@ from assets.graph import GROWTH, STEPS
 from assets.images import IMAGE_STORE, observed_version, training_set
 from assets.orchestration.automation import build_schedules, build_sensors, refresh_condition
 from assets.orchestration.checks import build_check, build_checks
-from assets.orchestration.manual_jobs import build_hand_jobs
-from assets.orchestration.metadata import column_schema, describe_step, outcome_metadata, refusals
+from assets.orchestration.manual_jobs import build_manual_jobs
+from assets.orchestration.metadata import column_schema, describe_step, outcome_metadata
 from assets.orchestration.publishing import PUBLISHED, decision_metadata, publish, readers_are_current
 from assets.orchestration.run_liveness import (
     LIFE_RESOURCE,
@@ -54,7 +54,7 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
             build_published(project),
         ],
         asset_checks=[*build_checks(project), readers],
-        jobs=[*jobs.values(), *build_hand_jobs(project)],
+        jobs=[*jobs.values(), *build_manual_jobs(project)],
         schedules=build_schedules(project, jobs),
         sensors=build_sensors(project),
         resources={LOCK_RESOURCE: build_lock(project), LIFE_RESOURCE: build_sign_of_life(project)},

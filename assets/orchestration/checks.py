@@ -16,11 +16,9 @@ from assets.orchestration.metadata import refusals
 from assets.orchestration.run_liveness import LIFE_RESOURCE
 from assets.results import assignments, clusters, with_contents
 from assets.text_space import noun_vocabulary
-from tac_pipeline.arrow import frame_of
 from tac_pipeline.results.drift import OUTLIER_QUANTILE, measure_drift
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
-from tac_pipeline.store.parquet import read_frame, read_table
 from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY, TRAINING_SET
 
 UNREADABLE_SHARE = 0.01
@@ -33,7 +31,7 @@ GIANT_FACTOR = 5.0
 CENTERS_WITHOUT_NOUN_SHARE = 0.5
 # The largest share of the loss's whole fall that may come in the last tenth of the epochs.
 UNFINISHED_FALL = 0.05
-FEWEST_NEW = 30
+MIN_NEW = 30
 DRIFTED_OUTLIER_SHARE = 0.1
 DRIFTED_CONFIDENCE = 0.1
 
@@ -64,8 +62,8 @@ def unreadable_images(artifact: Artifact, _: Store) -> Finding:
 
 
 def cluster_sizes(artifact: Artifact, _: Store) -> Finding:
-    """Check that no cluster is empty and none is too large."""
-    table = read_frame(artifact.file("clusters.parquet"), CLUSTERS)
+    """No cluster is empty, none is a giant."""
+    table = artifact.frame(CLUSTERS)
     bound = min(GIANT_FACTOR / max(len(table), 1), 0.9)
     empty, giants = table.filter(pl.col("size") == 0), table.filter(pl.col("share") > bound)
     parts = []
@@ -92,9 +90,8 @@ def centers_without_noun(artifact: Artifact, _: Store) -> Finding:
 
 
 def heads_converged(artifact: Artifact, _: Store) -> Finding:
-    """Check that the loss had stopped falling when training ended."""
-    table = read_table(artifact.file("loss_history.parquet"), LOSS_HISTORY)
-    totals: list[float] = table.column("total").to_pylist()
+    """The loss had come to rest when training ended."""
+    totals = artifact.frame(LOSS_HISTORY)["total"].cast(pl.Float64)
     if len(totals) < 2:
         return Finding(False, "One epoch cannot show whether the loss falls: raise heads.epochs.", {})
     tail = max(len(totals) // 10, 1)
@@ -112,18 +109,18 @@ def heads_converged(artifact: Artifact, _: Store) -> Finding:
 
 
 def drift(artifact: Artifact, store: Store) -> Finding:
-    """Check that images that are newer than the groups fit into them as well as the training images do."""
-    assigned = read_frame(artifact.file("assignments.parquet"), ASSIGNMENTS)
+    """Images that came since the groups were learned lie in them as the training images do."""
+    assigned = artifact.frame(ASSIGNMENTS)
     learned = store.require_current(training_set.name).artifact
-    known = read_table(learned.file("training_set.parquet"), TRAINING_SET, columns=["image_id", "content_hash"])
-    found = measure_drift(with_contents(assigned, artifact, store), frame_of(known))
+    known = learned.frame(TRAINING_SET, columns=["image_id", "content_hash"])
+    found = measure_drift(with_contents(assigned, artifact, store), known)
     if found.new and not found.known:
         sentence = (
             "None of the images that the groups were learned from is in the store any more. A re-clustering is worth "
             "it (`tac run --recluster`, the job recluster)."
         )
         return Finding(False, sentence, {"new images": found.new})
-    if found.new < FEWEST_NEW:
+    if found.new < MIN_NEW:
         sentence = f"{found.new:,} images came that the groups were not learned from: too few to tell a drift."
         return Finding(True, sentence, {"new images": found.new})
     sentence = (

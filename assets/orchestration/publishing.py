@@ -24,14 +24,13 @@ from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdat
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.comparison import Comparison
-from tac_pipeline.store.parquet import read_frame
 from tac_pipeline.store.publication import Publication, Version
 from tac_pipeline.store.schemas import LINEAGE, PUBLISHED_ASSIGNMENTS
 
 PUBLISHED = "published"
 _SOURCES = (cluster_ids, assignments, clusters)
-# If more than this share of known images would change their cluster, somebody should look first.
-MOST_MOVED = 0.5
+# Above this share of known images in another cluster than readers know, somebody should look first.
+MAX_MOVED = 0.5
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def _why_not(
             f"({project.settings.images.max_loss:g}) allows. If this is intended, `tac publish` publishes it; "
             "if not, see whether images.source is right and no other settings file names this store."
         )
-    if comparison.moved_share > MOST_MOVED:
+    if comparison.moved_share > MAX_MOVED:
         return (
             f"{comparison.moved:,} of {comparison.known:,} images ({comparison.moved_share:.0%}) would change their "
             "cluster. Look at `tac diff`; `tac publish` publishes it anyway."
@@ -152,20 +151,16 @@ def _result(store: Store) -> dict[str, Artifact]:
 
 
 def _tables(artifacts: Mapping[str, Artifact]) -> dict[str, pl.DataFrame]:
-    """The published tables of a result, by the names in publication.TABLES."""
-    found = _frame(clusters.schema, artifacts[clusters.name])
+    """The published tables of a result, under the names of publication.TABLES."""
+    found = artifacts[clusters.name].frame(clusters.schema)
     names = found.select("cluster_id", cluster_name="name")
-    assigned = _frame(assignments.schema, artifacts[assignments.name])
+    assigned = artifacts[assignments.name].frame(assignments.schema)
     named = assigned.join(names, on="cluster_id", how="left", maintain_order="left")
     return {
         "assignments": named.select(column.name for column in PUBLISHED_ASSIGNMENTS.columns),
         "clusters": found,
-        "lineage": _frame(LINEAGE, artifacts[cluster_ids.name]),
+        "lineage": artifacts[cluster_ids.name].frame(LINEAGE),
     }
-
-
-def _frame(schema: Any, artifact: Artifact) -> pl.DataFrame:
-    return read_frame(artifact.file(f"{schema.name}.parquet"), schema)
 
 
 def readers_are_current(project: Project) -> Finding:
@@ -195,7 +190,7 @@ def publication_in_words(project: Project) -> str:
     another = "" if latest is None else "; the current result is another one (`tac diff`)"
     try:
         artifacts = _result(store)
-        comparison = publication.compare(_frame(assignments.schema, artifacts[assignments.name]))
+        comparison = publication.compare(artifacts[assignments.name].frame(assignments.schema))
         reason = _why_not(project, store, artifacts, publication, comparison)
     except TacError:
         # There is no whole result; the states of the assets show why.

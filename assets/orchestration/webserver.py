@@ -67,9 +67,9 @@ def reload_location(home: Path, store: str) -> str | None:
 
 
 def _home_of(info: str) -> Path:
-    """The home of the instance that a UI runs on, from its reported configuration."""
-    said = YAML(typ="safe", pure=True).load(str(info))
-    return Path(said["local_artifact_storage"]["config"]["base_dir"]).resolve()
+    """The home of the instance that a UI runs on, from what it says of its configuration."""
+    config = YAML(typ="safe", pure=True).load(str(info))
+    return Path(config["local_artifact_storage"]["config"]["base_dir"]).resolve()
 
 
 def _reload(url: str, name: str) -> str | None:
@@ -90,8 +90,8 @@ def _ask(url: str, query: str, variables: dict[str, Any], seconds: float) -> dic
     # A proxy for the outside world cannot reach this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=seconds) as answer:
-        said = json.load(answer)
-    if said.get("errors"):
-        raise ValueError(said["errors"][0]["message"])
-    data: dict[str, Any] = said["data"]
+        reply = json.load(answer)
+    if reply.get("errors"):
+        raise ValueError(reply["errors"][0]["message"])
+    data: dict[str, Any] = reply["data"]
     return data

@@ -6,8 +6,8 @@ import polars as pl
 
 from assets.ui.previews import INK, png, write
 
-# More lines are not readable in one picture: the lowest branches are then drawn as one line each.
-MOST_LINES = 60
+# More lines than these are not legible in one picture: the lowest branches are then drawn as one line each.
+MAX_LINES = 60
 LINE_INCHES = 0.19
 FAINT = "#94a3b8"
 COLORS = (
@@ -83,7 +83,7 @@ def _shown_children(rows: dict[int, dict[str, Any]]) -> dict[int, list[int]]:
         if row["parent"] is not None:
             found.setdefault(row["parent"], []).append(node)
     # Inner nodes are numbered by height: the last are the highest.
-    return {node: found[node] for node in sorted(found)[-(MOST_LINES - 1) :]}
+    return {node: found[node] for node in sorted(found)[-(MAX_LINES - 1) :]}
 
 
 def _places(children: dict[int, list[int]], root: int) -> dict[int, float]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from tac_pipeline.cli import (  # noqa: F401 - each adds its commands to the app
@@ -21,7 +20,7 @@ from tac_pipeline.cli import (  # noqa: F401 - each adds its commands to the app
     running,
     serving,
 )
-from tac_pipeline.cli.shared import app
+from tac_pipeline.cli.shared import app, error_printer
 from tac_pipeline.errors import TacWarning
 
 
@@ -31,7 +30,7 @@ def main() -> None:
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
         if issubclass(category, TacWarning):
-            Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]warning:[/] {escape(str(message))}")
+            error_printer().print(f"[yellow]warning:[/] {escape(str(message))}")
         else:
             shown(message, category, *place, **rest)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from tac_pipeline.cli.shared import SettingsOption, app, misuse, refusals, version_number
+from tac_pipeline.cli.shared import SettingsOption, app, misuse, opened_project, printer, refusals, version_number
 from tac_pipeline.settings.project import find_settings, load_project
 
 
@@ -26,7 +25,7 @@ def set_(
         from tac_pipeline.cli.looking import print_status
         from tac_pipeline.settings.editing import edit_settings, read_assignments
 
-        console = Console(highlight=False)
+        console = printer()
         edits = edit_settings(path, read_assignments(assignments), accept=require_schedule)
         for edit in edits:
             console.print(escape(edit.sentence), soft_wrap=True)
@@ -39,13 +38,12 @@ def set_(
 
 @app.command()
 def publish(settings: SettingsOption = None) -> None:
-    """Publish the current result for readers, even if its checks fail. Ends the hold of a rollback."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    """Let readers have the current result, whatever the checks say; ends what a rollback held."""
+    with opened_project(settings) as project:
         from assets.orchestration.publishing import publish as publish_result
         from assets.orchestration.publishing import tell_dagster
 
-        console = Console(highlight=False)
+        console = printer()
         decision = publish_result(project, by_hand=True, log=console.print)
         console.print(decision.sentence)
         tell_dagster(project, decision)
@@ -56,13 +54,12 @@ def rollback(
     version: Annotated[str | None, typer.Argument(help="A published version; by default the one before.")] = None,
     settings: SettingsOption = None,
 ) -> None:
-    """Publish an older version again under a new number, and publish nothing else until somebody does."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    """Let readers have an older version again, under a new number, and hold there until somebody publishes."""
+    with opened_project(settings) as project:
         from assets.orchestration.publishing import rollback as roll_back
         from assets.orchestration.publishing import tell_dagster
 
-        console = Console(highlight=False)
+        console = printer()
         with misuse("VERSION"):
             number = None if version is None else version_number(version)
         decision = roll_back(project, number, log=console.print)

@@ -6,12 +6,10 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tac_pipeline.cli.shared import FAILED, SettingsOption, app, complain, plain, refusals
-from tac_pipeline.settings.project import find_settings, load_project
+from tac_pipeline.cli.shared import FAILED, SettingsOption, app, complain, error_printer, opened_project, plain, printer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,9 +29,8 @@ def search(
 ) -> None:
     """Find the images of the whole store that are nearest to a text or a picture."""
     if (text is None) == (image is None):
-        raise typer.BadParameter("a search takes a text, or a picture with --image, but not both")
-    with refusals():
-        project = load_project(find_settings(settings))
+        raise typer.BadParameter("a search takes a text, or a picture with --image, and not both")
+    with opened_project(settings) as project:
         from assets.lookups.finding import search_by_image, search_by_text
 
         hits = (
@@ -42,11 +39,11 @@ def search(
             else search_by_image(project, str(image), count=count)
         )
         for note in hits.notes:
-            Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]note:[/] {escape(plain(note))}")
+            error_printer().print(f"[yellow]note:[/] {escape(plain(note))}")
         if as_json:
             _print_json({"searched_by": hits.searched_by, "images": hits.images.to_dicts()})
             return
-        console = Console(highlight=False)
+        console = printer()
         console.print(f"nearest to {escape(plain(hits.searched_by))}", soft_wrap=True)
         console.print()
         table = _table("score", "image", "id", "cluster", "confidence")
@@ -66,9 +63,8 @@ def assign(
     as_json: JsonOption = False,
     settings: SettingsOption = None,
 ) -> None:
-    """Find the clusters of new images without changing the store."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    """Say which cluster new images fall into, without touching the store."""
+    with opened_project(settings) as project:
         from assets.lookups.finding import assign_places
 
         found = assign_places(project, images)
@@ -83,7 +79,7 @@ def assign(
 
 
 def _print_assigned(found: pl.DataFrame) -> None:
-    console = Console(highlight=False)
+    console = printer()
     table = _table("image", "id", "cluster", "confidence", "similarity", "runner-up")
     for row in found.filter(found["error"].is_null()).iter_rows(named=True):
         second = " ".join(part for part in _cluster(row["runner_up"], row["runner_up_name"]) if part)

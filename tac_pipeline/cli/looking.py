@@ -10,10 +10,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tac_pipeline.cli.shared import SettingsOption, app, current_table, misuse, refusals, version_number
+from tac_pipeline.cli.shared import (
+    SettingsOption,
+    app,
+    current_table,
+    error_printer,
+    misuse,
+    opened_project,
+    printer,
+    version_number,
+)
 from tac_pipeline.errors import ArtifactMissing
 from tac_pipeline.progress import duration
-from tac_pipeline.settings.project import Project, find_settings, load_project
+from tac_pipeline.settings.project import Project
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,9 +30,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def status(settings: SettingsOption = None) -> None:
-    """Show which assets are fresh, reusable, stale or missing, why, and how long they took last time."""
-    with refusals():
-        print_status(Console(highlight=False), load_project(find_settings(settings)))
+    """Show which assets are fresh, stale but reusable, stale, or missing, why, and how long they took last time."""
+    with opened_project(settings) as project:
+        print_status(printer(), project)
 
 
 def print_status(console: Console, project: Project, *, only_stale: bool = False) -> None:
@@ -54,8 +63,8 @@ def print_status(console: Console, project: Project, *, only_stale: bool = False
     again = f", which took {duration(sum(took))} last time" if took else ""
     parts = [f"computes {_assets(len(due))}{again}"] if due else []
     parts += [f"finds {_assets(reusable)} again"] if reusable else []
-    told = f"a run {' and '.join(parts)}" if parts else "everything is fresh: a run has nothing to do"
-    console.print(told, soft_wrap=True)
+    sentence = f"a run {' and '.join(parts)}" if parts else "everything is fresh: a run has nothing to do"
+    console.print(sentence, soft_wrap=True)
     console.print(publication_in_words(project), soft_wrap=True)
 
 
@@ -69,8 +78,7 @@ def path(
     settings: SettingsOption = None,
 ) -> None:
     """Print the folder of an asset's current artifact, or of the version that readers have."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    with opened_project(settings) as project:
         from assets.engine.execute import open_store
         from assets.graph import find
         from assets.orchestration.publishing import PUBLISHED
@@ -88,7 +96,7 @@ def path(
         artifact = store.require_current(name).artifact
         damage = artifact.damage()
         if damage:
-            Console(stderr=True, highlight=False).print(f"[yellow]warning:[/] {escape(damage)}")
+            error_printer().print(f"[yellow]warning:[/] {escape(damage)}")
         typer.echo(artifact.folder)
 
 
@@ -102,12 +110,11 @@ def diff(
     ] = None,
     settings: SettingsOption = None,
 ) -> None:
-    """Compare two versions of the assignments: how many images moved, and which clusters changed."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    """Compare two versions of the assignments: how many images moved, and which clusters changed by that."""
+    with opened_project(settings) as project:
         from tac_pipeline.store.comparison import compare_assignments
 
-        console = Console(highlight=False)
+        console = printer()
         with misuse("VERSION"):
             before, after = _side(project, old or "latest"), _side(project, new or "current")
         found = compare_assignments(before.assignments, after.assignments)
@@ -133,8 +140,7 @@ def changes(
     settings: SettingsOption = None,
 ) -> None:
     """Print the change feed as CSV: image_id, old_cluster_id, new_cluster_id, version."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    with opened_project(settings) as project:
         from assets.engine.execute import open_store
         from tac_pipeline.store.publication import Publication
 

@@ -6,10 +6,8 @@ import webbrowser
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from tac_pipeline.cli.shared import SettingsOption, app, refusals
-from tac_pipeline.settings.project import find_settings, load_project
+from tac_pipeline.cli.shared import SettingsOption, app, error_printer, opened_project
 
 
 @app.command()
@@ -17,9 +15,8 @@ def report(
     settings: SettingsOption = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
 ) -> None:
-    """Write the report page of the current result: clusters, map, images to review. Open it and print its path."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    """Write the page of the result as it stands: clusters, map, what is worth a look. Open it, and print its path."""
+    with opened_project(settings) as project:
         from assets.engine.execute import open_store
         from assets.lookups.status import State, all_status
         from assets.report import PAGE_NAME
@@ -29,7 +26,7 @@ def report(
         above = {"map_layout", "image_map", "review", page.name}
         due = [entry.step for entry in all_status(project) if entry.step.name in above and entry.state != State.FRESH]
         if due:
-            materialize(Console(stderr=True, highlight=False), project, due)
+            materialize(error_printer(), project, due)
         path = open_store(project).require_current(page.name).artifact.file(PAGE_NAME)
         typer.echo(path)
         if open_page:

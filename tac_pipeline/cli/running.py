@@ -13,11 +13,21 @@ from rich.markup import escape
 from rich.status import Status as Spinner
 from rich.table import Table
 
-from tac_pipeline.cli.shared import FAILED, SettingsOption, app, complain, current_table, misuse, refusals
+from tac_pipeline.cli.shared import (
+    FAILED,
+    SettingsOption,
+    app,
+    complain,
+    current_table,
+    misuse,
+    opened_project,
+    printer,
+    refusals,
+)
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.progress import RateLog, duration
-from tac_pipeline.settings.project import Project, find_settings, load_project
+from tac_pipeline.settings.project import Project
 
 if TYPE_CHECKING:
     from assets.engine.step import Step
@@ -29,16 +39,16 @@ def demo(
     settings: SettingsOption = None,
     pictures: Annotated[int, typer.Option(min=100, help="How many drawn pictures the store should hold.")] = 3000,
 ) -> None:
-    """Draw a picture store at images.source, group it, name the groups, and compare them with the true kinds."""
-    with refusals():
-        project = load_project(find_settings(settings))
+    """Draw a picture store where images.source points, group it, name the groups, and say how right that was."""
+    with opened_project(settings) as project:
         from assets.graph import find
         from assets.lookups.status import State, all_status
         from tac_pipeline.encoders import encoder_fingerprint
 
-        # Damaged weights are reported before anything is drawn.
-        encoder_fingerprint(*project.encoder_files)
-        console = Console(highlight=False)
+        # Damaged weights are told before anything is drawn.
+        encoder = project.settings.encoder
+        encoder_fingerprint(project.resolve_file(encoder.model), project.resolve_file(encoder.pretrained))
+        console = printer()
         started = time.monotonic()
         _draw(console, _demo_folder(project), pictures, PICTURE_SIZE)
         nouns = [find(name) for name in ("candidate_nouns", "noun_embeddings")]
@@ -64,7 +74,7 @@ def draw(
 ) -> None:
     """Draw a store of pictures with known kinds, of any size: for the demo and for scale tests."""
     with refusals():
-        _draw(Console(highlight=False), folder, pictures, size)
+        _draw(printer(), folder, pictures, size)
 
 
 @app.command()
@@ -81,9 +91,8 @@ def run(
     """Materialize the assets in this process: add new images, and learn what is missing or outdated."""
     if select is not None and recluster:
         raise typer.BadParameter("--select names the assets itself: leave out --recluster")
-    with refusals():
-        project = load_project(find_settings(settings))
-        console = Console(highlight=False)
+    with opened_project(settings) as project:
+        console = printer()
         if select is None:
             _grow(console, project, recluster=recluster)
             return
@@ -110,29 +119,31 @@ class _StepLines:
     def __exit__(self, *_: object) -> None:
         self._spinner.stop()
 
-    def __call__(self, told: Progress) -> None:
-        if told.event == "started":
-            self._spinner.update(told.step)
-        elif told.event == "said":
-            self._spinner.update(f"{told.step}: {escape(told.text)}")
+    def __call__(self, progress: Progress) -> None:
+        if progress.event == "started":
+            self._spinner.update(progress.step)
+        elif progress.event == "said":
+            self._spinner.update(f"{progress.step}: {escape(progress.text)}")
             if not self._console.is_terminal:
-                self._console.print(f"    {escape(told.text)}", soft_wrap=True)
-        elif told.event in ("published", "held"):
-            color = "green" if told.event == "published" else "yellow"
-            self._console.print(f"  [{color}]{escape(told.text)}[/]", soft_wrap=True)
-        elif told.event == "failed":
-            self._console.print(f"  [red]failed[/]    {told.step}")
-            complain(told.text)
+                self._console.print(f"    {escape(progress.text)}", soft_wrap=True)
+        elif progress.event in ("published", "held"):
+            color = "green" if progress.event == "published" else "yellow"
+            self._console.print(f"  [{color}]{escape(progress.text)}[/]", soft_wrap=True)
+        elif progress.event == "failed":
+            self._console.print(f"  [red]failed[/]    {progress.step}")
+            complain(progress.text)
         else:
-            self._done(told)
+            self._done(progress)
 
-    def _done(self, told: Progress) -> None:
-        self.computed += told.event == "computed"
-        self.reused += told.event == "reused"
-        self.seconds += told.seconds
-        color = "green" if told.event == "computed" else "dim"
-        rows = f"{told.rows:,} rows" if told.rows is not None else ""
-        self._console.print(f"  [{color}]{told.event:<9}[/] {told.step:<24}{duration(told.seconds):>8}  {rows}")
+    def _done(self, progress: Progress) -> None:
+        self.computed += progress.event == "computed"
+        self.reused += progress.event == "reused"
+        self.seconds += progress.seconds
+        color = "green" if progress.event == "computed" else "dim"
+        rows = f"{progress.rows:,} rows" if progress.rows is not None else ""
+        self._console.print(
+            f"  [{color}]{progress.event:<9}[/] {progress.step:<24}{duration(progress.seconds):>8}  {rows}"
+        )
 
 
 def _grow(console: Console, project: Project, *, recluster: bool) -> None:

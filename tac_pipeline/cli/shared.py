@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tac_pipeline.errors import InputError, TacError
-from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project
+from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project, find_settings, load_project
 
 app = typer.Typer(
     name="tac",
@@ -81,6 +81,23 @@ def refusals() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from error
 
 
+@contextmanager
+def opened_project(settings: Path | None) -> Iterator[Project]:
+    """The project of a command's settings file; what it refuses, and what the command refuses, is told (refusals)."""
+    with refusals():
+        yield load_project(find_settings(settings))
+
+
+def printer() -> Console:
+    """Where a command prints its answer."""
+    return Console(highlight=False)
+
+
+def error_printer() -> Console:
+    """Where a command prints errors, warnings and notes: not wrapped, so that paths and messages stay whole."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
 def plain(text: str) -> str:
     """A name that is safe on a terminal: characters that move the cursor, change colors or reverse text are escaped."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
@@ -88,5 +105,4 @@ def plain(text: str) -> str:
 
 def complain(text: str) -> None:
     """Print an error."""
-    # No markup and no wrapping: paths and messages must not change.
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {escape(text)}")
+    error_printer().print(f"[bold red]error:[/] {escape(text)}")

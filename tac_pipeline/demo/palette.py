@@ -23,8 +23,8 @@ _RANGES: Mapping[str, tuple[tuple[float, float], tuple[float, float], tuple[floa
     "white": ((0, 360), (0, 25), (92, 99)),
 }
 COLOR_NAMES = tuple(_RANGES)
-# How different the main color must be from the background, as Euclidean distance of RGB from 0 to 1.
-LEAST_CONTRAST = 0.42
+# How unlike the background the main colour must be, in Euclidean distance of RGB from 0 to 1.
+MIN_CONTRAST = 0.42
 
 Rgb = tuple[float, float, float]
 
@@ -105,7 +105,7 @@ def _standing_out(rng: np.random.Generator, ground: Rgb, taken: list[Rgb]) -> tu
     for _ in range(8):
         name = COLOR_NAMES[int(rng.integers(len(COLOR_NAMES)))]
         color = _of_ranges(rng, _RANGES[name])
-        away = min([contrast(color, ground) / LEAST_CONTRAST, *(contrast(color, other) / 0.35 for other in taken)])
+        away = min([contrast(color, ground) / MIN_CONTRAST, *(contrast(color, other) / 0.35 for other in taken)])
         if away >= 1:
             return name, color
         draws.append((away, name, color))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.encoders.model_choice import ModelChoice, Preprocessing
-from tac_pipeline.encoders.precision import LEAST_AGREEMENT, fastest_dtype
+from tac_pipeline.encoders.precision import MIN_AGREEMENT, fastest_dtype
 from tac_pipeline.encoders.prompts import PromptTokenizer, pad_rows
 from tac_pipeline.encoders.text_tower import CausalTextTower
 from tac_pipeline.encoders.weights import load_model
@@ -158,7 +158,7 @@ def _in_fastest_dtype(
     full = vectors(model, torch.float32)
     halved = deepcopy(model).to(fastest)
     agreement = torch.cosine_similarity(full, vectors(halved, fastest)).min().item()
-    if agreement >= LEAST_AGREEMENT:  # not so for NaN
+    if agreement >= MIN_AGREEMENT:  # not so for NaN
         return halved
     _LOG.warning("vectors in %s agree with float32 by only %.4f: using float32", fastest, agreement)
     return model

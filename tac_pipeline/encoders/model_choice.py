@@ -106,14 +106,14 @@ def choose_model(model: str, pretrained: str | None) -> ModelChoice:
     else:
         name, built_in = model.replace("/", "-"), True
         config, preprocess = _built_in_config(name), None
-    weights, label, said = _choose_weights(name, config, pretrained, built_in)
+    weights, label, stated = _choose_weights(name, config, pretrained, built_in)
     return ModelChoice(
         name=name,
         config=config,
         built_in=built_in,
         weights=weights,
         pretrained=label,
-        preprocessing=_preprocessing(name, config, preprocess if said is None else said),
+        preprocessing=_preprocessing(name, config, preprocess if stated is None else stated),
     )
 
 
@@ -246,12 +246,12 @@ def _of_checkpoint(name: str, config: Mapping[str, Any], path: Path, built_in: b
     return fitting[0] if fitting else None
 
 
-def _known_fields(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: said[key] for key in ("mean", "std", "resize_mode", "interpolation") if said.get(key) is not None}
+def _known_fields(stated: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: stated[key] for key in ("mean", "std", "resize_mode", "interpolation") if stated.get(key) is not None}
 
 
-def _preprocessing(name: str, config: Mapping[str, Any], said: Mapping[str, Any] | None) -> Preprocessing:
-    fields = {**DEFAULT_PREPROCESSING, **_known_fields(said or {})}
+def _preprocessing(name: str, config: Mapping[str, Any], stated: Mapping[str, Any] | None) -> Preprocessing:
+    fields = {**DEFAULT_PREPROCESSING, **_known_fields(stated or {})}
     sizes = config["vision_cfg"].get("image_size", fields["size"])
     sides = set(sizes) if isinstance(sizes, list | tuple) else {sizes}
     mode, interpolation = fields["resize_mode"], fields["interpolation"]
@@ -266,9 +266,9 @@ def _preprocessing(name: str, config: Mapping[str, Any], said: Mapping[str, Any]
     return Preprocessing(int(sides.pop()), mode, interpolation, mean, std)
 
 
-def _three(said: Any) -> tuple[float, ...]:
-    """Three numbers, one per channel, from one number for all or one for each."""
-    return tuple(float(value) for value in (said if isinstance(said, list | tuple) else [said] * 3))
+def _three(stated: Any) -> tuple[float, ...]:
+    """One number for all channels, or one for each."""
+    return tuple(float(value) for value in (stated if isinstance(stated, list | tuple) else [stated] * 3))
 
 
 def _checkpoint_sha256(path: Path) -> str:

@@ -6,8 +6,8 @@ import torch
 
 from tac_pipeline.tensors import multiplies_bfloat16
 
-# The least cosine between half and float32 vectors of the same input; below it half precision is not used.
-LEAST_AGREEMENT = 0.999
+# Cosine between half and float32 vectors of the same input, below which half precision is not taken.
+MIN_AGREEMENT = 0.999
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:

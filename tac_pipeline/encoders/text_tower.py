@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 KeysAndValues = tuple[Tensor, Tensor]
 
-# A prefix needs one extra pass; batches with fewer rows would not save that time.
-FEWEST_ROWS_WITH_PREFIX = 4
-MOST_PREFIXES = 64
+# A prefix takes a pass of its own, once; batches of few rows would not win it back.
+MIN_ROWS_WITH_PREFIX = 4
+MAX_PREFIXES = 64
 
 
 class CausalTextTower:
@@ -83,7 +83,7 @@ class CausalTextTower:
         """Keys and values of every layer for the tokens of a prefix, each (1, heads, n_tokens, head width)."""
         key = tuple(tokens.tolist())
         if key not in self._prefixes:
-            if len(self._prefixes) >= MOST_PREFIXES:
+            if len(self._prefixes) >= MAX_PREFIXES:
                 self.forget()
             text, kept = self._text, []
             hidden = text.token_embedding(tokens[None]) + text.positional_embedding[: len(tokens)]
@@ -112,8 +112,8 @@ def _is_causal(mask: Tensor | None) -> bool:
 
 
 def _shared_prefix(tokens: Tensor, ends: Tensor) -> int:
-    """How many first tokens all rows share, not counting the first row's end token."""
-    if len(tokens) < FEWEST_ROWS_WITH_PREFIX:
+    """How many tokens all rows begin with, short of the first row's end."""
+    if len(tokens) < MIN_ROWS_WITH_PREFIX:
         return 0
     differs = (tokens != tokens[0]).any(dim=0).tolist()
     return min(differs.index(True) if True in differs else len(differs), int(ends.min()))

@@ -23,7 +23,7 @@ from huggingface_hub import constants as hub
 from safetensors import SafetensorError, safe_open
 
 from tac_pipeline.encoders.model_choice import RANDOM_SEED, ModelChoice
-from tac_pipeline.errors import EncoderError, TacWarning
+from tac_pipeline.errors import EncoderError, TacWarning, first_few
 
 REACH_SECONDS = 5.0
 
@@ -133,7 +133,7 @@ def _fill(model: torch.nn.Module, path: Path, choice: ModelChoice) -> None:
 
 def _unfit(path: Path, choice: ModelChoice, keys: list[Any]) -> EncoderError:
     named = ["".join(key) for key in keys]
-    shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+    shown = first_few(named, 3)
     return EncoderError(
         f"the checkpoint must hold exactly the tensors of {choice.name}; {path} does not fit it"
         f"{f' (look at {shown})' if shown else ''}. Set encoder.model to the model that it was saved from."
@@ -158,9 +158,9 @@ def _tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
     try:
         found = torch.load(path, map_location="meta", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
-        said = str(error).strip().partition("\n")[0]
+        message = str(error).strip().partition("\n")[0]
         raise EncoderError(
-            f"{path} must hold tensors alone; it cannot be read: {said}. Save its state_dict() as .safetensors."
+            f"{path} must hold tensors alone; it cannot be read: {message}. Save its state_dict() as .safetensors."
         ) from error
     tensors = found.get("state_dict", found) if isinstance(found, dict) else None
     if not isinstance(tensors, dict) or not any(isinstance(value, torch.Tensor) for value in tensors.values()):

@@ -8,20 +8,28 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tac_pipeline.errors import InputError, StoreError
 from tac_pipeline.export.embedding_atlas import write_embedding_atlas
 from tac_pipeline.export.fiftyone import write_fiftyone
-from tac_pipeline.export.formats import Format, Link
+from tac_pipeline.export.formats import FILES, FOLDERS, WITH_VECTORS, Format, Link
 from tac_pipeline.export.image_folder import write_image_folder
-from tac_pipeline.export.result import Exported, ExportResult
+from tac_pipeline.export.result import Exported, ExportOptions, ExportResult
 from tac_pipeline.export.tables import write_csv, write_parquet
 from tac_pipeline.progress import Progress
 
-# Marks a folder that an export made: only such a folder is replaced.
+WRITERS: Mapping[Format, Callable[[Path, ExportResult, ExportOptions], Exported]] = {
+    Format.CSV: write_csv,
+    Format.PARQUET: write_parquet,
+    Format.IMAGEFOLDER: write_image_folder,
+    Format.FIFTYONE: write_fiftyone,
+    Format.EMBEDDING_ATLAS: write_embedding_atlas,
+}
+
+# Tells a folder that an export made from any other: only such a one is replaced.
 RECORD_NAME = "export.json"
 
 
@@ -66,30 +74,17 @@ def export_to(
     StoreError
         The destination cannot be written, or no image could be read.
     """
-    folder = form in (Format.IMAGEFOLDER, Format.FIFTYONE)
     _require_options(form, result, link=link, vectors=vectors)
     target = Path(destination).absolute()
-    _require_free(target, form, folder=folder, overwrite=overwrite)
+    _require_free(target, form, overwrite=overwrite)
     _require_allowed(target, forbidden)
     aside = target.with_name(f".export-{uuid.uuid4().hex[:12]}")
-
-    def write() -> Exported:
-        if form is Format.CSV:
-            return write_csv(aside, result)
-        if form is Format.PARQUET:
-            return write_parquet(aside, result)
-        if form is Format.EMBEDDING_ATLAS:
-            return write_embedding_atlas(aside, result, vectors=vectors)
-        aside.mkdir()
-        write_folder = write_image_folder if form is Format.IMAGEFOLDER else write_fiftyone
-        done = write_folder(aside, result, link=link, progress=progress)
-        record = {"format": form.value, "images": done.images, **result.facts}
-        (aside / RECORD_NAME).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-        return done
-
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        done = write()
+        done = WRITERS[form](aside, result, ExportOptions(link=link, vectors=vectors, progress=progress))
+        if form.holds_images:
+            record = {"format": form.value, "images": done.images, **result.facts}
+            (aside / RECORD_NAME).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
         if done.failed and not done.images:
             raise StoreError(f"none of the {len(done.failed):,} images could be read; the first: {done.failed[0][1]}")
         _swap(aside, target)
@@ -101,20 +96,19 @@ def export_to(
 
 
 def _require_options(form: Format, result: ExportResult, *, link: Link | None, vectors: bool) -> None:
-    folder = form in (Format.IMAGEFOLDER, Format.FIFTYONE)
-    if link is not None and not folder:
-        raise InputError(f"--link is for the formats with image files, imagefolder and fiftyone-json; got {form}")
-    if vectors and form is not Format.EMBEDDING_ATLAS:
-        raise InputError(f"--vectors is only for embedding-atlas; got {form}")
-    if folder and result.source is None:
-        raise InputError(
-            f"{form} holds image files, and this store has only vectors; use csv, parquet or embedding-atlas"
-        )
-    if form not in (Format.CSV, Format.PARQUET) and result.placed.is_empty():
+    if link is not None and not form.holds_images:
+        raise InputError(f"--link is for the formats with image files, {FOLDERS}; got {form}")
+    if vectors and not form.holds_vectors:
+        raise InputError(f"--vectors is for {WITH_VECTORS} alone; got {form}")
+    if form.holds_images and result.source is None:
+        others = f"{', '.join(FILES[:-1])} or {FILES[-1]}"
+        raise InputError(f"{form} holds image files, and this store has vectors alone; take {others}")
+    if not form.holds_unplaced and result.placed.is_empty():
         raise InputError(f"no image of this result has a cluster: there is nothing to export as {form}")
 
 
-def _require_free(target: Path, form: Format, *, folder: bool, overwrite: bool) -> None:
+def _require_free(target: Path, form: Format, *, overwrite: bool) -> None:
+    folder = form.holds_images
     if not target.name:
         raise InputError(f"an export must have a place of its own; got {target}")
     if not target.exists() and not target.is_symlink():

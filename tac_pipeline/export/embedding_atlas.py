@@ -16,15 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.export.result import Exported, ExportResult, StoredVectors
-from tac_pipeline.store.shards import ShardPart, map_shards
+from tac_pipeline.export.result import Exported, ExportOptions, ExportResult, StoredVectors
+from tac_pipeline.store.shards import read_shard
 
 GONE = "the store no longer holds its vector"
 UNPLACED = "the map of the store does not show it"
 WANTED = {False: "the map shows a place", True: "the map shows a place and the store holds a vector"}
 
 
-def write_embedding_atlas(path: Path, result: ExportResult, *, vectors: bool) -> Exported:
+def write_embedding_atlas(path: Path, result: ExportResult, options: ExportOptions) -> Exported:
     """Columns of the other tables, cluster (name and id, to color by), projection_x, projection_y and, if asked,
     embedding; for the images with a cluster and a place on the map. Memory holds one shard of vectors.
 
@@ -41,7 +41,7 @@ def write_embedding_atlas(path: Path, result: ExportResult, *, vectors: bool) ->
     places = result.places.select("image_id", projection_x="x", projection_y="y")
     found = images.join(places, on="image_id", maintain_order="left")
     left_out = [(image_id, UNPLACED) for image_id in images.join(found, on="image_id", how="anti")["image_id"]]
-    if vectors:
+    if options.vectors:
         if result.vectors is None:
             raise ValueError("--vectors takes the store's vectors")
         rows = result.vectors.view.filter(pl.col("error").is_null()).select("image_id", "shard", "row")
@@ -49,8 +49,8 @@ def write_embedding_atlas(path: Path, result: ExportResult, *, vectors: bool) ->
         left_out += [(image_id, GONE) for image_id in found.join(held, on="image_id", how="anti")["image_id"]]
         found = held
     if found.is_empty():
-        raise InputError(f"there is nothing to draw: of none of this result's images {WANTED[vectors]}")
-    tables = _with_vectors(found, result.vectors) if vectors and result.vectors else [found.to_arrow()]
+        raise InputError(f"there is nothing to draw: of none of this result's images {WANTED[options.vectors]}")
+    tables = _with_vectors(found, result.vectors) if options.vectors and result.vectors else [found.to_arrow()]
     writer: pq.ParquetWriter | None = None
     try:
         for table in tables:

@@ -14,13 +14,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tac_pipeline.export.formats import Link
-from tac_pipeline.export.image_files import place_images
-from tac_pipeline.export.image_folder import LIST_NAME
-from tac_pipeline.export.result import Exported, ExportResult
+from tac_pipeline.export.image_folder import place_and_list
+from tac_pipeline.export.result import Exported, ExportOptions, ExportResult
 from tac_pipeline.export.safe_names import TakenNames, image_name
-from tac_pipeline.export.tables import mapped
-from tac_pipeline.progress import Progress
 
 
 def class_name(cluster_id: int, name: str | None) -> str:
@@ -28,12 +24,8 @@ def class_name(cluster_id: int, name: str | None) -> str:
     return f"{name or 'unnamed'} ({cluster_id})"
 
 
-def write_fiftyone(
-    folder: Path, result: ExportResult, *, link: Link | None, progress: Progress | None = None
-) -> Exported:
-    """Fill an empty folder; images without a cluster are left out."""
-    if result.source is None:
-        raise ValueError("a store of vectors has no image files")  # export_to has refused it already
+def write_fiftyone(folder: Path, result: ExportResult, options: ExportOptions) -> Exported:
+    """Make a folder and fill it; images without a cluster are left out."""
     images, taken = result.placed, TakenNames()
     keys, files = [], []
     for image_id, uri in images.select("image_id", "uri").iter_rows():
@@ -42,19 +34,17 @@ def write_fiftyone(
         key = taken.take(stem.replace(".", "_"), image_id)
         keys.append(key)
         files.append(f"data/{key}.{suffix}")
-    (folder / "data").mkdir()
-    errors = place_images(images, [folder / file for file in files], result.source, link=link, progress=progress)
+    (folder / "data").mkdir(parents=True)
+    done = place_and_list(folder, result, files, options)
+    failed = {image_id for image_id, _ in done.failed}
     clusters = images.select("cluster_id", "cluster_name").unique().sort("cluster_id")
     position = {cluster_id: row for row, cluster_id in enumerate(clusters["cluster_id"])}
     labels = {
         key: position[cluster_id]
-        for key, cluster_id, error in zip(keys, images["cluster_id"], errors, strict=True)
-        if error is None
+        for key, image_id, cluster_id in zip(keys, images["image_id"], images["cluster_id"], strict=True)
+        if image_id not in failed
     }
     classes = [class_name(*row) for row in clusters.iter_rows()]
     text = json.dumps({"classes": classes, "labels": labels}, ensure_ascii=False)
     (folder / "labels.json").write_text(text, encoding="utf-8")
-    failed = [(id_, error) for id_, error in zip(images["image_id"], errors, strict=True) if error is not None]
-    fine = [error is None for error in errors]
-    mapped(images, files).filter(fine).write_csv(folder / LIST_NAME, quote_style="non_numeric")
-    return Exported(images=sum(fine), failed=failed)
+    return done

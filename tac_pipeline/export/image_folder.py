@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tac_pipeline.export.formats import Link
 from tac_pipeline.export.image_files import place_images
-from tac_pipeline.export.result import Exported, ExportResult
+from tac_pipeline.export.result import Exported, ExportOptions, ExportResult
 from tac_pipeline.export.safe_names import TakenNames, image_name, safe_name
 from tac_pipeline.export.tables import mapped
-from tac_pipeline.progress import Progress
 
 LIST_NAME = "images.csv"
 
@@ -25,12 +23,9 @@ def folder_name(cluster_id: int, name: str | None) -> str:
     return f"{safe_name(name or '')}-{cluster_id}"
 
 
-def write_image_folder(
-    folder: Path, result: ExportResult, *, link: Link | None, progress: Progress | None = None
-) -> Exported:
-    """Fill an empty folder; images without a cluster are left out."""
-    if result.source is None:
-        raise ValueError("a store of vectors has no image files")  # export_to has refused it already
+def write_image_folder(folder: Path, result: ExportResult, options: ExportOptions) -> Exported:
+    """Make a folder and fill it; images without a cluster are left out."""
+    folder.mkdir()
     images = result.placed
     taken: dict[int, TakenNames] = {}
     files = []
@@ -40,7 +35,15 @@ def write_image_folder(
             (folder / folder_name(cluster_id, name)).mkdir()
         file = taken[cluster_id].take(image_name(image_id, uri or ""), image_id)
         files.append(f"{folder_name(cluster_id, name)}/{file}")
-    errors = place_images(images, [folder / file for file in files], result.source, link=link, progress=progress)
+    return place_and_list(folder, result, files, options)
+
+
+def place_and_list(folder: Path, result: ExportResult, files: list[str], options: ExportOptions) -> Exported:
+    """Put the images that have a cluster at their files in a folder, and list them for the way back to the store."""
+    if result.source is None:
+        raise ValueError("a store of vectors alone has no image files")  # export_to has told it before
+    images, targets = result.placed, [folder / file for file in files]
+    errors = place_images(images, targets, result.source, link=options.link, progress=options.progress)
     failed = [(id_, error) for id_, error in zip(images["image_id"], errors, strict=True) if error is not None]
     fine = [error is None for error in errors]
     mapped(images, files).filter(fine).write_csv(folder / LIST_NAME, quote_style="non_numeric")

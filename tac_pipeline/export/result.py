@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from tac_pipeline.export.formats import Link
+from tac_pipeline.progress import Progress
 from tac_pipeline.sources import ByteReader
 
 
@@ -50,6 +52,15 @@ class ExportResult:
     def placed(self) -> pl.DataFrame:
         """The images with a cluster."""
         return self.images.filter(pl.col("cluster_id").is_not_null())
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What was asked of an export besides its format (see export_to)."""
+
+    link: Link | None = None
+    vectors: bool = False
+    progress: Progress | None = None
 
 
 @dataclass

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from tac_pipeline.export.result import Exported, ExportResult
+from tac_pipeline.export.result import Exported, ExportOptions, ExportResult
 
 
-def write_csv(path: Path, result: ExportResult) -> Exported:
+def write_csv(path: Path, result: ExportResult, _: ExportOptions) -> Exported:
     """A CSV in UTF-8 with a heading; an empty field is a null."""
     plain = [name for name, kind in result.images.schema.items() if not kind.is_nested()]
     # Every text is quoted, so an empty text stays a text and a line break in a name stays in its field.
@@ -17,8 +17,8 @@ def write_csv(path: Path, result: ExportResult) -> Exported:
     return Exported(images=len(result.images))
 
 
-def write_parquet(path: Path, result: ExportResult) -> Exported:
-    """A Parquet file with the same columns."""
+def write_parquet(path: Path, result: ExportResult, _: ExportOptions) -> Exported:
+    """A Parquet file of the same columns."""
     result.images.write_parquet(path, compression="zstd")
     return Exported(images=len(result.images))
 

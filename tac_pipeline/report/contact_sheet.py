@@ -19,7 +19,7 @@ from tac_pipeline.sources import ByteReader
 from tac_pipeline.sources.decoding import Pixels, UnreadableImage, decode_image
 from tac_pipeline.sources.listing import READING_THREADS
 
-MOST_CLUSTERS = 60
+MAX_CLUSTERS = 60
 TILE, GAP = 56, 2  # pixels
 SECONDS = 20.0
 QUALITY = 70
@@ -36,7 +36,7 @@ def draw_strips(
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[bytes]:
-    """A strip of images for each of the first MOST_CLUSTERS clusters.
+    """A strip of images for each of the first MAX_CLUSTERS clusters.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def draw_strips(
         except (OSError, ValueError, UnreadableImage):
             return None
 
-    shown = [list(image_ids) for image_ids in clusters[:MOST_CLUSTERS]]
+    shown = [list(image_ids) for image_ids in clusters[:MAX_CLUSTERS]]
     with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="sheet") as pool:
         tiles = iter(list(pool.map(load, (image_id for image_ids in shown for image_id in image_ids))))
     return [_strip([next(tiles) for _ in image_ids]) for image_ids in shown]

@@ -13,10 +13,10 @@ import polars as pl
 from tac_pipeline.report.colors import color_clusters
 from tac_pipeline.store.comparison import Comparison
 
-# Pictures in all clusters together: about 6 KB each, so the page stays below 50 MB.
-MOST_PICTURES = 6_000
-FEWEST_PER_CLUSTER = 4
-# Shares of a cluster's pictures for images that are worth a look; the rest are its most typical ones.
+# Pictures in all clusters together: some 6 KB each, so the page stays below 50 MB.
+MAX_PICTURES = 6_000
+MIN_PER_CLUSTER = 4
+# Shares of a cluster's pictures for what is worth a look; the rest are its most typical ones.
 BORDER_SHARE, OUTLIER_SHARE = 0.25, 0.125
 DUPLICATE_GROUPS, DUPLICATE_MEMBERS = 60, 6
 LISTED_ERRORS = 1_000
@@ -116,7 +116,7 @@ def choose_images(review: pl.DataFrame, *, images_per_cluster: int) -> pl.DataFr
         ["cluster_id", "twin"], keep="first", maintain_order=True
     )
     n_clusters = max(ranked["cluster_id"].n_unique(), 1)
-    per_cluster = min(images_per_cluster, max(FEWEST_PER_CLUSTER, MOST_PICTURES // n_clusters))
+    per_cluster = min(images_per_cluster, max(MIN_PER_CLUSTER, MAX_PICTURES // n_clusters))
     border = pl.col("border") & ~pl.col("outlier")
     outlying = pl.when("outlier").then(pl.col("typicality").rank("ordinal").over("cluster_id", "outlier"))
     between = pl.when(border).then(pl.col("margin").rank("ordinal").over("cluster_id", border))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from tac_pipeline.progress import Progress
-from tac_pipeline.sources import ByteSource
+from tac_pipeline.sources import ByteReader
 from tac_pipeline.sources.decoding import UnreadableImage, decode_image
 
 # Side in pixels: a card shows it at half this size on a screen with two pixels per point.
@@ -32,7 +32,7 @@ class Wanted:
 
 def draw_pictures(
     wanted: Iterable[Wanted],
-    source: ByteSource,
+    source: ByteReader,
     *,
     known: Mapping[str, bytes],
     max_pixels: int,
@@ -44,8 +44,8 @@ def draw_pictures(
     Parameters
     ----------
     wanted : iterable of Wanted
-    source : ByteSource
-        The source that listed them.
+    source : ByteReader
+        What listed them.
     known : mapping of content hash to WebP
         Pictures of an earlier page.
     max_pixels, max_bytes : int
@@ -69,7 +69,7 @@ def draw_pictures(
     return found
 
 
-def _draw(image: Wanted, source: ByteSource, max_pixels: int, max_bytes: int) -> bytes | None:
+def _draw(image: Wanted, source: ByteReader, max_pixels: int, max_bytes: int) -> bytes | None:
     try:
         data = source.read(image.uri)
     except (OSError, ValueError):

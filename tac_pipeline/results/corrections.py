@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml.nodes import Node
 
 from tac_pipeline.arrays import FloatMatrix, IntVector
-from tac_pipeline.errors import InputError, SettingsError
+from tac_pipeline.errors import InputError, SettingsError, first_few
 from tac_pipeline.nouns import CONTROL, LONGEST_NOUN
 from tac_pipeline.settings.reading import line_of, read_yaml, shown
 
@@ -116,7 +116,7 @@ def require_known(corrections: Corrections, *, next_id: int, path: Path | None) 
     unknown = sorted(id_ for id_ in corrections.ids if id_ >= next_id)
     if unknown:
         raise InputError(
-            f"{path}: no cluster ever had the id {', '.join(map(str, unknown[:SHOWN]))}; ids go up to {next_id - 1}. "
+            f"{path}: no cluster ever had the id {first_few(unknown, SHOWN)}; ids go up to {next_id - 1}. "
             "Look them up in the table clusters, and correct the file."
         )
 
@@ -139,13 +139,15 @@ def unused(corrections: Corrections, *, ids: Iterable[int], images: pl.Series) -
     gone = [image_id for image_id in pinned if image_id not in there and image_id not in set(astray)]
     found = []
     if nameless:
-        found.append(f"names: no cluster has the id {_some(nameless)} any more")
+        found.append(f"names: no cluster has the id {first_few(nameless, SHOWN)} any more")
     if bare:
-        found.append(f"merge: nothing is left of {_some(bare)} or of what is merged into it")
+        found.append(f"merge: nothing is left of {first_few(bare, SHOWN)} or of what is merged into it")
     if astray:
-        found.append(f"pins: no cluster has the id that {_some(astray)} is pinned to any more; it is left where it is")
+        found.append(
+            f"pins: no cluster has the id that {first_few(astray, SHOWN)} is pinned to any more; it is left where it is"
+        )
     if gone:
-        found.append(f"pins: {_some(gone)} is not in the store, or cannot be read there")
+        found.append(f"pins: {first_few(gone, SHOWN)} is not in the store, or cannot be read there")
     return found
 
 
@@ -298,8 +300,3 @@ def _sentence(problem: dict[str, Any], tree: Node | None, name: str) -> str:
         "pins": "must be image_ids with their cluster ids, as in {path/of/image.jpg: 17}",
     }[str(parts[0])]
     return f"{parts[0]} {must}; got {shown(problem['input'])} ({where})"
-
-
-def _some(values: Sequence[object]) -> str:
-    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-    return ", ".join(map(str, values[:SHOWN])) + more

@@ -3,7 +3,6 @@
 import polars as pl
 
 from tac_pipeline.store.artifacts import Store
-from tac_pipeline.store.parquet import read_frame
 from tac_pipeline.store.schemas import CLUSTERS
 
 
@@ -34,15 +33,15 @@ def names_in_force(store: Store) -> dict[int, str]:
 
 
 def names_to_keep(store: Store) -> dict[int, str]:
-    """The names in force that came from nouns: not from a corrections file, and not the label of an unnamed cluster."""
-    from tac_pipeline.method.words.names import LEAST_CONFIDENCE
+    """Those of them that nouns gave: no name of a corrections file, which says it anew, no label of an unnamed one."""
+    from tac_pipeline.method.words.names import MIN_CONFIDENCE
 
     table = _clusters_in_force(store)
     if table is None:
         return {}
     if "name_confidence" in table.columns:  # not in versions that are older than corrections
         sure, by_people = pl.col("name_confidence"), pl.col("curated") & (pl.col("name_confidence") == 1)
-        table = table.filter(sure.is_null() | ((sure >= LEAST_CONFIDENCE) & ~by_people))
+        table = table.filter(sure.is_null() | ((sure >= MIN_CONFIDENCE) & ~by_people))
     return dict(table.select("cluster_id", "name").drop_nulls().iter_rows())
 
 
@@ -54,6 +53,4 @@ def _clusters_in_force(store: Store) -> pl.DataFrame | None:
     if published is not None:
         return published.clusters
     current = store.whole_current("clusters")
-    if current is None:
-        return None
-    return read_frame(current.artifact.file("clusters.parquet"), CLUSTERS)
+    return None if current is None else current.artifact.frame(CLUSTERS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from tac_pipeline.errors import first_few
 from tac_pipeline.method.clusters.cluster_tree import ClusterTree
 from tac_pipeline.wordnet import WordNet
 
@@ -114,8 +115,4 @@ def _repeated(plain: Mapping[int, str], tree: ClusterTree) -> list[int]:
 def _listed(names: Sequence[str | None], leaves: Sequence[int]) -> str | None:
     """The first names of the clusters, each once, and how many more there are."""
     distinct = list(dict.fromkeys(names[leaf] for leaf in leaves if names[leaf] is not None))
-    if not distinct:
-        return None
-    shown = ", ".join(str(name) for name in distinct[:NAMES_SHOWN])
-    left = len(distinct) - NAMES_SHOWN
-    return shown if left <= 0 else f"{shown} and {left} more"
+    return first_few(distinct, NAMES_SHOWN) if distinct else None

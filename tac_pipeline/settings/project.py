@@ -64,12 +64,12 @@ def find_settings(given: str | Path | None = None) -> Path:
     SettingsError
         There is no such file.
     """
-    said, origin = (str(given), "--settings") if given is not None else (os.environ.get(SETTINGS_VARIABLE), "")
-    if said is None:
-        said, origin = SETTINGS_NAME, "the current folder"
+    written, origin = (str(given), "--settings") if given is not None else (os.environ.get(SETTINGS_VARIABLE), "")
+    if written is None:
+        written, origin = SETTINGS_NAME, "the current folder"
     elif not origin:
         origin = f"${SETTINGS_VARIABLE}"
-    path = Path(said).expanduser().absolute()
+    path = Path(written).expanduser().absolute()
     if path.is_dir():
         path = path / SETTINGS_NAME
     if not path.is_file():

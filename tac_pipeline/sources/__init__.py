@@ -16,7 +16,6 @@ from tac_pipeline.sources.listing import (
     ARCHIVE_SUFFIX,
     IMAGE_SUFFIXES,
     ByteReader,
-    ByteSource,
     ImageSource,
     listing_digest,
     versions_by_content,
@@ -27,7 +26,6 @@ from tac_pipeline.sources.tables import ManifestSource, VectorSource, parquet_co
 __all__ = [
     "IMAGE_SUFFIXES",
     "ByteReader",
-    "ByteSource",
     "FolderSource",
     "ImageSource",
     "ManifestSource",

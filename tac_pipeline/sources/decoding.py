@@ -149,10 +149,10 @@ def _known_formats() -> list[str]:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"not an image, or its header is damaged (read are {', '.join(READABLE_FORMATS)})"
-    said = " ".join(str(error).split())[:160] or type(error).__name__
-    if isinstance(error, EOFError) or "truncated" in said.lower():
+    message = " ".join(str(error).split())[:160] or type(error).__name__
+    if isinstance(error, EOFError) or "truncated" in message.lower():
         return "truncated: the file ends before its last pixel"
-    return f"damaged: {said}"
+    return f"damaged: {message}"
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:

@@ -15,6 +15,7 @@ from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.archives import ArchiveListings, ListingCache, add_members, place_in_archive, require_whole
 from tac_pipeline.sources.listing import (
     READING_THREADS,
+    ImageFiles,
     file_version,
     folder_labels,
     is_archive,
@@ -27,8 +28,8 @@ from tac_pipeline.sources.remote import changed_mark, list_files, open_filesyste
 
 
 @dataclass(frozen=True)
-class FolderSource:
-    """All image files below a local folder and in its tar shards, or all in one tar.
+class FolderSource(ImageFiles):
+    """All image files below a local folder, and those in the tar shards there; or those in one tar.
 
     Hidden files and linked folders are skipped.
 
@@ -71,7 +72,7 @@ class FolderSource:
         return folder_labels(image_ids, kind, where=str(self.folder))
 
     def read(self, uri: str) -> bytes:
-        """See ByteSource."""
+        """See ByteReader."""
         place = place_in_archive(uri)
         if place is None:
             return Path(uri).read_bytes()
@@ -94,8 +95,8 @@ class FolderSource:
 
 
 @dataclass(frozen=True)
-class RemoteFolderSource:
-    """All image files below an fsspec URL such as s3://bucket/photos and in its tar shards, or all in one tar.
+class RemoteFolderSource(ImageFiles):
+    """All image files below an fsspec URL such as s3://bucket/photos, and those in the tar shards there; or in one tar.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ class RemoteFolderSource:
         return folder_labels(image_ids, kind, where=self.url)
 
     def read(self, uri: str) -> bytes:
-        """See ByteSource."""
+        """See ByteReader."""
         place = place_in_archive(uri)
         if place is None:
             return read_url(uri)

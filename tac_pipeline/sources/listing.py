@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
@@ -21,8 +22,23 @@ READING_THREADS = 8  # they mostly wait for the disk or the network
 Rows = dict[str, list[Any]]
 
 
+class ByteReader(Protocol):
+    """Reads image files."""
+
+    def read(self, uri: str) -> bytes:
+        """The bytes of one image; OSError where they cannot be had."""
+
+
 class ImageSource(Protocol):
-    """Lists images. A source of bytes is a ByteSource, a source of vectors is a VectorSource."""
+    """Lists images. It has either image files to read or vectors that an encoder has made."""
+
+    @property
+    def reader(self) -> ByteReader | None:
+        """What reads the image files; None if the source has vectors alone."""
+
+    @property
+    def encoder(self) -> str | None:
+        """The encoder that made the source's vectors; None if it has image files."""
 
     def list_images(self) -> pl.DataFrame:
         """Columns image_id, uri, size (null when unknown), version; sorted by image_id, ids unique, never empty.
@@ -37,15 +53,22 @@ class ImageSource(Protocol):
         """Columns image_id, label: the true labels of those images that have one; kind is folder or column."""
 
 
-class ByteReader(Protocol):
-    """Reads image files."""
+class ImageFiles(ABC):
+    """What the sources of image files share."""
 
+    @abstractmethod
     def read(self, uri: str) -> bytes:
-        """The bytes of one image; OSError when they cannot be read."""
+        """See ByteReader."""
 
+    @property
+    def reader(self) -> ByteReader:
+        """See ImageSource."""
+        return self
 
-class ByteSource(ImageSource, ByteReader, Protocol):
-    """A source of image files."""
+    @property
+    def encoder(self) -> None:
+        """See ImageSource."""
+        return
 
 
 def new_rows() -> Rows:
@@ -110,7 +133,7 @@ def listing_digest(listing: pl.DataFrame) -> str:
 
 
 def versions_by_content(
-    source: ByteSource, listing: pl.DataFrame, *, max_bytes: int, progress: Progress | None = None
+    reader: ByteReader, listing: pl.DataFrame, *, max_bytes: int, progress: Progress | None = None
 ) -> pl.DataFrame:
     """The listing with a digest of every image's bytes as its version, to find changes that time and size miss.
 
@@ -123,7 +146,7 @@ def versions_by_content(
         if row["size"] is not None and row["size"] > max_bytes:
             return listed
         try:
-            return f"sha256-{hashlib.sha256(source.read(row['uri'])).hexdigest()}"
+            return f"sha256-{hashlib.sha256(reader.read(row['uri'])).hexdigest()}"
         except (OSError, ValueError):
             return listed
 

@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 from tac_pipeline.arrays import FloatMatrix, require_unit_rows
 from tac_pipeline.arrow import ENCODER_KEY, UNSTATED_ENCODER, matrix_of_lists
 from tac_pipeline.errors import InputError, SourceError
-from tac_pipeline.sources.listing import Rows, file_version, folder_labels, list_rows, new_rows
+from tac_pipeline.sources.listing import ImageFiles, Rows, file_version, folder_labels, list_rows, new_rows
 from tac_pipeline.sources.remote import read_url
 
 VECTOR_BATCH_ROWS = 16_384  # 32 MiB of float32 at width 512, the most that memory holds of a vector table
 
 
 @dataclass(frozen=True)
-class ManifestSource:
+class ManifestSource(ImageFiles):
     """A .csv or .parquet with the column uri, and optionally image_id and label.
 
     A relative uri resolves against the manifest's folder and must stay inside it; absolute paths and URLs are used
@@ -51,7 +51,7 @@ class ManifestSource:
         return _column_labels(self._table(), image_ids, key="image_id", fallback="uri", path=self.path)
 
     def read(self, uri: str) -> bytes:
-        """See ByteSource."""
+        """See ByteReader."""
         return read_url(uri) if "://" in uri else Path(uri).read_bytes()
 
     def _table(self) -> pl.DataFrame:
@@ -127,6 +127,11 @@ class VectorSource:
                 require_unit_rows(raw, name=name),
             )
             done += len(raw)
+
+    @property
+    def reader(self) -> None:
+        """See ImageSource; there are no image files."""
+        return
 
     @property
     def encoder(self) -> str:

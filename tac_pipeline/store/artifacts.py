@@ -26,15 +26,19 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import pyarrow as pa
+
 from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing
-from tac_pipeline.files import flush, hold_lock, write_atomically
+from tac_pipeline.files import hold_lock, place_folder, write_atomically
+from tac_pipeline.store.parquet import TableSchema, read_frame, read_table
 
 RECORD_NAME = "artifact.json"
 CURRENT_NAME = "current.json"
@@ -101,6 +105,14 @@ class Artifact:
                 f"{problem}. Materialize {self.asset} again (`tac run --select {self.asset}`): it is rebuilt in place."
             )
         return self.folder / name
+
+    def table(self, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """One of its tables, or some columns of it; the file is checked like any other."""
+        return read_table(self.file(schema.file_name), schema, columns=columns)
+
+    def frame(self, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Like table, as a polars frame."""
+        return read_frame(self.file(schema.file_name), schema, columns=columns)
 
     def damage(self) -> str | None:
         """What is wrong with its files, in words; None when all are whole. Sizes are compared, not bytes."""
@@ -273,15 +285,11 @@ class Store:
         content = record["content"] or _content_of(files)
         whole = {**record, "content": content, "files": files, "made_at": time.time()}
         write_atomically(built / RECORD_NAME, json.dumps(whole, indent=1, ensure_ascii=False))
-        for path in built.iterdir():
-            flush(path)
         target = self._home(shared=shared) / asset / recipe
-        target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             # A damaged version of the same recipe is moved away first, so that a crash leaves one or the other.
             self._discard(target)
-        built.rename(target)
-        flush(target.parent)
+        place_folder(built, target)
         return Artifact(asset, recipe, target, whole)
 
     def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ import pyarrow as pa
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.arrow import encoder_of, frame_of
 from tac_pipeline.errors import ArtifactDamaged
-from tac_pipeline.files import building_folder, flush, write_atomically
+from tac_pipeline.files import building_folder, place_folder, write_atomically
 from tac_pipeline.method.clusters.cluster_matching import NONE, Clustering, match_clusters, trace_lineage
 from tac_pipeline.store.artifacts import PUBLISHED_NAME
 from tac_pipeline.store.parquet import TableSchema, read_table, vectors_of, write_table
@@ -76,12 +76,12 @@ class Entry:
     @property
     def ids(self) -> pl.DataFrame:
         """Columns column, cluster_id, kept_name; sorted by column."""
-        return _frame(self.table("ids", CLUSTER_IDS)).sort("column")
+        return frame_of(self.table("ids", CLUSTER_IDS)).sort("column")
 
     @property
     def lineage(self) -> pl.DataFrame:
         """What became of every id in this re-clustering."""
-        return _frame(self.table("lineage", LINEAGE))
+        return frame_of(self.table("lineage", LINEAGE))
 
     def table(self, name: str, schema: TableSchema) -> pa.Table:
         """One of its tables.
@@ -210,7 +210,7 @@ class Ledger:
             return Clustering(empty, empty, learned.centers[:0]), Clustering(empty, sizes, learned.centers), empty
         table = parent.table("centers", CLUSTER_CENTERS)
         old_ids = table.column("cluster_id").to_numpy().astype(np.int64)
-        before = _frame(parent.table("images", LEDGER_IMAGES))
+        before = frame_of(parent.table("images", LEDGER_IMAGES))
         after = _image_digests(learned).with_columns(column=pl.Series(learned.column))
         known = _known_images(before, after)
         positions = {id_: position for position, id_ in enumerate(old_ids)}
@@ -227,16 +227,12 @@ class Ledger:
         schemas = {"ids": CLUSTER_IDS, "lineage": LINEAGE, "images": LEDGER_IMAGES}
         with building_folder(self.folder) as aside:
             for name, table in tables.items():
-                columns = {column: table[column].to_arrow() for column in table.columns}
-                write_table(aside / f"{name}.parquet", schemas[name], columns)
-            centers = {"cluster_id": ids.to_arrow(), "embedding": learned.centers}
+                write_table(aside / f"{name}.parquet", schemas[name], table)
+            centers = {"cluster_id": ids, "embedding": learned.centers}
             write_table(aside / "centers.parquet", CLUSTER_CENTERS, centers, encoder=learned.encoder)
             write_atomically(aside / ENTRY_NAME, json.dumps(record, indent=1))
-            for path in aside.iterdir():
-                flush(path)
             target = self.folder / f"{record['entry']:06d}"
-            aside.rename(target)
-            flush(self.folder)
+            place_folder(aside, target)
         return self._read(target)
 
     def _read(self, folder: Path) -> Entry:
@@ -286,7 +282,3 @@ def _image_digests(learned: Learned) -> pl.DataFrame:
             "content": pl.Series([int(hash_[:16], 16) for hash_ in learned.content_hashes], dtype=pl.UInt64),
         }
     )
-
-
-def _frame(table: Any) -> pl.DataFrame:
-    return frame_of(table)

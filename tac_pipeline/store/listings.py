@@ -34,9 +34,7 @@ class KeptListings:
     def keep(self, name: str, members: pl.DataFrame) -> None:
         """Keep the members of an archive; a process that may not write here continues without."""
         with suppress(OSError):
-            place_table(
-                self._path(name), ARCHIVE_MEMBERS, {column: members[column].to_arrow() for column in members.columns}
-            )
+            place_table(self._path(name), ARCHIVE_MEMBERS, members)
 
     def forget_all_but(self, names: Set[str]) -> None:
         """Remove what was kept under other names."""

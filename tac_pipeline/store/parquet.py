@@ -8,8 +8,6 @@ which encoder made them, how wide they are and that they are unit vectors. What 
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +22,13 @@ import pyarrow.parquet as pq
 from tac_pipeline.arrays import FloatMatrix, unit_rows
 from tac_pipeline.arrow import ENCODER_KEY, frame_of, matrix_of
 from tac_pipeline.errors import ArtifactDamaged, InputError
+from tac_pipeline.files import replacing
 
 # How much float16 can change a unit vector's length; a larger difference is a mistake upstream.
 UNIT_TOLERANCE = 5e-3
 ROW_GROUP_ROWS = 65_536
+
+Columns = Mapping[str, Any] | pl.DataFrame
 
 SCHEMA_KEY, DIM_KEY, NORM_KEY = b"tac.schema", b"tac.dim", b"tac.norm"
 
@@ -53,6 +54,11 @@ class TableSchema:
     zero_vectors: bool = False
 
     @property
+    def file_name(self) -> str:
+        """The file of an artifact that holds it."""
+        return f"{self.name}.parquet"
+
+    @property
     def vector_column(self) -> str | None:
         """The embedding column, if the table has one."""
         return next((column.name for column in self.columns if column.type is None), None)
@@ -67,12 +73,13 @@ class TableSchema:
         )
 
 
-def write_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, encoder: str | None = None) -> pa.Table:
+def write_table(path: Path, schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> pa.Table:
     """Validate columns against a schema and write them as Parquet.
 
     Parameters
     ----------
-    columns : mapping of column name to sequence, Arrow or numpy array; the embedding is float (n_rows, dim), unit rows
+    columns : DataFrame, or mapping of column name to sequence, Series, Arrow or numpy array
+        The embedding is float (n_rows, dim), unit rows.
     encoder : str, optional
         Fingerprint of the encoder; required where the schema has an embedding.
 
@@ -82,12 +89,13 @@ def write_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, 
         A column is missing or unknown, lengths differ, a key repeats, a value is null where none may be, or vectors
         are not finite unit vectors.
     """
+    given: Mapping[str, Any] = columns.to_dict() if isinstance(columns, pl.DataFrame) else columns
     names = [column.name for column in schema.columns]
-    if set(columns) != set(names):
-        raise InputError(f"table {schema.name} must have the columns {names}; got {sorted(columns)}")
+    if set(given) != set(names):
+        raise InputError(f"table {schema.name} must have the columns {names}; got {sorted(given)}")
     metadata = {SCHEMA_KEY: schema.name.encode()}
     dim = None
-    vectors = columns[schema.vector_column] if schema.vector_column else None
+    vectors = given[schema.vector_column] if schema.vector_column else None
     if vectors is not None:
         if encoder is None:
             raise InputError(f"table {schema.name} holds vectors: writing it needs the encoder's fingerprint")
@@ -97,7 +105,7 @@ def write_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, 
     arrays = [
         _vector_array(vectors, schema)
         if vectors is not None and field.name == schema.vector_column
-        else _array(columns[field.name], field, schema)
+        else _array(given[field.name], field, schema)
         for field in arrow_schema
     ]
     if len({len(array) for array in arrays}) > 1:
@@ -116,17 +124,10 @@ def write_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, 
     return table
 
 
-def place_table(path: Path, schema: TableSchema, columns: Mapping[str, Any], *, encoder: str | None = None) -> None:
-    """Like write_table, but readers see the whole file or none; makes the folder if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
+def place_table(path: Path, schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> None:
+    """Like write_table, and readers see the whole file, on the disk, or none; makes its folder where there is none."""
+    with replacing(path) as aside:
         write_table(aside, schema, columns, encoder=encoder)
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.rename(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -187,6 +188,8 @@ def _array(values: Any, field: pa.Field, schema: TableSchema) -> pa.Array:
 
 
 def _combined(values: Any) -> pa.Array:
+    if isinstance(values, pl.Series):
+        return values.to_arrow()
     if isinstance(values, pa.ChunkedArray):
         return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     return pa.array(values)

@@ -20,17 +20,15 @@ from __future__ import annotations
 import json
 import shutil
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
-from tac_pipeline.files import building_folder, flush, write_atomically
+from tac_pipeline.files import building_folder, place_folder, replacing, write_atomically
 from tac_pipeline.store.comparison import Comparison, compare_assignments
 from tac_pipeline.store.parquet import TableSchema, read_frame, write_table
 from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS, PUBLISHED_CHANGES, PUBLISHED_CLUSTERS, PUBLISHED_LINEAGE
@@ -277,27 +275,20 @@ class Publication:
         with building_folder(self.folder) as aside:
             for name, table in {**tables, "changes": changes}.items():
                 schema = TABLES[name]
-                # A rollback to a version from before a column was added has no such column.
-                columns = {
-                    column.name: table[column.name].to_arrow()
-                    if column.name in table.columns
-                    else pa.nulls(len(table), column.type)
-                    for column in schema.columns
-                }
-                write_table(aside / f"{name}.parquet", schema, columns)
-                flush(aside / f"{name}.parquet")
+                # A version from before a column was kept is rolled back to without it.
+                names = [column.name for column in schema.columns]
+                absent = {column: pl.lit(None) for column in names if column not in table.columns}
+                write_table(aside / f"{name}.parquet", schema, table.with_columns(**absent).select(names))
             write_atomically(aside / VERSION_NAME, json.dumps(record, indent=1))
             # A version above the latest was killed before the swap, and nobody has seen it: it is made again.
             shutil.rmtree(target, ignore_errors=True)
-            aside.rename(target)
+            place_folder(aside, target)
             self._announce(target)
         return self._read(target)
 
     def _announce(self, target: Path) -> None:
-        link = self.folder / f".{LATEST_NAME}-{uuid.uuid4().hex[:8]}"
-        link.symlink_to(target.name)
-        link.replace(self.folder / LATEST_NAME)
-        flush(self.folder)
+        with replacing(self.folder / LATEST_NAME) as link:
+            link.symlink_to(target.name)
 
     def _read(self, folder: Path) -> Version:
         path = folder / VERSION_NAME

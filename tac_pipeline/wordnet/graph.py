@@ -73,11 +73,6 @@ class WordNet:
         """The nouns of a synset in WordNet's order, spaces for underscores."""
         return _entry(self._lemmas_of, synset)
 
-    def synonyms(self, noun: str) -> tuple[str, ...]:
-        """The other nouns in the synset of a noun, in WordNet's order."""
-        synset = self.synset(noun)
-        return () if synset is None else tuple(other for other in self.lemmas(synset) if other.lower() != _key(noun))
-
     def hypernyms(self, synset: str) -> tuple[str, ...]:
         """The synsets directly above: for a kind its wider kinds, for an instance (Einstein) the kinds that it is."""
         return _entry(self._above, synset)
@@ -94,14 +89,6 @@ class WordNet:
     def share_below(self, synset: str) -> float:
         """The share of all synsets that are this one or under it: 1 for entity.n.01, small for a narrow kind."""
         return _entry(self._n_below, synset) / len(self._above)
-
-    def lexname(self, synset: str) -> str:
-        """The lexicographer's file of a synset, such as noun.animal: WordNet's 26 coarsest kinds of noun."""
-        return _entry(self._lexname_of, synset)
-
-    def offset(self, synset: str) -> int:
-        """The synset's place in data.noun; ImageNet's id is n followed by it in eight digits."""
-        return _entry(self._offset_of, synset)
 
     @cached_property
     def _senses_of(self) -> dict[str, tuple[str, ...]]:
@@ -124,14 +111,6 @@ class WordNet:
     @cached_property
     def _n_below(self) -> Counter[str]:
         return Counter(kind for synset in self._above for kind in (synset, *self.ancestors(synset)))
-
-    @cached_property
-    def _lexname_of(self) -> dict[str, str]:
-        return dict(load_synsets().select("synset", "lexname").iter_rows())
-
-    @cached_property
-    def _offset_of(self) -> dict[str, int]:
-        return dict(load_synsets().select("synset", "offset").iter_rows())
 
 
 def _key(noun: str) -> str:

@@ -88,8 +88,8 @@ def test_a_sudden_loss_stops_the_run_before_anything_is_dropped(store: Path) -> 
     with pytest.raises(SourceError) as refused:
         materialize(store, GROWN)
     assert str(refused.value) == (
-        "16 of 30 known images are gone from photos (group0/0.jpg, group0/1.png, group0/2.jpg ...), a larger share "
-        "than images.max_loss (0.5) allows; nothing was dropped. If they were removed on purpose: `tac set "
+        "16 of 30 known images are gone from photos (group0/0.jpg, group0/1.png, group0/2.jpg and 13 more), a larger "
+        "share than images.max_loss (0.5) allows; nothing was dropped. If they were removed on purpose: `tac set "
         "images.max_loss=1`, run, and set it back."
     )
     assert contents(store) == before

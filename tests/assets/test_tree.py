@@ -11,7 +11,7 @@ from assets_helpers import materialize
 from PIL import Image
 
 from assets.engine.execute import open_store
-from assets.ui.tree_picture import COLORS, MOST_LINES, tree_picture
+from assets.ui.tree_picture import COLORS, MAX_LINES, tree_picture
 from tac_pipeline.settings.project import load_project
 
 
@@ -60,7 +60,7 @@ def drawn(n_clusters: int, name: str = "group") -> pl.DataFrame:
 @pytest.mark.parametrize("n_clusters", [2, 3, 45, 500])
 def test_a_picture_is_as_high_as_its_lines_and_bounded(n_clusters: int) -> None:
     image = Image.open(io.BytesIO(tree_picture(drawn(n_clusters))))
-    assert image.height < 30 * min(max(n_clusters, 4), MOST_LINES) + 120
+    assert image.height < 30 * min(max(n_clusters, 4), MAX_LINES) + 120
 
 
 def test_a_top_level_node_has_a_color_of_its_own() -> None:

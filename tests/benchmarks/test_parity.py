@@ -1,11 +1,12 @@
 """The smallest real table, once: the whole benchmark is `python -m benchmarks.parity`."""
 
 from benchmarks import parity
+from benchmarks import reference_data as reference_data_files
 from tac_pipeline.method.clusters.evaluation import Scores
 
 
 def test_a_real_table_reaches_the_floor(reference_data, monkeypatch, tmp_path, capsys) -> None:
-    monkeypatch.setenv(parity.DATA_VARIABLE, str(reference_data))
+    monkeypatch.setenv(reference_data_files.DATA_VARIABLE, str(reference_data))
     # Regenerate the reference's figures: python -m benchmarks.parity --tables food10. One seed varies by 0.5.
     assert parity.main(["--tables", "food10", "--seeds", "0", "--json", str(tmp_path / "scores.json")]) == 0
     shown = capsys.readouterr().out
@@ -22,7 +23,7 @@ def test_a_missed_floor_is_said(monkeypatch, tmp_path, capsys) -> None:
 
 
 def test_missing_data_is_said(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv(parity.DATA_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(reference_data_files.DATA_VARIABLE, str(tmp_path))
     try:
         parity.main(["--tables", "food10"])
     except SystemExit as stop:

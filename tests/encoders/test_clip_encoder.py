@@ -197,7 +197,7 @@ def test_half_precision_gives_nearly_the_same_vectors(
 
 
 def test_half_precision_that_disagrees_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded_model, "LEAST_AGREEMENT", 1.1)
+    monkeypatch.setattr(loaded_model, "MIN_AGREEMENT", 1.1)
     full = in_dtype(torch.bfloat16, tmp_path)
     assert full._loaded.dtype == torch.float32
     np.testing.assert_allclose(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_models import ODD_NOUNS, TEMPLATES, build
 
 from tac_pipeline.encoders.prompts import PromptTokenizer, pad_rows
-from tac_pipeline.encoders.text_tower import MOST_PREFIXES, CausalTextTower
+from tac_pipeline.encoders.text_tower import MAX_PREFIXES, CausalTextTower
 
 TOKENIZER = open_clip.get_tokenizer("ViT-B-32")
 PROMPTS = PromptTokenizer.of(TOKENIZER, context_length=77)
@@ -83,9 +83,9 @@ def test_any_rows_of_tokens(rows: list[list[int]], shared: list[int]) -> None:
 def test_prefixes_are_kept_but_not_forever() -> None:
     tower = CausalTextTower.of(MODEL)
     with torch.inference_mode():
-        for word in range(1, MOST_PREFIXES + 9):
+        for word in range(1, MAX_PREFIXES + 9):
             tower.encode(torch.tensor([[49406, word, end, 49407] for end in range(1, 6)]))
-            assert len(tower._prefixes) <= MOST_PREFIXES
+            assert len(tower._prefixes) <= MAX_PREFIXES
         tower.forget()
     assert not tower._prefixes
 

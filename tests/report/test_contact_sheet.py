@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from assets.ui.previews import contact_sheet
-from tac_pipeline.report.contact_sheet import GAP, GRAY, MOST_CLUSTERS, TILE, draw_strips
+from tac_pipeline.report.contact_sheet import GAP, GRAY, MAX_CLUSTERS, TILE, draw_strips
 from tac_pipeline.sources import FolderSource
 
 COLORS = {"red.png": (200, 0, 0), "green.png": (0, 150, 0), "blue.png": (0, 0, 200)}
@@ -67,7 +67,7 @@ def test_time_and_number_are_bounded(photos: FolderSource) -> None:
     uris = {"red.png": str(photos.folder / "red.png")}
     ticks = iter([0.0, 1.0, *[50.0] * 1000])
     strips = draw_strips([["red.png"]] * 100, uris, photos, **LIMITS, seconds=20, clock=lambda: next(ticks))
-    assert len(strips) == MOST_CLUSTERS
+    assert len(strips) == MAX_CLUSTERS
     drawn = [near(middles(strip)[0], COLORS["red.png"]) for strip in strips]
     assert sum(drawn) == 1
 

@@ -9,7 +9,7 @@ from made_up import made_up_changes, made_up_contents, made_up_tables, made_up_t
 
 from tac_pipeline.report import choose_images
 from tac_pipeline.report.colors import PALETTE, color_clusters
-from tac_pipeline.report.contents import FEWEST_PER_CLUSTER, MAP_OFFSET, MAP_SCALE, MOST_PICTURES
+from tac_pipeline.report.contents import MAP_OFFSET, MAP_SCALE, MAX_PICTURES, MIN_PER_CLUSTER
 
 
 def reviewed(n: int, *, border: int = 0, outliers: int = 0, twins: int = 0) -> pl.DataFrame:
@@ -47,7 +47,7 @@ def test_of_near_duplicates_one_is_shown() -> None:
 def test_pictures_are_bounded_for_any_number_of_clusters(n_clusters: int) -> None:
     review = made_up_tables(n_clusters, 20).review
     chosen = choose_images(review, images_per_cluster=500)
-    assert len(chosen) <= max(MOST_PICTURES, FEWEST_PER_CLUSTER * n_clusters)
+    assert len(chosen) <= max(MAX_PICTURES, MIN_PER_CLUSTER * n_clusters)
     assert chosen["cluster_id"].n_unique() == n_clusters
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from tac_pipeline import arrow
 from tac_pipeline.arrow import encoder_of, require_same_encoder
 from tac_pipeline.errors import ArtifactDamaged, EncoderError, InputError
 from tac_pipeline.store import schemas
-from tac_pipeline.store.parquet import TableSchema, read_table, vectors_of, write_table
+from tac_pipeline.store.parquet import TableSchema, read_frame, read_table, vectors_of, write_table
 from tac_pipeline.store.schemas import EMBEDDING_SHARD, NOUN_EMBEDDINGS
 
 VECTORS, _ = grouped_vectors(per_group=2)
@@ -125,3 +126,13 @@ def test_every_schema_documents_its_columns_and_writes_an_empty_table(schema: Ta
     }
     write_table(tmp_path / "t.parquet", schema, empty, encoder="e")
     assert read_table(tmp_path / "t.parquet", schema).num_rows == 0
+
+
+def test_a_frame_is_written_as_its_columns_are(tmp_path: Path) -> None:
+    columns = {"image_id": WORDS, "label": list("xxyyzz")}
+    frame = pl.DataFrame(columns)
+    for name, given_as in (("columns", columns), ("frame", frame), ("series", dict(frame.to_dict()))):
+        write_table(tmp_path / name, schemas.IMAGE_LABELS, given_as)
+    assert (tmp_path / "frame").read_bytes() == (tmp_path / "columns").read_bytes()
+    assert (tmp_path / "series").read_bytes() == (tmp_path / "columns").read_bytes()
+    assert read_frame(tmp_path / "frame", schemas.IMAGE_LABELS).equals(frame)

@@ -12,7 +12,6 @@ from ruamel.yaml import YAML
 
 from assets.engine.execute import open_store
 from tac_pipeline.settings.project import load_project
-from tac_pipeline.store.parquet import read_frame
 from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS
 
 MODEL = {
@@ -68,4 +67,4 @@ def edit(path: Path, key: str, value: object) -> Path:
 
 def view(path: Path) -> pl.DataFrame:
     artifact = open_store(load_project(path)).require_current("image_embeddings").artifact
-    return read_frame(artifact.file("image_embeddings.parquet"), IMAGE_EMBEDDINGS)
+    return artifact.frame(IMAGE_EMBEDDINGS)

@@ -1,4 +1,4 @@
-"""Synonyms, senses and the synsets above them."""
+"""Nouns, senses and what stands above them."""
 
 from __future__ import annotations
 
@@ -42,28 +42,20 @@ def test_senses_come_most_frequent_first(wordnet):
 
 def test_the_reviewed_sense_stands_for_a_noun(wordnet):
     assert wordnet.synset("taco") == "taco.n.02"
-    assert "tortilla" not in wordnet.synonyms("taco")
+    assert "tortilla" not in wordnet.lemmas("taco.n.02")
     assert wordnet.synsets("taco")[1] == "taco.n.02"
 
 
-def test_synonyms_leave_the_noun_out_in_any_case(wordnet):
+def test_the_nouns_of_a_synset_come_in_its_order(wordnet):
     assert wordnet.lemmas("dog.n.01") == ("dog", "domestic dog", "Canis familiaris")
-    assert wordnet.synonyms("DOG") == ("domestic dog", "Canis familiaris")
-    assert wordnet.synonyms("moon") == ()  # the synset holds Moon and moon alone
-
-
-def test_kinds_and_offsets(wordnet):
-    assert wordnet.lexname("dog.n.01") == "noun.animal"
-    assert f"n{wordnet.offset('tench.n.01'):08d}" == "n01440764"
 
 
 def test_a_noun_that_wordnet_does_not_hold_has_no_senses(wordnet):
     assert wordnet.synsets("flibbertigibbeting") == ()
     assert wordnet.synset("flibbertigibbeting") is None
-    assert wordnet.synonyms("flibbertigibbeting") == ()
 
 
-@pytest.mark.parametrize("method", ["lemmas", "hypernyms", "ancestors", "lexname", "offset"])
+@pytest.mark.parametrize("method", ["lemmas", "hypernyms", "ancestors"])
 def test_an_unknown_synset_is_refused(wordnet, method):
     with pytest.raises(InputError, match=r"named as in dog\.n\.01.*got 'dog'"):
         getattr(wordnet, method)("dog")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
+from tac_pipeline.arrays import FloatMatrix, IntVector, unit_mean
 
 
 def medoids(image_embeddings: FloatMatrix, assignment: IntVector, *, n_clusters: int, count: int) -> list[list[int]]:
@@ -28,6 +28,6 @@ def medoids(image_embeddings: FloatMatrix, assignment: IntVector, *, n_clusters:
             found.append([])
             continue
         members = image_embeddings[rows]
-        nearness = members @ unit_rows(members.mean(axis=0, keepdims=True))[0]
+        nearness = members @ unit_mean(members)[0]
         found.append(rows[np.argsort(-nearness, kind="stable")[:count]].tolist())
     return found

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tac_pipeline.arrays import FloatMatrix, IntVector, row_chunks, unit_rows
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_centers, spherical_kmeans
+from tac_pipeline.tensors import group_sums
 
 FloatVector = npt.NDArray[np.float64]
 
@@ -25,7 +26,7 @@ GRID_STEP = 1.15
 WIDEST_SEARCH = 200
 IMAGES_PER_CLUSTER = 3
 # More images are sampled down: 50 for each of 200 clusters in each half.
-MOST_IMAGES = 20_000
+MAX_IMAGES = 20_000
 ITERATIONS, REFINEMENTS = 20, 10
 
 
@@ -95,7 +96,7 @@ def estimate_cluster_count(
             f"got {fewest}, {most} and {len(image_embeddings)} images"
         )
     generator = np.random.default_rng(seed)
-    drawn = generator.permutation(len(image_embeddings))[:MOST_IMAGES]
+    drawn = generator.permutation(len(image_embeddings))[:MAX_IMAGES]
     halves = [image_embeddings[np.sort(part)] for part in np.array_split(drawn, 2)]
     largest = max(2, min(max(most, WIDEST_SEARCH), len(halves[1]) // IMAGES_PER_CLUSTER))
     if len(halves[1]) < 2:
@@ -116,12 +117,12 @@ def _held_out_cosines(
     totals = np.zeros(len(counts))
     for turn, (own, other) in enumerate([halves, halves[::-1]]):
 
-        def told(done: int, _: int, turn: int = turn) -> None:
+        def report(done: int, _: int, turn: int = turn) -> None:
             if progress is not None:
                 progress(turn * len(counts) + done, 2 * len(counts))
 
         fits = nested_kmeans(
-            own, counts, seed=seed + turn, max_iterations=ITERATIONS, refinements=REFINEMENTS, progress=told
+            own, counts, seed=seed + turn, max_iterations=ITERATIONS, refinements=REFINEMENTS, progress=report
         )
         totals += [nearest_cosine(other, fits[int(count)].centers) for count in counts]
     return totals / 2
@@ -240,6 +241,4 @@ def _lengths_of_sums(
 
 
 def _sums(rows: FloatMatrix, found: KMeansResult) -> FloatVector:
-    sums = np.zeros(found.centers.shape)
-    np.add.at(sums, found.assignment, rows)
-    return sums
+    return group_sums(rows.astype(np.float64), found.assignment, n_groups=len(found.centers))

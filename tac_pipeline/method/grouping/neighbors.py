@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, row_chunks
-from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, InputError, MissingDependency
+from tac_pipeline.errors import InputError, MissingDependency
 
 
 def build_index(rows: FloatMatrix) -> Any:
@@ -100,28 +100,6 @@ def find_neighbors(rows: FloatMatrix, *, count: int, progress: Callable[[int, in
 def write_index(path: Path, index: Any) -> None:
     """Write an index to a file."""
     _faiss().write_index(index, str(path))
-
-
-def read_index(path: Path) -> Any:
-    """Read an index from a file.
-
-    Raises
-    ------
-    ArtifactMissing
-        There is no such file.
-    ArtifactDamaged
-        The file is cut short or is not a faiss index.
-    """
-    faiss = _faiss()
-    if not path.is_file():
-        raise ArtifactMissing(f"there is no neighbor index at {path}; materialize the neighbors again")
-    try:
-        return faiss.read_index(str(path))
-    except RuntimeError as error:
-        raise ArtifactDamaged(
-            f"{path} must be a neighbor index; faiss cannot read it. Delete its folder and materialize the neighbors "
-            "again."
-        ) from error
 
 
 def _on_gpu(index: Any) -> Any:

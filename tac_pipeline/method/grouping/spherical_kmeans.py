@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tac_pipeline.arrays import SHORTEST_ROW, FloatMatrix, IntMatrix, IntVector, row_chunks, unit_rows
+from tac_pipeline.arrays import SHORTEST_ROW, FloatMatrix, IntMatrix, IntVector, row_chunks, unit_mean, unit_rows
 from tac_pipeline.errors import InputError
-from tac_pipeline.tensors import multiplies_bfloat16, tensor_of
+from tac_pipeline.tensors import group_sums, multiplies_bfloat16, tensor_of
 
 if TYPE_CHECKING:
     import torch
@@ -137,8 +137,7 @@ def kmeans_from(rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, ma
     _require_count("n_clusters", n_clusters, most=len(rows))
     _require_count("max_iterations", max_iterations, most=None)
     prepared = _prepare(rows)
-    mean = unit_rows(rows.mean(axis=0, keepdims=True))
-    start = _unit_means(prepared.exact, assignment, np.repeat(mean, n_clusters, axis=0))
+    start = _unit_means(prepared.exact, assignment, np.repeat(unit_mean(rows), n_clusters, axis=0))
     return _improve(prepared.exact, prepared.exact, start, max_iterations=max_iterations)
 
 
@@ -280,9 +279,7 @@ def _own_cosine(rows: torch.Tensor, assignment: IntVector, centers: FloatMatrix)
 
 
 def _unit_means(rows: torch.Tensor, assignment: IntVector, centers: FloatMatrix) -> FloatMatrix:
-    """The unit mean of each cluster's rows; a cluster without rows, or with rows that cancel out, keeps its center."""
-    import torch
-
-    totals = torch.zeros(centers.shape).index_add_(0, torch.from_numpy(assignment), rows).numpy()
+    """The unit mean of each cluster's rows; a cluster without rows, or whose rows cancel out, keeps its center."""
+    totals = group_sums(rows.numpy(), assignment, n_groups=len(centers))
     vanished = np.linalg.norm(totals, axis=1) < SHORTEST_ROW
     return np.where(vanished[:, np.newaxis], centers, unit_rows(totals))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -11,7 +10,7 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.method.heads.cluster_head import ClusterHead, build_head
 from tac_pipeline.method.heads.training import batches, drafted
 from tac_pipeline.method.values.published import ADAM_BETAS
-from tac_pipeline.tensors import tensor_of
+from tac_pipeline.tensors import group_sums, tensor_of
 
 
 def distill_head(
@@ -75,9 +74,7 @@ def kmeans_head(image_embeddings: FloatMatrix, assignment: IntVector, *, n_clust
         A cluster of n_clusters for each; its center is the unit mean of its images.
     """
     dim = image_embeddings.shape[1]
-    totals = np.zeros((n_clusters, dim), dtype=np.float32)
-    np.add.at(totals, assignment, image_embeddings)
-    centers = torch.from_numpy(unit_rows(totals))
+    centers = torch.from_numpy(unit_rows(group_sums(image_embeddings, assignment, n_groups=n_clusters)))
     head = ClusterHead(dim, n_clusters)
     with torch.no_grad():
         head.hidden.weight.copy_(torch.eye(dim))

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 FloatTable = npt.NDArray[np.float64]
 
-# A wider kind must add something: at least this share of its weight is outside the largest kind directly below it.
-LEAST_ADDED = 0.2
+# A wider kind must add something: at least this share of its weight lies outside the largest kind right below it.
+MIN_ADDED = 0.2
 # Below this confidence no noun names a cluster.
-LEAST_CONFIDENCE = 0.25
-# A cluster keeps its earlier name while the name's confidence is at least this share of the best one's.
+MIN_CONFIDENCE = 0.25
+# A name that a cluster had stays while its confidence is at least this share of the best one's.
 STILL_FITS = 0.5
 # How many names of each cluster take part in the matching: a cluster that finds all of them taken has no name.
 CONTENDERS = 20
@@ -131,12 +131,12 @@ def name_clusters(
 ) -> list[ClusterName]:
     """Name each cluster by the noun, or the kind above several nouns, that sets its members apart from all images.
 
-    A kind has the weight of all its nouns. Its score is its term of the Kullback-Leibler divergence of the cluster's
-    profile from the overall one, weight * log(weight / overall weight). It is high when the members retrieve such nouns
-    and others do not: a breed names a cluster in a store of dogs, and "dog" does in a store of animals. The confidence
-    is the score divided by log(n_images / size), the highest possible score: it is 1 when all weight of the members,
-    and no other weight, is on the name. Each name goes to one cluster, so that the sum of the confidences is highest. A
-    cluster without a remaining name of at least LEAST_CONFIDENCE has no name.
+    A kind has the weight of all nouns that are of it. Its score is its term of the Kullback-Leibler divergence of the
+    cluster's profile from the overall one, weight * log(weight / overall weight): high where the members retrieve such
+    nouns and others do not, so that a breed names a cluster in a store of dogs, and "dog" does in a store of animals.
+    The confidence is the score over log(n_images / size), the most that any name could have: 1 where all of the
+    members' weight is on the name, and nobody else's. Names go to clusters so that their confidences add up to most,
+    each to one cluster; whom no name of MIN_CONFIDENCE is left for stays without.
 
     Parameters
     ----------
@@ -167,34 +167,34 @@ def name_clusters(
             "profiles and kinds must be of the same nouns, at least one; "
             f"got {n_nouns}, {len(profiles.overall)} and {len(kinds.spelled)}"
         )
-    old, said = [None] * n_clusters if before is None else list(before), dict(given or {})
+    old, by_people = [None] * n_clusters if before is None else list(before), dict(given or {})
     if not n_clusters == len(sizes) == len(old):
         raise InputError(
             f"sizes and names from before must be of the {n_clusters} clusters; got {len(sizes)} and {len(old)}"
         )
-    names, columns = _names_of_kinds(profiles, kinds, said.values())
+    names, columns = _names_of_kinds(profiles, kinds, by_people.values())
     weights = kinds.sums(profiles.clusters)
     confidence = _confidence(weights, kinds.sums(profiles.overall[np.newaxis])[0], sizes)
     if np.count_nonzero(sizes) == 1:
         # If one cluster holds every image, there is nothing to compare with: only the nouns' own weight counts.
         confidence = _own_weights(profiles.clusters, kinds)
-    anyhow = _by_name(confidence, columns, len(names))
-    able = _by_name(np.where(_adds_nothing(weights, kinds), 0, confidence), columns, len(names))
+    name_confidence = _by_name(confidence, columns, len(names))
+    eligible = _by_name(np.where(_adds_nothing(weights, kinds), 0, confidence), columns, len(names))
     places = {name.lower(): column for column, name in enumerate(names)}
-    fixed = {row: places[name.lower()] for row, name in said.items()}
-    kept = _kept([None if row in fixed else name for row, name in enumerate(old)], places, able, anyhow)
-    anyhow[list(fixed), list(fixed.values())] = 1
-    chosen = _match(able, anyhow, kept, fixed)
+    fixed = {row: places[name.lower()] for row, name in by_people.items()}
+    kept = _kept([None if row in fixed else name for row, name in enumerate(old)], places, eligible, name_confidence)
+    name_confidence[list(fixed), list(fixed.values())] = 1
+    chosen = _match(eligible, name_confidence, kept, fixed)
     by_name = _by_name(weights, columns, len(names))
-    able[:, [column for column in chosen if column >= 0]] = 0
+    eligible[:, [column for column in chosen if column >= 0]] = 0
     found = []
     for row, column in enumerate(chosen):
-        name = said.get(row, names[column] if column >= 0 else None)
+        name = by_people.get(row, names[column] if column >= 0 else None)
         if name is None and not sizes[row]:
             found.append(ClusterName(None, (), (), 0.0))
             continue
         near = _alternatives(profiles, kinds, row, name, count=alternatives)
-        sure = anyhow[row, column] if name is not None else able[row].max(initial=0)
+        sure = name_confidence[row, column] if name is not None else eligible[row].max(initial=0)
         weight = by_name[row, column] if name is not None else 0
         words, shares = [noun for noun, _ in near], [share for _, share in near]
         found.append(ClusterName(name, tuple(words), (float(weight), *shares), float(sure)))
@@ -209,8 +209,8 @@ def label(found: ClusterName, cluster_id: int) -> str | None:
     return f"unnamed {cluster_id} (near: {near})" if near else f"unnamed {cluster_id}"
 
 
-def _names_of_kinds(profiles: NounProfiles, kinds: NounKinds, said: Iterable[str]) -> tuple[list[str], IntVector]:
-    """The names of kinds, and those that people gave; and each kind's position among them, -1 when it has none.
+def _names_of_kinds(profiles: NounProfiles, kinds: NounKinds, by_people: Iterable[str]) -> tuple[list[str], IntVector]:
+    """The names that kinds go by, and those that people gave; and each kind's place among them, -1 where it has none.
 
     A kind is called by its noun with the largest weight. Kinds with the same name share it.
     """
@@ -225,7 +225,7 @@ def _names_of_kinds(profiles: NounProfiles, kinds: NounKinds, said: Iterable[str
             columns[kind] = places.setdefault(name.lower(), len(names))
             if columns[kind] == len(names):
                 names.append(name)
-    names += [name for name in said if name.lower() not in places]
+    names += [name for name in by_people if name.lower() not in places]
     return names, columns
 
 
@@ -253,7 +253,7 @@ def _adds_nothing(weights: FloatTable, kinds: NounKinds) -> npt.NDArray[np.bool_
     """Whether nearly all weight of a kind in a cluster is in one kind directly below it, (n_clusters, n_kinds)."""
     largest = np.zeros(weights.T.shape)
     np.maximum.at(largest, kinds.parents, weights.T[kinds.children])
-    return np.asarray((1 - LEAST_ADDED) * weights < largest.T)
+    return np.asarray((1 - MIN_ADDED) * weights < largest.T)
 
 
 def _by_name(values: FloatTable, columns: IntVector, n_names: int) -> FloatTable:
@@ -264,35 +264,39 @@ def _by_name(values: FloatTable, columns: IntVector, n_names: int) -> FloatTable
     return found.T
 
 
-def _kept(old: Sequence[str | None], places: Mapping[str, int], able: FloatTable, anyhow: FloatTable) -> dict[int, int]:
-    """The clusters with an earlier name that still fits, with its column; of two with one name the surer."""
+def _kept(
+    old: Sequence[str | None], places: Mapping[str, int], eligible: FloatTable, name_confidence: FloatTable
+) -> dict[int, int]:
+    """The clusters whose name from before still fits, with its column; of two with one name the surer."""
     found: dict[int, int] = {}
     for row, name in enumerate(old):
         column = places.get(name.lower()) if name is not None else None
-        least = max(LEAST_CONFIDENCE, STILL_FITS * able[row].max(initial=0.0))
-        if column is None or anyhow[row, column] < least:
+        least = max(MIN_CONFIDENCE, STILL_FITS * eligible[row].max(initial=0.0))
+        if column is None or name_confidence[row, column] < least:
             continue
         rival = next((other for other, taken in found.items() if taken == column), None)
-        if rival is None or anyhow[rival, column] < anyhow[row, column]:
+        if rival is None or name_confidence[rival, column] < name_confidence[row, column]:
             if rival is not None:
                 del found[rival]
             found[row] = column
     return found
 
 
-def _match(able: FloatTable, anyhow: FloatTable, kept: Mapping[int, int], fixed: Mapping[int, int]) -> list[int]:
-    """The column of each cluster's name, -1 for none: people's names, kept names, then the best matching."""
+def _match(
+    eligible: FloatTable, name_confidence: FloatTable, kept: Mapping[int, int], fixed: Mapping[int, int]
+) -> list[int]:
+    """The column of each cluster's name, -1 for none: what people gave, what is kept, then what adds up to most."""
     from scipy.optimize import linear_sum_assignment
 
-    gains = np.where(able >= LEAST_CONFIDENCE, able, 0)
+    gains = np.where(eligible >= MIN_CONFIDENCE, eligible, 0)
     settled = {row: column for row, column in kept.items() if column not in fixed.values()} | dict(fixed)
     gains[:, list(settled.values())] = 0
     gains[list(settled)] = 0
     for row, column in settled.items():
-        gains[row, column] = anyhow[row, column]
+        gains[row, column] = name_confidence[row, column]
     contenders = np.unique(np.argsort(-gains, axis=1, kind="stable")[:, :CONTENDERS])
     rows, places = linear_sum_assignment(gains[:, contenders], maximize=True)
-    chosen = [-1] * len(able)
+    chosen = [-1] * len(eligible)
     for row, place in zip(rows, places, strict=True):
         if gains[row, contenders[place]] > 0:
             chosen[row] = int(contenders[place])
@@ -306,12 +310,12 @@ def _alternatives(
     weight, overall = _own_weights(np.stack([profiles.clusters[row], profiles.overall]), kinds)
     scores = _divergence(weight, overall)
     own = profiles.clusters[row]
-    # Each meaning is shown by its noun with the largest weight in this cluster.
-    said = {kinds.meant[noun]: kinds.spelled[noun] for noun in np.argsort(own, kind="stable")}
+    # Of each meaning, the noun of most weight in this cluster says it.
+    noun_of = {kinds.meant[noun]: kinds.spelled[noun] for noun in np.argsort(own, kind="stable")}
     found: dict[str, tuple[str, float]] = {}
     # By weight where scores are equal: all are zero if one cluster holds every image.
-    for kind in sorted(said, key=lambda kind: (-scores[kind], -weight[kind], kind)):
-        noun = said[kind]
+    for kind in sorted(noun_of, key=lambda kind: (-scores[kind], -weight[kind], kind)):
+        noun = noun_of[kind]
         if len(found) < count and noun.lower() != (name or "").lower():
             found.setdefault(noun.lower(), (noun, float(weight[kind])))
     return list(found.values())

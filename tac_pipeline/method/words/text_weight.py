@@ -100,8 +100,8 @@ def choose_text_weight(
             progress(len(trials), 1 + len(TEXT_WEIGHTS))
         if trials[-1].together < KEPT_BY_HEADS * trials[0].together:
             break
-    heads = heaviest_borne(trials, kept=KEPT_BY_HEADS)
-    free = min(heaviest_borne(trials, kept=KEPT_BY_KMEANS), HEAVIEST_FOR_KMEANS)
+    heads = largest_weight_kept(trials, kept=KEPT_BY_HEADS)
+    free = min(largest_weight_kept(trials, kept=KEPT_BY_KMEANS), HEAVIEST_FOR_KMEANS)
     return TextWeight(heads, free, tuple(trials), _sentence(trials, heads))
 
 
@@ -115,8 +115,8 @@ def published_text_weight() -> TextWeight:
     return TextWeight(1.0, 1.0, (), "as published: the text head sees the words alone, whatever they do to the images")
 
 
-def heaviest_borne(trials: list[Trial], *, kept: float) -> float:
-    """The last weight before the first one that leaves less than `kept` of the first trial's share."""
+def largest_weight_kept(trials: list[Trial], *, kept: float) -> float:
+    """The last weight before the first under which less than `kept` of the first trial's share is left."""
     weight = trials[0].weight
     for trial in trials[1:]:
         if trial.together < kept * trials[0].together:
@@ -129,10 +129,10 @@ def _sentence(trials: list[Trial], weight: float) -> str:
     alone = trials[0].together
     refused = next((trial for trial in trials if trial.weight > weight), None)
     if weight == 0:
-        told = f"{trials[1].together:.0%} under the lightest weight, {trials[1].weight:g}"
+        lightest = f"{trials[1].together:.0%} under the lightest weight, {trials[1].weight:g}"
         return (
             f"the words were set aside: of an image's nearest images {alone:.0%} share its cluster by the images "
-            f"alone, {told}"
+            f"alone, {lightest}"
         )
     borne = next(trial.together for trial in trials if trial.weight == weight)
     why = f"of an image's nearest images {borne:.0%} still share its cluster ({alone:.0%} by the images alone)"

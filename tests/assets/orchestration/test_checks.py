@@ -32,7 +32,7 @@ def make(tmp_path: Path) -> Callable[..., Artifact]:
         files = {}
         for schema, table in tables:
             path = tmp_path / f"{schema.name}.parquet"
-            write_table(path, schema, {name: table[name].to_arrow() for name in table.columns})
+            write_table(path, schema, table)
             files[path.name] = {"size": path.stat().st_size}
         return Artifact("some", "recipe", tmp_path, {"facts": dict(facts or {}), "files": files})
 

@@ -8,7 +8,7 @@ from reference import plain_weights, random_unit_rows
 
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.words.names import (
-    LEAST_CONFIDENCE,
+    MIN_CONFIDENCE,
     ClusterName,
     NounProfiles,
     label,
@@ -105,7 +105,7 @@ def test_names_are_never_repeated_and_confidences_lie_from_0_to_1(seed, n_cluste
     assert len({str(name).lower() for name in said}) == n_clusters
     for name in found:
         assert 0 <= name.confidence <= 1 + 1e-6
-        assert name.name is None or name.confidence >= LEAST_CONFIDENCE
+        assert name.name is None or name.confidence >= MIN_CONFIDENCE
         assert len(name.weights) == 1 + len(name.alternatives)
         assert name.name not in name.alternatives
 
@@ -123,7 +123,7 @@ def test_what_no_noun_covers_says_so() -> None:
     """Both clusters retrieve the same nouns equally: nothing distinguishes them."""
     found = named([[0.26, 0.25, 0.25, 0.24], [0.24, 0.25, 0.25, 0.26]], ["key", "cloud", "pizza", "dog"])
     assert names(found) == [None, None]
-    assert all(name.confidence < LEAST_CONFIDENCE for name in found)
+    assert all(name.confidence < MIN_CONFIDENCE for name in found)
     assert label(found[0], 12) == "unnamed 12 (near: key, pizza)" or label(found[0], 12).startswith(
         "unnamed 12 (near: "
     )

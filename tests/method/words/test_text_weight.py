@@ -11,7 +11,7 @@ from tac_pipeline.method.grouping.neighbors import nearest_neighbors
 from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
 from tac_pipeline.method.values.published import KMEANS_ITERATIONS
 from tac_pipeline.method.values.robust import TEXT_WEIGHTS, WEIGHT_RESTARTS
-from tac_pipeline.method.words.text_weight import Trial, choose_text_weight, heaviest_borne, share_together
+from tac_pipeline.method.words.text_weight import Trial, choose_text_weight, largest_weight_kept, share_together
 
 GROUPS, PER_GROUP, DIM = 6, 30, 12
 
@@ -68,9 +68,9 @@ def test_words_at_random_are_set_aside() -> None:
 
 def test_the_first_weight_that_is_not_borne_ends_it() -> None:
     trials = [Trial(0.0, 0.8), Trial(0.35, 0.75), Trial(0.7, 0.6), Trial(1.0, 0.79)]
-    assert heaviest_borne(trials, kept=0.9) == 0.35
-    assert heaviest_borne(trials, kept=0.95) == 0.0
-    assert heaviest_borne(trials, kept=0.7) == 1.0
+    assert largest_weight_kept(trials, kept=0.9) == 0.35
+    assert largest_weight_kept(trials, kept=0.95) == 0.0
+    assert largest_weight_kept(trials, kept=0.7) == 1.0
 
 
 def test_no_label_can_reach_the_choice() -> None:

@@ -1,0 +1,44 @@
+"""Files take their place whole, or the old one stays."""
+
+from pathlib import Path
+
+import pytest
+
+from tac_pipeline.files import place_folder, replacing
+
+
+def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file.txt"
+    for text in ("one", "two"):
+        with replacing(path) as aside:
+            aside.write_text(text)
+            assert not path.exists() or path.read_text() == "one"
+        assert path.read_text() == text
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("one")
+    with pytest.raises(RuntimeError), replacing(path) as aside:
+        aside.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_replaced_and_not_what_it_points_to(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        with replacing(tmp_path / "latest") as link:
+            link.symlink_to(name)
+    assert (tmp_path / "latest").readlink() == Path("two")
+    assert (tmp_path / "one").is_dir()
+
+
+def test_a_folder_is_moved_with_its_files(tmp_path: Path) -> None:
+    (tmp_path / "built").mkdir()
+    (tmp_path / "built" / "file.txt").write_text("text")
+    place_folder(tmp_path / "built", tmp_path / "new" / "place")
+    assert (tmp_path / "new" / "place" / "file.txt").read_text() == "text"
+    assert not (tmp_path / "built").exists()
