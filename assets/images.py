@@ -157,7 +157,7 @@ def _resolve_embeddings(inputs: Inputs, images: Images, encoder: EncoderSettings
     given = source.encoder
     if given is not None:
         return {"encoder": given}
-    fingerprint = encoder_name(inputs, encoder)
+    fingerprint = encoder_name(inputs.project)
     return {"encoder": fingerprint, "max_pixels": images.max_pixels, "max_bytes": images.max_bytes}
 
 
@@ -222,7 +222,7 @@ def _embed(
     return encoded_batches(
         missing,
         source.reader,
-        load_encoder(inputs, encoder),
+        load_encoder(inputs.project),
         known=known,
         batch_size=encoder.batch_size,
         max_pixels=images.max_pixels,

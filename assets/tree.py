@@ -17,9 +17,12 @@ from tac_pipeline.arrays import IntVector
 from tac_pipeline.settings.keys import Retrieval
 from tac_pipeline.store.schemas import CLUSTER_TREE
 
-# So few groups can be taken in at a glance.
+if TYPE_CHECKING:
+    from tac_pipeline.method.clusters.cluster_tree import ClusterTree
+
+# Few enough groups to see at a glance.
 MIN_TOP, MAX_TOP = 5, 15
-# What the kinds of nouns count beside the centers (docs/decisions/0071-the-cluster-tree.md).
+# The weight of the kinds of nouns beside the centers (docs/decisions/0071-the-cluster-tree.md).
 KIND_WEIGHT = 0.5
 
 
@@ -58,6 +61,19 @@ def cluster_tree(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
     )
     names = [name if name is not None else f"unnamed {id_}" for id_, name in leaves.select("cluster_id", "name").rows()]
     top = tree.cut(count_top_level(tree, fewest=MIN_TOP, most=MAX_TOP))
+    every_name = name_nodes(tree, names, leaves["alternatives"].to_list(), leaves["size"].to_list(), wordnet=wordnet)
+    nodes = _table_of_nodes(tree, every_name, leaves, top)
+    out.write(nodes)
+    out.fact(n_clusters=tree.n_leaves, nodes_at_top_level=len(top))
+    shown = nodes.filter("top_level").sort("size", descending=True).select("name", "n_clusters", "size")
+    out.markdown("top level", previews.table(shown))
+    out.picture("tree", tree_picture(nodes))
+
+
+def _table_of_nodes(
+    tree: "ClusterTree", names: Sequence[str | None], leaves: pl.DataFrame, top: IntVector
+) -> pl.DataFrame:
+    """The table `cluster_tree`: the leaves first, then the inner nodes by height; `top` is the cut to read first."""
     below, sizes = tree.leaves_below(), leaves["size"].to_list()
     return pl.DataFrame(
         {

@@ -165,8 +165,10 @@ class Inputs:
         return self.artifact(asset).frame(asset.schema, columns=None if columns is None else list(columns))
 
     def vectors(self, asset: Step) -> FloatMatrix:
-        """The embedding column of its main table, float32 (n_rows, dim), unit rows."""
-        return vectors_of(self._embedding(asset))
+        """The embedding column of its main table, float32 (n_rows, dim), unit rows; read once a step."""
+        if asset.name not in self._vectors:
+            self._vectors[asset.name] = vectors_of(self._embedding(asset))
+        return self._vectors[asset.name]
 
     def vectors_at(self, asset: Step, rows: IntVector) -> FloatMatrix:
         """Some rows of the embedding column of its main table, float32 (len(rows), dim), unit rows."""

@@ -28,6 +28,7 @@ def result_to_export(
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
     """
     from tac_pipeline.export.result import ExportResult, StoredVectors
+    from tac_pipeline.results.description import with_cluster_names
 
     reader = "tac export"
     manifest = read_current(reader, project, image_manifest).table(image_manifest, columns=["image_id", "uri"])

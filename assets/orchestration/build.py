@@ -17,7 +17,7 @@ from assets.images import IMAGE_STORE, observed_version, training_set
 from assets.orchestration.automation import build_schedules, build_sensors, refresh_condition
 from assets.orchestration.checks import build_check, build_checks
 from assets.orchestration.manual_jobs import build_manual_jobs
-from assets.orchestration.metadata import column_schema, describe_step, outcome_metadata
+from assets.orchestration.metadata import column_schema, describe_step, outcome_metadata, refusals
 from assets.orchestration.publishing import PUBLISHED, decision_metadata, publish, readers_are_current
 from assets.orchestration.run_liveness import (
     LIFE_RESOURCE,

@@ -62,7 +62,7 @@ def unreadable_images(artifact: Artifact, _: Store) -> Finding:
 
 
 def cluster_sizes(artifact: Artifact, _: Store) -> Finding:
-    """No cluster is empty, none is a giant."""
+    """Check that no cluster is empty and none is too large."""
     table = artifact.frame(CLUSTERS)
     bound = min(GIANT_FACTOR / max(len(table), 1), 0.9)
     empty, giants = table.filter(pl.col("size") == 0), table.filter(pl.col("share") > bound)
@@ -90,8 +90,8 @@ def centers_without_noun(artifact: Artifact, _: Store) -> Finding:
 
 
 def heads_converged(artifact: Artifact, _: Store) -> Finding:
-    """The loss had come to rest when training ended."""
-    totals = artifact.frame(LOSS_HISTORY)["total"].cast(pl.Float64)
+    """Check that the loss had stopped falling when training ended."""
+    totals: list[float] = artifact.frame(LOSS_HISTORY)["total"].cast(pl.Float64).to_list()
     if len(totals) < 2:
         return Finding(False, "One epoch cannot show whether the loss falls: raise heads.epochs.", {})
     tail = max(len(totals) // 10, 1)
@@ -109,7 +109,7 @@ def heads_converged(artifact: Artifact, _: Store) -> Finding:
 
 
 def drift(artifact: Artifact, store: Store) -> Finding:
-    """Images that came since the groups were learned lie in them as the training images do."""
+    """Check that images that are newer than the groups fit into them as well as the training images do."""
     assigned = artifact.frame(ASSIGNMENTS)
     learned = store.require_current(training_set.name).artifact
     known = learned.frame(TRAINING_SET, columns=["image_id", "content_hash"])

@@ -16,6 +16,24 @@ from tac_pipeline.settings.editing import edit_settings
 from tac_pipeline.settings.project import Project
 
 
+class NewValues(dg.PermissiveConfig):
+    """Settings keys and their new values: any key may come, and null is a value (a dict's values cannot be null)."""
+
+
+class Edit(dg.Config):
+    """What the launchpad asks for before it edits the settings."""
+
+    changes: NewValues = Field(
+        description="Settings keys and their new values, such as {retrieval.tau: 0.01, clusters.count: 40}."
+    )
+
+
+class Target(dg.Config):
+    """What the launchpad asks for before it rolls back."""
+
+    version: int | None = Field(default=None, description="The published version to go back to; empty: the one before.")
+
+
 def build_manual_jobs(project: Project) -> list[dg.JobDefinition]:
     """The jobs `set_settings`, `publish` and `rollback` of a store."""
     return [_set_settings_job(project), _publish_job(project), _rollback_job(project)]

@@ -29,7 +29,7 @@ from tac_pipeline.store.schemas import LINEAGE, PUBLISHED_ASSIGNMENTS
 
 PUBLISHED = "published"
 _SOURCES = (cluster_ids, assignments, clusters)
-# Above this share of known images in another cluster than readers know, somebody should look first.
+# If more than this share of known images would change their cluster, somebody should look first.
 MAX_MOVED = 0.5
 
 
@@ -151,7 +151,7 @@ def _result(store: Store) -> dict[str, Artifact]:
 
 
 def _tables(artifacts: Mapping[str, Artifact]) -> dict[str, pl.DataFrame]:
-    """The published tables of a result, under the names of publication.TABLES."""
+    """The published tables of a result, by the names in publication.TABLES."""
     found = artifacts[clusters.name].frame(clusters.schema)
     names = found.select("cluster_id", cluster_name="name")
     assigned = artifacts[assignments.name].frame(assignments.schema)

@@ -67,7 +67,7 @@ def reload_location(home: Path, store: str) -> str | None:
 
 
 def _home_of(info: str) -> Path:
-    """The home of the instance that a UI runs on, from what it says of its configuration."""
+    """The home of the instance that a UI runs on, from its reported configuration."""
     config = YAML(typ="safe", pure=True).load(str(info))
     return Path(config["local_artifact_storage"]["config"]["base_dir"]).resolve()
 

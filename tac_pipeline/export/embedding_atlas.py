@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from tac_pipeline.errors import InputError
 from tac_pipeline.export.result import Exported, ExportOptions, ExportResult, StoredVectors
-from tac_pipeline.store.shards import read_shard
+from tac_pipeline.store.shards import ShardPart, map_shards
 
 GONE = "the store no longer holds its vector"
 UNPLACED = "the map of the store does not show it"

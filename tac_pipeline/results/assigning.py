@@ -77,18 +77,14 @@ def assign_shards(
     ArtifactDamaged
         A shard is gone or damaged, or another encoder made it.
     """
-    parts, computed, done = [], 0, 0
-    for (name,), rows in view.group_by(["shard"], maintain_order=True):
-        path = kept / str(name)
-        assigned = _read_kept(path)
-        if assigned is None:
-            assigned = _assign(shards / str(name), encoder, head, centers, groups)
-            place_table(path, SHARD_ASSIGNMENTS, assigned)
-            computed += len(rows)
-        parts.append(pl.concat([rows.select("image_id"), assigned[rows["row"].to_numpy()]], how="horizontal"))
-        done += len(rows)
-        if progress is not None:
-            progress(done, len(view))
+    assign = partial(_assign, head=head, centers=centers, kept=kept, groups=groups)
+    parts, computed = [], 0
+    for part, (assigned, new) in map_shards(assign, view, shards, encoder=encoder, progress=progress):
+        if new:
+            place_table(kept / part.name, SHARD_ASSIGNMENTS, assigned)
+            computed += len(part.rows)
+        of_rows = assigned[part.rows["row"].to_numpy()]
+        parts.append(pl.concat([part.rows.select("image_id"), of_rows], how="horizontal"))
     return StoreAssignment(pl.concat(parts), computed)
 
 
