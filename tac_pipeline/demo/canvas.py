@@ -29,7 +29,7 @@ class Canvas:
     style : Style
         How parts are painted.
     palette : Palette
-        The colours that the names main, second, third, dark and light stand for.
+        The colors that the names main, second, third, dark and light stand for.
     wobble : float
         How far a hand strays from a point, in units of the canvas.
     """

@@ -1,4 +1,4 @@
-"""Colours: eleven names that people use, each with some play, and the five that a picture is painted with."""
+"""Colors: eleven names that people use, each with some play, and the five that a picture is painted with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RANGES: Mapping[str, tuple[tuple[float, float], tuple[float, float], tuple[floa
     "white": ((0, 360), (0, 25), (92, 99)),
 }
 COLOR_NAMES = tuple(_RANGES)
-# How unlike the background the main colour must be, in Euclidean distance of RGB from 0 to 1.
+# How unlike the background the main color must be, in Euclidean distance of RGB from 0 to 1.
 MIN_CONTRAST = 0.42
 
 Rgb = tuple[float, float, float]
@@ -31,12 +31,12 @@ Rgb = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours of one picture; a kind asks for main, second, third, dark or light and never for a hue.
+    """The colors of one picture; a kind asks for main, second, third, dark or light and never for a hue.
 
     Attributes
     ----------
     main_name : str
-        What people would call the main colour.
+        What people would call the main color.
     colors : mapping of str to str
         #rrggbb of each part of the palette, and of the background.
     """
@@ -49,7 +49,7 @@ class Palette:
 
 
 def choose_palette(rng: np.random.Generator, *, dark_ground: bool = False) -> Palette:
-    """Colours that say nothing of the kind, with a background that the main one stands out from."""
+    """Colors that say nothing of the kind, with a background that the main one stands out from."""
     ground = _ground(rng, dark_ground)
     main_name, main = _standing_out(rng, ground, [])
     _, second = _standing_out(rng, ground, [main])
@@ -61,12 +61,12 @@ def choose_palette(rng: np.random.Generator, *, dark_ground: bool = False) -> Pa
 
 
 def some_color(rng: np.random.Generator) -> str:
-    """Any colour, #rrggbb."""
+    """Any color, #rrggbb."""
     return hexadecimal(_of_ranges(rng, ((0, 360), (15, 90), (25, 85))))
 
 
 def mixed(color: str, other: str, share: float) -> str:
-    """A colour with a share of another in it."""
+    """A color with a share of another in it."""
     mixture = [a + (b - a) * share for a, b in zip(rgb(color), rgb(other), strict=True)]
     return hexadecimal((mixture[0], mixture[1], mixture[2]))
 
@@ -88,7 +88,7 @@ def is_dark(color: str) -> bool:
 
 
 def contrast(color: Rgb, other: Rgb) -> float:
-    """Euclidean distance of two colours."""
+    """Euclidean distance of two colors."""
     return float(np.linalg.norm(np.subtract(color, other)))
 
 
@@ -100,7 +100,7 @@ def _ground(rng: np.random.Generator, dark: bool) -> Rgb:
 
 
 def _standing_out(rng: np.random.Generator, ground: Rgb, taken: list[Rgb]) -> tuple[str, Rgb]:
-    """A colour away from the background and, a little, from those taken; the best of several draws."""
+    """A color away from the background and, a little, from those taken; the best of several draws."""
     draws = []
     for _ in range(8):
         name = COLOR_NAMES[int(rng.integers(len(COLOR_NAMES)))]

@@ -125,7 +125,7 @@ def draw_picture(
     ):
         KINDS[kind].draw(canvas)
     for _ in range(canvas.count(0, 2)):
-        # In front, but at the edge: what is drawn stays to be recognised.
+        # In front, but at the edge: what is drawn stays to be recognized.
         angle = canvas.between(0, 2 * np.pi)
         with canvas.moved(44 * np.cos(angle), 44 * np.sin(angle), scale=0.3):
             scatter(canvas, 1)

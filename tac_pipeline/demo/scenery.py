@@ -49,7 +49,7 @@ def _rect(fill: str, extra: str = "") -> str:
 
 
 def _near(rng: np.random.Generator, base: str) -> str:
-    """A colour like the ground's, so that what is drawn on it still stands out."""
+    """A color like the ground's, so that what is drawn on it still stands out."""
     return mixed(base, some_color(rng), float(rng.uniform(0.15, 0.4)))
 
 

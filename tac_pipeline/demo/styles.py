@@ -1,6 +1,6 @@
-"""The ways to paint: what becomes of a part's colour, and which filters lie on the whole.
+"""The ways to paint: what becomes of a part's color, and which filters lie on the whole.
 
-Colours come in and SVG attributes go out; what must stay out is any knowledge of kinds and backgrounds.
+Colors come in and SVG attributes go out; what must stay out is any knowledge of kinds and backgrounds.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _chalk(style: Style, color: str, mark: bool) -> str:
 def _woodcut(style: Style, color: str, mark: bool) -> str:
     name = f"cut-{color[1:]}"
     if name not in style.gradients:
-        # Darker colours are cut less: more ink is left.
+        # Darker colors are cut less: more ink is left.
         left = 2.1 - 1.3 * sum(int(color[k : k + 2], 16) for k in (1, 3, 5)) / 765
         style.gradients[name] = (
             f'<pattern id="{name}" width="2.6" height="2.6" patternUnits="userSpaceOnUse" '

@@ -171,7 +171,7 @@ def _read_sense_order(reader: Any) -> dict[str, list[int]]:
     order: dict[str, list[int]] = {}
     with reader.open("index.noun") as lines:
         for line in lines:
-            if not line.startswith(" "):  # the licence at the head is indented
+            if not line.startswith(" "):  # the license at the head is indented
                 lemma, _, n_synsets, *rest = line.split()
                 order[lemma] = [int(offset) for offset in rest[-int(n_synsets) :]]
     return order

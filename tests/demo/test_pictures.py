@@ -91,7 +91,7 @@ def test_a_chosen_style_is_kept_to_and_small_others_too() -> None:
 
 
 def test_colors_do_not_give_the_kind_away() -> None:
-    """By colour alone a picture's kind is hardly found: the nearest mean colour of a kind, on other seeds."""
+    """By color alone a picture's kind is hardly found: the nearest mean color of a kind, on other seeds."""
     kinds = list(KINDS)[::3]
     means = np.array(
         [[draw_picture(kind, seed).pixels(16).reshape(-1, 3).mean(axis=0) for seed in range(24)] for kind in kinds]

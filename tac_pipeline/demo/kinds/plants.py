@@ -31,7 +31,7 @@ def tree(c: Canvas) -> None:
 
 
 def flower(c: Canvas) -> None:
-    """Petals about a round centre on a stem with leaves."""
+    """Petals about a round center on a stem with leaves."""
     petals = c.count(5, 9)
     bend = c.between(-6, 6)
     c.line([(0, -10), (bend, 14), (0, 40)], 2.6, "second", smooth=True)

@@ -79,7 +79,7 @@ def rainbow(c: Canvas) -> None:
 
 
 def snowflake(c: Canvas) -> None:
-    """Six arms with side branches about one centre."""
+    """Six arms with side branches about one center."""
     long, width = c.between(31, 38), c.between(2, 3)
     places = sorted((c.between(0.35, 0.55), c.between(0.62, 0.85)))
     branch = c.between(8, 13)
