@@ -44,7 +44,7 @@ def main(settings: Annotated[Path, typer.Option()] = Path("tac.yaml")) -> None:
     for n, row in enumerate(table.sort("size", descending=True).iter_rows(named=True)):
         left, top = GAP + n % COLUMNS * width, GAP + n // COLUMNS * height
         draw.text((left, top), f"{row['name']}", fill="black", font=font)
-        draw.text((left + SHOWN * THUMB, top), f"{row['size']}", fill="grey", font=font, anchor="ra")
+        draw.text((left + SHOWN * THUMB, top), f"{row['size']}", fill="gray", font=font, anchor="ra")
         for k, image_id in enumerate(row["medoids"][:SHOWN]):
             with Image.open(source / image_id) as picture:
                 thumb = picture.resize((THUMB - 2, THUMB - 2), Image.Resampling.LANCZOS)

@@ -23,7 +23,7 @@ _RANGES: Mapping[str, tuple[tuple[float, float], tuple[float, float], tuple[floa
     "white": ((0, 360), (0, 25), (92, 99)),
 }
 COLOR_NAMES = tuple(_RANGES)
-# How unlike the background the main colour must be, in Euclidean distance of RGB from 0 to 1.
+# How unlike the background the main color must be, in Euclidean distance of RGB from 0 to 1.
 MIN_CONTRAST = 0.42
 
 Rgb = tuple[float, float, float]

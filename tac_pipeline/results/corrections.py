@@ -23,7 +23,7 @@ from ruamel.yaml.nodes import Node
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.errors import InputError, SettingsError, first_few
 from tac_pipeline.nouns import CONTROL, LONGEST_NOUN
-from tac_pipeline.settings.reading import line_of, read_yaml, shown
+from tac_pipeline.settings.reading import line_of, read_text, read_yaml, shown
 
 LARGEST_FILE = 50_000_000  # bytes
 SECTIONS = ("names", "merge", "pins")
@@ -85,12 +85,7 @@ def load_corrections(path: Path | None) -> Corrections:
     """
     if path is None:
         return Corrections()
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise SettingsError(f"{path} is larger than {LARGEST_FILE:,} bytes: not a file of corrections")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"corrections: cannot read {path}: {error}") from error
+    text = read_text(path, max_bytes=LARGEST_FILE, what="the file of corrections")
     return parse_corrections(text, name=path.name)
 
 

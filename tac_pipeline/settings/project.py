@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.keys import Settings
-from tac_pipeline.settings.reading import parse_settings
+from tac_pipeline.settings.reading import parse_settings, read_text
 
 SETTINGS_VARIABLE = "TAC_SETTINGS"
 SETTINGS_NAME = "tac.yaml"
@@ -89,10 +89,5 @@ def load_project(path: str | Path) -> Project:
         Unreadable, not YAML, an unknown key, a missing key, or a value out of range; names the line.
     """
     path = Path(path).expanduser().absolute()
-    try:
-        if path.stat().st_size > LARGEST_SETTINGS_FILE:
-            raise SettingsError(f"{path} is larger than {LARGEST_SETTINGS_FILE:,} bytes: not a settings file")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read the settings file {path}: {error}") from error
+    text = read_text(path, max_bytes=LARGEST_SETTINGS_FILE, what="the settings file")
     return Project(parse_settings(text, name=path.name), path)

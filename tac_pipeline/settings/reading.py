@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -94,6 +95,22 @@ def _sentence(problem: dict[str, Any], tree: Node | None, name: str) -> str:
     else:
         must = _SENTENCES.get(kind, f"is not valid: {problem['msg']}").format(**problem.get("ctx", {}))
     return f"{key} {must}; got {shown(problem['input'])} ({name}, line {line_of(tree, parts)})"
+
+
+def read_text(path: Path, *, max_bytes: int, what: str) -> str:
+    """The text of a small file that people write, with or without a byte order mark.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be read, or is larger than any file of its kind; `what` says which, as in "the settings file".
+    """
+    try:
+        if path.stat().st_size > max_bytes:
+            raise SettingsError(f"{what} must have at most {max_bytes:,} bytes; {path} is larger")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {what} {path}: {error}") from error
 
 
 def shown(value: object) -> str:

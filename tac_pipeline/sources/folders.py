@@ -16,6 +16,7 @@ from tac_pipeline.sources.archives import ArchiveListings, ListingCache, add_mem
 from tac_pipeline.sources.listing import (
     READING_THREADS,
     ImageFiles,
+    add_image,
     file_version,
     folder_labels,
     is_archive,
@@ -60,10 +61,7 @@ class FolderSource(ImageFiles):
                 members = archives.members(str(path), version, lambda path=path: path.open("rb"))  # type: ignore[misc]
                 add_members(rows, members, archive_id=_text(name), uri=_text(str(path)), version=version)
                 continue
-            rows["image_id"].append(_text(name))
-            rows["uri"].append(_text(str(path)))
-            rows["size"].append(size)
-            rows["version"].append(version)
+            add_image(rows, _text(name), uri=_text(str(path)), size=size, version=version)
         archives.forget_others()
         return list_rows(rows, where=str(self.folder), empty=no_images(str(self.folder)))
 
@@ -125,10 +123,7 @@ class RemoteFolderSource(ImageFiles):
                 members = archives.members(uri, version, lambda path=path: filesystem.open(path, "rb"))  # type: ignore[misc]
                 add_members(rows, members, archive_id=name, uri=uri, version=version)
                 continue
-            rows["image_id"].append(name)
-            rows["uri"].append(uri)
-            rows["size"].append(size)
-            rows["version"].append(version)
+            add_image(rows, name, uri=uri, size=size, version=version)
         archives.forget_others()
         return list_rows(rows, where=self.url, empty=no_images(self.url))
 

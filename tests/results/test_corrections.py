@@ -81,7 +81,7 @@ def test_what_cannot_be_is_refused_with_its_line(text: str, message: str) -> Non
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="corrections: cannot read"):
+    with pytest.raises(SettingsError, match="cannot read the file of corrections"):
         load_corrections(tmp_path / "gone.yaml")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -60,19 +61,24 @@ class _Pairs:
         return self.rows[batch], self.rows[self.neighbors[batch, choice]]
 
 
+class AskedTraining(TypedDict):
+    """The keyword arguments of train_cluster_heads and train_blended_heads, and what they mean there."""
+
+    n_clusters: int
+    schedule: TrainingSchedule
+    balance_weight: float
+    learning_rate: float
+    seed: int
+    device: NotRequired[str]
+    progress: NotRequired[Callable[[int, int], None] | None]
+
+
 def train_cluster_heads(
     image_embeddings: FloatMatrix,
     text_counterparts: FloatMatrix,
     image_neighbors: IntMatrix,
     text_neighbors: IntMatrix,
-    *,
-    n_clusters: int,
-    schedule: TrainingSchedule,
-    balance_weight: float,
-    learning_rate: float,
-    seed: int,
-    device: str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
+    **asked: Unpack[AskedTraining],
 ) -> TrainedHeads:
     """Train the image head and the text head on each other (paper step 9).
 
@@ -91,8 +97,8 @@ def train_cluster_heads(
     balance_weight : float >= 0
     learning_rate : float > 0
     seed : int >= 0
-    device : str
-        Where torch computes; results differ between devices by rounding.
+    device : str, optional
+        Where torch computes, the CPU by default; results differ between devices by rounding.
     progress : callable, optional
         Told after each epoch how many of them are done.
 
@@ -111,13 +117,7 @@ def train_cluster_heads(
         text_neighbors,
         rows_on=_as_they_are,
         text_width=text_counterparts.shape[1],
-        n_clusters=n_clusters,
-        schedule=schedule,
-        balance_weight=balance_weight,
-        learning_rate=learning_rate,
-        seed=seed,
-        device=device,
-        progress=progress,
+        **asked,
     )
 
 
@@ -126,14 +126,7 @@ def train_blended_heads(
     blended_rows: FloatMatrix,
     image_neighbors: IntMatrix,
     blended_neighbors: IntMatrix,
-    *,
-    n_clusters: int,
-    schedule: TrainingSchedule,
-    balance_weight: float,
-    learning_rate: float,
-    seed: int,
-    device: str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
+    **asked: Unpack[AskedTraining],
 ) -> TrainedHeads:
     """Train like train_cluster_heads, with a text head that sees the image beside the text.
 
@@ -163,13 +156,7 @@ def train_blended_heads(
         blended_neighbors,
         rows_on=drafted,
         text_width=image_embeddings.shape[1],
-        n_clusters=n_clusters,
-        schedule=schedule,
-        balance_weight=balance_weight,
-        learning_rate=learning_rate,
-        seed=seed,
-        device=device,
-        progress=progress,
+        **asked,
     )
 
 
@@ -186,8 +173,8 @@ def _train_both(
     balance_weight: float,
     learning_rate: float,
     seed: int,
-    device: str,
-    progress: Callable[[int, int], None] | None,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
 ) -> TrainedHeads:
     """Both heads; `rows_on` prepares the rows for the steps, the text head's hidden layer is `text_width` wide."""
     _require_trainable(

@@ -21,7 +21,7 @@ def cluster(rows: np.ndarray, n_clusters: int, *, restarts: int = 4, seed: int =
 
 
 def groups(n_groups: int, per_group: int, *, spread: float, cone: float = 0.0, seed: int = 0) -> tuple:
-    """Rows around random directions; `cone` moves all of them towards one common direction."""
+    """Rows around random directions; `cone` moves all of them toward one common direction."""
     generator = np.random.default_rng(seed)
     truth = np.repeat(np.arange(n_groups), per_group)
     rows = random_unit_rows(n_groups, 64, seed + 1)[truth] + spread * generator.normal(size=(len(truth), 64))
