@@ -94,7 +94,7 @@ class Benchmark:
             found.append(f"+1 % images must cost under {MAX_FOR_A_HUNDREDTH:.0%} of the first embedding; {share:.1%}")
         if runs["tau back"].step_seconds >= MAX_FOR_GOING_BACK:
             found.append(f"tau back must take under {MAX_FOR_GOING_BACK:g} s; {runs['tau back'].step_seconds:.1f} s")
-        # The page says what changed since the version that was published in between: it is written anew.
+        # The page says what changed since the version that was published in between: it is written again.
         allowed = {
             "first run": {step.name for step in STEPS},
             "nothing new": set(),

@@ -55,7 +55,7 @@ def export(
                 progress=progress,
             )
         version = result.facts["published_version"]
-        what = "the result as it stands" if version is None else f"published version {version}"
+        what = "the current result" if version is None else f"published version {version}"
         sentence = f"{done.images:,} images of {what} are in {plain(str(destination))}"
         console.print(escape(sentence), soft_wrap=True)
         _tell_failures(done)

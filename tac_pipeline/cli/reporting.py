@@ -15,7 +15,7 @@ def report(
     settings: SettingsOption = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
 ) -> None:
-    """Write the page of the result as it stands: clusters, map, what is worth a look. Open it, and print its path."""
+    """Write the page of the current result: clusters, map, what is worth a look. Open it, and print its path."""
     with opened_project(settings) as project:
         from assets.engine.execute import open_store
         from assets.lookups.status import State, all_status

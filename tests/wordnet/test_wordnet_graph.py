@@ -1,4 +1,4 @@
-"""Nouns, senses and what stands above them."""
+"""Nouns, senses and the senses above them."""
 
 from __future__ import annotations
 
