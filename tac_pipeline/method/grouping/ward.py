@@ -1,0 +1,172 @@
+"""Ward's tree over size-weighted means, and the k-means that starts from a cut of it.
+
+Random starts find a different optimum each time, and many rows need many of them. Ward joins at each step the two
+clusters whose union costs least, so that its cut is near a good optimum, and one run of Lloyd's rounds from there
+reaches it. Rows are first put into micro-clusters, so that the tree's cost does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
+from tac_pipeline.errors import InputError
+from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_centers, spherical_kmeans
+from tac_pipeline.tensors import group_sums
+
+# Micro-clusters: three for each cluster that is wanted, within these bounds. The tree holds their square in memory.
+MICRO_PER_CLUSTER, MIN_MICRO, MAX_MICRO = 3, 500, 4000
+MICRO_ROUNDS = 3
+LLOYD_ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class WardTree:
+    """Which clusters are joined, in the order of cost.
+
+    Attributes
+    ----------
+    merges : int64 (n_leaves - 1, 2)
+        A leaf of each of the two clusters that a step joins.
+    costs : float64 (n_leaves - 1,), ascending
+        How much the joined cluster's sum of squares exceeds those of the two.
+    """
+
+    merges: npt.NDArray[np.int64]
+    costs: npt.NDArray[np.float64]
+
+    @property
+    def n_leaves(self) -> int:
+        """The number of leaves."""
+        return len(self.merges) + 1
+
+    def cut(self, n_clusters: int) -> IntVector:
+        """The cluster of each leaf where the tree has n_clusters, int64 (n_leaves,), numbered by their first leaf."""
+        if not 1 <= n_clusters <= self.n_leaves:
+            raise InputError(f"n_clusters must be from 1 to the number of leaves, {self.n_leaves}; got {n_clusters}")
+        roots = np.arange(self.n_leaves)
+
+        def root(leaf: int) -> int:
+            while roots[leaf] != leaf:
+                roots[leaf] = roots[roots[leaf]]
+                leaf = roots[leaf]
+            return leaf
+
+        for first, second in self.merges[: self.n_leaves - n_clusters]:
+            first, second = sorted((root(int(first)), root(int(second))))
+            roots[second] = first
+        found: IntVector = np.unique([root(leaf) for leaf in range(self.n_leaves)], return_inverse=True)[1]
+        return found.astype(np.int64)
+
+
+def ward_tree(means: npt.NDArray[np.floating], sizes: IntVector) -> WardTree:
+    """Ward's tree by the chain of nearest neighbors: O(n_leaves²) time and memory.
+
+    Parameters
+    ----------
+    means : float (n_leaves, dim)
+        The mean of each leaf's rows, not scaled to unit length.
+    sizes : int64 (n_leaves,), at least 1
+    """
+    n_leaves = len(means)
+    points, size = means.astype(np.float64), sizes.astype(np.float64)
+    squares = np.einsum("ij,ij->i", points, points)
+    cost = np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0)
+    cost *= size[:, None] * size / (size[:, None] + size)
+    np.fill_diagonal(cost, np.inf)
+    merges: list[tuple[int, int]] = []
+    costs: list[float] = []
+    chain: list[int] = []
+    alive = np.ones(n_leaves, dtype=bool)
+    for _ in range(n_leaves - 1):
+        if not chain:
+            chain = [int(alive.argmax())]
+        while True:
+            last = chain[-1]
+            nearest = int(cost[last].argmin())
+            # A tie goes to the one before in the chain, or the chain would never end.
+            if len(chain) > 1 and cost[last, chain[-2]] <= cost[last, nearest] * (1 + 1e-9) + 1e-15:
+                break
+            chain.append(nearest)
+        kept, gone = chain[-2], chain[-1]
+        chain = chain[:-2]
+        merges.append((kept, gone))
+        costs.append(float(cost[kept, gone]))
+        joined = _joined_costs(cost, size, kept, gone)
+        alive[gone] = False
+        joined[~alive] = np.inf
+        joined[kept] = np.inf
+        cost[kept], cost[:, kept] = joined, joined
+        cost[gone], cost[:, gone] = np.inf, np.inf
+        size[kept] += size[gone]
+    order = np.argsort(costs, kind="stable")
+    return WardTree(np.array(merges, dtype=np.int64).reshape(-1, 2)[order], np.array(costs)[order])
+
+
+def _joined_costs(
+    cost: npt.NDArray[np.float64], size: npt.NDArray[np.float64], one: int, other: int
+) -> npt.NDArray[np.float64]:
+    """The cost of joining each cluster with the union of two, by the formula of Lance and Williams."""
+    with np.errstate(invalid="ignore"):
+        rows = (size[one] + size) * cost[one] + (size[other] + size) * cost[other] - size * cost[one, other]
+        joined: npt.NDArray[np.float64] = rows / (size[one] + size[other] + size)
+    return joined
+
+
+def micro_clusters(rows: FloatMatrix, *, count: int, seed: int) -> IntVector:
+    """The micro-cluster of each row, int64 (n_rows,), without gaps: a few rounds of k-means from random rows.
+
+    Parameters
+    ----------
+    rows : float32 (n_rows, dim), unit rows
+    count : int >= 1
+        At most so many are found; each row is its own where there are no more rows.
+    seed : int >= 0
+    """
+    if count >= len(rows):
+        return np.arange(len(rows))
+    starts = rows[np.random.default_rng(seed).choice(len(rows), count, replace=False)]
+    found = refine_centers(rows, starts, max_iterations=MICRO_ROUNDS)
+    compact: IntVector = np.unique(found.assignment, return_inverse=True)[1]
+    return compact.astype(np.int64)
+
+
+def count_micro(n_rows: int, n_clusters: int) -> int:
+    """How many micro-clusters serve so many rows and clusters; never fewer than the clusters."""
+    wanted = min(MAX_MICRO, max(MIN_MICRO, MICRO_PER_CLUSTER * n_clusters))
+    return min(n_rows, max(wanted, n_clusters))
+
+
+def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int) -> KMeansResult:
+    """Spherical k-means from Ward's cut over micro-clusters.
+
+    Parameters
+    ----------
+    rows : float32 (n_rows, dim), unit rows
+    n_clusters : int
+        From 1 to n_rows.
+    seed : int >= 0
+        Of the micro-clusters; without effect where every row is one.
+
+    Raises
+    ------
+    InputError
+        n_clusters is out of range.
+    """
+    if not 1 <= n_clusters <= len(rows):
+        raise InputError(f"n_clusters must be from 1 to the number of rows, {len(rows)}; got {n_clusters}")
+    micro = micro_clusters(rows, count=count_micro(len(rows), n_clusters), seed=seed)
+    n_micro = int(micro.max()) + 1
+    if n_micro < n_clusters:  # fewer distinct rows than clusters: nothing to join
+        return spherical_kmeans(rows, n_clusters=n_clusters, restarts=1, max_iterations=LLOYD_ROUNDS, seed=seed)
+    sums, sizes = group_sums(rows, micro, n_groups=n_micro), np.bincount(micro)
+    coarse = ward_tree(sums / sizes[:, None], sizes).cut(n_clusters)
+    starts = group_sums(sums, coarse, n_groups=n_clusters)
+    lengths = np.linalg.norm(starts, axis=1)
+    first = np.array([np.flatnonzero(coarse == cluster)[0] for cluster in range(n_clusters)])
+    # Opposite rows cancel out: the first micro-cluster then stands for the cluster.
+    starts = np.where((lengths > 1e-6)[:, None], starts, sums[first])
+    return refine_centers(rows, unit_rows(starts), max_iterations=LLOYD_ROUNDS)
