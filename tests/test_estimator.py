@@ -22,7 +22,7 @@ from tac_pipeline.method.heads.cluster_head import soft_assignment
 from tac_pipeline.method.heads.robust_heads import learn_robust_heads
 from tac_pipeline.method.heads.training import train_cluster_heads
 from tac_pipeline.method.values.published import training_schedule
-from tac_pipeline.method.values.robust import robust_schedule
+from tac_pipeline.method.values.trained import robust_schedule
 from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
 from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
 from tac_pipeline.method.words.text_weight import choose_text_weight

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, kmeans_from, own_cosines, spherical_kmeans
 from tac_pipeline.method.values.published import KMEANS_ITERATIONS
-from tac_pipeline.method.values.robust import HALVING_RESTARTS, MENDING_ROUNDS
+from tac_pipeline.method.values.trained import HALVING_RESTARTS, MENDING_ROUNDS
 
 
 def mend_splinters(rows: FloatMatrix, found: KMeansResult, *, least: float, seed: int) -> KMeansResult:

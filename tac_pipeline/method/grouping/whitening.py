@@ -21,7 +21,8 @@ from tac_pipeline.tensors import group_sums
 # Principal directions whose singular value is below this share of the largest are treated as if they had this share:
 # rows fewer than directions, and directions without spread, would be scaled up without bound.
 FLOOR = 1e-3
-CHUNK_ROWS = 8192
+# Times 10 neighbors and 512 numbers, float32: 40 MB.
+CHUNK_ROWS = 2048
 
 
 @dataclass(frozen=True)

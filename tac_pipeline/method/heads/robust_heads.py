@@ -17,7 +17,7 @@ from tac_pipeline.method.heads.cluster_head import ClusterHead, soft_assignment
 from tac_pipeline.method.heads.student import distill_head, kmeans_head
 from tac_pipeline.method.heads.training import EpochLosses, TrainedHeads, train_blended_heads
 from tac_pipeline.method.values.published import TrainingSchedule
-from tac_pipeline.method.values.robust import (
+from tac_pipeline.method.values.trained import (
     ASKED_NEIGHBORS,
     JOINING_RESTARTS,
     KEPT_BY_HEADS,

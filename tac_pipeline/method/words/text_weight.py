@@ -9,7 +9,7 @@ from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector
 from tac_pipeline.method.grouping.blend import blend_rows
 from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
 from tac_pipeline.method.values.published import KMEANS_ITERATIONS
-from tac_pipeline.method.values.robust import (
+from tac_pipeline.method.values.trained import (
     HEAVIEST_FOR_KMEANS,
     KEPT_BY_HEADS,
     KEPT_BY_KMEANS,

@@ -13,7 +13,7 @@ from tac_pipeline.method.heads.calibration import neighborhood_confidence
 from tac_pipeline.method.heads.cluster_head import soft_assignment
 from tac_pipeline.method.heads.robust_heads import RobustHeads, learn_robust_heads, member_seeds
 from tac_pipeline.method.values.published import TrainingSchedule
-from tac_pipeline.method.values.robust import OWN_VOTE, VOTING_ROUNDS
+from tac_pipeline.method.values.trained import OWN_VOTE, VOTING_ROUNDS
 
 GROUPS, PER_GROUP, DIM = 4, 25, 10
 TRUTH = np.repeat(np.arange(GROUPS), PER_GROUP)

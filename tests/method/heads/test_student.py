@@ -11,7 +11,7 @@ from tac_pipeline.method.grouping.consensus import one_hot
 from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
 from tac_pipeline.method.heads.cluster_head import load_heads, save_heads, soft_assignment
 from tac_pipeline.method.heads.student import distill_head, kmeans_head
-from tac_pipeline.method.values.robust import STUDENT_BATCH, STUDENT_LEARNING_RATE, STUDENT_STEPS
+from tac_pipeline.method.values.trained import STUDENT_BATCH, STUDENT_LEARNING_RATE, STUDENT_STEPS
 
 ASKED = {"steps": 200, "batch_size": 64, "learning_rate": 1e-2, "device": "cpu"}
 

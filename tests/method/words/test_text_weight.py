@@ -10,7 +10,7 @@ from tac_pipeline.method.grouping.blend import blend_rows
 from tac_pipeline.method.grouping.neighbors import nearest_neighbors
 from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
 from tac_pipeline.method.values.published import KMEANS_ITERATIONS
-from tac_pipeline.method.values.robust import TEXT_WEIGHTS, WEIGHT_RESTARTS
+from tac_pipeline.method.values.trained import TEXT_WEIGHTS, WEIGHT_RESTARTS
 from tac_pipeline.method.words.text_weight import Trial, choose_text_weight, largest_weight_kept, share_together
 
 GROUPS, PER_GROUP, DIM = 6, 30, 12

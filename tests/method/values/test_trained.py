@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tac_pipeline.method.values.published import TrainingSchedule
-from tac_pipeline.method.values.robust import count_members, count_neighbors, robust_schedule
+from tac_pipeline.method.values.trained import count_members, count_neighbors, robust_schedule
 
 
 @pytest.mark.parametrize(

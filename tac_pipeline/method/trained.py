@@ -18,7 +18,7 @@ from tac_pipeline.method.paper import (
     training_values,
 )
 from tac_pipeline.method.recipe import Known, Piece, Values
-from tac_pipeline.method.values.robust import ASKED_NEIGHBORS, count_members, count_neighbors, robust_schedule
+from tac_pipeline.method.values.trained import ASKED_NEIGHBORS, count_members, count_neighbors, robust_schedule
 from tac_pipeline.method.words.text_weight import TextWeight, choose_text_weight, given_text_weight
 
 

@@ -1,0 +1,39 @@
+"""The nouns that are nearest to groups: a vocabulary that speaks of the groups that were found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, unit_rows
+from tac_pipeline.tensors import group_sums
+
+
+def nouns_of_groups(
+    image_embeddings: FloatMatrix,
+    noun_embeddings: FloatMatrix,
+    groups: IntVector,
+    *,
+    n_groups: int,
+    nouns_per_group: int,
+) -> IntVector:
+    """Row numbers of the nouns nearest to each group's mean, int64 (n_chosen,), ascending, each once.
+
+    Both sides are centered first, the group means on the mean of all images and the nouns on their own mean, because
+    images and nouns are in different parts of CLIP's space. Ties go to the earlier noun.
+
+    Parameters
+    ----------
+    image_embeddings : float32 (n_images, dim), unit rows
+    noun_embeddings : float32 (n_nouns, dim), unit rows
+    groups : int64 (n_images,), from 0 to n_groups - 1
+    n_groups, nouns_per_group : int >= 1
+    """
+    require_same_width(image_embeddings, noun_embeddings, names=("image_embeddings", "noun_embeddings"))
+    sizes = np.bincount(groups, minlength=n_groups)
+    means = group_sums(image_embeddings, groups, n_groups=n_groups) / np.maximum(sizes, 1)[:, None]
+    filled = unit_rows(means[sizes > 0] - image_embeddings.mean(axis=0))
+    centered = unit_rows(noun_embeddings - noun_embeddings.mean(axis=0))
+    nearness = filled @ centered.T  # (n_filled, n_nouns)
+    count = min(nouns_per_group, len(noun_embeddings))
+    chosen: IntVector = np.unique(np.argsort(-nearness, axis=1, kind="stable")[:, :count])
+    return chosen.astype(np.int64)

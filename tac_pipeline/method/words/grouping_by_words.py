@@ -1,0 +1,112 @@
+"""Groups of images by what they show and by what nouns say of them, without training.
+
+Images and text counterparts are each whitened by their scatter within groups and put side by side; k-means from Ward's
+start groups them. Then the nouns of the groups are the vocabulary, the groups' own scatter whitens, and the images are
+grouped again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector
+from tac_pipeline.method.grouping.blend import blend_rows
+from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
+from tac_pipeline.method.grouping.ward import ward_kmeans
+from tac_pipeline.method.grouping.whitening import whiten_within
+from tac_pipeline.method.words.group_nouns import nouns_of_groups
+from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How much of everything the grouping takes.
+
+    Attributes
+    ----------
+    tau : float > 0
+        Of the text counterparts.
+    text_weight : float >= 0
+        Of the text beside the image's 1; at 0 no noun is read.
+    rounds : int >= 0
+        Groupings after the first.
+    nouns_per_group : int >= 1
+    group_share, shrinkage : float
+        See whiten_within.
+    """
+
+    tau: float
+    text_weight: float
+    rounds: int
+    nouns_per_group: int
+    group_share: float
+    shrinkage: float
+
+
+def group_by_words(
+    image_embeddings: FloatMatrix,
+    text_counterparts: FloatMatrix,
+    noun_embeddings: FloatMatrix,
+    neighbors: IntMatrix,
+    *,
+    n_clusters: int,
+    recipe: Recipe,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> KMeansResult:
+    """Group images by image and text, and again by the nouns and the scatter of the groups.
+
+    At once this holds the images and texts, each as they are and whitened, and both side by side.
+
+    Parameters
+    ----------
+    image_embeddings, text_counterparts : float32 (n_images, dim), unit rows, in the same order
+        The counterparts of the first vocabulary; later ones are retrieved here.
+    noun_embeddings : float32 (n_nouns, dim), unit rows
+        All candidates.
+    neighbors : int64 (n_images, count)
+    n_clusters : int
+        From 1 to n_images.
+    seed : int >= 0
+    progress : callable, optional
+        Told after each grouping how many of them are done.
+
+    Returns
+    -------
+    KMeansResult of the last grouping, its centers in the space of image and text side by side
+    """
+    found: KMeansResult | None = None
+    for turn in range(recipe.rounds + 1):
+        groups = None if found is None else found.assignment
+        if groups is not None and recipe.text_weight > 0:
+            chosen = nouns_of_groups(
+                image_embeddings,
+                noun_embeddings,
+                groups,
+                n_groups=n_clusters,
+                nouns_per_group=recipe.nouns_per_group,
+            )
+            text_counterparts = retrieve_text_counterparts(image_embeddings, noun_embeddings[chosen], tau=recipe.tau)
+        rows = _side_by_side(image_embeddings, text_counterparts, neighbors, groups, recipe)
+        found = ward_kmeans(rows, n_clusters=n_clusters, seed=seed)
+        if progress is not None:
+            progress(turn + 1, recipe.rounds + 1)
+    assert found is not None  # rounds is at least 0
+    return found
+
+
+def _side_by_side(
+    images: FloatMatrix, texts: FloatMatrix, neighbors: IntMatrix, groups: IntVector | None, recipe: Recipe
+) -> FloatMatrix:
+    """Image and text, each whitened within groups, as one unit row each."""
+
+    def whitened(rows: FloatMatrix) -> FloatMatrix:
+        fitted = whiten_within(
+            rows, neighbors, groups, group_share=recipe.group_share, shrinkage=recipe.shrinkage
+        )
+        return fitted.apply(rows)
+
+    if recipe.text_weight == 0:
+        return whitened(images)
+    return blend_rows(whitened(images), whitened(texts), text_weight=recipe.text_weight)
