@@ -33,7 +33,7 @@ def names_in_force(store: Store) -> dict[int, str]:
 
 
 def names_to_keep(store: Store) -> dict[int, str]:
-    """Those of them that nouns gave: no name of a corrections file, which names it again, no label of an unnamed one."""
+    """Those of them that nouns gave: no name of a corrections file, which names it again, no unnamed one's label."""
     from tac_pipeline.method.words.names import MIN_CONFIDENCE
 
     table = _clusters_in_force(store)
