@@ -229,7 +229,7 @@ def test_the_reference_table_loads(reference_data):
     [
         ("", "must hold at least one noun; it holds none"),
         ("# only a comment\n\n", "must hold at least one noun; it holds none"),
-        ("dog\n\ncat\n dog\n", r"must each stand there once; in .*, line 4 repeats 'dog' of 1\. Correct"),
+        ("dog\n\ncat\n dog\n", r"must not repeat; in .*, line 4 repeats 'dog' of 1\. Correct"),
         ("dog\n" * 9, r"line 2 repeats 'dog' of 1; line 3 .*; line 4 .* and 5 more"),
         ("dog\ncat" + "x" * LONGEST_NOUN, r"must have at most 300 characters; in .*, line 2 has 303\."),
         ("dog\tperro\n", r"must not hold control characters; in .*, line 1 is 'dog\\tperro'"),

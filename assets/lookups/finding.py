@@ -167,7 +167,7 @@ def _hits(inputs: Inputs, query: FloatMatrix, searched_by: str, *, count: int) -
         result = read_current("the column of clusters", project, assignments, clusters)
     except StoreError as error:
         # Anyone who searches may not have learned anything yet; the images are found all the same.
-        return Hits(beside_clusters(found), searched_by, [f"no clusters beside the images: {error}"])
+        return Hits(beside_clusters(found), searched_by, [f"the images are shown without clusters: {error}"])
     return Hits(beside_clusters(found, result.table(assignments), cluster_names(result)), searched_by)
 
 

@@ -99,10 +99,10 @@ def _require_options(form: Format, result: ExportResult, *, link: Link | None, v
     if link is not None and not form.holds_images:
         raise InputError(f"--link is for the formats with image files, {FOLDERS}; got {form}")
     if vectors and not form.holds_vectors:
-        raise InputError(f"--vectors is for {WITH_VECTORS} alone; got {form}")
+        raise InputError(f"--vectors is only for {WITH_VECTORS}; got {form}")
     if form.holds_images and result.source is None:
         others = f"{', '.join(FILES[:-1])} or {FILES[-1]}"
-        raise InputError(f"{form} holds image files, and this store has vectors alone; take {others}")
+        raise InputError(f"{form} holds image files, but this store has only vectors; take {others}")
     if not form.holds_unplaced and result.placed.is_empty():
         raise InputError(f"no image of this result has a cluster: there is nothing to export as {form}")
 

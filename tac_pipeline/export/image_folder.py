@@ -41,7 +41,7 @@ def write_image_folder(folder: Path, result: ExportResult, options: ExportOption
 def place_and_list(folder: Path, result: ExportResult, files: list[str], options: ExportOptions) -> Exported:
     """Put the images that have a cluster at their files in a folder, and list them for the way back to the store."""
     if result.source is None:
-        raise ValueError("a store of vectors alone has no image files")  # export_to has told it before
+        raise ValueError("a store of only vectors has no image files")  # export_to refuses it before
     images, targets = result.placed, [folder / file for file in files]
     errors = place_images(images, targets, result.source, link=options.link, progress=options.progress)
     failed = [(id_, error) for id_, error in zip(images["image_id"], errors, strict=True) if error is not None]

@@ -34,7 +34,7 @@ class ImageSource(Protocol):
 
     @property
     def reader(self) -> ByteReader | None:
-        """What reads the image files; None if the source has vectors alone."""
+        """What reads the image files; None if the source has only vectors."""
 
     @property
     def encoder(self) -> str | None:

@@ -88,7 +88,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing_half_written(tmp_path: Path) -
         check=True,
     )
     assert "cannot draw 60 pictures to" in done.stdout and "File too large" in done.stdout
-    assert "Make room (about" in done.stdout and "as it was" in done.stdout
+    assert "Make room (about" in done.stdout and "unchanged" in done.stdout
     assert not folder.exists()
 
 

@@ -10,21 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tar_shards import pack
 
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources import FolderSource, RemoteFolderSource, archives, open_source
 from tac_pipeline.store.listings import KeptListings
-
-
-def pack(path: Path, members: dict[str, bytes], *, form: int = tarfile.PAX_FORMAT) -> Path:
-    """A tar as other people's tools write it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w", format=form) as archive:
-        for name, data in members.items():
-            header = tarfile.TarInfo(name)
-            header.size = len(data)
-            archive.addfile(header, io.BytesIO(data))
-    return path
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from s3_server import KEYS
+from tar_shards import pack
 from waiting import free_port
 
 from tac_pipeline.errors import SourceError
@@ -45,8 +46,6 @@ def test_etags_tell_what_changed(s3: Any) -> None:
 
 
 def test_tar_shards_in_a_bucket_are_read_in_place(s3: Any, tmp_path: Path) -> None:
-    from test_archives import pack
-
     s3.put_file(str(pack(tmp_path / "x.tar", {"a.jpg": b"first", "b.jpg": b"second"})), "photos/in/x.tar")
     for location in ("s3://photos/in", "s3://photos/in/x.tar"):
         source = open_source(location, listings=KeptListings(tmp_path / "kept"))

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from tac_pipeline.errors import ArtifactDamaged
-from tac_pipeline.store import ledger as ledger_module
 from tac_pipeline.store.ledger import Entry, Learned, Ledger
 
 DIM = 8
@@ -241,7 +240,7 @@ def test_an_entry_is_whole_or_not_there(ledger: Ledger, monkeypatch: pytest.Monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(ledger_module, "flush", crash)
+        patched.setattr("tac_pipeline.files.flush", crash)
         enter(ledger, learned("two", BIRDS, DOGS))
     assert list(ledger.folder.iterdir()) == [entry.folder]
     assert ids_of(enter(ledger, learned("two", BIRDS, DOGS, encoder="other"))) == [2, 1]

@@ -16,7 +16,7 @@ from stored_shards import DIM, ENCODER, sent, write_view
 
 from assets.map import _places
 from tac_pipeline.export.embedding_atlas import write_embedding_atlas
-from tac_pipeline.export.result import ExportResult, StoredVectors
+from tac_pipeline.export.result import ExportOptions, ExportResult, StoredVectors
 from tac_pipeline.method.heads.cluster_head import build_head
 from tac_pipeline.results.assigning import assign_shards
 from tac_pipeline.results.search import nearest_images
@@ -62,7 +62,9 @@ def export(view: pl.DataFrame, shards: Path, out: Path) -> list[Any]:
     out.mkdir(exist_ok=True)
     stored = StoredVectors(view, shards, ENCODER)
     write_embedding_atlas(
-        out / "points.parquet", ExportResult({}, images, FolderSource(out), places, stored), vectors=True
+        out / "points.parquet",
+        ExportResult({}, images, FolderSource(out), places, stored),
+        ExportOptions(vectors=True),
     )
     return pl.read_parquet(out / "points.parquet").rows()
 
