@@ -9,6 +9,7 @@ from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import training_set
 from assets.neighbors import image_neighbors, text_neighbors, text_weight
+from assets.nouns import noun_embeddings
 from assets.text_space import cluster_count, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import IntVector
@@ -36,7 +37,7 @@ def _write_assignment(inputs: Inputs, out: Output, asset: Step) -> None:
 @stored_asset(
     group="clustering",
     schema=CLUSTER_ASSIGNMENT,
-    settings=["seed"],
+    settings=["method", "seed"],
     deps=[training_set],
     value_deps=[cluster_count],
     by_method=True,
@@ -51,15 +52,15 @@ def image_kmeans(inputs: Inputs, out: Output, **_: Any) -> None:
 @stored_asset(
     group="clustering",
     schema=CLUSTER_ASSIGNMENT,
-    settings=["seed"],
-    deps=[training_set, text_counterparts],
+    settings=["method", "seed"],
+    deps=[training_set, text_counterparts, noun_embeddings, image_neighbors],
     value_deps=[cluster_count, text_weight],
     by_method=True,
     load=_load_clusters,
     kinds=["parquet", "numpy"],
 )
 def training_free_clusters(inputs: Inputs, out: Output, **_: Any) -> None:
-    """Spherical k-means with K on the image vector and text counterpart, joined (paper step 6)."""
+    """Groups by image vector and text counterpart, without training (paper step 6)."""
     _write_assignment(inputs, out, training_free_clusters)
 
 
@@ -67,7 +68,7 @@ def training_free_clusters(inputs: Inputs, out: Output, **_: Any) -> None:
     group="clustering",
     schema=LOSS_HISTORY,
     settings=["heads", "method", "seed", "encoder.device"],
-    deps=[training_set, text_counterparts, image_neighbors, text_neighbors, image_kmeans],
+    deps=[training_set, text_counterparts, image_neighbors, text_neighbors, image_kmeans, training_free_clusters],
     value_deps=[cluster_count, text_weight],
     by_method=True,
     code_version="3",
@@ -76,7 +77,7 @@ def training_free_clusters(inputs: Inputs, out: Output, **_: Any) -> None:
 def cluster_heads(inputs: Inputs, out: Output, **_: Any) -> None:
     """The image head and the text head, trained by cross-modal distillation (paper steps 8 and 9); the loss history.
 
-    The robust method trains heads from several seeds, joins them, and trains one head on the joined result.
+    The robust method trains none: its heads are the centers of the training-free groups, and there is no history.
     """
     from tac_pipeline.method.heads.cluster_head import save_heads
 
@@ -90,9 +91,10 @@ def cluster_heads(inputs: Inputs, out: Output, **_: Any) -> None:
     out.fact(
         n_clusters=inputs.values["count"],
         encoder=inputs.encoder(training_set),
-        final_loss=history["total"][-1],
     )
-    out.picture("loss curve", previews.loss_picture(history))
+    if len(history):
+        out.fact(final_loss=history["total"][-1])
+        out.picture("loss curve", previews.loss_picture(history))
 
 
 def corrections_of(inputs: Inputs) -> Corrections:

@@ -7,7 +7,7 @@ from assets.clustering import cluster_heads, cluster_ids, image_kmeans, training
 from assets.engine.step import Step
 from assets.images import image_embeddings, image_labels, image_manifest, training_set
 from assets.map import image_map, map_layout
-from assets.neighbors import image_neighbors, text_neighbors, text_weight
+from assets.neighbors import image_neighbors, text_neighbors, text_weight, whitening
 from assets.nouns import candidate_nouns, noun_embeddings
 from assets.report import report
 from assets.results import assignments, clusters, evaluation
@@ -27,6 +27,7 @@ STEPS: tuple[Step, ...] = (
     semantic_centers,
     noun_vocabulary,
     text_counterparts,
+    whitening,
     image_neighbors,
     text_weight,
     text_neighbors,

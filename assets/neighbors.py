@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -11,9 +12,10 @@ from assets.images import training_set
 from assets.text_space import cluster_count, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import IntMatrix
-from tac_pipeline.store.schemas import NEIGHBORS, TEXT_WEIGHT
+from tac_pipeline.store.schemas import NEIGHBORS, TEXT_WEIGHT, WHITENING
 
 if TYPE_CHECKING:
+    from tac_pipeline.method.grouping.whitening import Whitening
     from tac_pipeline.method.words.text_weight import TextWeight
 
 INDEX_NAME = "index.faiss"
@@ -30,24 +32,55 @@ def _write_neighbors(inputs: Inputs, out: Output, asset: Step) -> None:
 
     found = compute_piece(asset, inputs)
     ids = inputs.table(training_set, columns=["image_id"])["image_id"]
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(found.table.astype("int32").reshape(-1)), found.table.shape[1])
+    count = found.table.shape[1]
+    flat = pa.array(found.table.astype("int32").reshape(-1))
+    lists = pa.FixedSizeListArray.from_arrays(flat, count) if count else [[] for _ in ids]
     out.write({"image_id": ids.to_arrow(), "neighbors": lists})
-    write_index(out.path(INDEX_NAME), found.index)
-    out.fact(count=inputs.values["count"])
+    if found.index is not None:
+        write_index(out.path(INDEX_NAME), found.index)
+    out.fact(count=count)
+
+
+def _load_whitening(inputs: Inputs, asset: Step) -> "Whitening":
+    from tac_pipeline.method.grouping.whitening import Whitening
+
+    table = inputs.table(asset)
+    return Whitening(table["mean"].to_numpy(), np.stack(table["weights"].to_list()).astype(np.float32))
+
+
+@stored_asset(
+    group="neighbors",
+    schema=WHITENING,
+    settings=["method"],
+    deps=[training_set],
+    by_method=True,
+    load=_load_whitening,
+    kinds=["parquet", "numpy"],
+)
+def whitening(inputs: Inputs, out: Output, **_: Any) -> None:
+    """The space in which images' neighbors are found: no direction of the vectors drowns the others there.
+
+    Empty in a method that finds them among the vectors as they are.
+    """
+    found = compute_piece(whitening, inputs)
+    if found is None:
+        out.write({"direction": [], "mean": [], "weights": []})
+        return
+    out.write({"direction": list(range(len(found.mean))), "mean": found.mean, "weights": list(found.matrix)})
 
 
 @stored_asset(
     group="neighbors",
     schema=NEIGHBORS,
     settings=["neighbors", "method"],
-    deps=[training_set],
+    deps=[training_set, whitening],
     value_deps=[cluster_count],
     by_method=True,
     load=load_neighbors,
     kinds=["parquet", "faiss"],
 )
 def image_neighbors(inputs: Inputs, out: Output, **_: Any) -> None:
-    """Each training image's nearest ones by image vector, exact inner product, and the FAISS index (paper step 7)."""
+    """Each training image's nearest ones by image vector, and the FAISS index (paper step 7)."""
     _write_neighbors(inputs, out, image_neighbors)
 
 
@@ -68,11 +101,7 @@ def _load_weight(inputs: Inputs, asset: Step) -> "TextWeight":
     kinds=["parquet", "numpy"],
 )
 def text_weight(inputs: Inputs, out: Output, **_: Any) -> None:
-    """The weight of the text beside the images, chosen without labels: similar images should stay together.
-
-    For every weight the images are clustered by image and text, and we count how often an image's nearest images are
-    in its cluster. Text that fits keeps them together; text that does not fit separates them.
-    """
+    """The weight of the text beside the images, and why; the table holds what was tried."""
     found = compute_piece(text_weight, inputs)
     trials = pl.DataFrame(
         [(trial.weight, trial.together) for trial in found.trials],
@@ -95,5 +124,8 @@ def text_weight(inputs: Inputs, out: Output, **_: Any) -> None:
     kinds=["parquet", "faiss"],
 )
 def text_neighbors(inputs: Inputs, out: Output, **_: Any) -> None:
-    """Each training image's nearest ones by the text head's input, and the FAISS index (paper step 7)."""
+    """Each training image's nearest ones by the text head's input, and the FAISS index (paper step 7).
+
+    Without neighbors in a method that trains no heads.
+    """
     _write_neighbors(inputs, out, text_neighbors)

@@ -18,14 +18,14 @@ from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
 from assets.nouns import noun_embeddings
-from assets.text_space import noun_vocabulary, text_counterparts
+from assets.text_space import naming_tau, noun_vocabulary, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import require_same_encoder
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactOutdated, TacError
 from tac_pipeline.results.description import describe_clusters, lineage_in_words
-from tac_pipeline.settings.keys import Retrieval
+from tac_pipeline.settings.keys import Names
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import (
@@ -186,10 +186,11 @@ def centers_of(inputs: Inputs, ids: Iterable[int]) -> FloatMatrix:
     return vectors_of(table)[[position[id_] for id_ in ids]]
 
 
-def _resolve_clusters(inputs: Inputs, retrieval: Retrieval, corrections: str | None) -> Values:
+def _resolve_clusters(inputs: Inputs, names: Names, method: str, corrections: str | None) -> Values:
     corrected = corrections_of(inputs)
     return {
-        "retrieval.tau": retrieval.tau,
+        "names.tau": names.tau,
+        "method": method,
         "names": [list(pair) for pair in sorted(corrected.names.items())],
         "merge": [list(pair) for pair in sorted(corrected.merged_into.items())],
         "pins": corrected.pinned,
@@ -199,14 +200,14 @@ def _resolve_clusters(inputs: Inputs, retrieval: Retrieval, corrections: str | N
 @stored_asset(
     group="results",
     schema=CLUSTERS,
-    settings=["retrieval", "corrections"],
+    settings=["names", "method", "corrections"],
     deps=[assignments, cluster_ids, training_set, text_counterparts, noun_vocabulary, noun_embeddings],
     as_of=cluster_ids,
     resolve=_resolve_clusters,
     code_version="4",
     part="growth",
 )
-def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str | None) -> None:
+def clusters(inputs: Inputs, out: Output, names: Names, method: str, corrections: str | None) -> None:
     """Every group: its name and alternatives, its size, its most typical images, and the history of its id.
 
     A group that continues keeps its name unless the name is clearly wrong. Corrected groups are marked as curated.
@@ -221,7 +222,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
     known = learned_members(inputs, ids)
     rows, members = known["row"].to_numpy(), known["position"].to_numpy().astype(np.int64)
     vectors = inputs.vectors(training_set)[rows]
-    names = _names(inputs, known_ids, vectors, members, tau=retrieval.tau)
+    named = _names(inputs, known_ids, vectors, members, tau=naming_tau(inputs, names))
     by_hand = {*corrected.names, *merge_targets, *assigned.filter("curated")["cluster_id"]}
     history = inputs.artifact(cluster_ids).frame(LINEAGE)
     lineage = lineage_in_words(history, entry=inputs.fact(cluster_ids, "entry"))
@@ -229,7 +230,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
         describe_clusters(
             ids, assigned, image_ids=known["image_id"].to_list(), vectors=vectors, members=members, n_medoids=MEDOIDS
         )
-        .with_columns(*_name_columns(names, ids), ids.is_in(list(by_hand)).alias("curated"))
+        .with_columns(*_name_columns(named, ids), ids.is_in(list(by_hand)).alias("curated"))
         .join(lineage, on="cluster_id", how="left", maintain_order="left")
     )
     out.write(table.select(column.name for column in CLUSTERS.columns))
@@ -239,7 +240,7 @@ def clusters(inputs: Inputs, out: Output, retrieval: Retrieval, corrections: str
         empty=int((table["size"] == 0).sum()),
         largest_share=float(table.select(pl.max("share")).item()),
         curated=int(table["curated"].sum()),
-        unnamed=sum(name.name is None for name in names),
+        unnamed=sum(name.name is None for name in named),
     )
     shown = table.sort("size", descending=True).select(
         "cluster_id", "name", "name_confidence", "size", "share", "alternatives"

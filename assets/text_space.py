@@ -1,6 +1,6 @@
 """Group text space: K, the semantic centers, the nouns that they choose, and a text counterpart for every image."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,8 @@ from assets.images import training_set
 from assets.nouns import noun_embeddings
 from assets.ui import previews
 from tac_pipeline.errors import InputError
-from tac_pipeline.settings.keys import Clusters, Retrieval
+from tac_pipeline.method import load_method
+from tac_pipeline.settings.keys import Clusters, Names
 from tac_pipeline.store.schemas import (
     CLUSTER_COUNT,
     COUNT_EVIDENCE,
@@ -19,6 +20,9 @@ from tac_pipeline.store.schemas import (
     SEMANTIC_CENTERS,
     TEXT_COUNTERPARTS,
 )
+
+if TYPE_CHECKING:
+    from tac_pipeline.method.words.text_counterparts import Counterparts
 
 # How many images are used to see whether tau fits.
 ASKED_IMAGES = 2000
@@ -92,7 +96,7 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
 @stored_asset(
     group="text space",
     schema=SEMANTIC_CENTERS,
-    settings=["semantic_centers", "seed"],
+    settings=["semantic_centers", "method", "seed"],
     deps=[training_set],
     value_deps=[cluster_count],
     by_method=True,
@@ -145,27 +149,37 @@ def noun_vocabulary(inputs: Inputs, out: Output, **_: Any) -> None:
     out.markdown("chosen nouns", previews.table(by_center.head(60)))
 
 
+def naming_tau(inputs: Inputs, names: Names) -> float:
+    """The temperature at which groups are named: as set, or the method's for these images and nouns."""
+    if names.tau is not None:
+        return names.tau
+    method = load_method(inputs.project.settings.method)
+    return method.naming_tau(inputs.vectors(training_set), inputs.vectors(noun_vocabulary))
+
+
+def _load_counterparts(inputs: Inputs, asset: Step) -> "Counterparts":
+    from tac_pipeline.method.words.text_counterparts import Counterparts
+
+    return Counterparts(inputs.vectors(asset), inputs.fact(asset, "tau"))
+
+
 @stored_asset(
     group="text space",
     schema=TEXT_COUNTERPARTS,
-    settings=["retrieval"],
+    settings=["retrieval", "method"],
     deps=[training_set, noun_vocabulary],
     by_method=True,
-    load=Inputs.vectors,
+    load=_load_counterparts,
     kinds=["parquet", "numpy"],
 )
-def text_counterparts(inputs: Inputs, out: Output, retrieval: Retrieval) -> None:
+def text_counterparts(inputs: Inputs, out: Output, **_: Any) -> None:
     """One unit vector per training image, blended from the noun vocabulary (paper step 5)."""
     from tac_pipeline.method.words.text_counterparts import count_nouns_heard
 
-    counterparts = compute_piece(text_counterparts, inputs)
+    found = compute_piece(text_counterparts, inputs)
     images, nouns = inputs.vectors(training_set), inputs.vectors(noun_vocabulary)
     ids = inputs.table(training_set, columns=["image_id"])["image_id"]
-    out.write({"image_id": ids.to_arrow(), "embedding": counterparts}, encoder=inputs.encoder(noun_vocabulary))
-    heard = np.median(count_nouns_heard(images[:: -(-len(images) // ASKED_IMAGES)], nouns, tau=retrieval.tau))
-    out.fact(nouns_heard=float(heard))
-    out.markdown(
-        "does tau fit",
-        f"With tau = {retrieval.tau:g} an image's text is made of {heard:.1f} nouns in effect (median). OpenAI's "
-        "ViT-B/32 has 1.5 to 3 with its 0.005. Near 1, try a larger retrieval.tau; far above, a smaller one.",
-    )
+    out.write({"image_id": ids.to_arrow(), "embedding": found.rows}, encoder=inputs.encoder(noun_vocabulary))
+    heard = np.median(count_nouns_heard(images[:: -(-len(images) // ASKED_IMAGES)], nouns, tau=found.tau))
+    out.fact(tau=found.tau, nouns_heard=float(heard))
+    out.markdown("tau", f"With tau = {found.tau:.4g} an image's text is made of {heard:.1f} nouns in effect (median).")

@@ -48,10 +48,11 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     n_clusters : int
         K, from 2 to the number of images.
-    method : {"robust", "published"}
+    method : {"robust", "published", "trained"}
         robust: text counts as far as it helps; published: the paper's recipe.
-    tau : float > 0
-        Softmax temperature of the retrieval; 0.005 fits OpenAI's ViT-B/32, other encoders need 0.008 to 0.1.
+    tau : float > 0, optional
+        Softmax temperature of the retrieval; None is the method's: a rule that follows the vectors, or 0.005 as
+        published.
     nouns_per_center : int
         Nouns that each semantic center may keep.
     images_per_center : int
@@ -91,12 +92,14 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     vocabulary_rows_ : int64 (n_chosen,)
         Their positions among the given nouns.
     text_counterparts_ : float32 (n_images, n_features_in_), unit rows
+    tau_ : float
+        The temperature that they were blended at.
     text_weight_ : TextWeight
         How much the text counts, and why.
     image_kmeans_labels_ : int64 (n_images,)
         The clusters of k-means on the images alone, where the method asks for them.
     training_seconds_ : float
-        Of the heads.
+        Of the heads, and of what they alone need.
     image_head_, text_head_ : ClusterHead
     loss_history_ : tuple of EpochLosses
     n_features_in_ : int
@@ -115,7 +118,7 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         n_clusters: int = 10,
         *,
         method: str = "robust",
-        tau: float = 0.005,
+        tau: float | None = None,
         text_weight: float | None = None,
         nouns_per_center: int = 5,
         images_per_center: int = 300,
@@ -201,7 +204,8 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"n_clusters must be from 2 to the number of images, {n_images}; got {self.n_clusters}")
         if self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}; got {self.method!r}")
-        require_tau(self.tau)
+        if self.tau is not None:
+            require_tau(self.tau)
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and not value >= least:
@@ -240,11 +244,10 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """What the method found, as attributes."""
         self.semantic_centers_ = walk.result("semantic_centers")
         self.vocabulary_rows_ = walk.outcome("noun_vocabulary").rows
-        self.text_counterparts_ = walk.result("text_counterparts")
+        counterparts = walk.result("text_counterparts")
+        self.text_counterparts_, self.tau_ = counterparts.rows, counterparts.tau
         self.text_weight_ = walk.result("text_weight")
         self.training_free_labels_ = walk.result("training_free_clusters")
-        for read in ("text_rows", "image_neighbors", "text_neighbors"):
-            walk.result(read)  # so that training is timed alone
         started = time.perf_counter()
         trained = walk.result("cluster_heads")
         self.training_seconds_ = time.perf_counter() - started
@@ -256,9 +259,9 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _name(self, images: FloatMatrix, candidates: FloatMatrix, words: list[str]) -> None:
         self.noun_vocabulary_ = [words[row] for row in self.vocabulary_rows_]
-        profiles = noun_profiles(
-            images, candidates[self.vocabulary_rows_], self.labels_, n_clusters=self.n_clusters, tau=self.tau
-        )
+        vocabulary = candidates[self.vocabulary_rows_]
+        tau = load_method(self.method).naming_tau(images, vocabulary)
+        profiles = noun_profiles(images, vocabulary, self.labels_, n_clusters=self.n_clusters, tau=tau)
         sizes = np.bincount(self.labels_, minlength=self.n_clusters)
         self.cluster_words_ = name_clusters(profiles, sizes, noun_kinds(self.noun_vocabulary_))
         self.cluster_names_ = [label(found, column) for column, found in enumerate(self.cluster_words_)]

@@ -19,7 +19,7 @@ from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
 from tac_pipeline.method.grouping.training_free import image_kmeans, training_free_clusters
 from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import soft_assignment
-from tac_pipeline.method.heads.robust_heads import learn_robust_heads
+from tac_pipeline.method.heads.joined_heads import learn_joined_heads
 from tac_pipeline.method.heads.training import train_cluster_heads
 from tac_pipeline.method.values.published import training_schedule
 from tac_pipeline.method.values.trained import robust_schedule
@@ -135,7 +135,7 @@ def test_robust_is_the_chain_of_the_robust_functions(fitted) -> None:
         IMAGES, texts, text_weight=weight.training_free, n_clusters=GROUPS, restarts=20, seed=0
     )
     rows = blend_rows(IMAGES, texts, text_weight=weight.heads)
-    learned = learn_robust_heads(
+    learned = learn_joined_heads(
         IMAGES,
         rows,
         neighbors,

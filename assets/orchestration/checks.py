@@ -92,6 +92,8 @@ def centers_without_noun(artifact: Artifact, _: Store) -> Finding:
 def heads_converged(artifact: Artifact, _: Store) -> Finding:
     """Check that the loss had stopped falling when training ended."""
     totals: list[float] = artifact.frame(LOSS_HISTORY)["total"].cast(pl.Float64).to_list()
+    if not totals:
+        return Finding(True, "Nothing was trained: the heads are the centers of the groups.", {})
     if len(totals) < 2:
         return Finding(False, "One epoch cannot show whether the loss falls: raise heads.epochs.", {})
     tail = max(len(totals) // 10, 1)

@@ -1,7 +1,8 @@
 """Text-Aided Clustering, steps 3 to 10 of the paper: pure functions on arrays, every random choice seeded.
 
     recipe.py    what a method is: named pieces, and the walk that computes what is asked for
-    paper.py     the method as published        robust.py    the same with the pieces that measured better
+    robust.py    groups in whitened spaces      paper.py     the method as published
+    trained.py   heads trained and joined
     values/      the fixed numbers of each      grouping/    k-means, joins, neighbors
     words/       nouns, counterparts, names     heads/       cluster heads and their training
     clusters/    what clusters are beside others
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, tuple[str, str]] = {
     "robust": ("tac_pipeline.method.robust", "ROBUST"),
     "published": ("tac_pipeline.method.paper", "PAPER"),
+    "trained": ("tac_pipeline.method.trained", "TRAINED"),
 }
 
 

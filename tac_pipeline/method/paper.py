@@ -13,12 +13,13 @@ from tac_pipeline.method.values.published import (
     CENTER_RESTARTS,
     KMEANS_ITERATIONS,
     NEIGHBORS,
+    TAU,
     TRAINING_FREE_RESTARTS,
     TrainingSchedule,
     training_schedule,
 )
 from tac_pipeline.method.words.noun_vocabulary import NounVocabulary, choose_noun_vocabulary
-from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
+from tac_pipeline.method.words.text_counterparts import Counterparts, retrieve_text_counterparts
 from tac_pipeline.method.words.text_weight import TextWeight, published_text_weight
 
 
@@ -59,13 +60,20 @@ def _chosen_vectors(known: Known, chosen: NounVocabulary) -> FloatMatrix:
     return vectors
 
 
-def _retrieve(known: Known, _: Values) -> FloatMatrix:
-    return retrieve_text_counterparts(
-        known.result("training_set"),
-        known.result("noun_vocabulary"),
-        tau=known.choices["tau"],
-        progress=known.progress("images"),
-    )
+def _no_whitening(_: Known, __: Values) -> None:
+    return None
+
+
+def _tau_values(known: Known) -> Values:
+    given = known.choices["tau"]
+    # The key of the settings, so that what was made before the default had a name is found again.
+    return {"retrieval.tau": TAU if given is None else given}
+
+
+def _retrieve(known: Known, values: Values) -> Counterparts:
+    tau = values["retrieval.tau"]
+    images, nouns = known.result("training_set"), known.result("noun_vocabulary")
+    return Counterparts(retrieve_text_counterparts(images, nouns, tau=tau, progress=known.progress("images")), tau)
 
 
 def _neighbor_values(known: Known) -> Values:
@@ -86,7 +94,7 @@ def _published_weight(_: Known, values: Values) -> TextWeight:
 
 
 def _text_alone(known: Known, _: Values) -> FloatMatrix:
-    rows: FloatMatrix = known.result("text_counterparts")
+    rows: FloatMatrix = known.result("text_counterparts").rows
     return rows
 
 
@@ -124,7 +132,7 @@ def _training_free_values(known: Known) -> Values:
 def _training_free(known: Known, values: Values) -> KMeansResult:
     return training_free_clusters(
         known.result("training_set"),
-        known.result("text_counterparts"),
+        known.result("text_counterparts").rows,
         text_weight=values["text_weight"],
         n_clusters=values["count"],
         restarts=values["restarts"],
@@ -190,9 +198,11 @@ def _train_heads(known: Known, values: Values) -> TrainedHeads:
 
 PAPER = Method(
     name="published",
+    naming_tau=lambda images, nouns: TAU,
+    whitening=Piece(_no_whitening, lambda _: {}),
     semantic_centers=Piece(_find_centers, _center_values, passes_on=lambda _, found: found.centers),
     noun_vocabulary=Piece(_choose_vocabulary, passes_on=_chosen_vectors),
-    text_counterparts=Piece(_retrieve),
+    text_counterparts=Piece(_retrieve, _tau_values),
     image_neighbors=Piece(_image_neighbors, _neighbor_values, passes_on=_table),
     text_weight=Piece(_published_weight, _weight_values),
     text_rows=Piece(_text_alone),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.progress import Progress
 
 Values = dict[str, Any]
@@ -90,18 +91,23 @@ class Method:
     ----------
     name : str
         What the settings file calls it.
+    naming_tau : callable (images, nouns) -> float
+        The temperature at which names are chosen, for images, float32 (n_images, dim), and the noun vocabulary.
+    whitening : Piece of a Whitening, or None
     semantic_centers : Piece of a KMeansResult; passes on float32 (n_centers, dim), unit rows
     noun_vocabulary : Piece of a NounVocabulary; passes on the chosen nouns' vectors, float32 (n_chosen, dim), unit rows
-    text_counterparts : Piece of float32 (n_images, dim), unit rows
+    text_counterparts : Piece of Counterparts
     image_neighbors : Piece of Neighbors; passes on int64 (n_images, count)
     text_weight : Piece of a TextWeight
-    text_rows : Piece of float32 (n_images, dim or 2 dim), unit rows: what the text head sees; not stored
+    text_rows : Piece of float32 (n_images, dim or 2 dim), unit rows: what a trained text head sees; not stored
     text_neighbors : the same, nearest by text_rows
     image_kmeans, training_free_clusters : Piece of a KMeansResult; passes on int64 (n_images,)
     cluster_heads : Piece of TrainedHeads
     """
 
     name: str
+    naming_tau: Callable[[FloatMatrix, FloatMatrix], float]
+    whitening: Piece
     semantic_centers: Piece
     noun_vocabulary: Piece
     text_counterparts: Piece
@@ -121,7 +127,7 @@ class Method:
     @classmethod
     def piece_names(cls) -> tuple[str, ...]:
         """The names of all pieces."""
-        return tuple(field.name for field in fields(cls) if field.name != "name")
+        return tuple(field.name for field in fields(cls) if field.type == "Piece")
 
 
 class Walk:

@@ -1,4 +1,4 @@
-"""The robust method: the published one with the pieces that measured better (docs/EXPERIMENTS.md).
+"""Trained heads, joined: the robust method until version 0.1, kept to compare with.
 
 Words count as far as they keep images that look alike together, the text head sees image and text, and heads from
 several seeds are joined into one.
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.method.grouping.blend import blend_rows
-from tac_pipeline.method.heads.robust_heads import RobustHeads, learn_robust_heads
+from tac_pipeline.method.heads.joined_heads import JoinedHeads, learn_joined_heads
 from tac_pipeline.method.paper import (
     PAPER,
     asked_schedule,
@@ -44,7 +44,7 @@ def _weigh_text(known: Known, values: Values) -> TextWeight:
         return given_text_weight(values["weight"])
     return choose_text_weight(
         known.result("training_set"),
-        known.result("text_counterparts"),
+        known.result("text_counterparts").rows,
         known.result("image_neighbors")[:, :ASKED_NEIGHBORS],
         n_clusters=values["count"],
         seed=values["seed"],
@@ -55,7 +55,7 @@ def _weigh_text(known: Known, values: Values) -> TextWeight:
 def _image_and_text(known: Known, _: Values) -> FloatMatrix:
     return blend_rows(
         known.result("training_set"),
-        known.result("text_counterparts"),
+        known.result("text_counterparts").rows,
         text_weight=known.result("text_weight").heads,
     )
 
@@ -68,14 +68,14 @@ def _head_values(known: Known) -> Values:
     n_images, n_clusters = _sizes(known)
     schedule = robust_schedule(n_images, n_clusters, **asked_schedule(known))
     return {
-        **training_values(known, "robust", schedule),
+        **training_values(known, "trained", schedule),
         "members": count_members(n_images, members=known.choices["members"]),
         "text_weight": known.result("text_weight").heads,
     }
 
 
-def _learn_heads(known: Known, values: Values) -> RobustHeads:
-    return learn_robust_heads(
+def _learn_heads(known: Known, values: Values) -> JoinedHeads:
+    return learn_joined_heads(
         known.result("training_set"),
         known.result("text_rows"),
         known.result("image_neighbors"),
@@ -86,9 +86,9 @@ def _learn_heads(known: Known, values: Values) -> RobustHeads:
     )
 
 
-ROBUST = replace(
+TRAINED = replace(
     PAPER,
-    name="robust",
+    name="trained",
     image_neighbors=replace(PAPER.image_neighbors, values=_neighbor_values),
     text_weight=Piece(_weigh_text, _weight_values),
     text_rows=Piece(_image_and_text),

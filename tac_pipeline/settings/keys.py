@@ -155,7 +155,22 @@ class Vocabulary(Section):
 class Retrieval(Section):
     """Step 5: a text counterpart for every image."""
 
-    tau: float = result(0.005, gt=0, description="softmax temperature on the cosine; 0.005 fits OpenAI's ViT-B/32")
+    tau: float | None = result(
+        None,
+        gt=0,
+        description="softmax temperature on the cosine; null = by a rule that follows the encoder's vectors, "
+        "or 0.005 in `method: published`",
+    )
+
+
+class Names(Section):
+    """What groups are called."""
+
+    tau: float | None = result(
+        None,
+        gt=0,
+        description="softmax temperature at which names are chosen; null = by the same rule, for fewer nouns",
+    )
 
 
 class Blend(Section):
@@ -255,11 +270,14 @@ class Settings(Section):
     semantic_centers: SemanticCenters = SemanticCenters()
     vocabulary: Vocabulary = Vocabulary()
     retrieval: Retrieval = Retrieval()
+    names: Names = Names()
     blend: Blend = Blend()
     neighbors: Neighbors = Neighbors()
     heads: HeadSettings = HeadSettings()
     method: Annotated[str, BeforeValidator(_require_method)] = result(
-        next(iter(METHODS)), description="robust: text counts as far as it helps; published: the paper's recipe"
+        next(iter(METHODS)),
+        description="robust: groups by image and words in whitened spaces; published: the paper's recipe; "
+        "trained: heads trained and joined, the robust method until version 0.1",
     )
     review: Review = Review()
     report: Report = Report()

@@ -103,6 +103,15 @@ NOUN_VOCABULARY = TableSchema(
 TEXT_COUNTERPARTS = TableSchema(
     "text_counterparts", (_IMAGE_ID, Column("embedding", None, "unit blend of nouns, float16")), key="image_id"
 )
+WHITENING = TableSchema(
+    "whitening",
+    (
+        Column("direction", pa.int32(), "number of the image vectors' own direction"),
+        Column("mean", pa.float32(), "of the training images along it"),
+        Column("weights", pa.list_(pa.float32()), "what it counts along each direction of the whitened space"),
+    ),
+    key="direction",
+)
 NEIGHBORS = TableSchema(
     "neighbors",
     (_IMAGE_ID, Column("neighbors", pa.list_(pa.int32()), "rows of the training set, nearest first, itself excluded")),

@@ -97,6 +97,11 @@ def find_neighbors(rows: FloatMatrix, *, count: int, progress: Callable[[int, in
     return Neighbors(nearest_neighbors(rows, count=count, index=index, progress=progress), index)
 
 
+def no_neighbors(n_rows: int) -> Neighbors:
+    """A table without neighbors, for a method that asks for none; it has no index."""
+    return Neighbors(np.empty((n_rows, 0), dtype=np.int64), None)
+
+
 def write_index(path: Path, index: Any) -> None:
     """Write an index to a file."""
     _faiss().write_index(index, str(path))

@@ -100,11 +100,16 @@ def whiten_within(
     if not 0 < shrinkage <= 1:
         raise InputError(f"shrinkage must be above 0 and at most 1; got {shrinkage}")
     mean = rows.mean(axis=0)
-    within = _unit_trace(_scatter_around(rows, lambda part: rows[neighbors[part]].mean(axis=1)))
+
+    def among_neighbors(part: slice) -> FloatMatrix:
+        means: FloatMatrix = rows[neighbors[part]].mean(axis=1, dtype=np.float32)
+        return means
+
+    within = _unit_trace(_scatter_around(rows, among_neighbors))
     if groups is not None and group_share > 0:
         n_groups = int(groups.max()) + 1
         sizes = np.maximum(np.bincount(groups, minlength=n_groups), 1)
-        means = group_sums(rows, groups, n_groups=n_groups) / sizes[:, None].astype(np.float32)
+        means = (group_sums(rows, groups, n_groups=n_groups) / sizes[:, None]).astype(np.float32)
         own = _unit_trace(_scatter_around(rows, lambda part: means[groups[part]]))
         within = (1 - group_share) * within + group_share * own
     mixed = (1 - shrinkage) * within + shrinkage * np.eye(len(within))

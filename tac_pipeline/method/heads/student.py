@@ -1,16 +1,16 @@
-"""An image head that learns the joined result of several heads, and one that gives exactly the clusters of k-means."""
+"""An image head that learns the joined result of several heads."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.heads.cluster_head import ClusterHead, build_head
 from tac_pipeline.method.heads.training import batches, drafted
 from tac_pipeline.method.values.published import ADAM_BETAS
-from tac_pipeline.tensors import group_sums, tensor_of
+from tac_pipeline.tensors import tensor_of
 
 
 def distill_head(
@@ -59,28 +59,3 @@ def distill_head(
             schedule.step()
     head.settle(tensor_of(image_embeddings).to(device))
     return head.cpu().eval()
-
-
-def kmeans_head(image_embeddings: FloatMatrix, assignment: IntVector, *, n_clusters: int) -> ClusterHead:
-    """K-means as a head: its likeliest column is the cluster with the nearest center.
-
-    The hidden layer passes the vector through (each number raised by 1, so that ReLU leaves it), and the output layer
-    holds the centers.
-
-    Parameters
-    ----------
-    image_embeddings : float32 (n_images, dim), unit rows
-    assignment : int64 (n_images,)
-        A cluster of n_clusters for each; its center is the unit mean of its images.
-    """
-    dim = image_embeddings.shape[1]
-    centers = torch.from_numpy(unit_rows(group_sums(image_embeddings, assignment, n_groups=n_clusters)))
-    head = ClusterHead(dim, n_clusters)
-    with torch.no_grad():
-        head.hidden.weight.copy_(torch.eye(dim))
-        # The root undoes BatchNorm's epsilon.
-        head.norm.weight.fill_((1 + head.norm.eps) ** 0.5)
-        head.norm.bias.fill_(1.0)
-        head.output.weight.copy_(centers)
-        head.output.bias.copy_(-centers.sum(dim=1))
-    return head.eval()

@@ -13,6 +13,9 @@ CENTER_RESTARTS = 10
 # The image k-means that the results are compared with gets the same number.
 TRAINING_FREE_RESTARTS = 20
 
+# Step 5: fits OpenAI's ViT-B/32.
+TAU = 0.005
+
 # Step 7: when the settings name no other count.
 NEIGHBORS = 50
 

@@ -19,8 +19,8 @@ SHRINKAGE = 0.3
 # The text beside the image's 1. Once both are whitened within groups, 0.35 to 1 differ by less than seeds do.
 TEXT_WEIGHT = 0.7
 
-# tau is so many standard deviations of the cosines, each noun's mean taken off: 0.03 to 0.04 for CLIP ViT-B/32. There an
-# image's text is a smooth blend of what the vocabulary spans.
+# tau is so many standard deviations of the cosines, each noun's mean taken off: 0.03 to 0.04 for CLIP ViT-B/32. An
+# image's text is then a smooth blend of what the vocabulary spans.
 TAU_PER_SPREAD = 1.5
 # Images that tau is chosen by.
 TAU_IMAGES = 2000
@@ -30,4 +30,3 @@ NAMING_TAU_SHARE = 0.125
 # After the first grouping, the nouns nearest to each group are the vocabulary, and the groups' own scatter whitens.
 NOUNS_PER_GROUP = 3
 ROUNDS = 2
-

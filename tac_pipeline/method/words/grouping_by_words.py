@@ -102,9 +102,7 @@ def _side_by_side(
     """Image and text, each whitened within groups, as one unit row each."""
 
     def whitened(rows: FloatMatrix) -> FloatMatrix:
-        fitted = whiten_within(
-            rows, neighbors, groups, group_share=recipe.group_share, shrinkage=recipe.shrinkage
-        )
+        fitted = whiten_within(rows, neighbors, groups, group_share=recipe.group_share, shrinkage=recipe.shrinkage)
         return fitted.apply(rows)
 
     if recipe.text_weight == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,50 @@ import numpy.typing as npt
 from tac_pipeline.arrays import FloatMatrix, require_same_width, row_chunks, unit_rows
 from tac_pipeline.errors import InputError
 
+# Below this, cosines differ by the rounding of float32 only.
+SMALLEST_SPREAD = 1e-6
+
+
+@dataclass(frozen=True)
+class Counterparts:
+    """Text counterparts, float32 (n_images, dim), unit rows, and the temperature that they were blended at."""
+
+    rows: FloatMatrix
+    tau: float
+
 
 def require_tau(tau: float) -> None:
     """Raise InputError unless tau can divide a float32 cosine."""
     # Below float32's smallest number tau would round to 0 and the weights to NaN.
     if not np.finfo(np.float32).tiny <= tau < np.inf:
         raise InputError(f"tau must be > 0; got {tau}. OpenAI's ViT-B/32 takes 0.005, other encoders 0.008 to 0.1.")
+
+
+def choose_tau(
+    image_embeddings: FloatMatrix, noun_embeddings: FloatMatrix, *, per_spread: float, max_images: int
+) -> float:
+    """A temperature that follows the encoder: so many standard deviations of the cosines of images and nouns.
+
+    Each noun's mean cosine is taken off first: nouns that are near to every image say nothing of any. Encoders differ
+    in how far their cosines spread: one temperature blends many nouns for one encoder, a single noun for another.
+
+    Parameters
+    ----------
+    image_embeddings : float32 (n_images, dim), unit rows
+    noun_embeddings : float32 (n_nouns, dim), unit rows
+        Of the noun vocabulary.
+    per_spread : float > 0
+    max_images : int >= 1
+        At most so many images are looked at, evenly spread over the rows.
+
+    Returns
+    -------
+    float > 0; 1 where all cosines of a noun are equal, so that no temperature tells images apart
+    """
+    require_same_width(image_embeddings, noun_embeddings, names=("image_embeddings", "noun_embeddings"))
+    cosines = image_embeddings[:: -(-len(image_embeddings) // max_images)] @ noun_embeddings.T
+    spread = float((cosines - cosines.mean(axis=0)).std())
+    return per_spread * spread if spread > SMALLEST_SPREAD else 1.0
 
 
 def retrieval_weights(

@@ -9,8 +9,8 @@ from tac_pipeline.arrays import unit_rows
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.grouping.consensus import one_hot
 from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
-from tac_pipeline.method.heads.cluster_head import load_heads, save_heads, soft_assignment
-from tac_pipeline.method.heads.student import distill_head, kmeans_head
+from tac_pipeline.method.heads.cluster_head import soft_assignment
+from tac_pipeline.method.heads.student import distill_head
 from tac_pipeline.method.values.trained import STUDENT_BATCH, STUDENT_LEARNING_RATE, STUDENT_STEPS
 
 ASKED = {"steps": 200, "batch_size": 64, "learning_rate": 1e-2, "device": "cpu"}
@@ -54,16 +54,3 @@ def test_the_same_seed_gives_the_same_head() -> None:
 def test_rows_and_answers_must_belong_together() -> None:
     with pytest.raises(InputError, match="a row for each"):
         distill_head(random_unit_rows(4, 6, 0), one_hot(np.arange(3), n_clusters=3), seed=0, **ASKED)
-
-
-def test_k_means_as_a_head_is_k_means_on_new_images_too(tmp_path) -> None:
-    rows, new = random_unit_rows(200, 8, 0), random_unit_rows(300, 8, 1)
-    found = spherical_kmeans(rows, n_clusters=5, restarts=3, max_iterations=300, seed=0)
-    head = kmeans_head(rows, found.assignment, n_clusters=5)
-    sums = np.stack([rows[found.assignment == cluster].sum(axis=0) for cluster in range(5)])
-    centers = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-    save_heads(tmp_path / "heads.safetensors", head, kmeans_head(rows, found.assignment, n_clusters=5))
-    read = load_heads(tmp_path / "heads.safetensors").image_head
-    cosine = new @ centers.T
-    plain = np.exp(cosine) / np.exp(cosine).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(soft_assignment(read, new), plain, atol=1e-5)

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from reference import plain_counterparts, plain_weights, random_unit_rows
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.words.text_counterparts import count_nouns_heard, retrieval_weights, retrieve_text_counterparts
+from tac_pipeline.method.words.text_counterparts import (
+    choose_tau,
+    count_nouns_heard,
+    retrieval_weights,
+    retrieve_text_counterparts,
+)
 
 
 @given(
@@ -74,3 +79,20 @@ def test_the_nouns_heard_are_one_where_tau_is_small_and_all_where_it_is_large() 
     np.testing.assert_allclose(
         count_nouns_heard(images, nouns, tau=0.2, chunk_rows=7), np.prod(weights**-weights, axis=1), rtol=1e-3
     )
+
+
+def test_tau_follows_the_spread_of_the_cosines() -> None:
+    images, nouns = random_unit_rows(300, 16, 0), random_unit_rows(40, 16, 1)
+    cosines = images @ nouns.T
+    wanted = 1.5 * (cosines - cosines.mean(axis=0)).std()
+    assert choose_tau(images, nouns, per_spread=1.5, max_images=300) == pytest.approx(wanted, rel=1e-5)
+    # A part of the images is enough, and a narrower cone gives a lower temperature.
+    assert choose_tau(images, nouns, per_spread=1.5, max_images=100) == pytest.approx(wanted, rel=0.1)
+    narrow = images + 3 * images.mean(axis=0) + 2
+    narrow /= np.linalg.norm(narrow, axis=1, keepdims=True)
+    assert choose_tau(narrow.astype(np.float32), nouns, per_spread=1.5, max_images=300) < wanted / 2
+
+
+def test_tau_of_images_that_are_all_equal_is_usable() -> None:
+    images = np.repeat(random_unit_rows(1, 8, 0), 5, axis=0)
+    assert choose_tau(images, random_unit_rows(3, 8, 1), per_spread=1.5, max_images=10) == 1.0

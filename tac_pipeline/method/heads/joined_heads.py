@@ -14,7 +14,8 @@ from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector
 from tac_pipeline.method.grouping.consensus import agreement, join_members
 from tac_pipeline.method.heads.calibration import neighborhood_confidence, scale_output, sharpness_for
 from tac_pipeline.method.heads.cluster_head import ClusterHead, soft_assignment
-from tac_pipeline.method.heads.student import distill_head, kmeans_head
+from tac_pipeline.method.heads.linear_head import center_head
+from tac_pipeline.method.heads.student import distill_head
 from tac_pipeline.method.heads.training import EpochLosses, TrainedHeads, train_blended_heads
 from tac_pipeline.method.values.published import TrainingSchedule
 from tac_pipeline.method.values.trained import (
@@ -33,7 +34,7 @@ from tac_pipeline.method.words.text_weight import share_together
 
 
 @dataclass(frozen=True)
-class RobustHeads(TrainedHeads):
+class JoinedHeads(TrainedHeads):
     """The head that assigns, the text head of the first seed, and the mean losses over the seeds.
 
     Attributes
@@ -71,7 +72,7 @@ class RobustHeads(TrainedHeads):
         )
 
 
-def learn_robust_heads(
+def learn_joined_heads(
     image_embeddings: FloatMatrix,
     blended_rows: FloatMatrix,
     image_neighbors: IntMatrix,
@@ -86,7 +87,7 @@ def learn_robust_heads(
     seed: int,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
-) -> RobustHeads:
+) -> JoinedHeads:
     """Train heads from several seeds, join their results, and train one head on the joined result.
 
     Parameters
@@ -145,7 +146,7 @@ def learn_robust_heads(
     together, together_kmeans = share_together(asked, joined.argmax(axis=1)), share_together(asked, kmeans)
     fell_back = together < KEPT_BY_HEADS * together_kmeans
     if fell_back:
-        image_head = kmeans_head(image_embeddings, kmeans, n_clusters=n_clusters)
+        image_head = center_head(image_embeddings, kmeans, n_clusters=n_clusters)
     else:
         image_head = distill_head(
             image_embeddings,
@@ -163,7 +164,7 @@ def learn_robust_heads(
         # How often two heads from two seeds agree is about how often one is right (docs/EXPERIMENTS.md).
         sure = min(agreed, 1 - 1 / len(image_embeddings))
     _calibrate(image_head, image_embeddings, sure)
-    return RobustHeads(
+    return JoinedHeads(
         image_head, text_heads[0], _mean_history(histories), agreed, together, together_kmeans, fell_back
     )
 

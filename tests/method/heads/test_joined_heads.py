@@ -8,10 +8,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from tac_pipeline.method.grouping.blend import blend_rows
 from tac_pipeline.method.grouping.neighbors import nearest_neighbors
-from tac_pipeline.method.heads import robust_heads
+from tac_pipeline.method.heads import joined_heads
 from tac_pipeline.method.heads.calibration import neighborhood_confidence
 from tac_pipeline.method.heads.cluster_head import soft_assignment
-from tac_pipeline.method.heads.robust_heads import RobustHeads, learn_robust_heads, member_seeds
+from tac_pipeline.method.heads.joined_heads import JoinedHeads, learn_joined_heads, member_seeds
 from tac_pipeline.method.values.published import TrainingSchedule
 from tac_pipeline.method.values.trained import OWN_VOTE, VOTING_ROUNDS
 
@@ -26,7 +26,7 @@ def images_and_texts() -> tuple[np.ndarray, np.ndarray]:
     return images, texts
 
 
-def learn(seed: int = 0, **changes: object) -> RobustHeads:
+def learn(seed: int = 0, **changes: object) -> JoinedHeads:
     images, texts = images_and_texts()
     rows = blend_rows(images, texts, text_weight=0.7)
     asked = {
@@ -38,13 +38,13 @@ def learn(seed: int = 0, **changes: object) -> RobustHeads:
         "learning_rate": 1e-2,
         "seed": seed,
     }
-    return learn_robust_heads(
+    return learn_joined_heads(
         images, rows, nearest_neighbors(images, count=6), nearest_neighbors(rows, count=6), **(asked | changes)
     )
 
 
 @pytest.fixture(scope="module")
-def learned() -> RobustHeads:
+def learned() -> JoinedHeads:
     return learn()
 
 
@@ -63,7 +63,7 @@ def test_the_head_is_as_sure_as_two_seeds_agree() -> None:
     noisy = images + 0.3 * np.random.default_rng(1).normal(size=images.shape)
     images = (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
     rows = blend_rows(images, texts, text_weight=0.7)
-    found = learn_robust_heads(
+    found = learn_joined_heads(
         images,
         rows,
         nearest_neighbors(images, count=6),
@@ -113,7 +113,7 @@ def test_progress_counts_the_epochs_of_all_members() -> None:
 
 def test_k_means_answers_where_the_heads_tear_neighbors_apart(monkeypatch) -> None:
     shuffled = np.eye(GROUPS, dtype=np.float32)[np.random.default_rng(0).permutation(TRUTH)]
-    monkeypatch.setattr(robust_heads, "join_members", lambda *_, **__: shuffled)
+    monkeypatch.setattr(joined_heads, "join_members", lambda *_, **__: shuffled)
     found = learn(members=2)
     assert found.fell_back
     assert found.sentence.startswith("k-means on the images is the answer")
@@ -127,5 +127,5 @@ def test_members_of_two_seeds_share_none() -> None:
 
 
 def test_no_label_can_reach_it() -> None:
-    taken = set(inspect.signature(learn_robust_heads).parameters)
+    taken = set(inspect.signature(learn_joined_heads).parameters)
     assert not {name for name in taken if "label" in name or name == "y" or "truth" in name}

@@ -1,0 +1,54 @@
+"""Heads that need no training: groups by the nearest center, in the image vectors' space or in a whitened one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
+from tac_pipeline.method.grouping.whitening import Whitening
+from tac_pipeline.method.heads.cluster_head import ClusterHead
+from tac_pipeline.tensors import group_sums
+
+
+def center_head(
+    rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, whitening: Whitening | None = None
+) -> ClusterHead:
+    """The nearest center as a head: its likeliest column is the cluster with the nearest center.
+
+    The length of a row does not change which center has the highest cosine, and a whitening is affine: in the whitened
+    space the cosines with the centers are, but for that length, an affine function of the row as it is.
+
+    Parameters
+    ----------
+    rows : float32 (n_images, dim), unit rows
+    assignment : int64 (n_images,)
+        A cluster of n_clusters for each; its center is the unit mean of its whitened rows.
+    whitening : Whitening, optional
+        None leaves the rows as they are.
+    """
+    seen = rows if whitening is None else whitening.apply(rows)
+    centers = unit_rows(group_sums(seen, assignment, n_groups=n_clusters))  # (n_clusters, dim)
+    if whitening is None:
+        return _affine_head(centers, np.zeros(n_clusters, dtype=np.float32))
+    weights = (centers @ whitening.matrix.T).astype(
+        np.float32
+    )  # (n_clusters, dim): in the space of the rows as they are
+    return _affine_head(weights, (-weights @ whitening.mean).astype(np.float32))
+
+
+def _affine_head(weights: FloatMatrix, bias: FloatMatrix) -> ClusterHead:
+    """A head with the logits rows @ weights.T + bias.
+
+    The hidden layer passes the vector through (each number raised by 1, so that ReLU leaves it).
+    """
+    n_clusters, dim = weights.shape
+    head = ClusterHead(dim, n_clusters)
+    with torch.no_grad():
+        head.hidden.weight.copy_(torch.eye(dim))
+        # The root undoes BatchNorm's epsilon.
+        head.norm.weight.fill_((1 + head.norm.eps) ** 0.5)
+        head.norm.bias.fill_(1.0)
+        head.output.weight.copy_(torch.from_numpy(weights))
+        head.output.bias.copy_(torch.from_numpy(bias - weights.sum(axis=1)))
+    return head.eval()

@@ -1,0 +1,190 @@
+"""The robust method: groups by image and words in whitened spaces, without training (docs/decisions/0100-the-core.md).
+
+Neighbors are found among whitened images, words are heard softly, and both are whitened by the scatter within groups
+before k-means from Ward's start groups them. The head that assigns is the nearest center in the whitened images' space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.method.grouping.neighbors import Neighbors, find_neighbors, no_neighbors
+from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
+from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
+from tac_pipeline.method.grouping.ward import ward_kmeans
+from tac_pipeline.method.grouping.whitening import Whitening, whiten_by_total, whiten_within
+from tac_pipeline.method.heads.linear_head import center_head
+from tac_pipeline.method.heads.training import TrainedHeads
+from tac_pipeline.method.paper import PAPER
+from tac_pipeline.method.recipe import Known, Piece, Values
+from tac_pipeline.method.values.robust import (
+    GROUP_SHARE,
+    NAMING_TAU_SHARE,
+    NEIGHBORS,
+    NOUNS_PER_GROUP,
+    ROUNDS,
+    SHRINKAGE,
+    TAU_IMAGES,
+    TAU_PER_SPREAD,
+    TEXT_WEIGHT,
+    WHITENING_POWER,
+)
+from tac_pipeline.method.words.grouping_by_words import Recipe, group_by_words
+from tac_pipeline.method.words.text_counterparts import Counterparts, choose_tau, retrieve_text_counterparts
+from tac_pipeline.method.words.text_weight import TextWeight, given_text_weight
+
+
+def _whitening_values(_: Known) -> Values:
+    return {"power": WHITENING_POWER}
+
+
+def _whiten(known: Known, values: Values) -> Whitening:
+    return whiten_by_total(known.result("training_set"), power=values["power"])
+
+
+def _neighbor_values(known: Known) -> Values:
+    wanted = known.choices["neighbors"]
+    return {"count": min(NEIGHBORS if wanted is None else wanted, known.rows("training_set") - 1)}
+
+
+def _image_neighbors(known: Known, values: Values) -> Neighbors:
+    rows = known.result("whitening").apply(known.result("training_set"))
+    return find_neighbors(rows, count=values["count"], progress=known.progress("images"))
+
+
+def _center_values(known: Known) -> Values:
+    n_images = known.rows("training_set")
+    n_centers = count_semantic_centers(
+        n_images,
+        known.result("cluster_count"),
+        images_per_center=known.choices["images_per_center"],
+        count=known.choices["n_centers"],
+    )
+    return {"n_centers": n_centers, "seed": known.choices["seed"], "start": "ward"}
+
+
+def _find_centers(known: Known, values: Values) -> KMeansResult:
+    return ward_kmeans(known.result("training_set"), n_clusters=values["n_centers"], seed=values["seed"])
+
+
+def _tau_values(known: Known) -> Values:
+    given = known.choices["tau"]
+    return {"tau": given} if given is not None else {"tau": None, "per_spread": TAU_PER_SPREAD}
+
+
+def tau_by_rule(images: FloatMatrix, nouns: FloatMatrix) -> float:
+    """The temperature of this method for these images and the chosen nouns."""
+    return choose_tau(images, nouns, per_spread=TAU_PER_SPREAD, max_images=TAU_IMAGES)
+
+
+def _retrieve(known: Known, values: Values) -> Counterparts:
+    images, nouns = known.result("training_set"), known.result("noun_vocabulary")
+    tau = tau_by_rule(images, nouns) if values["tau"] is None else values["tau"]
+    return Counterparts(retrieve_text_counterparts(images, nouns, tau=tau, progress=known.progress("images")), tau)
+
+
+def _weight_values(known: Known) -> Values:
+    given = known.choices["text_weight"]
+    return {"weight": TEXT_WEIGHT if given is None else given, "given": given is not None}
+
+
+def _weigh_text(_: Known, values: Values) -> TextWeight:
+    weight = values["weight"]
+    if values["given"]:
+        return given_text_weight(weight)
+    sentence = (
+        f"the words have weight {weight:g} beside the images' 1, in every store: once both are whitened within groups, "
+        "weights from 0.35 to 1 give the same groups, and nouns that do not fit do no harm"
+    )
+    return TextWeight(weight, weight, (), sentence)
+
+
+def _no_text_neighbors(known: Known, _: Values) -> Neighbors:
+    return no_neighbors(known.rows("training_set"))
+
+
+def _image_and_text(known: Known, _: Values) -> FloatMatrix:
+    raise NotImplementedError("the robust method trains no text head")
+
+
+def _kmeans_values(known: Known) -> Values:
+    return {"count": known.result("cluster_count"), "seed": known.choices["seed"], "start": "ward"}
+
+
+def _image_kmeans(known: Known, values: Values) -> KMeansResult:
+    return ward_kmeans(known.result("training_set"), n_clusters=values["count"], seed=values["seed"])
+
+
+def _grouping_values(known: Known) -> Values:
+    return {
+        **_kmeans_values(known),
+        "text_weight": known.result("text_weight").training_free,
+        "rounds": ROUNDS,
+        "nouns_per_group": NOUNS_PER_GROUP,
+        "group_share": GROUP_SHARE,
+        "shrinkage": SHRINKAGE,
+    }
+
+
+def _group(known: Known, values: Values) -> KMeansResult:
+    counterparts = known.result("text_counterparts")
+    recipe = Recipe(
+        tau=counterparts.tau,
+        text_weight=values["text_weight"],
+        rounds=values["rounds"],
+        nouns_per_group=values["nouns_per_group"],
+        group_share=values["group_share"],
+        shrinkage=values["shrinkage"],
+    )
+    return group_by_words(
+        known.result("training_set"),
+        counterparts.rows,
+        known.result("noun_embeddings"),
+        known.result("image_neighbors"),
+        n_clusters=values["count"],
+        recipe=recipe,
+        seed=values["seed"],
+        progress=known.progress("groupings"),
+    )
+
+
+def _head_values(known: Known) -> Values:
+    return {
+        "method": "robust",
+        "count": known.result("cluster_count"),
+        "group_share": GROUP_SHARE,
+        "shrinkage": SHRINKAGE,
+    }
+
+
+def _find_heads(known: Known, values: Values) -> TrainedHeads:
+    """The groups' centers among the images, whitened by the groups' own scatter; words teach the groups alone."""
+    images, groups = known.result("training_set"), known.result("training_free_clusters")
+    whitening = whiten_within(
+        images,
+        known.result("image_neighbors"),
+        groups,
+        group_share=values["group_share"],
+        shrinkage=values["shrinkage"],
+    )
+    image_head = center_head(images, groups, n_clusters=values["count"], whitening=whitening)
+    text_head = center_head(known.result("text_counterparts").rows, groups, n_clusters=values["count"])
+    return TrainedHeads(image_head, text_head, ())
+
+
+ROBUST = replace(
+    PAPER,
+    name="robust",
+    naming_tau=lambda images, nouns: NAMING_TAU_SHARE * tau_by_rule(images, nouns),
+    whitening=Piece(_whiten, _whitening_values),
+    image_neighbors=replace(PAPER.image_neighbors, compute=_image_neighbors, values=_neighbor_values),
+    semantic_centers=replace(PAPER.semantic_centers, compute=_find_centers, values=_center_values),
+    text_counterparts=Piece(_retrieve, _tau_values),
+    text_weight=Piece(_weigh_text, _weight_values),
+    text_rows=Piece(_image_and_text),
+    text_neighbors=replace(PAPER.text_neighbors, compute=_no_text_neighbors, values=None),
+    image_kmeans=replace(PAPER.image_kmeans, compute=_image_kmeans, values=_kmeans_values),
+    training_free_clusters=replace(PAPER.training_free_clusters, compute=_group, values=_grouping_values),
+    cluster_heads=Piece(_find_heads, _head_values),
+)
