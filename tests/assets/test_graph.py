@@ -126,7 +126,6 @@ def test_everything_below_and_above() -> None:
     assert [step.name for step in descendants([find("image_manifest"), find("candidate_nouns")])] == list(EDGES)
     assert {step.name for step in ancestors([find("cluster_heads")])} == set(EDGES) - {
         "image_labels",
-        "training_free_clusters",
         "cluster_heads",
         "cluster_ids",
         "assignments",

@@ -11,6 +11,7 @@ from assets.graph import STEPS
 from tac_pipeline.method import METHODS, load_method
 from tac_pipeline.method.paper import PAPER
 from tac_pipeline.method.recipe import CHOICES, Method, Piece, Walk
+from tac_pipeline.method.words.text_counterparts import Counterparts
 from tac_pipeline.settings.keys import settings_keys
 
 IMAGES, NOUNS = random_unit_rows(40, 16, 0), random_unit_rows(30, 16, 1)
@@ -42,7 +43,7 @@ def test_a_piece_is_computed_once_and_only_when_it_is_asked_for() -> None:
     found = walk(replace(PAPER, semantic_centers=replace(PAPER.semantic_centers, compute=count)))
     assert calls == []
     assert not found.has("noun_vocabulary")
-    assert found.result("text_counterparts").shape == IMAGES.shape
+    assert found.result("text_counterparts").rows.shape == IMAGES.shape
     found.result("noun_vocabulary")
     assert len(calls) == 1
     assert found.has("noun_vocabulary")
@@ -65,10 +66,11 @@ def test_a_method_is_called_as_the_settings_call_it_and_runs_to_its_end(name: st
 
 def test_a_third_method_needs_its_pieces_alone() -> None:
     def first_noun(known, _):
-        return np.repeat(known.result("noun_vocabulary")[:1], len(known.result("training_set")), axis=0)
+        rows = np.repeat(known.result("noun_vocabulary")[:1], len(known.result("training_set")), axis=0)
+        return Counterparts(rows, 1.0)
 
     odd = replace(PAPER, name="odd", text_counterparts=Piece(first_noun))
-    assert len(np.unique(walk(odd).result("text_counterparts"), axis=0)) == 1
+    assert len(np.unique(walk(odd).result("text_counterparts").rows, axis=0)) == 1
 
 
 def test_every_stored_piece_has_its_asset_and_every_choice_its_settings_key() -> None:

@@ -24,7 +24,14 @@ class ClusterHead(nn.Module):
     """Vectors to soft assignments: Linear dim to width, BatchNorm, ReLU, Linear width to n_clusters, softmax.
 
     Its parameters are uninitialized: `build_head` draws them, `load_heads` reads them. As published the width is dim.
+
+    Attributes
+    ----------
+    ceilings : float32 (n_clusters,), optional
+        How sure an image of each cluster can be at most, because the cluster itself is not surely one.
     """
+
+    ceilings: Tensor | None = None
 
     def __init__(self, dim: int, n_clusters: int, *, width: int | None = None) -> None:
         super().__init__()
@@ -75,6 +82,9 @@ class ClusterHead(nn.Module):
     def _output(self, normalized: Tensor) -> Tensor:
         output: Tensor = self.output(torch.relu(normalized))
         return output
+
+
+_CEILINGS = "image_head.ceilings"
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,8 @@ def save_heads(path: Path, image_head: ClusterHead, text_head: ClusterHead) -> N
         for name, head in named.items()
         for key, value in head.state_dict().items()
     }
+    if image_head.ceilings is not None:
+        tensors[_CEILINGS] = image_head.ceilings.contiguous()
     path.write_bytes(safetensors.torch.save(tensors))
 
 
@@ -171,5 +183,6 @@ def _head_from(tensors: dict[str, Tensor], name: str) -> ClusterHead:
     own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     n_clusters, width = own["output.weight"].shape
     head = ClusterHead(own["hidden.weight"].shape[1], n_clusters, width=width)
+    head.ceilings = own.pop("ceilings", None)
     head.load_state_dict(own)
     return head.eval()

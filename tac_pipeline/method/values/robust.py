@@ -27,6 +27,12 @@ TAU_IMAGES = 2000
 # Names want the few nouns that an image is nearest to: 0.005 where the blend takes 0.04, as published.
 NAMING_TAU_SHARE = 0.125
 
+# Confidence: regroupings of so large a share of the images, some of them into more groups, and what these count.
+REGROUPINGS, REGROUPED_SHARE = 16, 0.6
+FINER_REGROUPINGS, FINER, FINER_SHARE = 5, 1.35, 0.3
+# Images that confidence is measured with, at most.
+REGROUPED_IMAGES = 10_000
+
 # After the first grouping, the nouns nearest to each group are the vocabulary, and the groups' own scatter whitens.
 NOUNS_PER_GROUP = 3
 ROUNDS = 2

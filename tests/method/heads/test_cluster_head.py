@@ -170,3 +170,12 @@ def test_damaged_heads_are_named(tmp_path, damage) -> None:
 def test_missing_heads_name_the_asset(tmp_path) -> None:
     with pytest.raises(ArtifactMissing, match="materialize cluster_heads"):
         load_heads(tmp_path / "heads.safetensors")
+
+
+def test_ceilings_are_kept_with_the_image_head(tmp_path) -> None:
+    head = trained_like(6, 4, 0)
+    head.ceilings = torch.tensor([0.5, 1.0, 0.25, 0.75])
+    save_heads(tmp_path / "heads.safetensors", head, trained_like(6, 4, 1))
+    loaded = load_heads(tmp_path / "heads.safetensors")
+    assert torch.equal(loaded.image_head.ceilings, head.ceilings)
+    assert loaded.text_head.ceilings is None

@@ -22,7 +22,7 @@ def overlapping(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
     centers = generator.normal(size=(GROUPS, DIM))
     truth = np.repeat(np.arange(GROUPS), EACH)
-    images = unit(centers[truth] + 0.9 * generator.normal(size=(len(truth), DIM)))
+    images = unit(centers[truth] + 1.8 * generator.normal(size=(len(truth), DIM)))
     nouns = unit(
         np.concatenate([centers + 0.1 * generator.normal(size=(GROUPS, DIM)), generator.normal(size=(30, DIM))])
     )
