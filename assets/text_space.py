@@ -150,11 +150,8 @@ def noun_vocabulary(inputs: Inputs, out: Output, **_: Any) -> None:
 
 
 def naming_tau(inputs: Inputs, names: Names) -> float:
-    """The temperature at which groups are named: as set, or the method's for these images and nouns."""
-    if names.tau is not None:
-        return names.tau
-    method = load_method(inputs.project.settings.method)
-    return method.naming_tau(inputs.vectors(training_set), inputs.vectors(noun_vocabulary))
+    """The temperature at which groups are named: as set, or the method's."""
+    return load_method(inputs.project.settings.method).naming_tau if names.tau is None else names.tau
 
 
 def _load_counterparts(inputs: Inputs, asset: Step) -> "Counterparts":

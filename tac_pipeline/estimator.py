@@ -260,7 +260,7 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _name(self, images: FloatMatrix, candidates: FloatMatrix, words: list[str]) -> None:
         self.noun_vocabulary_ = [words[row] for row in self.vocabulary_rows_]
         vocabulary = candidates[self.vocabulary_rows_]
-        tau = load_method(self.method).naming_tau(images, vocabulary)
+        tau = load_method(self.method).naming_tau
         profiles = noun_profiles(images, vocabulary, self.labels_, n_clusters=self.n_clusters, tau=tau)
         sizes = np.bincount(self.labels_, minlength=self.n_clusters)
         self.cluster_words_ = name_clusters(profiles, sizes, noun_kinds(self.noun_vocabulary_))

@@ -17,14 +17,17 @@ from tac_pipeline.method.grouping.blend import blend_rows
 from tac_pipeline.method.grouping.neighbors import nearest_neighbors
 from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers, find_semantic_centers
 from tac_pipeline.method.grouping.training_free import image_kmeans, training_free_clusters
+from tac_pipeline.method.grouping.whitening import whiten_by_total, whiten_within
 from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import soft_assignment
 from tac_pipeline.method.heads.joined_heads import learn_joined_heads
+from tac_pipeline.method.heads.linear_head import center_head
 from tac_pipeline.method.heads.training import train_cluster_heads
 from tac_pipeline.method.values.published import training_schedule
 from tac_pipeline.method.values.trained import robust_schedule
+from tac_pipeline.method.words.grouping_by_words import Recipe, group_by_words
 from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
-from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
+from tac_pipeline.method.words.text_counterparts import choose_tau, retrieve_text_counterparts
 from tac_pipeline.method.words.text_weight import choose_text_weight
 
 DIM, GROUPS, PER_GROUP = 16, 3, 30
@@ -82,7 +85,8 @@ def test_what_is_kept_fits_together(fitted) -> None:
     assert fitted.noun_vocabulary_ == [NOUNS[row] for row in fitted.vocabulary_rows_]
     assert fitted.cluster_names_ == [words.name for words in fitted.cluster_words_]
     assert fitted.text_counterparts_.shape == IMAGES.shape
-    assert [epoch.epoch for epoch in fitted.loss_history_] == list(range(1, 21))
+    assert fitted.loss_history_ == ()
+    assert fitted.tau_ > 0
     assert fitted.labels_.dtype == np.int64
 
 
@@ -127,6 +131,24 @@ def test_published_is_the_chain_of_the_published_functions() -> None:
 
 
 def test_robust_is_the_chain_of_the_robust_functions(fitted) -> None:
+    neighbors = nearest_neighbors(whiten_by_total(IMAGES, power=0.3).apply(IMAGES), count=10)
+    chosen = NOUN_EMBEDDINGS[fitted.vocabulary_rows_]
+    tau = choose_tau(IMAGES, chosen, per_spread=1.5, max_images=2000)
+    assert fit(tau=None).tau_ == pytest.approx(tau, rel=1e-5)
+    tau = fitted.tau_
+    assert tau == QUICK["tau"]
+    texts = retrieve_text_counterparts(IMAGES, chosen, tau=tau)
+    recipe = Recipe(tau=tau, text_weight=0.7, rounds=2, nouns_per_group=3, group_share=0.5, shrinkage=0.3)
+    free = group_by_words(IMAGES, texts, NOUN_EMBEDDINGS, neighbors, n_clusters=GROUPS, recipe=recipe, seed=0)
+    np.testing.assert_array_equal(fitted.training_free_labels_, free.assignment)
+    whitening = whiten_within(IMAGES, neighbors, free.assignment, group_share=0.5, shrinkage=0.3)
+    head = center_head(IMAGES, free.assignment, n_clusters=GROUPS, whitening=whitening)
+    np.testing.assert_array_equal(fitted.labels_, assign(soft_assignment(head, IMAGES)).column)
+
+
+def test_trained_is_the_chain_of_the_trained_functions() -> None:
+    fitted = fit(method="trained")
+    assert [epoch.epoch for epoch in fitted.loss_history_] == list(range(1, 21))
     _, texts = texts_of_the_images()
     neighbors = nearest_neighbors(IMAGES, count=10)
     weight = choose_text_weight(IMAGES, texts, neighbors, n_clusters=GROUPS, seed=0)
@@ -178,7 +200,7 @@ def test_it_cannot_assign_before_it_is_fitted() -> None:
 
 def test_random_states() -> None:
     def centers(state: object) -> np.ndarray:
-        return fit(random_state=state, epochs=1).semantic_centers_
+        return fit(random_state=state, epochs=1, method="published").semantic_centers_
 
     np.testing.assert_array_equal(centers(3), centers(np.int64(3)))
     generator = np.random.RandomState(0)
@@ -197,7 +219,7 @@ def test_random_states() -> None:
         ({"nouns_per_center": 0}, "nouns_per_center must be at least 1; got 0"),
         ({"images_per_center": 0}, "images_per_center must be at least 1; got 0"),
         ({"n_semantic_centers": 0}, "n_semantic_centers must be at least 1; got 0"),
-        ({"method": "papers"}, "method must be one of robust, published; got 'papers'"),
+        ({"method": "papers"}, "method must be one of robust, published, trained; got 'papers'"),
         ({"n_members": 0}, "n_members must be at least 1; got 0"),
         ({"text_weight": -1.0}, "text_weight must be at least 0; got -1.0"),
         ({"n_neighbors": 0}, "n_neighbors must be at least 1; got 0"),

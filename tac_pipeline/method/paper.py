@@ -198,7 +198,7 @@ def _train_heads(known: Known, values: Values) -> TrainedHeads:
 
 PAPER = Method(
     name="published",
-    naming_tau=lambda images, nouns: TAU,
+    naming_tau=TAU,
     whitening=Piece(_no_whitening, lambda _: {}),
     semantic_centers=Piece(_find_centers, _center_values, passes_on=lambda _, found: found.centers),
     noun_vocabulary=Piece(_choose_vocabulary, passes_on=_chosen_vectors),

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.progress import Progress
 
 Values = dict[str, Any]
@@ -91,8 +90,8 @@ class Method:
     ----------
     name : str
         What the settings file calls it.
-    naming_tau : callable (images, nouns) -> float
-        The temperature at which names are chosen, for images, float32 (n_images, dim), and the noun vocabulary.
+    naming_tau : float
+        The temperature at which names are chosen: names want the few nouns that an image is nearest to.
     whitening : Piece of a Whitening, or None
     semantic_centers : Piece of a KMeansResult; passes on float32 (n_centers, dim), unit rows
     noun_vocabulary : Piece of a NounVocabulary; passes on the chosen nouns' vectors, float32 (n_chosen, dim), unit rows
@@ -106,7 +105,7 @@ class Method:
     """
 
     name: str
-    naming_tau: Callable[[FloatMatrix, FloatMatrix], float]
+    naming_tau: float
     whitening: Piece
     semantic_centers: Piece
     noun_vocabulary: Piece

@@ -29,7 +29,6 @@ from tac_pipeline.method.values.robust import (
     FINER_REGROUPINGS,
     FINER_SHARE,
     GROUP_SHARE,
-    NAMING_TAU_SHARE,
     NEIGHBORS,
     NOUNS_PER_GROUP,
     REGROUPED_IMAGES,
@@ -213,7 +212,6 @@ def _find_heads(known: Known, values: Values) -> TrainedHeads:
 ROBUST = replace(
     PAPER,
     name="robust",
-    naming_tau=lambda images, nouns: NAMING_TAU_SHARE * tau_by_rule(images, nouns),
     whitening=Piece(_whiten, _whitening_values),
     image_neighbors=replace(PAPER.image_neighbors, compute=_image_neighbors, values=_neighbor_values),
     semantic_centers=replace(PAPER.semantic_centers, compute=_find_centers, values=_center_values),

@@ -169,7 +169,7 @@ class Names(Section):
     tau: float | None = result(
         None,
         gt=0,
-        description="softmax temperature at which names are chosen; null = by the same rule, for fewer nouns",
+        description="softmax temperature at which names are chosen; null = the method's value, 0.005",
     )
 
 

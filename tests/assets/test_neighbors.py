@@ -14,8 +14,18 @@ def facts(path: Path, name: str) -> dict:
     return open_store(load_project(path)).require_current(name).artifact.facts
 
 
-def test_the_robust_method_says_how_far_the_words_were_heard(vector_store: Callable[..., Path]) -> None:
+def test_the_robust_method_says_the_weight_of_the_words(vector_store: Callable[..., Path]) -> None:
     path = vector_store()
+    materialize(path)
+    found = facts(path, "text_weight")
+    assert found["choice"].startswith("the words have weight 0.7 beside the images' 1, in every store")
+    assert facts(path, "text_neighbors")["count"] == 0
+    assert facts(path, "text_counterparts")["tau"] > 0.005
+    assert facts(path, "evaluation")["trained_nmi"] > 0.99
+
+
+def test_the_trained_method_says_how_far_the_words_were_heard(vector_store: Callable[..., Path]) -> None:
+    path = vector_store({"method": "trained"})
     materialize(path)
     found = facts(path, "text_weight")
     assert found["choice"].startswith("the words helped: weight 1, because of an image's nearest images")

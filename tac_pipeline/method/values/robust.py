@@ -24,8 +24,6 @@ TEXT_WEIGHT = 0.7
 TAU_PER_SPREAD = 1.5
 # Images that tau is chosen by.
 TAU_IMAGES = 2000
-# Names want the few nouns that an image is nearest to: 0.005 where the blend takes 0.04, as published.
-NAMING_TAU_SHARE = 0.125
 
 # Confidence: regroupings of so large a share of the images, some of them into more groups, and what these count.
 REGROUPINGS, REGROUPED_SHARE = 16, 0.6

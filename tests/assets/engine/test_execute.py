@@ -59,7 +59,9 @@ def test_everything_is_reused_the_second_time(vector_store: Writer) -> None:
 
 
 def test_another_tau_computes_what_lies_below_and_back_again_nothing(vector_store: Writer) -> None:
-    materialize(vector_store())
+    """In the paper's recipe: its heads differ with every tau, where equal groups would spare what reads them alone."""
+    materialize(vector_store({"method": "published"}))
+    # The text weight and whether the groups are right do not depend on tau there.
     assert computed(materialize(vector_store({"retrieval.tau": 0.02}))) == COUNTERPARTS_DOWN
     assert computed(materialize(vector_store({"retrieval.tau": 0.005}))) == set()
 
@@ -68,11 +70,9 @@ def test_another_count_with_the_same_centers_spares_the_text_space(vector_store:
     """K enters semantic_centers only through k; when k stays the same, so do the vocabulary and the counterparts."""
     materialize(vector_store({"semantic_centers.count": 6}))
     done = computed(materialize(vector_store({"clusters.count": 4})))
-    # In the robust method K also decides how many neighbors teach an image, and the weight of the text.
     assert done == {
         "cluster_count",
         "image_kmeans",
-        "text_weight",
         "training_free_clusters",
         "cluster_heads",
         "cluster_ids",
@@ -171,8 +171,8 @@ def test_only_what_changed_is_refused_without_its_inputs(vector_store: Writer) -
         execute(find("assignments"), project)
     assert str(refused.value) == (
         "assignments reads cluster_heads, which was made for other settings. Build first: text_counterparts, "
-        "text_weight, text_neighbors, cluster_heads, cluster_ids (`tac run` does, or `tac run --select "
-        "text_counterparts,text_weight,text_neighbors,cluster_heads,cluster_ids`)."
+        "text_weight, text_neighbors, training_free_clusters, cluster_heads, cluster_ids (`tac run` does, or `tac run "
+        "--select text_counterparts,text_weight,text_neighbors,training_free_clusters,cluster_heads,cluster_ids`)."
     )
 
 
@@ -309,7 +309,7 @@ def test_a_large_store_is_learned_from_a_sample_and_assigned_whole(vector_store:
 def test_the_record_of_an_artifact_is_complete(vector_store: Writer) -> None:
     outcome = materialize(vector_store())["text_counterparts"]
     record = json.loads((outcome.artifact.folder / "artifact.json").read_text())
-    assert record["values"] == {"retrieval.tau": 0.005}
+    assert record["values"] == {"tau": None, "per_spread": 1.5}
     assert set(record["inputs"]) == {"training_set", "noun_vocabulary"}
     assert set(record["files"]) == {"text_counterparts.parquet"}
     assert record["rows"] == 60

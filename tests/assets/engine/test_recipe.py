@@ -27,6 +27,7 @@ OF_FILES = ("listing", "given", "source", "wordnet", "encoder", "column")
 FILES: dict[str, dict[str, Any]] = {
     "robust": {},
     "published": {"method": "published", "heads.epochs": None, "neighbors.count": None, "seed": 3},
+    "trained": {"method": "trained", "heads.epochs": 3, "neighbors.count": 5, "seed": 0},
     "found": {
         "method": "robust",
         "seed": 0,

@@ -113,13 +113,13 @@ def test_status_says_why_and_what_can_be_reused(vector_store: Callable[..., Path
     materialize(path)
     path = vector_store({"retrieval.tau": 0.02})
     found = not_fresh(path)
-    assert found["text_counterparts"] == (State.STALE, "retrieval.tau: 0.005 -> 0.02")
+    assert found["text_counterparts"] == (State.STALE, "retrieval.tau: None -> 0.02")
     assert found["text_neighbors"] == (State.STALE, "waits for text_counterparts, text_weight")
     materialize(path)
-    path = vector_store({"retrieval.tau": 0.005})
+    path = vector_store({"retrieval.tau": None})
     found = not_fresh(path)
     assert {state for state, _ in found.values()} == {State.REUSABLE}
-    assert found["text_counterparts"][1] == "retrieval.tau: 0.02 -> 0.005"
+    assert found["text_counterparts"][1] == "retrieval.tau: 0.02 -> None"
 
 
 def test_a_written_default_is_reusable(vector_store: Callable[..., Path]) -> None:
