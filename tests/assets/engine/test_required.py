@@ -39,7 +39,7 @@ def fail_to_learn(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise InputError("the training failed")
 
     with monkeypatch.context() as patched:
-        patched.setattr("tac_pipeline.method.robust.learn_robust_heads", fail)
+        patched.setattr("tac_pipeline.method.heads.robust_heads.learn_robust_heads", fail)
         with pytest.raises(InputError, match="the training failed"):
             materialize(path)
 
