@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector
 from tac_pipeline.method.grouping.neighbors import Neighbors, find_neighbors
 from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers, find_semantic_centers
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
 from tac_pipeline.method.grouping.training_free import image_kmeans, training_free_clusters
-from tac_pipeline.method.heads.training import TrainedHeads, train_cluster_heads
 from tac_pipeline.method.recipe import Known, Method, Piece, Values
 from tac_pipeline.method.values.published import (
     CENTER_RESTARTS,
@@ -21,6 +22,9 @@ from tac_pipeline.method.values.published import (
 from tac_pipeline.method.words.noun_vocabulary import NounVocabulary, choose_noun_vocabulary
 from tac_pipeline.method.words.text_counterparts import Counterparts, retrieve_text_counterparts
 from tac_pipeline.method.words.text_weight import TextWeight, published_text_weight
+
+if TYPE_CHECKING:
+    from tac_pipeline.method.heads.training import TrainedHeads
 
 
 def _center_values(known: Known) -> Values:
@@ -187,6 +191,9 @@ def _head_values(known: Known) -> Values:
 
 
 def _train_heads(known: Known, values: Values) -> TrainedHeads:
+    # Torch is imported with it, and what only asks for a method's values goes without.
+    from tac_pipeline.method.heads.training import train_cluster_heads
+
     return train_cluster_heads(
         known.result("training_set"),
         known.result("text_rows"),

@@ -7,21 +7,15 @@ before k-means from Ward's start groups them. The head that assigns is the neare
 from __future__ import annotations
 
 from dataclasses import replace
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING
 
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.method.grouping.neighbors import Neighbors, find_neighbors, no_neighbors
-from tac_pipeline.method.grouping.regrouping import measure_returns
+from tac_pipeline.method.grouping.regrouping import Regrouping
 from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
 from tac_pipeline.method.grouping.ward import ward_kmeans
 from tac_pipeline.method.grouping.whitening import Whitening, whiten_by_total, whiten_within
-from tac_pipeline.method.heads.calibration import scale_output, sharpness_for
-from tac_pipeline.method.heads.cluster_head import ClusterHead, soft_assignment
-from tac_pipeline.method.heads.linear_head import center_head
-from tac_pipeline.method.heads.training import TrainedHeads
 from tac_pipeline.method.paper import PAPER
 from tac_pipeline.method.recipe import Known, Piece, Values
 from tac_pipeline.method.values.robust import (
@@ -44,6 +38,9 @@ from tac_pipeline.method.values.robust import (
 from tac_pipeline.method.words.grouping_by_words import Recipe, group_by_words
 from tac_pipeline.method.words.text_counterparts import Counterparts, choose_tau, retrieve_text_counterparts
 from tac_pipeline.method.words.text_weight import TextWeight, given_text_weight
+
+if TYPE_CHECKING:
+    from tac_pipeline.method.heads.training import TrainedHeads
 
 
 def _whitening_values(_: Known) -> Values:
@@ -171,30 +168,10 @@ def _head_values(known: Known) -> Values:
     }
 
 
-def _make_sure(head: ClusterHead, images: FloatMatrix, whitening: Whitening, *, seed: int) -> None:
-    """Make the head as sure of images as they come back when they are grouped again, and no surer than their group."""
-    some = images[:: -(-len(images) // REGROUPED_IMAGES)]
-    soft = soft_assignment(head, some)
-    n_groups = soft.shape[1]
-    returns = measure_returns(
-        whitening.apply(some),
-        soft.argmax(axis=1),
-        n_groups=n_groups,
-        draws=REGROUPINGS,
-        rows_share=REGROUPED_SHARE,
-        finer_draws=FINER_REGROUPINGS,
-        finer=FINER,
-        finer_share=FINER_SHARE,
-        seed=seed,
-    )
-    # Above the chance level, or no factor reaches it.
-    sure = max(float(returns.votes.mean()), 1.01 / n_groups)
-    scale_output(head, sharpness_for(soft, min(sure, 1.0)))
-    head.ceilings = torch.from_numpy(returns.persistence.astype(np.float32))
-
-
 def _find_heads(known: Known, values: Values) -> TrainedHeads:
-    """The groups' centers among the images, whitened by the groups' own scatter; words teach the groups alone."""
+    """The groups' centers among the images, whitened by the groups' own scatter; words only teach the groups."""
+    from tac_pipeline.method.heads.linear_head import center_head, make_sure
+
     images, groups = known.result("training_set"), known.result("training_free_clusters")
     whitening = whiten_within(
         images,
@@ -204,7 +181,9 @@ def _find_heads(known: Known, values: Values) -> TrainedHeads:
         shrinkage=values["shrinkage"],
     )
     image_head = center_head(images, groups, n_clusters=values["count"], whitening=whitening)
-    _make_sure(image_head, images, whitening, seed=values["seed"])
+    regrouping = Regrouping(REGROUPINGS, REGROUPED_SHARE, FINER_REGROUPINGS, FINER, FINER_SHARE)
+    some = images[:: -(-len(images) // REGROUPED_IMAGES)]
+    make_sure(image_head, some, whitening, regrouping=regrouping, seed=values["seed"])
     text_head = center_head(known.result("text_counterparts").rows, groups, n_clusters=values["count"])
     return TrainedHeads(image_head, text_head, ())
 

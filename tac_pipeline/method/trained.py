@@ -7,10 +7,10 @@ several seeds are joined into one.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.method.grouping.blend import blend_rows
-from tac_pipeline.method.heads.joined_heads import JoinedHeads, learn_joined_heads
 from tac_pipeline.method.paper import (
     PAPER,
     asked_schedule,
@@ -20,6 +20,9 @@ from tac_pipeline.method.paper import (
 from tac_pipeline.method.recipe import Known, Piece, Values
 from tac_pipeline.method.values.trained import ASKED_NEIGHBORS, count_members, count_neighbors, robust_schedule
 from tac_pipeline.method.words.text_weight import TextWeight, choose_text_weight, given_text_weight
+
+if TYPE_CHECKING:
+    from tac_pipeline.method.heads.joined_heads import JoinedHeads
 
 
 def _sizes(known: Known) -> tuple[int, int]:
@@ -75,6 +78,8 @@ def _head_values(known: Known) -> Values:
 
 
 def _learn_heads(known: Known, values: Values) -> JoinedHeads:
+    from tac_pipeline.method.heads.joined_heads import learn_joined_heads  # with torch
+
     return learn_joined_heads(
         known.result("training_set"),
         known.result("text_rows"),

@@ -1,5 +1,7 @@
 """A method as named pieces, and the walk that computes what is asked for."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -86,3 +88,13 @@ def test_an_asset_whose_piece_differs_between_methods_reads_the_method() -> None
         if step.by_method and "method" not in step.settings:
             pieces = [load_method(name).piece(step.name) for name in METHODS]
             assert all(piece == pieces[0] for piece in pieces), step.name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_asking_for_a_method_does_not_import_torch(name: str) -> None:
+    """`tac status` asks for the values of every piece, and must not wait for what only training needs."""
+    code = (
+        f"import sys; from tac_pipeline.method import load_method; load_method({name!r}); print('torch' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "False"

@@ -11,10 +11,31 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
 from tac_pipeline.method.grouping.ward import ward_kmeans
+
+
+@dataclass(frozen=True)
+class Regrouping:
+    """How often rows are grouped again.
+
+    Attributes
+    ----------
+    draws : int
+        Regroupings into as many groups.
+    rows_share : float
+        The share of the rows that each learns from.
+    finer_draws, finer, finer_share
+        Regroupings into finer times as many groups, and what they count in the persistence: a true group stays whole
+        when more groups are wanted, for others are torn first.
+    """
+
+    draws: int
+    rows_share: float
+    finer_draws: int
+    finer: float
+    finer_share: float
 
 
 @dataclass(frozen=True)
@@ -34,16 +55,7 @@ class Returns:
 
 
 def measure_returns(
-    rows: FloatMatrix,
-    groups: IntVector,
-    *,
-    n_groups: int,
-    draws: int,
-    rows_share: float,
-    finer_draws: int,
-    finer: float,
-    finer_share: float,
-    seed: int,
+    rows: FloatMatrix, groups: IntVector, *, n_groups: int, regrouping: Regrouping, seed: int
 ) -> Returns:
     """Group parts of the rows again, and compare.
 
@@ -52,19 +64,16 @@ def measure_returns(
     rows : float32 (n_rows, dim), unit rows
         In the space in which they were grouped.
     groups : int64 (n_rows,), from 0 to n_groups - 1
-    draws, rows_share
-        Regroupings, and the share of the rows that each learns from.
-    finer_draws, finer, finer_share
-        Regroupings into finer * n_groups groups, and what they count in the persistence: a true group stays whole when
-        more groups are wanted, for others are torn first.
     seed : int >= 0
     """
+    asked = regrouping
     generator = np.random.default_rng(seed)
-    same = [_regroup(rows, n_groups, rows_share, generator) for _ in range(draws)]
-    more = [_regroup(rows, round(finer * n_groups), rows_share, generator) for _ in range(finer_draws)]
+    same = [_regroup(rows, n_groups, asked.rows_share, generator) for _ in range(asked.draws)]
+    n_finer = round(asked.finer * n_groups)
+    more = [_regroup(rows, n_finer, asked.rows_share, generator) for _ in range(asked.finer_draws)]
     votes = np.mean([_matched(found, groups, n_groups) == groups for found in same], axis=0)
-    persistence = (1 - finer_share) * _persistence(same, groups, n_groups)
-    persistence += finer_share * _persistence(more, groups, n_groups)
+    persistence = (1 - asked.finer_share) * _persistence(same, groups, n_groups)
+    persistence += asked.finer_share * _persistence(more, groups, n_groups)
     return Returns(votes, persistence)
 
 
@@ -89,6 +98,8 @@ def _overlaps(found: IntVector, groups: IntVector, n_groups: int) -> IntMatrix:
 
 def _matched(found: IntVector, groups: IntVector, n_groups: int) -> IntVector:
     """The group that each row's regrouping stands for, -1 for one without a partner."""
+    from scipy.optimize import linear_sum_assignment
+
     table = _overlaps(found, groups, n_groups)
     partner = np.full(len(table), -1)
     ours, theirs = linear_sum_assignment(-table)

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 
 from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
+from tac_pipeline.method.grouping.regrouping import Regrouping, measure_returns
 from tac_pipeline.method.grouping.whitening import Whitening
-from tac_pipeline.method.heads.cluster_head import ClusterHead
+from tac_pipeline.method.heads.calibration import scale_output, sharpness_for
+from tac_pipeline.method.heads.cluster_head import ClusterHead, soft_assignment
 from tac_pipeline.tensors import group_sums
 
 
@@ -52,3 +54,28 @@ def _affine_head(weights: FloatMatrix, bias: FloatMatrix) -> ClusterHead:
         head.output.weight.copy_(torch.from_numpy(weights))
         head.output.bias.copy_(torch.from_numpy(bias - weights.sum(axis=1)))
     return head.eval()
+
+
+def make_sure(
+    head: ClusterHead, images: FloatMatrix, whitening: Whitening, *, regrouping: Regrouping, seed: int
+) -> None:
+    """Make a head as sure of images as they return to their group when they are grouped again, in place.
+
+    Its logits are scaled until its mean confidence is the mean share of returns. No image is surer than its group
+    returns whole (the head's ceilings).
+
+    Parameters
+    ----------
+    head : ClusterHead
+        Of the nearest center in the whitened space.
+    images : float32 (n_images, dim), unit rows
+    seed : int >= 0
+    """
+    soft = soft_assignment(head, images)
+    n_groups = soft.shape[1]
+    groups = soft.argmax(axis=1)
+    returns = measure_returns(whitening.apply(images), groups, n_groups=n_groups, regrouping=regrouping, seed=seed)
+    # No factor brings the mean down to chance or below.
+    sure = min(max(float(returns.votes.mean()), 1.01 / n_groups), 1.0)
+    scale_output(head, sharpness_for(soft, sure))
+    head.ceilings = torch.from_numpy(returns.persistence.astype(np.float32))

@@ -39,7 +39,7 @@ def fail_to_learn(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise InputError("the training failed")
 
     with monkeypatch.context() as patched:
-        patched.setattr("tac_pipeline.method.robust.center_head", fail)
+        patched.setattr("tac_pipeline.method.heads.linear_head.center_head", fail)
         with pytest.raises(InputError, match="the training failed"):
             materialize(path)
 

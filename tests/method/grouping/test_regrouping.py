@@ -5,10 +5,10 @@ import pytest
 from reference import random_unit_rows
 from small_store import grouped_vectors
 
-from tac_pipeline.method.grouping.regrouping import measure_returns
+from tac_pipeline.method.grouping.regrouping import Regrouping, measure_returns
 from tac_pipeline.method.grouping.ward import ward_kmeans
 
-ASKED = {"draws": 8, "rows_share": 0.6, "finer_draws": 3, "finer": 1.35, "finer_share": 0.3, "seed": 0}
+ASKED = {"regrouping": Regrouping(8, 0.6, 3, 1.35, 0.3), "seed": 0}
 
 
 def test_well_separated_groups_come_back_whole() -> None:
