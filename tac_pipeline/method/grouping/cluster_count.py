@@ -35,10 +35,11 @@ GRID_STEP = 1.12
 MOST_GROUPS, IMAGES_PER_GROUP = 600, 10
 # With fewer different images the halves show nothing: the number is 2, unless the images are copies of a few.
 FEWEST_IMAGES = 2 * IMAGES_PER_GROUP
-# Two groups are one direction, which permuted coordinates keep; so 2 has its own null. It is chosen when it shows as
-# much as the best larger K, up to two standard errors, and that K shows less evidence than this (of at most 3).
-BEYOND_TWO, TWO_ERRORS = 0.6, 2
-TWO_DRAWS = 4
+# A few groups lie along few directions, and permuted coordinates keep what each direction shows. So up to this number,
+# Gaussian rows are a second null. It decides only when the best K shows less than this evidence (of at most 3), and
+# a few groups show as much, up to two standard errors.
+FEW, BEYOND_FEW, FEW_ERRORS = 5, 0.6, 2
+FEW_DRAWS = 4
 # A coarse level is one with groups that come back: this adjusted Rand index.
 COARSE_STABILITY = 0.9
 
@@ -61,7 +62,8 @@ class CountEstimate:
     stability : float64 (n_counts,)
         The adjusted Rand index of groups of two halves.
     gaps : float64 (3, n_counts)
-        How far each of count_evidence.SIGNALS is above its value in rows without groups.
+        How far each of count_evidence.SIGNALS is above its value in rows without groups: permuted coordinates, or
+        Gaussian rows for 2, and up to FEW where these decide.
     evidence : float64 (n_counts,)
         The sum of the gaps.
     error : float
@@ -127,12 +129,12 @@ def estimate_cluster_count(
         copies = len(distinct) * IMAGES_PER_GROUP <= len(rows)
         unbounded = max(2, len(distinct)) if copies else 2
         nothing = np.zeros((1, len(SIGNALS), 1))
-        counts, real, null = np.array([unbounded]), nothing, nothing[0]
+        counts, real, null, few = np.array([unbounded]), nothing, nothing[0], nothing[0]
     else:
         whitened = whiten_by_total(distinct, power=WHITENING_POWER).apply(distinct)
         counts = count_grid(2, max(3, min(MOST_GROUPS, len(distinct) // IMAGES_PER_GROUP)), step=GRID_STEP)
-        real, null = _signals_and_null(whitened, counts, generator, progress)
-    return _decide(counts, real, null, fewest=fewest, most=min(most, len(image_embeddings)), images=len(distinct))
+        real, null, few = _signals_and_nulls(whitened, counts, generator, progress)
+    return _decide(counts, real, null, few, fewest=fewest, most=min(most, len(image_embeddings)), images=len(distinct))
 
 
 def _sample(rows: FloatMatrix, generator: np.random.Generator) -> FloatMatrix:
@@ -163,12 +165,12 @@ def distinct_rows(rows: FloatMatrix, *, similarity: float, chunk_rows: int = 102
     return np.flatnonzero(kept)
 
 
-def _signals_and_null(
+def _signals_and_nulls(
     rows: FloatMatrix, counts: IntVector, generator: np.random.Generator, progress: Callable[[int, int], None] | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The signals of the rows, (draws, 3, n_counts), and those of rows without groups, (3, n_counts)."""
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The signals of the rows, (draws, 3, n_counts), of permuted ones, (3, n_counts), of Gaussian ones, (3, n_few)."""
     draws, nulls, null_draws = _schedule(len(rows))
-    total, finished = draws + nulls * null_draws + TWO_DRAWS, 0
+    total, finished = draws + nulls * null_draws + FEW_DRAWS, 0
 
     def done() -> None:
         nonlocal finished
@@ -181,10 +183,9 @@ def _signals_and_null(
     for _ in range(nulls):
         without = permute_coordinates(rows, generator)
         null += judge_counts(without, counts, draws=null_draws, generator=generator, done=done).mean(axis=0) / nulls
-    few = rows[generator.permutation(len(rows))[:JUDGED]]
-    blob = gaussian_like(few, generator)
-    null[:, :1] = judge_counts(blob, counts[:1], draws=TWO_DRAWS, generator=generator, done=done).mean(axis=0)
-    return real, null
+    blob = gaussian_like(rows[generator.permutation(len(rows))[:JUDGED]], generator)
+    few = judge_counts(blob, counts[counts <= FEW], draws=FEW_DRAWS, generator=generator, done=done).mean(axis=0)
+    return real, null, few
 
 
 def _schedule(n_images: int) -> tuple[int, int, int]:
@@ -200,43 +201,59 @@ def _decide(
     counts: IntVector,
     real: npt.NDArray[np.float64],
     null: npt.NDArray[np.float64],
+    few: npt.NDArray[np.float64],
     *,
     fewest: int,
     most: int,
     images: int,
 ) -> CountEstimate:
-    """Choose from the signals of all draws and their null."""
-    gaps = real - null  # (draws, 3, n_counts)
-    by_draw = gaps.sum(axis=1)
-    evidence = by_draw.mean(axis=0)
+    """Choose from the signals of all draws and their nulls."""
+    gaps = real.mean(axis=0) - null
+    by_draw = real.sum(axis=1)
     error = float(np.sqrt((by_draw.var(axis=0, ddof=1) / len(by_draw)).mean())) if len(by_draw) > 1 else 0.0
+    gaps_of_few = real.mean(axis=0)[:, : few.shape[1]] - few
+    gaps[:, :1] = gaps_of_few[:, :1]  # 2 has no other null
+    if few_decide(gaps.sum(axis=0), gaps_of_few.sum(axis=0), error=error):
+        gaps[:, : few.shape[1]] = gaps_of_few
+        unbounded = int(counts[gaps_of_few.sum(axis=0).argmax()])
+    else:
+        unbounded = finest_of_the_best(counts, gaps.sum(axis=0), error=error)
+    evidence = gaps.sum(axis=0)
     stability = real[:, 0].mean(axis=0)
-    unbounded = choose_count(counts, evidence, error=error)
     count = int(np.clip(unbounded, fewest, most))
     lasting = counts[(counts >= fewest) & (counts <= count / 2) & (stability >= COARSE_STABILITY)]
     coarse = int(lasting[-1]) if len(lasting) else None
-    return CountEstimate(
-        count, unbounded, coarse, counts, stability, gaps.mean(axis=0), evidence, error=error, images=images
-    )
+    return CountEstimate(count, unbounded, coarse, counts, stability, gaps, evidence, error=error, images=images)
 
 
-def choose_count(counts: IntVector, evidence: FloatVector, *, error: float) -> int:
-    """The number of groups that the evidence is for.
+def few_decide(evidence: FloatVector, of_few: FloatVector, *, error: float) -> bool:
+    """Whether the number is among the smallest ones, judged by their own null.
 
     Parameters
     ----------
-    counts : int64 (n_counts,), ascending
+    evidence : float64 (n_counts,)
+        Of the numbers from 2.
+    of_few : float64 (n_few,)
+        Of the first of them, above Gaussian rows.
+    error : float
+        The standard error of both.
+    """
+    best = float(evidence[1:].max(initial=-np.inf))
+    return best < BEYOND_FEW and float(of_few.max()) + FEW_ERRORS * error >= best
+
+
+def finest_of_the_best(counts: IntVector, evidence: FloatVector, *, error: float) -> int:
+    """From the number of 3 or more with the most evidence upwards, while it is within one standard error of the most.
+
+    Parameters
+    ----------
+    counts : int64 (n_counts,), ascending from 2
     evidence : float64 (n_counts,)
     error : float
         Its standard error.
     """
-    many = np.flatnonzero(counts >= 3)
-    if not len(many):
-        return int(counts[0])
-    place = int(many[evidence[many].argmax()])
+    place = 1 + int(evidence[1:].argmax())
     best = float(evidence[place])
-    if counts[0] == 2 and best < BEYOND_TWO and evidence[0] + TWO_ERRORS * error >= best:
-        return 2
     while place + 1 < len(counts) and evidence[place + 1] >= best - error:
         place += 1
     return int(counts[place])

@@ -14,10 +14,11 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.method.grouping import cluster_count
 from tac_pipeline.method.grouping.cluster_count import (
     CountEstimate,
-    choose_count,
     count_grid,
     distinct_rows,
     estimate_cluster_count,
+    few_decide,
+    finest_of_the_best,
 )
 
 
@@ -45,20 +46,29 @@ def test_a_row_is_distinct_without_a_near_duplicate_before_it(chunk_rows: int, s
 @pytest.mark.parametrize(
     ("evidence", "error", "count"),
     [
-        ([0.1, 0.9, 1.0, 0.5], 0.0, 4),  # the best
+        ([2.0, 0.9, 1.0, 0.5], 0.0, 4),  # the best of 3 and more
         ([0.1, 0.3, 1.0, 0.95], 0.1, 5),  # as good, and finer
         ([0.1, 1.0, 0.5, 0.95], 0.1, 3),  # only without a gap
-        ([2.0, 0.3, 0.5, 0.1], 0.0, 2),
-        ([0.5, 0.3, 0.55, 0.1], 0.05, 2),  # within two errors
-        ([0.4, 0.3, 0.55, 0.1], 0.05, 4),
-        ([2.0, 0.3, 0.7, 0.1], 0.0, 4),  # more groups show enough
     ],
 )
-def test_what_the_evidence_is_for(evidence: list[float], error: float, count: int) -> None:
-    assert choose_count(np.array([2, 3, 4, 5]), np.array(evidence), error=error) == count
+def test_the_finest_of_the_best(evidence: list[float], error: float, count: int) -> None:
+    assert finest_of_the_best(np.array([2, 3, 4, 5]), np.array(evidence), error=error) == count
 
 
-@pytest.mark.parametrize(("n_groups", "per_group"), [(2, 60), (3, 40), (12, 40), (40, 40)])
+@pytest.mark.parametrize(
+    ("evidence", "of_few", "error", "decide"),
+    [
+        ([0.1, 0.3, 0.5], [0.2, 0.9], 0.0, True),
+        ([0.1, 0.3, 0.5], [0.4, 0.4], 0.05, True),  # within two errors
+        ([0.1, 0.3, 0.5], [0.3, 0.3], 0.05, False),
+        ([0.1, 0.3, 0.7], [2.0, 2.0], 0.05, False),  # more groups show enough
+    ],
+)
+def test_when_a_few_groups_decide(evidence: list[float], of_few: list[float], error: float, decide: bool) -> None:
+    assert few_decide(np.array(evidence), np.array(of_few), error=error) is decide
+
+
+@pytest.mark.parametrize(("n_groups", "per_group"), [(2, 60), (3, 40), (4, 40), (5, 40), (12, 40), (40, 40)])
 def test_well_separated_groups_are_counted(n_groups: int, per_group: int) -> None:
     found = estimate(scattered_groups(n_groups, per_group))
     assert n_groups / 1.15 <= found.count <= n_groups * 1.15
