@@ -37,9 +37,12 @@ MOST_GROUPS, IMAGES_PER_GROUP = 600, 10
 FEWEST_IMAGES = 2 * IMAGES_PER_GROUP
 # A few groups lie along few directions, and permuted coordinates keep what each direction shows. So up to this number,
 # Gaussian rows are a second null. It decides only when the best K shows less than this evidence (of at most 3), and
-# a few groups show as much, up to two standard errors.
+# a few groups show as much, up to two standard errors; or when no K shows anything: noise has at most 0.05.
+NOTHING = 0.1
 FEW, BEYOND_FEW, FEW_ERRORS = 5, 0.6, 2
 FEW_DRAWS = 4
+# 3 to 5 then need this much more evidence than 2: pairs of real classes have up to 0.28 more there, separated groups 0.6.
+BEYOND_TWO = 0.4
 # A coarse level is one with groups that come back: this adjusted Rand index.
 COARSE_STABILITY = 0.9
 
@@ -215,7 +218,7 @@ def _decide(
     gaps[:, :1] = gaps_of_few[:, :1]  # 2 has no other null
     if few_decide(gaps.sum(axis=0), gaps_of_few.sum(axis=0), error=error):
         gaps[:, : few.shape[1]] = gaps_of_few
-        unbounded = int(counts[gaps_of_few.sum(axis=0).argmax()])
+        unbounded = number_of_few(counts, gaps_of_few.sum(axis=0))
     else:
         unbounded = finest_of_the_best(counts, gaps.sum(axis=0), error=error)
     evidence = gaps.sum(axis=0)
@@ -239,7 +242,14 @@ def few_decide(evidence: FloatVector, of_few: FloatVector, *, error: float) -> b
         The standard error of both.
     """
     best = float(evidence[1:].max(initial=-np.inf))
-    return best < BEYOND_FEW and float(of_few.max()) + FEW_ERRORS * error >= best
+    as_much = float(of_few.max()) + FEW_ERRORS * error >= best
+    return best < NOTHING or (best < BEYOND_FEW and as_much)
+
+
+def number_of_few(counts: IntVector, of_few: FloatVector) -> int:
+    """2, or the number with the most evidence if it shows clearly more than 2 does; arguments as in few_decide."""
+    best = int(of_few.argmax())
+    return int(counts[best if of_few[best] >= of_few[0] + BEYOND_TWO else 0])
 
 
 def finest_of_the_best(counts: IntVector, evidence: FloatVector, *, error: float) -> int:

@@ -19,6 +19,7 @@ from tac_pipeline.method.grouping.cluster_count import (
     estimate_cluster_count,
     few_decide,
     finest_of_the_best,
+    number_of_few,
 )
 
 
@@ -61,11 +62,17 @@ def test_the_finest_of_the_best(evidence: list[float], error: float, count: int)
         ([0.1, 0.3, 0.5], [0.2, 0.9], 0.0, True),
         ([0.1, 0.3, 0.5], [0.4, 0.4], 0.05, True),  # within two errors
         ([0.1, 0.3, 0.5], [0.3, 0.3], 0.05, False),
+        ([-0.5, -0.2, 0.05], [-0.5, -0.5], 0.0, True),  # nothing shows anything
         ([0.1, 0.3, 0.7], [2.0, 2.0], 0.05, False),  # more groups show enough
     ],
 )
 def test_when_a_few_groups_decide(evidence: list[float], of_few: list[float], error: float, decide: bool) -> None:
     assert few_decide(np.array(evidence), np.array(of_few), error=error) is decide
+
+
+@pytest.mark.parametrize(("of_few", "count"), [([0.5, 0.7, 0.6], 2), ([0.5, 0.7, 1.1], 4), ([-0.1, -0.3, -0.2], 2)])
+def test_more_than_two_must_be_clear(of_few: list[float], count: int) -> None:
+    assert number_of_few(np.array([2, 3, 4, 5]), np.array(of_few)) == count
 
 
 @pytest.mark.parametrize(("n_groups", "per_group"), [(2, 60), (3, 40), (4, 40), (5, 40), (12, 40), (40, 40)])
@@ -92,8 +99,8 @@ def test_groups_of_groups_have_a_coarse_level() -> None:
 
 def test_noise_is_few_groups() -> None:
     found = estimate(random_unit_rows(600, 24, 0))
-    assert found.count <= 10
-    assert found.evidence.max() < 0.3
+    assert found.count == 2
+    assert found.evidence.max() < 0.1
     assert found.coarse is None
 
 

@@ -42,13 +42,13 @@ def test_the_signals_equal_the_plain_version(seed: int) -> None:
 
 
 def test_permuted_coordinates_keep_the_spread_and_lose_the_groups() -> None:
-    rows = scattered_groups(4, 200)
+    rows = scattered_groups(8, 100)
     without = permute_coordinates(rows, np.random.default_rng(0))
     np.testing.assert_allclose(np.linalg.norm(without, axis=1), 1, atol=1e-5)
     spread, before = (np.sort(np.linalg.eigvalsh(np.cov(each.T)))[-3:] for each in (without, rows))
     np.testing.assert_allclose(spread, before, rtol=0.35)
     stability = [
-        judge_counts(each, np.array([4]), draws=1, generator=np.random.default_rng(1))[0, 0, 0]
+        judge_counts(each, np.array([8]), draws=1, generator=np.random.default_rng(1))[0, 0, 0]
         for each in (rows, without)
     ]
     assert stability[0] > 0.99
