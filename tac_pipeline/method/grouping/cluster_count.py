@@ -41,7 +41,7 @@ FEWEST_IMAGES = 2 * IMAGES_PER_GROUP
 NOTHING = 0.1
 FEW, BEYOND_FEW, FEW_ERRORS = 5, 0.6, 2
 FEW_DRAWS = 4
-# 3 to 5 then need this much more evidence than 2: pairs of real classes have up to 0.28 more there, separated groups 0.6.
+# 3 to 5 then need this much more evidence than 2: pairs of real classes have at most 0.28 more, separated groups 0.6.
 BEYOND_TWO = 0.4
 # A coarse level is one with groups that come back: this adjusted Rand index.
 COARSE_STABILITY = 0.9
