@@ -24,6 +24,12 @@ from tac_pipeline.store.schemas import (
 if TYPE_CHECKING:
     from tac_pipeline.method.words.text_counterparts import Counterparts
 
+# Raised by hand when a number that is found may be another one; the code version would move given numbers as well.
+COUNT_RULE = "3"
+NO_COARSE = (
+    "There is no coarse level: no number up to half of K gives groups that come back in another half of the images. "
+    "So K is the fine number, {count}."
+)
 # How many images are used to see whether tau fits.
 ASKED_IMAGES = 2000
 
@@ -36,18 +42,17 @@ def load_count(inputs: Inputs, asset: Step) -> int:
 
 def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
     n_images = inputs.rows(training_set)
-    key, fewest = ("min", clusters.min) if clusters.count == "auto" else ("count", clusters.count)
+    given = clusters.count if isinstance(clusters.count, int) else None
+    key, fewest = ("min", clusters.min) if given is None else ("count", given)
     if fewest > n_images:
         raise InputError(
             f"clusters.{key} must be at most the number of training images; got {fewest} "
             f"and {n_images} images. Lower clusters.{key}, or add images."
         )
-    # A given number depends on nothing else.
-    return (
-        {"count": clusters.count}
-        if clusters.count != "auto"
-        else {"count": "auto", "min": clusters.min, "max": min(clusters.max, n_images), "seed": seed}
-    )
+    if given is not None:  # it depends on nothing else
+        return {"count": given}
+    level = "coarse" if clusters.count == "coarse" else "auto"
+    return {"count": level, "min": clusters.min, "max": min(clusters.max, n_images), "seed": seed, "rule": COUNT_RULE}
 
 
 @stored_asset(
@@ -63,13 +68,14 @@ def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
 def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) -> None:
     """K, the number of groups, given or found from the image vectors; every later step reads it from here.
 
-    It is found without labels: with more than this K, centers hardly become better for images they have not seen.
+    It is found without labels: the finest level of groups that shows more than vectors without groups would.
     """
-    if clusters.count != "auto":
+    if isinstance(clusters.count, int):
         out.write({"count": [clusters.count]})
         out.fact(count=clusters.count, found=False)
         return
     from tac_pipeline.method.grouping.cluster_count import estimate_cluster_count
+    from tac_pipeline.method.grouping.count_evidence import SIGNALS
 
     found = estimate_cluster_count(
         inputs.vectors(training_set),
@@ -78,19 +84,20 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
         seed=seed,
         progress=inputs.progress("numbers of groups tried"),
     )
-    out.write({"count": [found.count]})
-    evidence = pl.DataFrame({"count": found.counts, "held_out": found.held_out, "excess": found.excess})
+    wants_coarse = clusters.count == "coarse"
+    count = found.coarse if wants_coarse and found.coarse is not None else found.count
+    out.write({"count": [count]})
+    gaps = {f"{signal}_gap": gap for signal, gap in zip(SIGNALS, found.gaps, strict=True)}
+    evidence = pl.DataFrame({"count": found.counts, "stability": found.stability, **gaps, "evidence": found.evidence})
     out.write_other(COUNT_EVIDENCE, evidence)
-    out.fact(
-        count=found.count,
-        found=True,
-        without_bounds=found.unbounded,
-        knee=float(found.excess.max()),
-        images_looked_at=found.images,
-    )
-    best = evidence.sort("excess", descending=True).head(5)
+    out.fact(count=count, found=True, without_bounds=found.unbounded, images_looked_at=found.images)
+    if found.coarse is not None:
+        out.fact(coarse=found.coarse)
+    elif wants_coarse:
+        out.markdown("coarse", NO_COARSE.format(count=count))
+    best = evidence.sort("evidence", descending=True).head(5)
     out.markdown("evidence", previews.table(best))
-    out.picture("criterion by K", previews.count_picture(evidence, found.count))
+    out.picture("criterion by K", previews.count_picture(evidence, count))
 
 
 @stored_asset(

@@ -1,12 +1,13 @@
 """How many clusters does each criterion find, against the number of true classes?
 
-    python -m benchmarks.count_clusters [--tables food10 demo] [--settings tac.yaml] [--seed 0] [--json FILE]
+    python -m benchmarks.count_clusters [--tables food10 demo] [--settings tac.yaml] [--seed 0] [--rules] [--json FILE]
 
 It uses the real tables of vectors, and the demo's pictures if `tac demo` has been run. Labels are used only for the
 comparison. Every criterion gets the same grid of K and the same k-means fits. "k-means at best" is not a criterion: it
 is the K at which k-means agrees most with the labels, by adjusted Rand index. Seconds are for the criterion itself;
-those with a + also need the fits of all rows, those with * the fits of two halves. The exit code is 1 if the chosen
-criterion misses a table by a factor of two.
+those with a + also need the fits of all rows, those with * the fits of two halves. Then the chosen rule and the rule
+before it look at the images of two random classes, twelve times. --rules leaves the other criteria out. The exit code
+is 1 if the chosen criterion misses a table by a factor of two.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ from benchmarks.parity import REFERENCE
 from benchmarks.reference_data import read_nouns, read_table, reference_folder
 from tac_pipeline.arrays import FloatMatrix, unit_rows
 from tac_pipeline.errors import TacError
-from tac_pipeline.method.grouping.cluster_count import GRID_STEP, count_grid, estimate_cluster_count, nested_kmeans
+from tac_pipeline.method.grouping.cluster_count import count_grid, estimate_cluster_count
 from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
 from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
 from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
 
 DEMO = "demo"
-CHOSEN, BEST = "held-out knee (chosen)", "k-means at best"
-FEWEST, MOST = 2, 200
+CHOSEN, BEFORE, BEST = "trees of halves (chosen)", "held-out knee (before)", "k-means at best"
+FEWEST, MOST, GRID_STEP = 2, 200, 1.15
+PAIRS, PAIR_SEED = 12, 123
 # Of the provisional vocabulary for text counterparts, before any K is known.
 IMAGES_PER_CENTER, MAX_CENTERS = 10, 300
 TAU = 0.005
@@ -52,19 +54,45 @@ def text_counterparts(rows: FloatMatrix, nouns: FloatMatrix, *, seed: int) -> Fl
     return retrieve_text_counterparts(rows, nouns[chosen.rows], tau=TAU)
 
 
+def count_by_rules(rows: FloatMatrix, *, seed: int) -> Found:
+    """The K and the seconds of the chosen rule and of the rule before it."""
+    found: Found = {}
+    start = time.process_time()
+    count = estimate_cluster_count(rows, fewest=FEWEST, most=max(FEWEST, min(MOST, len(rows))), seed=seed).count
+    found[CHOSEN] = (count, time.process_time() - start)
+    start = time.process_time()
+    count = count_criteria.held_out_knee(rows, seed=seed)
+    found[BEFORE] = (count, time.process_time() - start)
+    return found
+
+
+def count_pairs(tables: dict[str, tuple[FloatMatrix, Sequence[str]]], *, seed: int) -> Table:
+    """What both rules find in the images of two random classes; the tables take turns."""
+    generator = np.random.default_rng(PAIR_SEED)
+    shown = Table("two classes of", "images", CHOSEN, BEFORE, box=None, pad_edge=False)
+    names = list(tables)
+    for turn in range(PAIRS):
+        rows, labels = tables[names[turn % len(names)]]
+        classes = generator.choice(np.unique(labels), 2, replace=False)
+        pair = rows[np.isin(np.asarray(labels), classes)]
+        found = count_by_rules(pair, seed=seed)
+        title = f"{names[turn % len(names)]}: {classes[0]}, {classes[1]}"
+        shown.add_row(title, str(len(pair)), str(found[CHOSEN][0]), str(found[BEFORE][0]))
+    return shown
+
+
 def count_by_every_criterion(rows: FloatMatrix, labels: Sequence[str], nouns: FloatMatrix, *, seed: int) -> Found:
     """The K and the seconds of every criterion."""
-    found: Found = {}
+    found = count_by_rules(rows, seed=seed)
 
     def timed(name: str, criterion: Callable[[], int]) -> None:
         start = time.process_time()
         found[name] = (criterion(), time.process_time() - start)
 
-    timed(CHOSEN, lambda: estimate_cluster_count(rows, fewest=FEWEST, most=MOST, seed=seed).count)
     counts = count_grid(FEWEST, min(MOST, len(rows) // 6), step=GRID_STEP)
 
     def fit(vectors: FloatMatrix) -> count_criteria.Fits:
-        return nested_kmeans(vectors, counts, seed=seed, max_iterations=20, refinements=10)
+        return count_criteria.nested_kmeans(vectors, counts, seed=seed, max_iterations=20, refinements=10)
 
     start = time.process_time()
     fits = fit(rows)
@@ -125,12 +153,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tables", nargs="+", choices=[*REFERENCE, DEMO], default=[*REFERENCE, DEMO], metavar="NAME")
     parser.add_argument("--settings", type=Path, default=Path("tac.yaml"), metavar="FILE", help="of the demo")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--rules", action="store_true", help="only the chosen rule and the rule before it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
     asked = parser.parse_args(arguments)
     console, folder = Console(width=150), reference_folder()
     _, known_nouns = read_nouns(folder)
     found: dict[str, Found] = {}
     true: dict[str, int] = {}
+    tables: dict[str, tuple[FloatMatrix, Sequence[str]]] = {}
     for name in asked.tables:
         if name == DEMO:
             try:
@@ -142,10 +172,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             table = read_table(folder, name)
             rows, labels, nouns = table.image_embeddings, table.labels.astype(str).tolist(), known_nouns
         true[name] = len(set(labels))
-        found[name] = count_by_every_criterion(rows, labels, nouns, seed=asked.seed)
+        tables[name] = (rows, labels)
+        if asked.rules:
+            found[name] = count_by_rules(rows, seed=asked.seed)
+        else:
+            found[name] = count_by_every_criterion(rows, labels, nouns, seed=asked.seed)
         console.print(f"{name}: true {true[name]}, " + ", ".join(f"{key} {k}" for key, (k, _) in found[name].items()))
     console.print(show(found, true))
     console.print("mean miss: the geometric mean of the factor between K and the truth; seconds of CPU, all tables")
+    console.print(count_pairs(tables, seed=asked.seed))
     if asked.json is not None:
         asked.json.write_text(json.dumps({"true": true, "found": found}, indent=2) + "\n", encoding="utf-8")
     worst = max(abs(np.log2(found[name][CHOSEN][0] / true[name])) for name in found)

@@ -115,11 +115,13 @@ def loss_picture(history: pl.DataFrame) -> bytes:
 
 
 def count_picture(evidence: pl.DataFrame, count: int) -> bytes:
-    """The table count_evidence: the cosine of unseen images and its height above the chord, by K, as PNG."""
+    """The table count_evidence: the evidence and its parts, and how well groups come back, by K, as PNG."""
     figure, panels = _figure(2)
     counts = evidence["count"].to_numpy()
+    for name in ("stability_gap", "neighbors_gap", "silhouette_gap"):
+        panels[0].plot(counts, evidence[name].to_numpy(), label=name.removesuffix("_gap"), linewidth=1, alpha=0.6)
     for axes, name, title in zip(
-        panels, ("held_out", "excess"), ("cosine of unseen images", "height above its chord"), strict=True
+        panels, ("evidence", "stability"), ("above vectors without groups", "groups of two halves alike"), strict=True
     ):
         axes.plot(counts, evidence[name].to_numpy(), color=ACCENT, marker=".")
         axes.axvline(count, color=INK, linewidth=1, linestyle=":", label=f"K = {count}")

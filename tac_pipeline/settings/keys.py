@@ -114,23 +114,28 @@ class TrainingSet(Section):
     max_images: int = result(200_000, ge=2, description="a larger store is sampled down to this many")
 
 
+# Words for a number of groups that is found; auto is another word for fine.
+FOUND_COUNTS = ("auto", "fine", "coarse")
+
+
 def _require_count(value: object) -> object:
-    """A whole number of at least 2, or auto. One sentence refuses anything else; a union would give two."""
-    if value == "auto" or (type(value) is int and value >= 2):
+    """A whole number of at least 2, or a word. One sentence refuses anything else; a union would give two."""
+    if (isinstance(value, str) and value in FOUND_COUNTS) or (type(value) is int and value >= 2):
         return value
     if type(value) is int:
         raise PydanticCustomError("greater_than_equal", "must be >= {ge}", {"ge": 2})
-    raise PydanticCustomError("cluster_count", "must be a whole number or auto")
+    raise PydanticCustomError("cluster_count", "must be a whole number, auto, fine or coarse")
 
 
 class Clusters(Section):
     """The groups."""
 
-    count: Annotated[int | Literal["auto"], BeforeValidator(_require_count)] = result(
-        description="K, the number of groups; auto = found from the image vectors, between min and max"
+    count: Annotated[int | Literal["auto", "fine", "coarse"], BeforeValidator(_require_count)] = result(
+        description="K, the number of groups; auto or fine = found from the image vectors, between min and max; "
+        "coarse = found too, at most half of that"
     )
-    min: int = result(2, ge=2, description="the fewest groups that auto may find")
-    max: int = result(200, ge=2, description="the most groups that auto may find, at most the training images")
+    min: int = result(2, ge=2, description="the fewest groups that may be found")
+    max: int = result(200, ge=2, description="the most groups that may be found, at most the training images")
 
     @model_validator(mode="after")
     def _require_order(self) -> Clusters:

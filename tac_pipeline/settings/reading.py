@@ -69,7 +69,7 @@ _SENTENCES = {
     "method": "must be {expected}",
     "too_short": "must have at least {min_length} entry",
     "string_too_short": "must not be empty",
-    "cluster_count": "must be a whole number or auto",
+    "cluster_count": "must be a whole number, auto, fine or coarse",
     "cluster_bounds": "must have min <= max",
 }
 

@@ -82,8 +82,11 @@ COUNT_EVIDENCE = TableSchema(
     "count_evidence",
     (
         Column("count", pa.int32(), "a K that was tried"),
-        Column("held_out", pa.float64(), "mean cosine of images to the nearest of K centers learned without them"),
-        Column("excess", pa.float64(), "how far held_out is above its chord over log K; the chosen K has the largest"),
+        Column("stability", pa.float64(), "adjusted Rand index of K groups of two halves of the images"),
+        Column("stability_gap", pa.float64(), "how far stability is above its value in vectors without groups"),
+        Column("neighbors_gap", pa.float64(), "the same for the share of nearest images that are in one group"),
+        Column("silhouette_gap", pa.float64(), "the same for the simplified silhouette"),
+        Column("evidence", pa.float64(), "the sum of the three gaps; the largest K that is about the best is chosen"),
     ),
     key="count",
 )

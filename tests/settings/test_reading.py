@@ -67,10 +67,10 @@ def test_a_refusal_says_what_must_hold_what_came_and_where(text: str, message: s
 @pytest.mark.parametrize(
     ("clusters", "message"),
     [
-        ("{count: some}", "clusters.count must be a whole number or auto; got 'some' (tac.yaml, line 3)"),
-        ("{count: 3.0}", "clusters.count must be a whole number or auto; got 3.0 (tac.yaml, line 3)"),
-        ("{count: true}", "clusters.count must be a whole number or auto; got True (tac.yaml, line 3)"),
-        ("{count: null}", "clusters.count must be a whole number or auto; got None (tac.yaml, line 3)"),
+        ("{count: some}", "clusters.count must be a whole number, auto, fine or coarse; got 'some' (tac.yaml, line 3)"),
+        ("{count: 3.0}", "clusters.count must be a whole number, auto, fine or coarse; got 3.0 (tac.yaml, line 3)"),
+        ("{count: true}", "clusters.count must be a whole number, auto, fine or coarse; got True (tac.yaml, line 3)"),
+        ("{count: null}", "clusters.count must be a whole number, auto, fine or coarse; got None (tac.yaml, line 3)"),
         ("{count: auto, min: 1}", "clusters.min must be >= 2; got 1 (tac.yaml, line 3)"),
         ("{count: auto, max: many}", "clusters.max must be a whole number; got 'many' (tac.yaml, line 3)"),
         (
@@ -86,8 +86,10 @@ def test_a_number_of_groups_is_a_number_or_auto(clusters: str, message: str) -> 
 
 
 def test_auto_stands_between_its_bounds() -> None:
-    clusters = parse_settings(LEAST.replace("count: 10", "count: auto, min: 4, max: 4"), name="tac.yaml").clusters
-    assert (clusters.count, clusters.min, clusters.max) == ("auto", 4, 4)
+    for word in ("auto", "fine", "coarse"):
+        written = LEAST.replace("count: 10", f"count: {word}, min: 4, max: 4")
+        clusters = parse_settings(written, name="tac.yaml").clusters
+        assert (clusters.count, clusters.min, clusters.max) == (word, 4, 4)
 
 
 def test_every_problem_is_told_at_once() -> None:

@@ -15,6 +15,14 @@ def random_unit_rows(n_rows: int, dim: int, seed: int) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
+def scattered_groups(n_groups: int, per_group: int, *, spread: float = 0.1, dim: int = 32, seed: int = 0) -> np.ndarray:
+    """Unit rows around as many random directions, float32 (n_groups * per_group, dim), group after group."""
+    generator = np.random.default_rng(seed)
+    rows = random_unit_rows(n_groups, dim, seed + 1)[np.repeat(np.arange(n_groups), per_group)]
+    rows = rows + spread * generator.normal(size=rows.shape)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
 def random_soft(n_rows: int, n_clusters: int, seed: int) -> Tensor:
     """A soft assignment, float64 (n_rows, n_clusters), that gradients flow to."""
     logits = torch.randn(n_rows, n_clusters, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

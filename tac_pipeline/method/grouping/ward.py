@@ -7,12 +7,13 @@ reaches it. Rows are first put into micro-clusters, so that the tree's cost does
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_centers, spherical_kmeans
 from tac_pipeline.tensors import group_sums
@@ -43,23 +44,50 @@ class WardTree:
         """The number of leaves."""
         return len(self.merges) + 1
 
+    @functools.cached_property
+    def children(self) -> IntMatrix:
+        """The two nodes that each step joins, int64 (n_leaves - 1, 2): leaves are first, step t makes n_leaves + t."""
+        roots, nodes = np.arange(self.n_leaves), np.arange(self.n_leaves)
+        found = np.empty_like(self.merges)
+        for step, (first, second) in enumerate(self.merges):
+            kept, gone = _root(roots, int(first)), _root(roots, int(second))
+            found[step] = nodes[kept], nodes[gone]
+            roots[gone], nodes[kept] = kept, self.n_leaves + step
+        return found
+
+    @functools.cached_property
+    def spans(self) -> IntMatrix:
+        """The fewest and the most clusters of the cuts that have each node as a cluster, int64 (2 n_leaves - 1, 2)."""
+        n_nodes = 2 * self.n_leaves - 1
+        found = np.ones((n_nodes, 2), dtype=np.int64)
+        found[: self.n_leaves, 1] = self.n_leaves
+        found[self.n_leaves :, 1] = np.arange(self.n_leaves - 1, 0, -1)
+        found[self.children[:, 0], 0] = found[self.children[:, 1], 0] = np.arange(self.n_leaves, 1, -1)
+        return found
+
+    def nodes(self, n_clusters: int) -> IntVector:
+        """The nodes that are the clusters where the tree has n_clusters, int64 (n_clusters,), ascending."""
+        found: IntVector = np.flatnonzero((self.spans[:, 0] <= n_clusters) & (n_clusters <= self.spans[:, 1]))
+        return found
+
     def cut(self, n_clusters: int) -> IntVector:
         """The cluster of each leaf where the tree has n_clusters, int64 (n_leaves,), numbered by their first leaf."""
         if not 1 <= n_clusters <= self.n_leaves:
             raise InputError(f"n_clusters must be from 1 to the number of leaves, {self.n_leaves}; got {n_clusters}")
         roots = np.arange(self.n_leaves)
-
-        def root(leaf: int) -> int:
-            while roots[leaf] != leaf:
-                roots[leaf] = roots[roots[leaf]]
-                leaf = roots[leaf]
-            return leaf
-
         for first, second in self.merges[: self.n_leaves - n_clusters]:
-            first, second = sorted((root(int(first)), root(int(second))))
+            first, second = sorted((_root(roots, int(first)), _root(roots, int(second))))
             roots[second] = first
-        found: IntVector = np.unique([root(leaf) for leaf in range(self.n_leaves)], return_inverse=True)[1]
+        found: IntVector = np.unique([_root(roots, leaf) for leaf in range(self.n_leaves)], return_inverse=True)[1]
         return found.astype(np.int64)
+
+
+def _root(roots: IntVector, leaf: int) -> int:
+    """The leaf that stands for a leaf's cluster; the path to it is shortened."""
+    while roots[leaf] != leaf:
+        roots[leaf] = roots[roots[leaf]]
+        leaf = int(roots[leaf])
+    return leaf
 
 
 def ward_tree(means: npt.NDArray[np.floating], sizes: IntVector) -> WardTree:

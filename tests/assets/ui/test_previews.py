@@ -95,7 +95,10 @@ def colors(png: bytes) -> set[tuple[int, ...]]:
 
 def test_the_number_of_groups_is_marked_on_its_criterion() -> None:
     counts = np.array([2, 4, 8, 16])
-    evidence = pl.DataFrame({"count": counts, "held_out": [0.2, 0.4, 0.7, 0.75], "excess": [0.0, 0.1, 0.4, 0.0]})
+    gaps = {f"{signal}_gap": [0.1, 0.2, 0.3, 0.1] for signal in ("stability", "neighbors", "silhouette")}
+    evidence = pl.DataFrame(
+        {"count": counts, "stability": [0.9, 0.8, 0.8, 0.4], **gaps, "evidence": [0.3, 0.6, 0.9, 0.3]}
+    )
     assert ACCENT in colors(count_picture(evidence, 8))
     assert count_picture(evidence, 8) != count_picture(evidence, 4)
 

@@ -1,27 +1,32 @@
-"""The grid, the merging against trying all pairs, and the found number when the true one is known."""
+"""The grid, the near-duplicates, the choice, and the found number when the true one is known."""
+
+import warnings
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import random_unit_rows
+from reference import random_unit_rows, scattered_groups
 
-from tac_pipeline.arrays import unit_rows
+from tac_pipeline.arrays import require_unit_rows, unit_rows
 from tac_pipeline.errors import InputError
+from tac_pipeline.method.grouping import cluster_count
 from tac_pipeline.method.grouping.cluster_count import (
-    GRID_STEP,
+    CountEstimate,
     count_grid,
+    distinct_rows,
     estimate_cluster_count,
-    merge_clusters,
-    nearest_cosine,
-    nested_kmeans,
+    few_decide,
+    finest_of_the_best,
+    number_of_few,
 )
 
 
-def groups(n_groups: int, per_group: int, *, spread: float = 0.1, dim: int = 32, seed: int = 0) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    rows = random_unit_rows(n_groups, dim, seed + 1)[np.repeat(np.arange(n_groups), per_group)]
-    return unit_rows(rows + spread * generator.normal(size=rows.shape))
+def estimate(rows: np.ndarray, *, fewest: int = 2, most: int = 200, seed: int = 0) -> CountEstimate:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return estimate_cluster_count(rows, fewest=fewest, most=most, seed=seed)
 
 
 @given(fewest=st.integers(1, 50), more=st.integers(0, 400), step=st.floats(1.05, 3))
@@ -32,84 +37,147 @@ def test_the_grid_is_ascending_and_holds_its_bounds(fewest: int, more: int, step
     assert (found[1:] / found[:-1] <= max(step**1.5, 2) + 1 / found[:-1]).all()
 
 
-def plain_merge(sums: list[np.ndarray], count: int) -> list[np.ndarray]:
-    """Join the pair that loses least, by trying all."""
-    while len(sums) > count:
-        _, i, j = min(
-            (float(np.linalg.norm(a) + np.linalg.norm(b) - np.linalg.norm(a + b)), i, j)
-            for i, a in enumerate(sums)
-            for j, b in enumerate(sums)
-            if i < j
-        )
-        sums = [total for number, total in enumerate(sums) if number not in (i, j)] + [sums[i] + sums[j]]
-    return sums
-
-
-@given(n_clusters=st.integers(1, 8), count=st.integers(1, 8), seed=st.integers(0, 99))
-def test_merging_equals_the_plain_version(n_clusters: int, count: int, seed: int) -> None:
-    count = min(count, n_clusters)
-    sums = random_unit_rows(n_clusters, 5, seed) * np.random.default_rng(seed).integers(1, 9, size=(n_clusters, 1))
-    found = merge_clusters(sums, count)
-    expected = unit_rows(np.stack(plain_merge(list(sums.astype(np.float64)), count)))
-    assert sorted(map(tuple, found.round(4))) == sorted(map(tuple, expected.round(4)))
-
-
-def test_nested_fits_are_of_the_numbers_asked_for_and_never_worse_with_more() -> None:
-    rows = groups(6, 30)
-    counts = count_grid(2, 20, step=GRID_STEP)
-    told: list[tuple[int, int]] = []
-    fits = nested_kmeans(
-        rows, counts, seed=0, max_iterations=20, refinements=10, progress=lambda done, of: told.append((done, of))
-    )
-    assert list(fits) == counts.tolist()
-    assert [len(fit.centers) for fit in fits.values()] == counts.tolist()
-    objectives = [fit.objective for fit in fits.values()]
-    assert (np.diff(objectives) > -1e-3).all()
-    assert told[-1] == (len(counts), len(counts))
-
-
 @given(chunk_rows=st.integers(1, 12), seed=st.integers(0, 99))
-def test_chunking_never_changes_the_cosine(chunk_rows: int, seed: int) -> None:
-    rows, centers = random_unit_rows(10, 4, seed), random_unit_rows(3, 4, seed + 1)
-    plain = np.mean([max(float(row @ center) for center in centers) for row in rows])
-    assert nearest_cosine(rows, centers, chunk_rows=chunk_rows) == pytest.approx(plain, abs=1e-6)
+def test_a_row_is_distinct_without_a_near_duplicate_before_it(chunk_rows: int, seed: int) -> None:
+    rows = random_unit_rows(10, 3, seed)
+    plain = [i for i in range(10) if all(float(rows[i] @ rows[j]) < 0.9 for j in range(i))]
+    assert distinct_rows(rows, similarity=0.9, chunk_rows=chunk_rows).tolist() == plain
 
 
-@pytest.mark.parametrize(("n_groups", "per_group"), [(3, 40), (8, 60), (20, 40), (40, 40)])
-def test_well_parted_groups_are_counted(n_groups: int, per_group: int) -> None:
-    found = estimate_cluster_count(groups(n_groups, per_group), fewest=2, most=200, seed=0)
-    assert n_groups / GRID_STEP <= found.count <= n_groups * GRID_STEP
-    assert found.count == found.unbounded == found.counts[np.argmax(found.excess)]
+@pytest.mark.parametrize(
+    ("evidence", "error", "count"),
+    [
+        ([2.0, 0.9, 1.0, 0.5], 0.0, 4),  # the best of 3 and more
+        ([0.1, 0.3, 1.0, 0.95], 0.1, 5),  # as good, and finer
+        ([0.1, 1.0, 0.5, 0.95], 0.1, 3),  # only without a gap
+    ],
+)
+def test_the_finest_of_the_best(evidence: list[float], error: float, count: int) -> None:
+    assert finest_of_the_best(np.array([2, 3, 4, 5]), np.array(evidence), error=error) == count
+
+
+@pytest.mark.parametrize(
+    ("evidence", "of_few", "error", "decide"),
+    [
+        ([0.1, 0.3, 0.5], [0.2, 0.9], 0.0, True),
+        ([0.1, 0.3, 0.5], [0.4, 0.4], 0.05, True),  # within two errors
+        ([0.1, 0.3, 0.5], [0.3, 0.3], 0.05, False),
+        ([-0.5, -0.2, 0.05], [-0.5, -0.5], 0.0, True),  # nothing shows anything
+        ([0.1, 0.3, 0.7], [2.0, 2.0], 0.05, False),  # more groups show enough
+    ],
+)
+def test_when_a_few_groups_decide(evidence: list[float], of_few: list[float], error: float, decide: bool) -> None:
+    assert few_decide(np.array(evidence), np.array(of_few), error=error) is decide
+
+
+@pytest.mark.parametrize(("of_few", "count"), [([0.5, 0.7, 0.6], 2), ([0.5, 0.7, 1.1], 4), ([-0.1, -0.3, -0.2], 2)])
+def test_more_than_two_must_be_clear(of_few: list[float], count: int) -> None:
+    assert number_of_few(np.array([2, 3, 4, 5]), np.array(of_few)) == count
+
+
+@pytest.mark.parametrize(("n_groups", "per_group"), [(2, 60), (3, 40), (4, 40), (5, 40), (12, 40), (40, 40)])
+def test_well_separated_groups_are_counted(n_groups: int, per_group: int) -> None:
+    found = estimate(scattered_groups(n_groups, per_group))
+    assert n_groups / 1.15 <= found.count <= n_groups * 1.15
+    assert found.count == found.unbounded
     assert found.images == n_groups * per_group
+    np.testing.assert_allclose(found.evidence, found.gaps.sum(axis=0), atol=1e-9)
 
 
-def test_a_seed_makes_it_repeatable() -> None:
-    rows = groups(5, 40, spread=0.3)
-    one, two = (estimate_cluster_count(rows, fewest=2, most=50, seed=3) for _ in range(2))
-    np.testing.assert_array_equal(one.held_out, two.held_out)
+def test_groups_of_groups_have_a_coarse_level() -> None:
+    generator = np.random.default_rng(0)
+    themes = np.repeat(random_unit_rows(4, 48, 1), 5, axis=0)
+    kinds = np.repeat(unit_rows(themes + 0.09 * generator.normal(size=themes.shape)), 40, axis=0)
+    found = estimate(unit_rows(kinds + 0.05 * generator.normal(size=kinds.shape)))
+    assert found.coarse is not None
+    assert found.coarse <= found.count / 2
+    assert found.stability[found.counts == found.coarse] >= cluster_count.COARSE_STABILITY
+    assert 20 / 1.3 <= found.count <= 20 * 1.3
+    narrow = estimate(unit_rows(kinds + 0.05 * generator.normal(size=kinds.shape)), fewest=15)
+    assert narrow.coarse is None
 
 
-def test_bounds_hold_the_number_and_never_move_the_knee() -> None:
-    rows = groups(12, 40)
-    free = estimate_cluster_count(rows, fewest=2, most=200, seed=0)
+def test_noise_is_few_groups() -> None:
+    found = estimate(random_unit_rows(600, 24, 0))
+    assert found.count == 2
+    assert found.evidence.max() < 0.1
+    assert found.coarse is None
+
+
+def test_the_order_of_the_images_never_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = scattered_groups(5, 40, spread=0.2)
+    shuffled = rows[np.random.default_rng(1).permutation(len(rows))]
+    np.testing.assert_array_equal(estimate(rows).gaps, estimate(shuffled).gaps)
+    monkeypatch.setattr(cluster_count, "MAX_IMAGES", 150)
+    sampled = estimate(rows)
+    assert sampled.images == 150
+    np.testing.assert_array_equal(sampled.gaps, estimate(shuffled).gaps)
+
+
+def test_a_seed_makes_it_repeatable_and_another_hardly_moves_it() -> None:
+    rows = scattered_groups(6, 40, spread=0.2)
+    one, two, other = (estimate(rows, seed=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one.evidence, two.evidence)
+    assert not np.array_equal(one.evidence, other.evidence)
+    assert max(one.count, other.count) <= 1.5 * min(one.count, other.count)
+
+
+def test_bounds_hold_the_number_and_never_move_what_is_found() -> None:
+    rows = scattered_groups(12, 20)
+    free = estimate(rows)
     for fewest, most in ((2, 5), (20, 40), (2, 12)):
-        bound = estimate_cluster_count(rows, fewest=fewest, most=most, seed=0)
+        bound = estimate(rows, fewest=fewest, most=most)
         assert bound.unbounded == free.unbounded
         assert bound.count == np.clip(free.unbounded, fewest, most)
 
 
-@pytest.mark.parametrize("n_rows", [2, 3, 5, 13])
+def test_near_duplicates_count_once() -> None:
+    rows = scattered_groups(4, 40)
+    generator = np.random.default_rng(0)
+    copies = np.repeat(rows[:30], 12, axis=0)
+    clips = unit_rows(copies + 1e-3 * generator.normal(size=copies.shape))
+    found = estimate(np.concatenate([rows, clips]))
+    assert found.images == len(rows)
+    assert found.count == estimate(rows).count == 4
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 5, 13, 20, 24])
 def test_a_handful_of_images(n_rows: int) -> None:
-    found = estimate_cluster_count(random_unit_rows(n_rows, 4, 0), fewest=2, most=200, seed=0)
-    assert 2 <= found.count <= n_rows
+    assert 2 <= estimate(random_unit_rows(n_rows, 4, 0)).count <= 3
 
 
-def test_equal_images_are_two_groups_at_least_and_no_more() -> None:
-    rows = np.tile(random_unit_rows(1, 8, 0), (40, 1))
-    assert estimate_cluster_count(rows, fewest=2, most=10, seed=0).count == 2
+def test_fewer_images_than_dimensions() -> None:
+    assert estimate(scattered_groups(3, 20, spread=0.03, dim=300)).count == 3
+
+
+@pytest.mark.parametrize(("different", "count"), [(1, 2), (2, 2), (4, 4)])
+def test_copies_of_a_few_images_are_as_many_groups(different: int, count: int) -> None:
+    rows = np.repeat(random_unit_rows(different, 8, 0), 40, axis=0)
+    assert estimate(rows).count == count
+    assert estimate(rows, fewest=3, most=3).count == 3
+
+
+def test_one_group_of_nine_tenths() -> None:
+    small = scattered_groups(4, 15, seed=5)
+    large = unit_rows(random_unit_rows(1, 32, 9) + 0.1 * np.random.default_rng(0).normal(size=(540, 32)))
+    assert 2 <= estimate(np.concatenate([large, small])).count <= 10
+
+
+def test_progress_reaches_its_end() -> None:
+    told: list[tuple[int, int]] = []
+    rows = scattered_groups(3, 20)
+    estimate_cluster_count(rows, fewest=2, most=9, seed=0, progress=lambda done, of: told.append((done, of)))
+    assert [done for done, _ in told] == list(range(1, told[-1][1] + 1))
 
 
 @pytest.mark.parametrize(("fewest", "most"), [(1, 5), (6, 5), (11, 20)])
 def test_bounds_that_cannot_be_are_refused(fewest: int, most: int) -> None:
     with pytest.raises(InputError, match=f"2 <= min <= max.*got {fewest}, {most} and 10 images"):
         estimate_cluster_count(random_unit_rows(10, 4, 0), fewest=fewest, most=most, seed=0)
+
+
+@pytest.mark.parametrize(("name", "true"), [("cifar10_500", 10), ("food10", 10)])
+def test_real_tables_within_a_factor_of_one_and_a_half(reference_data, name: str, true: int) -> None:
+    path = reference_data / "clip-vit-b-32" / f"{name}.parquet"
+    rows = require_unit_rows(pl.read_parquet(path)["embedding"].to_numpy(), name=name)
+    assert true / 1.5 <= estimate(rows).count <= true * 1.5
