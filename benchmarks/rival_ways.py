@@ -51,7 +51,7 @@ class Space:
         if key in self._kept:
             found, seconds = self._kept[key]
             self.borrowed += seconds
-            return found  # type: ignore[no-any-return]
+            return found
         started, borrowed = time.process_time(), self.borrowed
         computed = compute()
         # What compute itself borrowed is a part of its cost.
@@ -96,7 +96,7 @@ def kmeans(space: Space, n_clusters: int, seed: int) -> IntVector:
         max_points_per_centroid=len(rows),
     )
     found.train(rows)
-    return found.index.search(rows, 1)[1][:, 0].astype(np.int64)  # type: ignore[no-any-return]
+    return found.index.search(rows, 1)[1][:, 0].astype(np.int64)
 
 
 def ward(space: Space, n_clusters: int, seed: int) -> IntVector:

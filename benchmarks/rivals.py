@@ -116,9 +116,9 @@ def rival_runs(table: ReferenceTable, seeds: Sequence[int]) -> Iterator[Run]:
 def product_runs(store: Store, seeds: Sequence[int], vocabularies: Sequence[str]) -> Iterator[Run]:
     """The product with every seed: both methods on the real nouns, the robust one on the others."""
     images = store.table.image_embeddings
-    for method, vocabulary in [("published", "real")] * ("real" in vocabularies) + [
-        ("robust", vocabulary) for vocabulary in vocabularies
-    ]:
+    asked = [("published", "real")] if "real" in vocabularies else []
+    asked += [("robust", vocabulary) for vocabulary in vocabularies]
+    for method, vocabulary in asked:
         for seed in seeds:
             nouns, vectors = choose_nouns(vocabulary, images, store.nouns, store.noun_embeddings, seed=seed)
             started = time.process_time()
