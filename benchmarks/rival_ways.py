@@ -26,7 +26,7 @@ KMEANS_RESTARTS, KMEANS_ROUNDS = 10, 100
 # With the image itself, as scikit-learn and UMAP count; 15 is UMAP's own default.
 SPECTRAL_NEIGHBORS, UMAP_NEIGHBORS = 10, 15
 UMAP_WIDTH = 10
-# Of HDBSCAN: the smallest set here has 50 images a class.
+# Of HDBSCAN: the sets have from 41 to 200 images a class in the mean, and some classes have far fewer.
 MIN_CLUSTER_SIZE = 10
 
 
