@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse
+from threadpoolctl import threadpool_limits
 
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
 from tac_pipeline.method.grouping.neighbors import nearest_neighbors
@@ -64,9 +65,18 @@ class Space:
 
     def timed(self, way: Way, n_clusters: int, seed: int) -> tuple[IntVector, float]:
         """The clusters that a way finds, int64 (n_images,), and the CPU seconds that it would take alone."""
-        started, self.borrowed = time.process_time(), 0.0
-        found = way(self, n_clusters, seed)
-        return found, time.process_time() - started + self.borrowed + self._own_seconds
+        self.borrowed = 0.0
+        found, seconds = cpu_timed(lambda: way(self, n_clusters, seed))
+        return found, seconds + self.borrowed + self._own_seconds
+
+
+def cpu_timed(compute: Callable[[], Found]) -> tuple[Found, float]:
+    """What compute gives, and its CPU seconds with one thread."""
+    # Threads that wait for each other spin: on a busy machine two of them burned nine times the CPU seconds of one. Each
+    # time again, because UMAP's compiler raises the number for the whole process.
+    with threadpool_limits(limits=1):
+        started = time.process_time()
+        return compute(), time.process_time() - started
 
 
 Way = Callable[[Space, int, int], IntVector]
@@ -74,9 +84,8 @@ Way = Callable[[Space, int, int], IntVector]
 
 def whitened(rows: FloatMatrix) -> Space:
     """The space of the whitened rows; its seconds count for each way in it."""
-    started = time.process_time()
-    moved = whiten_by_total(rows, power=WHITENING_POWER).apply(rows)
-    return Space(moved, seconds=time.process_time() - started)
+    moved, seconds = cpu_timed(lambda: whiten_by_total(rows, power=WHITENING_POWER).apply(rows))
+    return Space(moved, seconds=seconds)
 
 
 def kmeans(space: Space, n_clusters: int, seed: int) -> IntVector:
