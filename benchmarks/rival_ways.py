@@ -72,8 +72,8 @@ class Space:
 
 def cpu_timed(compute: Callable[[], Found]) -> tuple[Found, float]:
     """What compute gives, and its CPU seconds with one thread."""
-    # Threads that wait for each other spin: on a busy machine two of them burned nine times the CPU seconds of one. Each
-    # time again, because UMAP's compiler raises the number for the whole process.
+    # Threads that wait for each other spin: on a busy machine two of them burned nine times the CPU seconds of one. Set
+    # each time, because the limit holds only for libraries that are loaded.
     with threadpool_limits(limits=1):
         started = time.process_time()
         return compute(), time.process_time() - started

@@ -212,8 +212,8 @@ def judge(runs: Sequence[Run], vocabularies: Sequence[str], console: Console) ->
     console.print(show_all(runs))
     console.print(
         "Means over seeds, in %. CPU seconds are of one seed and one thread, each way with everything that it needs; "
-        "those of a training-free result are in the trained one's. To best rival: NMI less that of the best rival given "
-        "the same K, on the set with the lowest difference.",
+        "those of a training-free result are in the trained one's. To best rival: NMI less that of the best rival "
+        "given the same K, on the set with the lowest difference.",
         style="dim",
     )
     console.print(show_gains(runs))
