@@ -1,4 +1,4 @@
-"""The robust method: groups by image and words in whitened spaces, without training (docs/decisions/0100-the-core.md).
+"""The robust method: groups by image and words in whitened spaces, without training (docs/decisions/0100).
 
 Neighbors are found among whitened images, words are heard softly, and both are whitened by the scatter within groups
 before k-means from Ward's start groups them. The head that assigns is the nearest center in the whitened images' space.
@@ -171,6 +171,7 @@ def _head_values(known: Known) -> Values:
 def _find_heads(known: Known, values: Values) -> TrainedHeads:
     """The groups' centers among the images, whitened by the groups' own scatter; words only teach the groups."""
     from tac_pipeline.method.heads.linear_head import center_head, make_sure
+    from tac_pipeline.method.heads.training import TrainedHeads
 
     images, groups = known.result("training_set"), known.result("training_free_clusters")
     whitening = whiten_within(
