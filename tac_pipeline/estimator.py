@@ -198,6 +198,14 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return soft_assignment(self.image_head_, require_unit_rows(image_embeddings, name="image_embeddings"))
 
+    def predict_confidence(self, image_embeddings: npt.ArrayLike) -> FloatMatrix:
+        """How sure each image's cluster is, float32 (n_images,), from 0 to 1.
+
+        The highest of its probabilities, and no more than its cluster itself is sure to be one.
+        """
+        soft, ceilings = self.predict_proba(image_embeddings), self.image_head_.ceilings
+        return assign(soft, ceilings=None if ceilings is None else ceilings.numpy()).confidence
+
     def _require_parameters(self, *, n_images: int) -> None:
         """Before the first long step, refuse everything that a later step would refuse."""
         if not 2 <= self.n_clusters <= n_images:

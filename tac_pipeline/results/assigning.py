@@ -110,13 +110,12 @@ def assign_vectors(
     from tac_pipeline.results.corrections import sum_groups
 
     soft = soft_assignment(head, vectors)
-    found = assign(soft if groups is None else sum_groups(soft, groups))
-    confidence = np.minimum(found.confidence, _ceilings(head, groups)[found.column])
+    found = assign(soft if groups is None else sum_groups(soft, groups), ceilings=_ceilings(head, groups))
     similarity = np.einsum("nd,nd->n", vectors, centers[found.column])
     return pl.DataFrame(
         {
             "column": pl.Series(found.column, dtype=pl.Int32),
-            "confidence": pl.Series(confidence, dtype=pl.Float32),
+            "confidence": pl.Series(found.confidence, dtype=pl.Float32),
             "runner_up": pl.Series(found.runner_up, dtype=pl.Int32),
             "similarity": pl.Series(similarity, dtype=pl.Float32),
             "margin": pl.Series(found.margin, dtype=pl.Float32),
@@ -124,14 +123,12 @@ def assign_vectors(
     )
 
 
-def _ceilings(head: ClusterHead, groups: IntVector | None) -> FloatMatrix:
-    """How sure an image can be of each column, or group, float32; a group is as sure as the surest of its columns."""
-    n_columns = len(head.output.weight)
-    own = np.ones(n_columns, dtype=np.float32) if head.ceilings is None else head.ceilings.numpy()
-    if groups is None:
-        return own
+def _ceilings(head: ClusterHead, groups: IntVector | None) -> FloatMatrix | None:
+    """How sure an image can be of each column, or of each group: as sure as of the surest of its columns, float32."""
+    if head.ceilings is None or groups is None:
+        return None if head.ceilings is None else head.ceilings.numpy()
     highest = np.zeros(int(groups.max()) + 1, dtype=np.float32)
-    np.maximum.at(highest, groups, own)
+    np.maximum.at(highest, groups, head.ceilings.numpy())
     return highest
 
 

@@ -34,12 +34,14 @@ class Assignment:
     margin: npt.NDArray[np.float32]
 
 
-def assign(soft: FloatMatrix) -> Assignment:
+def assign(soft: FloatMatrix, *, ceilings: npt.NDArray[np.float32] | None = None) -> Assignment:
     """The likeliest and the second likeliest column of each row (paper step 10).
 
     Parameters
     ----------
     soft : float32 (n_images, n_clusters), rows sum to 1
+    ceilings : float32 (n_clusters,), optional
+        How sure an image of each column can be at most.
 
     Raises
     ------
@@ -55,4 +57,5 @@ def assign(soft: FloatMatrix) -> Assignment:
     runner_up = others.argmax(axis=1)
     best, second = soft[images, column], soft[images, runner_up]
     # The best is at least 1 / n_clusters, so the sum is never zero.
-    return Assignment(column, best, runner_up, (best - second) / (best + second))
+    sure = best if ceilings is None else np.minimum(best, ceilings[column])
+    return Assignment(column, sure, runner_up, (best - second) / (best + second))

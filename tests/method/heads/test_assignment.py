@@ -36,3 +36,11 @@ def test_the_first_of_equals_wins_and_the_runner_up_is_another() -> None:
 def test_a_single_cluster_has_no_runner_up() -> None:
     with pytest.raises(InputError, match=r"at least two columns; got shape \(3, 1\)"):
         assign(np.ones((3, 1), dtype=np.float32))
+
+
+def test_no_image_is_surer_than_its_cluster_can_be() -> None:
+    soft = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], dtype=np.float32)
+    found = assign(soft, ceilings=np.array([0.7, 1.0], dtype=np.float32))
+    np.testing.assert_allclose(found.confidence, [0.7, 0.8, 0.6])
+    np.testing.assert_array_equal(found.column, assign(soft).column)
+    np.testing.assert_allclose(found.margin, assign(soft).margin)
