@@ -22,6 +22,7 @@ from tac_pipeline.cli.shared import (
 )
 from tac_pipeline.errors import ArtifactMissing
 from tac_pipeline.progress import duration
+from tac_pipeline.settings.keys import Settings
 from tac_pipeline.settings.project import Project
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def status(settings: SettingsOption = None) -> None:
     """Show which assets are fresh, stale but reusable, stale, or missing, why, and how long they took last time."""
     with opened_project(settings) as project:
         print_status(printer(), project)
+
+
+# What settings files of version 0.1 held, and the packaged one did.
+OLD_TAU = 0.005
 
 
 def print_status(console: Console, project: Project, *, only_stale: bool = False) -> None:
@@ -66,6 +71,17 @@ def print_status(console: Console, project: Project, *, only_stale: bool = False
     sentence = f"a run {' and '.join(parts)}" if parts else "everything is fresh: a run has nothing to do"
     console.print(sentence, soft_wrap=True)
     console.print(publication_in_words(project), soft_wrap=True)
+    if carries_old_tau(project.settings):
+        console.print(
+            f"retrieval.tau: {OLD_TAU:g} was the default of version 0.1, and is taken as set by you: take the line out "
+            f"of {project.path.name} to have tau follow the encoder",
+            soft_wrap=True,
+        )
+
+
+def carries_old_tau(settings: Settings) -> bool:
+    """Whether a settings file still holds what used to be the default, for the method that has a rule now."""
+    return settings.method == "robust" and settings.retrieval.tau == OLD_TAU
 
 
 def _assets(count: int) -> str:

@@ -172,3 +172,10 @@ def test_changes_since_what_cannot_be_are_told(
     assert result.exit_code == code
     assert message in told(result)
     assert result.stdout == ""
+
+
+def test_status_says_that_the_settings_hold_the_old_default_of_tau(vector_store: Writer) -> None:
+    told_of = "tau: 0.005 was the default of version 0.1"
+    assert told_of not in tac("status", "-s", vector_store()).stdout
+    assert told_of in tac("status", "-s", vector_store({"retrieval.tau": 0.005})).stdout
+    assert told_of not in tac("status", "-s", vector_store({"method": "published"})).stdout
