@@ -84,7 +84,7 @@ def cluster_heads(inputs: Inputs, out: Output, **_: Any) -> None:
     learned = compute_piece(cluster_heads, inputs)
     out.fact(**learned.facts)
     if learned.sentence:
-        out.markdown("how it was joined", learned.sentence)
+        out.markdown("what came of it", learned.sentence)
     save_heads(out.path(HEADS_NAME), learned.image_head, learned.text_head)
     history = previews.history_table(learned.history)
     out.write(history)

@@ -40,7 +40,7 @@ from tac_pipeline.method.words.text_counterparts import Counterparts, choose_tau
 from tac_pipeline.method.words.text_weight import TextWeight, given_text_weight
 
 if TYPE_CHECKING:
-    from tac_pipeline.method.heads.training import TrainedHeads
+    from tac_pipeline.method.heads.linear_head import CenterHeads
 
 
 def _whitening_values(_: Known) -> Values:
@@ -168,10 +168,9 @@ def _head_values(known: Known) -> Values:
     }
 
 
-def _find_heads(known: Known, values: Values) -> TrainedHeads:
+def _find_heads(known: Known, values: Values) -> CenterHeads:
     """The groups' centers among the images, whitened by the groups' own scatter; words only teach the groups."""
-    from tac_pipeline.method.heads.linear_head import center_head, make_sure
-    from tac_pipeline.method.heads.training import TrainedHeads
+    from tac_pipeline.method.heads.linear_head import CenterHeads, center_head, make_sure
 
     images, groups = known.result("training_set"), known.result("training_free_clusters")
     whitening = whiten_within(
@@ -184,9 +183,10 @@ def _find_heads(known: Known, values: Values) -> TrainedHeads:
     image_head = center_head(images, groups, n_clusters=values["count"], whitening=whitening)
     regrouping = Regrouping(REGROUPINGS, REGROUPED_SHARE, FINER_REGROUPINGS, FINER, FINER_SHARE)
     some = images[:: -(-len(images) // REGROUPED_IMAGES)]
-    make_sure(image_head, some, whitening, regrouping=regrouping, seed=values["seed"])
+    returns = make_sure(image_head, some, whitening, regrouping=regrouping, seed=values["seed"])
     text_head = center_head(known.result("text_counterparts").rows, groups, n_clusters=values["count"])
-    return TrainedHeads(image_head, text_head, ())
+    agreement, persistence = float(returns.votes.mean()), float(returns.persistence.mean())
+    return CenterHeads(image_head, text_head, (), agreement, persistence)
 
 
 ROBUST = replace(

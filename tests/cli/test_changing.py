@@ -40,7 +40,7 @@ def test_set_says_what_changed_what_would_rerun_and_how_long_that_took(path: Pat
     result = tac("set", "retrieval.tau=0.02", "seed=0", "heads.epochs=null", "-s", path)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[:3] == ["retrieval.tau: 0.005 -> 0.02", "seed: already 0", "heads.epochs: 60 -> null"]
+    assert lines[:3] == ["retrieval.tau: null -> 0.02", "seed: already 0", "heads.epochs: 60 -> null"]
     assert lines[3] == "no running UI was found"
     stale = below("text_counterparts")
     assert {line.split()[0] for line in lines[5:-2]} == stale

@@ -20,7 +20,7 @@ Writer = Callable[..., Path]
 @pytest.fixture
 def path(vector_store: Writer) -> Path:
     """A small store with version 1 published."""
-    settings = vector_store()
+    settings = vector_store({"method": "trained"})
     assert tac("run", "-s", settings).exit_code == 0
     return settings
 

@@ -15,7 +15,7 @@ LEAST = "store: photos\nimages: {source: pictures}\nclusters: {count: 10}\n"
 
 def test_what_a_method_works_out_is_null() -> None:
     settings = parse_settings(LEAST, name="tac.yaml")
-    assert settings.retrieval.tau == 0.005
+    assert settings.retrieval.tau is None
     assert settings.vocabulary.nouns_per_center == 5
     assert settings.neighbors.count is None
     assert settings.blend.text_weight is None
@@ -44,7 +44,7 @@ def test_the_shipped_file_is_valid() -> None:
         ("seed: one", "seed must be a whole number; got 'one' (tac.yaml, line 4)"),
         ("seed: 1.0", "seed must be a whole number; got 1.0 (tac.yaml, line 4)"),
         ("seed: true", "seed must be a whole number; got True (tac.yaml, line 4)"),
-        ("method: robus", "method must be 'robust' or 'published'; got 'robus' (tac.yaml, line 4)"),
+        ("method: robus", "method must be 'robust' or 'published' or 'trained'; got 'robus' (tac.yaml, line 4)"),
         ("heads: 3", "heads must be a section of keys; got 3 (tac.yaml, line 4)"),
         (
             "encoder: {device: gpu}",
@@ -141,7 +141,7 @@ def test_a_slice_holds_result_keys_alone() -> None:
         "encoder.pretrained": "openai",
     }
     assert result_slice(settings, ["encoder.device"]) == {}
-    assert result_slice(settings, ["seed", "retrieval.tau"]) == {"retrieval.tau": 0.005, "seed": 0}
+    assert result_slice(settings, ["seed", "retrieval.tau"]) == {"retrieval.tau": None, "seed": 0}
     assert value_at(settings, "heads.learning_rate") == 0.001
 
 

@@ -36,6 +36,8 @@ neighbors:
 heads:
   epochs: 40        # few images make few steps an epoch
   batch_size: 20
+# Trained heads take as long as their epochs say, and have a loss to show.
+method: trained
 # Nothing happens here but what a test does; test_automation.py has it otherwise.
 schedule:
   observe: null

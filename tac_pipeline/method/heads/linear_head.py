@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
-from tac_pipeline.method.grouping.regrouping import Regrouping, measure_returns
+from tac_pipeline.method.grouping.regrouping import Regrouping, Returns, measure_returns
 from tac_pipeline.method.grouping.whitening import Whitening
 from tac_pipeline.method.heads.calibration import scale_output, sharpness_for
 from tac_pipeline.method.heads.cluster_head import ClusterHead, soft_assignment
+from tac_pipeline.method.heads.training import TrainedHeads
 from tac_pipeline.tensors import group_sums
 
 
@@ -56,9 +59,38 @@ def _affine_head(weights: FloatMatrix, bias: FloatMatrix) -> ClusterHead:
     return head.eval()
 
 
+@dataclass(frozen=True)
+class CenterHeads(TrainedHeads):
+    """Heads of the nearest center, without a history, and how well their groups come back.
+
+    Attributes
+    ----------
+    agreement : float
+        How often an image returns to its group when parts of the images are grouped again.
+    persistence : float
+        How whole the groups return, in the mean.
+    """
+
+    agreement: float
+    persistence: float
+
+    @property
+    def facts(self) -> dict[str, float | bool]:
+        """Small numbers that are worth keeping."""
+        return {"agreement": self.agreement, "persistence": self.persistence}
+
+    @property
+    def sentence(self) -> str:
+        """How sure the groups are, in words."""
+        return (
+            f"nothing was trained: the heads are the centers of the groups. Grouped again from parts of the images, "
+            f"{self.agreement:.0%} of them return to their group, and a group returns {self.persistence:.0%} whole"
+        )
+
+
 def make_sure(
     head: ClusterHead, images: FloatMatrix, whitening: Whitening, *, regrouping: Regrouping, seed: int
-) -> None:
+) -> Returns:
     """Make a head as sure of images as they return to their group when they are grouped again, in place.
 
     Its logits are scaled until its mean confidence is the mean share of returns. No image is surer than its group
@@ -79,3 +111,4 @@ def make_sure(
     sure = min(max(float(returns.votes.mean()), 1.01 / n_groups), 1.0)
     scale_output(head, sharpness_for(soft, sure))
     head.ceilings = torch.from_numpy(returns.persistence.astype(np.float32))
+    return returns

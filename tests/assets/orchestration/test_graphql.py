@@ -168,7 +168,7 @@ def test_a_step_without_its_inputs_fails_with_what_to_build_first(filled_ui: Ui)
         ui.edit("tau: 0.03", TAU)
     said = failure["failureMetadata"]["description"]
     assert said.startswith("assignments reads cluster_heads, which was made for other settings. Build first: ")
-    assert "text_counterparts, text_weight, text_neighbors, cluster_heads, cluster_ids" in said
+    assert "text_counterparts, text_weight, text_neighbors, training_free_clusters, cluster_heads, cluster_ids" in said
     # The first thing to read is our message, not a stack trace.
     assert failure["error"]["className"] == "Failure"
     assert said in failure["error"]["message"]

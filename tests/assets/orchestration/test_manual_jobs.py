@@ -70,7 +70,7 @@ def test_settings_are_edited_and_comments_kept(path: Path, instance: dg.DagsterI
     )
     assert succeeded
     assert said.splitlines() == [
-        "retrieval.tau: 0.005 -> 0.02",
+        "retrieval.tau: null -> 0.02",
         "heads.epochs: already 60",
         "schedule.observe: */15 * * * * -> null",
         "no UI was found to reload: press Reload definitions",

@@ -208,7 +208,17 @@ def test_before_a_run_there_is_nothing_to_publish(vector_store: Writer) -> None:
 def test_results_that_were_not_made_from_each_other_are_refused(path: Path, vector_store: Writer) -> None:
     publish(path)
     path = vector_store({"retrieval.tau": 0.02})
-    materialize(path, ["text_counterparts", "text_weight", "text_neighbors", "cluster_heads", "cluster_ids"])
+    materialize(
+        path,
+        [
+            "text_counterparts",
+            "text_weight",
+            "text_neighbors",
+            "training_free_clusters",
+            "cluster_heads",
+            "cluster_ids",
+        ],
+    )
     for by_hand in (False, True):
         with pytest.raises(
             ArtifactOutdated, match="assignments was made from another version of cluster_ids: there is"

@@ -191,7 +191,7 @@ def test_the_sensor_says_what_it_found(project: Project, instance: dg.DagsterIns
 
 def test_a_settings_edit_while_a_run_is_under_way_is_for_the_next_run(vector_store: Writer) -> None:
     """The run continues with the settings that it was loaded with, and its artifacts are marked as made for these."""
-    path = vector_store()
+    path = vector_store({"method": "trained"})
     project = load_project(path)
 
     def edit(told: Any) -> None:
@@ -243,7 +243,7 @@ class TacRun:
 @pytest.fixture
 def killed(vector_store: Writer) -> Iterator[tuple[Project, str]]:
     """A store after its `tac run` was killed during training, and the id of that run."""
-    path = vector_store({"heads.epochs": 10_000_000})
+    path = vector_store({"method": "trained", "heads.epochs": 10_000_000})
     project, run = load_project(path), TacRun(path, path.parent / "run.log")
     try:
         (lock,) = run.wait_for(lambda: list(open_store(project).runs_folder.glob("*.lock")))
@@ -269,7 +269,7 @@ def test_a_killed_run_is_told_by_the_next_one_which_goes_on_from_there(killed: t
     with dg.DagsterInstance.get() as instance:
         assert fail_dead_runs(another_store(project), instance) == []
         assert status(instance, run_id) == DagsterRunStatus.STARTED
-        names = ["image_kmeans", "text_neighbors", "cluster_heads"]
+        names = ["image_kmeans", "text_neighbors", "training_free_clusters", "cluster_heads"]
         assert run_steps(project, [find(name) for name in names], listener=hear)
         assert status(instance, run_id) == DagsterRunStatus.FAILURE
         assert fail_dead_runs(project, instance) == []
