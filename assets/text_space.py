@@ -186,4 +186,6 @@ def text_counterparts(inputs: Inputs, out: Output, **_: Any) -> None:
     out.write({"image_id": ids.to_arrow(), "embedding": found.rows}, encoder=inputs.encoder(noun_vocabulary))
     heard = np.median(count_nouns_heard(images[:: -(-len(images) // ASKED_IMAGES)], nouns, tau=found.tau))
     out.fact(tau=found.tau, nouns_heard=float(heard))
-    out.markdown("tau", f"With tau = {found.tau:.4g} an image's text is made of {heard:.1f} nouns in effect (median).")
+    out.markdown(
+        "does tau fit", f"With tau = {found.tau:.4g} an image's text is made of {heard:.1f} nouns in effect (median)."
+    )

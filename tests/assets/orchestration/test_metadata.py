@@ -53,7 +53,7 @@ def test_the_page_s_asset_shows_the_map_and_the_text_whether_tau_fits(vector_sto
     metadata = shown(outcomes["text_counterparts"])
     heard = outcomes["text_counterparts"].artifact.facts["nouns_heard"]
     assert metadata["nouns heard"].value == pytest.approx(heard, abs=1e-3)
-    assert f"made of {heard:.1f} nouns" in str(metadata["tau"].value)
+    assert f"made of {heard:.1f} nouns" in str(metadata["does tau fit"].value)
     assert 1 <= heard <= outcomes["noun_vocabulary"].artifact.rows
 
 
