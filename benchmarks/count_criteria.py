@@ -233,10 +233,10 @@ def merge_clusters(sums: npt.NDArray[np.floating], count: int) -> FloatMatrix:
         sums[one] += sums[other]
         kept[other] = False
         lengths[one] = np.linalg.norm(sums[one])
-        anew = lengths[one] + lengths - _lengths_of_sums(lengths[one], lengths, sums @ sums[one])
-        anew[~kept] = np.inf
-        anew[one] = np.inf
-        loss[one], loss[:, one] = anew, anew
+        regrouped = lengths[one] + lengths - _lengths_of_sums(lengths[one], lengths, sums @ sums[one])
+        regrouped[~kept] = np.inf
+        regrouped[one] = np.inf
+        loss[one], loss[:, one] = regrouped, regrouped
         loss[other], loss[:, other] = np.inf, np.inf
     return unit_rows(sums[kept])
 
