@@ -179,7 +179,7 @@ class Names(Section):
 
 
 class Blend(Section):
-    """How much the text counts when image and text vectors are joined (method: robust)."""
+    """How much the text counts when image and text vectors are joined (not in `method: published`)."""
 
     text_weight: float | None = result(
         None, ge=0, description="of the text; the image has 1; 0 leaves the text out; null = chosen from the store"
@@ -195,10 +195,12 @@ class Neighbors(Section):
 
 
 class HeadSettings(Section):
-    """Steps 8 and 9: the two cluster heads and their training; null = the method's value for this N and K."""
+    """Steps 8 and 9: the training of cluster heads, which `method: robust` does without; null = the method's value."""
 
     members: int | None = result(
-        None, ge=1, description="heads trained from different seeds and joined; the published method trains one"
+        None,
+        ge=1,
+        description="heads trained from different seeds and joined (`method: trained`); the published method trains one",
     )
 
     epochs: int | None = result(None, ge=1, description="passes over the training set")
@@ -208,7 +210,7 @@ class HeadSettings(Section):
     learning_rate: float = result(
         0.001,
         gt=0,
-        description="of Adam; in the robust method of the heads that are joined, not of the one that learns "
+        description="of Adam; with `method: trained` of the heads that are joined, not of the one that learns "
         "their answer",
     )
 
