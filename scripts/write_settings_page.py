@@ -30,9 +30,10 @@ N is the number of training images, K the number of groups.
 - `images.source`: a folder or URL may hold tar shards beside image files; one tar file is a source too.
 - `encoder.model: tac-small` goes with `encoder.pretrained: drawn`. It is the packaged encoder; it knows drawn pictures
   only.
-- `neighbors.count: null` is 10 with `method: robust`, 50 with `published`, and N / (4 K), from 3 to 50, with `trained`.
-- `heads` are the settings of a training, which `method: robust` does without. `heads.members: null` is 6,000 / N, from 2
-  to 6, with `trained`.
+- `neighbors.count: null` is 10 with `method: robust`, 50 with `published`, and N / (4 K), from 3 to 50, with
+  `trained`.
+- `heads` are the settings of a training, which `method: robust` does without. `heads.members: null` is 6,000 / N, from
+  2 to 6, with `trained`.
 - `heads.epochs`, `heads.batch_size` and `heads.temperature`: `null` is the method's value for N and K.
 - `corrections` names a YAML file with `names`, `merge` and `pins`.
 """
