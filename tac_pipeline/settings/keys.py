@@ -200,7 +200,7 @@ class HeadSettings(Section):
     members: int | None = result(
         None,
         ge=1,
-        description="heads trained from different seeds and joined (`method: trained`); the published method trains one",
+        description="heads trained from different seeds and joined, with `method: trained`",
     )
 
     epochs: int | None = result(None, ge=1, description="passes over the training set")
