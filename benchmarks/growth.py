@@ -81,7 +81,7 @@ class Benchmark:
         self.measure("1 % deleted", lambda: [(self.pictures / picture_path(i)).unlink() for i in range(part)])
         self.measure("1 % replaced", lambda: replace_pictures(self.pictures, range(part, 2 * part), offset=10_000_000))
         self.measure("tau changed", lambda: self.set("retrieval.tau", 0.006))
-        self.measure("tau back", lambda: self.set("retrieval.tau", 0.005))
+        self.measure("tau back", lambda: self.set("retrieval.tau", None))
         self.measure("K changed", lambda: self.set("clusters.count", len(KINDS) + 5))
         self.measure("one image, job grow", lambda: draw_store(self.pictures, n + part + 1), job="grow")
 

@@ -27,6 +27,7 @@ from benchmarks.naming import RIGHT, Naming, TrueKind, class_kinds, distinct_sha
 from benchmarks.reference_data import read_nouns, read_table, reference_folder
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.estimator import TextAidedClustering
+from tac_pipeline.method import load_method
 from tac_pipeline.method.words.names import ClusterName, NounProfiles, label, name_clusters, noun_profiles
 from tac_pipeline.settings.project import Project, load_project
 from tac_pipeline.wordnet import noun_kinds, open_wordnet
@@ -132,10 +133,9 @@ def outcomes(store: Store, seed: int) -> Iterator[Outcome]:
         .fit(store.image_embeddings, nouns=store.nouns, noun_embeddings=store.noun_embeddings)
     )
     vectors = store.noun_embeddings[fitted.vocabulary_rows_]
+    tau = load_method(fitted.method).naming_tau
     for result, assignment in (("training-free", fitted.training_free_labels_), ("trained", fitted.labels_)):
-        profiles = noun_profiles(
-            store.image_embeddings, vectors, assignment, n_clusters=fitted.n_clusters, tau=fitted.tau
-        )
+        profiles = noun_profiles(store.image_embeddings, vectors, assignment, n_clusters=fitted.n_clusters, tau=tau)
         sizes = np.bincount(assignment, minlength=fitted.n_clusters)
         before = dict(enumerate(names_before(profiles, fitted.noun_vocabulary_)))
         yield Outcome(store.name, seed, result, "before", judge(before, assignment, store.labels, store.kinds), {})

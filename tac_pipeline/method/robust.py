@@ -103,7 +103,7 @@ def _weigh_text(_: Known, values: Values) -> TextWeight:
         return given_text_weight(weight)
     sentence = (
         f"the words have weight {weight:g} beside the images' 1, in every store: once both are whitened within groups, "
-        "weights from 0.35 to 1 give the same groups, and nouns that do not fit do no harm"
+        "weights from 0.35 to 1 give nearly the same groups, and nouns that do not fit do little harm"
     )
     return TextWeight(weight, weight, (), sentence)
 
