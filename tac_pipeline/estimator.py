@@ -49,7 +49,8 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     n_clusters : int
         K, from 2 to the number of images.
     method : {"robust", "published", "trained"}
-        robust: text counts as far as it helps; published: the paper's recipe.
+        robust: groups by image and text in whitened spaces, without training; published: the paper's recipe;
+        trained: heads trained and joined.
     tau : float > 0, optional
         Softmax temperature of the retrieval; None is the method's: a rule that follows the vectors, or 0.005 as
         published.
@@ -60,11 +61,11 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     n_semantic_centers : int, optional
         The number of semantic centers, instead of the rule of images_per_center.
     text_weight : float >= 0, optional
-        Weight of the text in the robust method; the image has 1. None is chosen from the images.
+        Weight of the text, not in the published method; the image has 1. None is the method's.
     n_neighbors : int, optional
         Neighbors of each image, at most the number of images less one; None is the method's value.
     n_members : int, optional
-        Heads that the robust method joins; None is chosen by the number of images.
+        Heads that the trained method joins; None is chosen by the number of images.
     epochs, batch_size, temperature : optional
         Of the training; None is the method's value for the numbers of images and clusters.
     balance_weight : float

@@ -70,13 +70,16 @@ class KnownArtifacts:
 
     def rows(self, name: str) -> int:
         """Rows of an asset's main table."""
-        return self.inputs.rows(self._above(name))
+        above = self._above(name)
+        if above is None:
+            raise TypeError(f"{self.asset.name} must declare {name}, whose rows its piece of the method counts")
+        return self.inputs.rows(above)
 
     def result(self, name: str) -> Any:
         """What an asset holds for the method; a piece that is not stored is computed."""
-        if name not in {step.name for step in self.asset.upstream}:
-            return _piece(self.inputs, name).run(self)
         above = self._above(name)
+        if above is None:
+            return _piece(self.inputs, name).run(self)
         if above.load is None:
             raise TypeError(f"{name} is read by the method and must declare load=")
         return above.load(self.inputs, above)
@@ -85,8 +88,8 @@ class KnownArtifacts:
         """A line in the log now and then."""
         return self.inputs.progress(what)
 
-    def _above(self, name: str) -> Step:
-        return next(step for step in self.asset.upstream if step.name == name)
+    def _above(self, name: str) -> Step | None:
+        return next((step for step in self.asset.upstream if step.name == name), None)
 
 
 def _piece(inputs: Inputs, name: str) -> Piece:

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, row_chunks, unit_rows
-from tac_pipeline.method.grouping.ward import WardTree, micro_clusters, ward_tree
-from tac_pipeline.tensors import group_sums
+from tac_pipeline.method.grouping.ward import WardTree, micro_clusters, micro_tree
 
 FloatVector = npt.NDArray[np.float64]
 
@@ -131,11 +130,9 @@ def _choose_judged(rows: FloatMatrix, generator: np.random.Generator) -> _Judged
 def _cut(rows: FloatMatrix, shown: FloatMatrix, counts: IntVector, *, seed: int) -> _Cuts:
     """Cut the tree of one half into every number of groups, and find the nearest group of the shown rows."""
     micro = micro_clusters(rows, count=MICRO, seed=seed)
-    n_micro = int(micro.max()) + 1
-    sums, sizes = group_sums(rows, micro, n_groups=n_micro), np.bincount(micro, minlength=n_micro)
-    tree = ward_tree(sums / sizes[:, None], sizes)
+    tree, sums = micro_tree(rows, micro)
     means = unit_rows(_node_sums(tree, sums))
-    nodes = [tree.nodes(min(int(count), n_micro)) for count in counts]
+    nodes = [tree.nodes(min(int(count), tree.n_leaves)) for count in counts]
     groups = np.empty((len(counts), len(shown)), dtype=np.int32)
     silhouette = np.zeros(len(counts))
     for chunk in row_chunks(len(shown), CHUNK_ROWS):

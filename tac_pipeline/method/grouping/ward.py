@@ -162,6 +162,19 @@ def micro_clusters(rows: FloatMatrix, *, count: int, seed: int) -> IntVector:
     return compact.astype(np.int64)
 
 
+def micro_tree(rows: FloatMatrix, micro: IntVector) -> tuple[WardTree, FloatMatrix]:
+    """Ward's tree over micro-clusters, and the sum of each one's rows, float32 (n_micro, dim).
+
+    Parameters
+    ----------
+    rows : float32 (n_rows, dim), unit rows
+    micro : int64 (n_rows,), without gaps
+    """
+    sizes = np.bincount(micro)
+    sums = group_sums(rows, micro, n_groups=len(sizes))
+    return ward_tree(sums / sizes[:, None], sizes), sums
+
+
 def count_micro(n_rows: int, n_clusters: int) -> int:
     """How many micro-clusters serve so many rows and clusters; never fewer than the clusters."""
     wanted = min(MAX_MICRO, max(MIN_MICRO, MICRO_PER_CLUSTER * n_clusters))
@@ -190,8 +203,8 @@ def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int) -> KMeansResul
     n_micro = int(micro.max()) + 1
     if n_micro < n_clusters:  # fewer distinct rows than clusters: nothing to join
         return spherical_kmeans(rows, n_clusters=n_clusters, restarts=1, max_iterations=LLOYD_ROUNDS, seed=seed)
-    sums, sizes = group_sums(rows, micro, n_groups=n_micro), np.bincount(micro)
-    coarse = ward_tree(sums / sizes[:, None], sizes).cut(n_clusters)
+    tree, sums = micro_tree(rows, micro)
+    coarse = tree.cut(n_clusters)
     starts = group_sums(sums, coarse, n_groups=n_clusters)
     lengths = np.linalg.norm(starts, axis=1)
     first = np.array([np.flatnonzero(coarse == cluster)[0] for cluster in range(n_clusters)])
