@@ -4,6 +4,7 @@ A step is declared once, with the decorator `stored_asset`, as a function (input
 What must stay out: Dagster (orchestration/) and computation (tac_pipeline).
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,7 +124,8 @@ def stored_asset(
         return Step(
             name=build.__name__,
             group=group,
-            description=(build.__doc__ or "").strip(),
+            # Without the indentation of the code, which Markdown would take for a block of code.
+            description=inspect.getdoc(build) or "",
             build=build,
             schema=schema,
             settings=tuple(settings),

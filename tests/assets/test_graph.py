@@ -165,3 +165,9 @@ def test_the_definitions_load_as_a_repository(vector_store: Callable[..., Path])
         "refresh": "RUNNING",
         "dead_runs": "RUNNING",
     }
+
+
+def test_descriptions_are_prose_without_the_indentation_of_the_code() -> None:
+    """Markdown shows indented lines as code, with a scroll bar."""
+    assert all(step.description for step in STEPS)
+    assert [step.name for step in STEPS if "\n    " in step.description] == []
