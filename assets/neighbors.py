@@ -38,6 +38,7 @@ def _write_neighbors(inputs: Inputs, out: Output, asset: Step) -> None:
     out.write({"image_id": ids.to_arrow(), "neighbors": lists})
     if found.index is not None:
         write_index(out.path(INDEX_NAME), found.index)
+        out.fact(recall=found.index.recall, search=found.index.sentence)
     out.fact(count=count)
 
 

@@ -138,7 +138,15 @@ def test_robust_is_the_chain_of_the_robust_functions(fitted) -> None:
     tau = fitted.tau_
     assert tau == QUICK["tau"]
     texts = retrieve_text_counterparts(IMAGES, chosen, tau=tau)
-    recipe = Recipe(tau=tau, text_weight=0.7, rounds=2, nouns_per_group=3, group_share=0.5, shrinkage=0.3)
+    recipe = Recipe(
+        tau=tau,
+        text_weight=0.7,
+        rounds=2,
+        nouns_per_group=3,
+        group_share=0.5,
+        shrinkage=0.3,
+        scatter_images=10_000,
+    )
     free = group_by_words(IMAGES, texts, NOUN_EMBEDDINGS, neighbors, n_clusters=GROUPS, recipe=recipe, seed=0)
     np.testing.assert_array_equal(fitted.training_free_labels_, free.assignment)
     whitening = whiten_within(IMAGES, neighbors, free.assignment, group_share=0.5, shrinkage=0.3)

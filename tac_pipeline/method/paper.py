@@ -86,7 +86,9 @@ def _neighbor_values(known: Known) -> Values:
 
 
 def _image_neighbors(known: Known, values: Values) -> Neighbors:
-    return find_neighbors(known.result("training_set"), count=values["count"], progress=known.progress("images"))
+    return find_neighbors(
+        known.result("training_set"), count=values["count"], exact=True, progress=known.progress("images")
+    )
 
 
 def _weight_values(_: Known) -> Values:
@@ -107,7 +109,9 @@ def _text_neighbor_values(known: Known) -> Values:
 
 
 def _text_neighbors(known: Known, values: Values) -> Neighbors:
-    return find_neighbors(known.result("text_rows"), count=values["count"], progress=known.progress("images"))
+    return find_neighbors(
+        known.result("text_rows"), count=values["count"], exact=True, progress=known.progress("images")
+    )
 
 
 def _kmeans_values(known: Known) -> Values:

@@ -14,7 +14,7 @@ from tac_pipeline.method.grouping.neighbors import Neighbors, find_neighbors, no
 from tac_pipeline.method.grouping.regrouping import Regrouping
 from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
-from tac_pipeline.method.grouping.ward import ward_kmeans
+from tac_pipeline.method.grouping.ward import count_micro, ward_kmeans
 from tac_pipeline.method.grouping.whitening import Whitening, whiten_by_total, whiten_within
 from tac_pipeline.method.paper import PAPER
 from tac_pipeline.method.recipe import Known, Piece, Values
@@ -29,6 +29,7 @@ from tac_pipeline.method.values.robust import (
     REGROUPED_SHARE,
     REGROUPINGS,
     ROUNDS,
+    SCATTER_IMAGES,
     SHRINKAGE,
     TAU_IMAGES,
     TAU_PER_SPREAD,
@@ -69,7 +70,12 @@ def _center_values(known: Known) -> Values:
         images_per_center=known.choices["images_per_center"],
         count=known.choices["n_centers"],
     )
-    return {"n_centers": n_centers, "seed": known.choices["seed"], "start": "ward"}
+    return {"n_centers": n_centers, "seed": known.choices["seed"], **_start(n_images, n_centers)}
+
+
+def _start(n_images: int, n_clusters: int) -> Values:
+    """What k-means starts from."""
+    return {"start": "ward", "micro": count_micro(n_images, n_clusters)}
 
 
 def _find_centers(known: Known, values: Values) -> KMeansResult:
@@ -117,7 +123,8 @@ def _image_and_text(known: Known, _: Values) -> FloatMatrix:
 
 
 def _kmeans_values(known: Known) -> Values:
-    return {"count": known.result("cluster_count"), "seed": known.choices["seed"], "start": "ward"}
+    count = known.result("cluster_count")
+    return {"count": count, "seed": known.choices["seed"], **_start(known.rows("training_set"), count)}
 
 
 def _image_kmeans(known: Known, values: Values) -> KMeansResult:
@@ -132,6 +139,7 @@ def _grouping_values(known: Known) -> Values:
         "nouns_per_group": NOUNS_PER_GROUP,
         "group_share": GROUP_SHARE,
         "shrinkage": SHRINKAGE,
+        "scatter_images": SCATTER_IMAGES,
     }
 
 
@@ -144,6 +152,7 @@ def _group(known: Known, values: Values) -> KMeansResult:
         nouns_per_group=values["nouns_per_group"],
         group_share=values["group_share"],
         shrinkage=values["shrinkage"],
+        scatter_images=values["scatter_images"],
     )
     return group_by_words(
         known.result("training_set"),

@@ -18,7 +18,7 @@ import polars as pl
 
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.grouping.neighbors import build_index
+from tac_pipeline.method.grouping.neighbors import exact_index
 from tac_pipeline.store.shards import ShardPart, map_shards
 
 LONGEST_TEXT = 1000  # characters; CLIP's text tower reads 77 tokens
@@ -125,7 +125,7 @@ def _nearest_of_shard(part: ShardPart, *, query: FloatMatrix, count: int) -> pl.
             f"a search vector must be as wide as the store's, {vectors.shape[1]}; got {len(query)}. "
             "Both must come from the same encoder."
         )
-    scores, rows = build_index(vectors).search(query[np.newaxis], min(count, len(vectors)))
+    scores, rows = exact_index(vectors).faiss.search(query[np.newaxis], min(count, len(vectors)))
     positions = part.rows["position"].gather(rows[0].astype(np.uint32))
     return pl.DataFrame({"position": positions, "score": scores[0].astype(np.float32)})
 

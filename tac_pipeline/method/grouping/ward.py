@@ -18,8 +18,10 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_centers, spherical_kmeans
 from tac_pipeline.tensors import group_sums
 
-# Micro-clusters: three for each cluster that is wanted, within these bounds. The tree holds their square in memory.
-MICRO_PER_CLUSTER, MIN_MICRO, MAX_MICRO = 3, 500, 4000
+# Micro-clusters: ten for each cluster that is wanted as long as there are few, and never fewer than three. The tree
+# holds their square in memory.
+MICRO_PER_CLUSTER, MIN_MICRO, MANY_MICRO = 10, 500, 1000
+LEAST_PER_CLUSTER, MAX_MICRO = 3, 4000
 MICRO_ROUNDS = 3
 LLOYD_ROUNDS = 100
 
@@ -177,7 +179,8 @@ def micro_tree(rows: FloatMatrix, micro: IntVector) -> tuple[WardTree, FloatMatr
 
 def count_micro(n_rows: int, n_clusters: int) -> int:
     """How many micro-clusters serve so many rows and clusters; never fewer than the clusters."""
-    wanted = min(MAX_MICRO, max(MIN_MICRO, MICRO_PER_CLUSTER * n_clusters))
+    few = max(MIN_MICRO, min(MICRO_PER_CLUSTER * n_clusters, MANY_MICRO))
+    wanted = min(MAX_MICRO, max(few, LEAST_PER_CLUSTER * n_clusters))
     return min(n_rows, max(wanted, n_clusters))
 
 

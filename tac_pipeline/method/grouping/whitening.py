@@ -79,6 +79,7 @@ def whiten_within(
     neighbors: IntMatrix,
     groups: IntVector | None = None,
     *,
+    of: IntVector | None = None,
     group_share: float,
     shrinkage: float,
 ) -> Whitening:
@@ -92,6 +93,8 @@ def whiten_within(
     rows : float32 (n_rows, dim), unit rows
     neighbors : int64 (n_rows, count)
     groups : int64 (n_rows,), optional
+    of : int64 (n_known,), optional
+        The rows whose neighbors these are, when they are not those of all rows.
     group_share : float, from 0 to 1
         Of the scatter around groups beside that around neighbors.
     shrinkage : float, above 0 and at most 1
@@ -105,7 +108,7 @@ def whiten_within(
         means: FloatMatrix = rows[neighbors[part]].mean(axis=1, dtype=np.float32)
         return means
 
-    within = _unit_trace(_scatter_around(rows, among_neighbors))
+    within = _unit_trace(_scatter_around(rows if of is None else rows[of], among_neighbors))
     if groups is not None and group_share > 0:
         n_groups = int(groups.max()) + 1
         sizes = np.maximum(np.bincount(groups, minlength=n_groups), 1)

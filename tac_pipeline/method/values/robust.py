@@ -15,6 +15,8 @@ NEIGHBORS = 10
 GROUP_SHARE = 0.5
 # Of the identity beside the scatter: less of it overfits where there are as many images as directions.
 SHRINKAGE = 0.3
+# Images that the scatter around neighbors is measured with, once neighbors are looked for by image and word.
+SCATTER_IMAGES = 10_000
 
 # The text beside the image's 1. Once both are whitened within groups, 0.35 to 1 differ by less than seeds do.
 TEXT_WEIGHT = 0.7

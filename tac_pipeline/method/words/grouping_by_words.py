@@ -1,8 +1,8 @@
 """Groups of images by what they show and by what nouns say of them, without training.
 
 Images and text counterparts are each whitened by their scatter within groups and put side by side; k-means from Ward's
-start groups them. Then the nouns of the groups are the vocabulary, the groups' own scatter whitens, and the images are
-grouped again.
+start groups them. Then the nouns of the groups are the vocabulary, the groups' own scatter and that among the nearest
+side by side whiten, and the images are grouped again.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector
 from tac_pipeline.method.grouping.blend import blend_rows
+from tac_pipeline.method.grouping.neighbors import nearest_neighbors
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
 from tac_pipeline.method.grouping.ward import ward_kmeans
 from tac_pipeline.method.grouping.whitening import whiten_within
@@ -34,6 +37,8 @@ class Recipe:
     nouns_per_group : int >= 1
     group_share, shrinkage : float
         See whiten_within.
+    scatter_images : int
+        Of larger sets so many images, evenly taken, stand for all where the scatter around neighbors is measured.
     """
 
     tau: float
@@ -42,6 +47,7 @@ class Recipe:
     nouns_per_group: int
     group_share: float
     shrinkage: float
+    scatter_images: int
 
 
 def group_by_words(
@@ -57,7 +63,7 @@ def group_by_words(
 ) -> KMeansResult:
     """Group images by image and text, and again by the nouns and the scatter of the groups.
 
-    At once this holds the images and texts, each as they are and whitened, and both side by side.
+    At once this holds the images and texts, each as they are and whitened, both side by side, and an index of these.
 
     Parameters
     ----------
@@ -66,6 +72,7 @@ def group_by_words(
     noun_embeddings : float32 (n_nouns, dim), unit rows
         All candidates.
     neighbors : int64 (n_images, count)
+        By image; later ones are found among image and text side by side.
     n_clusters : int
         From 1 to n_images.
     seed : int >= 0
@@ -76,33 +83,48 @@ def group_by_words(
     -------
     KMeansResult of the last grouping, its centers in the space of image and text side by side
     """
-    found: KMeansResult | None = None
-    for turn in range(recipe.rounds + 1):
-        groups = None if found is None else found.assignment
-        if groups is not None and recipe.text_weight > 0:
+    images, texts = image_embeddings, text_counterparts
+    some = np.arange(0, len(images), -(-len(images) // recipe.scatter_images))
+    near = neighbors[some]
+
+    def grouped(groups: IntVector | None) -> tuple[FloatMatrix, KMeansResult]:
+        rows = _side_by_side(images, texts, near, some, groups, recipe)
+        return rows, ward_kmeans(rows, n_clusters=n_clusters, seed=seed)
+
+    rows, found = grouped(None)
+    for turn in range(recipe.rounds):
+        if progress is not None:
+            progress(turn + 1, recipe.rounds + 1)
+        if recipe.text_weight > 0:
             chosen = nouns_of_groups(
-                image_embeddings,
+                images,
                 noun_embeddings,
-                groups,
+                found.assignment,
                 n_groups=n_clusters,
                 nouns_per_group=recipe.nouns_per_group,
             )
-            text_counterparts = retrieve_text_counterparts(image_embeddings, noun_embeddings[chosen], tau=recipe.tau)
-        rows = _side_by_side(image_embeddings, text_counterparts, neighbors, groups, recipe)
-        found = ward_kmeans(rows, n_clusters=n_clusters, seed=seed)
-        if progress is not None:
-            progress(turn + 1, recipe.rounds + 1)
-    assert found is not None  # rounds is at least 0
+            texts = retrieve_text_counterparts(images, noun_embeddings[chosen], tau=recipe.tau)
+        near = nearest_neighbors(rows, count=near.shape[1], of=some)
+        rows, found = grouped(found.assignment)
+    if progress is not None:
+        progress(recipe.rounds + 1, recipe.rounds + 1)
     return found
 
 
 def _side_by_side(
-    images: FloatMatrix, texts: FloatMatrix, neighbors: IntMatrix, groups: IntVector | None, recipe: Recipe
+    images: FloatMatrix,
+    texts: FloatMatrix,
+    neighbors: IntMatrix,
+    of: IntVector,
+    groups: IntVector | None,
+    recipe: Recipe,
 ) -> FloatMatrix:
     """Image and text, each whitened within groups, as one unit row each."""
 
     def whitened(rows: FloatMatrix) -> FloatMatrix:
-        fitted = whiten_within(rows, neighbors, groups, group_share=recipe.group_share, shrinkage=recipe.shrinkage)
+        fitted = whiten_within(
+            rows, neighbors, groups, of=of, group_share=recipe.group_share, shrinkage=recipe.shrinkage
+        )
         return fitted.apply(rows)
 
     if recipe.text_weight == 0:

@@ -1,6 +1,7 @@
 """The neighbor table against brute force, and the index's file."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import plain_neighbor_cosines, random_unit_rows
 
+from tac_pipeline.arrays import unit_rows
 from tac_pipeline.errors import InputError, MissingDependency
-from tac_pipeline.method.grouping.neighbors import build_index, nearest_neighbors, write_index
+from tac_pipeline.method.grouping.neighbors import (
+    build_index,
+    exact_index,
+    find_neighbors,
+    nearest_neighbors,
+    write_index,
+)
 
 
 def require_neighbor_table(neighbors: np.ndarray, n_rows: int, count: int) -> None:
@@ -51,7 +59,7 @@ def test_more_duplicates_than_neighbors() -> None:
 
 def test_a_given_index_is_searched_and_must_hold_the_same_rows() -> None:
     rows = random_unit_rows(20, 6, 0)
-    index = build_index(rows)
+    index = exact_index(rows)
     np.testing.assert_array_equal(nearest_neighbors(rows, count=4, index=index), nearest_neighbors(rows, count=4))
     with pytest.raises(InputError, match="the index must hold the rows searched"):
         nearest_neighbors(rows[:10], count=4, index=index)
@@ -99,6 +107,59 @@ def test_the_index_survives_its_file(tmp_path) -> None:
     import faiss
 
     rows = random_unit_rows(20, 6, 0)
-    write_index(tmp_path / "index.faiss", build_index(rows))
-    index = faiss.read_index(str(tmp_path / "index.faiss"))
+    write_index(tmp_path / "index.faiss", exact_index(rows))
+    index = replace(exact_index(rows), faiss=faiss.read_index(str(tmp_path / "index.faiss")))
     np.testing.assert_array_equal(nearest_neighbors(rows, count=4, index=index), nearest_neighbors(rows, count=4))
+
+
+def blobs(n_rows: int, n_blobs: int, spread: float = 0.3) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    centers = random_unit_rows(n_blobs, 16, 1)
+    rows = centers[generator.integers(n_blobs, size=n_rows)] + spread * generator.normal(size=(n_rows, 16)) / 4
+    return unit_rows(rows)
+
+
+def test_many_rows_are_searched_in_lists_that_find_nearly_all() -> None:
+    rows = blobs(6000, 40)
+    index = build_index(rows, count=10, exact_rows=1000)
+    assert 0.99 <= index.recall <= 1
+    assert "lists were searched for each row" in index.sentence
+    found = nearest_neighbors(rows, count=10, index=index)
+    require_neighbor_table(found, 6000, 10)
+    exact = nearest_neighbors(rows, count=10, index=exact_index(rows))
+    assert np.mean([len(set(own) & set(true)) / 10 for own, true in zip(found, exact, strict=True)]) > 0.98
+
+
+def test_rows_without_groups_need_too_many_lists_and_are_compared_with_all() -> None:
+    index = build_index(random_unit_rows(3000, 64, 0), count=10, exact_rows=1000)
+    assert index.recall == 1
+    assert index.sentence.startswith("exact")
+
+
+def test_a_row_alone_in_its_lists_gets_its_neighbors_all_the_same() -> None:
+    rows = np.concatenate([blobs(2000, 5, spread=0.01), -blobs(2, 1)])
+    index = build_index(rows, count=10, exact_rows=1000)
+    assert not index.sentence.startswith("exact")
+    found = nearest_neighbors(rows, count=500, index=index)
+    require_neighbor_table(found, 2002, 500)
+    np.testing.assert_array_equal(np.sort(found[2000:2001, :1]), [[2001]])
+
+
+def test_equal_rows_count_as_found() -> None:
+    rows = np.repeat(random_unit_rows(40, 16, 0), 100, axis=0)
+    assert build_index(rows, count=10, exact_rows=1000).recall == 1
+    require_neighbor_table(nearest_neighbors(rows, count=10, index=build_index(rows, count=10, exact_rows=9)), 4000, 10)
+
+
+def test_the_neighbors_of_some_rows_are_their_lines_of_the_whole_table() -> None:
+    rows = random_unit_rows(50, 6, 0)
+    some = np.array([3, 4, 40])
+    np.testing.assert_array_equal(nearest_neighbors(rows, count=5, of=some), nearest_neighbors(rows, count=5)[some])
+
+
+def test_neighbors_come_with_their_index() -> None:
+    rows = random_unit_rows(30, 6, 0)
+    found = find_neighbors(rows, count=3, exact=True)
+    assert found.index is not None
+    assert found.index.recall == 1
+    np.testing.assert_array_equal(found.table, nearest_neighbors(rows, count=3))

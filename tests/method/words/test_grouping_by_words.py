@@ -10,7 +10,9 @@ from tac_pipeline.method.words.grouping_by_words import Recipe, group_by_words
 from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
 
 DIM, GROUPS, EACH = 24, 6, 40
-RECIPE = Recipe(tau=0.05, text_weight=0.7, rounds=2, nouns_per_group=3, group_share=0.5, shrinkage=0.3)
+RECIPE = Recipe(
+    tau=0.05, text_weight=0.7, rounds=2, nouns_per_group=3, group_share=0.5, shrinkage=0.3, scatter_images=10_000
+)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
