@@ -9,7 +9,7 @@ import pyarrow as pa
 from assets.engine.by_method import compute_piece
 from assets.engine.step import Inputs, Output, Step, stored_asset
 from assets.images import training_set
-from assets.text_space import cluster_count, text_counterparts
+from assets.text_space import cluster_count, noun_vocabulary, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import IntMatrix
 from tac_pipeline.store.schemas import NEIGHBORS, TEXT_WEIGHT, WHITENING
@@ -95,7 +95,7 @@ def _load_weight(inputs: Inputs, asset: Step) -> "TextWeight":
     group="neighbors",
     schema=TEXT_WEIGHT,
     settings=["blend", "method", "seed"],
-    deps=[training_set, text_counterparts, image_neighbors],
+    deps=[training_set, noun_vocabulary, text_counterparts, image_neighbors],
     value_deps=[cluster_count],
     by_method=True,
     load=_load_weight,
@@ -111,6 +111,8 @@ def text_weight(inputs: Inputs, out: Output, **_: Any) -> None:
     )
     out.write(trials)
     out.fact(heads=found.heads, training_free=found.training_free, choice=found.sentence)
+    if found.fit is not None:
+        out.fact(words_agree=found.fit.words, turned_nouns_agree=found.fit.turned)
     out.markdown("the words", found.sentence + (f"\n\n{previews.table(trials)}" if len(trials) else ""))
 
 

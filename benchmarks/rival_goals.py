@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.robust_goals import useless_rows
-from tac_pipeline.arrays import FloatMatrix, unit_rows
+from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.method.words.noun_fit import turn_at_random
 
 METRICS = ("nmi", "acc", "ari")
-VOCABULARIES = ("real", "useless", "rotated")
+VOCABULARIES = ("real", "none", "useless", "rotated")
 PRODUCT = "robust, trained"
 BASELINE = "whitened k-means"
 # The least mean NMI of the product over the five tables, in %.
@@ -128,24 +129,16 @@ def choose_nouns(
 ) -> tuple[list[str], FloatMatrix]:
     """The nouns of a vocabulary and their vectors.
 
-    real: all of them; useless: those farthest from the images; rotated: all of them, their vectors turned by one
-    random rotation, so that they keep their angles to each other and lose those to the images.
+    real, and none, to which the caller gives no weight: all of them; useless: those farthest from the images; rotated:
+    all of them, their vectors turned by one random rotation, so that they keep their angles to each other and lose those to
+    the images.
     """
     if vocabulary == "useless":
         rows = useless_rows(images, noun_embeddings)
         return [nouns[row] for row in rows], noun_embeddings[rows]
     if vocabulary == "rotated":
-        return list(nouns), rotate(noun_embeddings, seed=seed)
+        return list(nouns), turn_at_random(noun_embeddings, seed=seed)
     return list(nouns), noun_embeddings
-
-
-def rotate(rows: FloatMatrix, *, seed: int) -> FloatMatrix:
-    """The rows turned by a random rotation, float32 (n_rows, dim), unit rows."""
-    drawn = np.random.default_rng(seed).normal(size=(rows.shape[1], rows.shape[1]))
-    orthogonal, upper = np.linalg.qr(drawn)
-    # Without the signs, the rotation would not be drawn evenly (Mezzadri 2007).
-    turned: FloatMatrix = unit_rows((rows @ (orthogonal * np.sign(np.diag(upper)))).astype(np.float32))
-    return turned
 
 
 def _below(value: float, bound: float) -> bool:

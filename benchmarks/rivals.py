@@ -1,12 +1,12 @@
 """Is the product better than other ways of grouping the same vectors, on every set?
 
-    python -m benchmarks.rivals [--tables food10 demo] [--seeds 0 1 2] [--vocabulary real useless rotated]
+    python -m benchmarks.rivals [--tables food10 demo] [--seeds 0 1 2] [--vocabulary real none useless rotated]
                                 [--settings tac.yaml] [--json FILE]
 
 Every way gets the same vectors and the number of classes as K (HDBSCAN finds its own K), and is scored on all rows;
 labels are used only for the scores. The demo's pictures are a set too, if `tac demo` has been run. The product is
-TextAidedClustering; with --vocabulary useless or rotated its robust method also gets nouns that say nothing of the
-images. The exit code is 1 if a goal is missed (benchmarks/rival_goals.py).
+TextAidedClustering; its robust method can also be run without nouns, or with nouns that say nothing of the images. The
+exit code is 1 if a goal is missed (benchmarks/rival_goals.py).
 """
 
 from __future__ import annotations
@@ -119,10 +119,11 @@ def product_runs(store: Store, seeds: Sequence[int], vocabularies: Sequence[str]
     asked += [("robust", vocabulary) for vocabulary in vocabularies]
     for method, vocabulary in asked:
         for seed in seeds:
+            weight = {"text_weight": 0.0} if vocabulary == "none" else {}
             nouns, vectors = choose_nouns(vocabulary, images, store.nouns, store.noun_embeddings, seed=seed)
             fitted, seconds = cpu_timed(
                 partial(
-                    clone(store.product).set_params(method=method, random_state=seed).fit,
+                    clone(store.product).set_params(method=method, random_state=seed, **weight).fit,
                     images,
                     nouns=nouns,
                     noun_embeddings=vectors,

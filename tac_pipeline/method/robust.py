@@ -22,6 +22,7 @@ from tac_pipeline.method.values.robust import (
     FINER,
     FINER_REGROUPINGS,
     FINER_SHARE,
+    FIT_IMAGES,
     GROUP_SHARE,
     NEIGHBORS,
     NOUNS_PER_GROUP,
@@ -37,6 +38,7 @@ from tac_pipeline.method.values.robust import (
     WHITENING_POWER,
 )
 from tac_pipeline.method.words.grouping_by_words import Recipe, group_by_words
+from tac_pipeline.method.words.noun_fit import measure_noun_fit
 from tac_pipeline.method.words.text_counterparts import Counterparts, choose_tau, retrieve_text_counterparts
 from tac_pipeline.method.words.text_weight import TextWeight, given_text_weight
 
@@ -100,18 +102,31 @@ def _retrieve(known: Known, values: Values) -> Counterparts:
 
 def _weight_values(known: Known) -> Values:
     given = known.choices["text_weight"]
-    return {"weight": TEXT_WEIGHT if given is None else given, "given": given is not None}
+    if given is not None:
+        return {"weight": given, "given": True}
+    return {
+        "weight": TEXT_WEIGHT,
+        "given": False,
+        "count": known.result("cluster_count"),
+        "fit_images": FIT_IMAGES,
+        "seed": known.choices["seed"],
+    }
 
 
-def _weigh_text(_: Known, values: Values) -> TextWeight:
+def _weigh_text(known: Known, values: Values) -> TextWeight:
+    """The same weight in every store; what is measured is only told."""
     weight = values["weight"]
     if values["given"]:
         return given_text_weight(weight)
-    sentence = (
-        f"the words have weight {weight:g} beside the images' 1, in every store: once both are whitened within groups, "
-        "weights from 0.35 to 1 give nearly the same groups, and nouns that do not fit do little harm"
+    images = known.result("training_set")
+    fit = measure_noun_fit(
+        images[:: -(-len(images) // values["fit_images"])],
+        known.result("noun_vocabulary"),
+        tau=known.result("text_counterparts").tau,
+        n_clusters=values["count"],
+        seed=values["seed"],
     )
-    return TextWeight(weight, weight, (), sentence)
+    return TextWeight(weight, weight, (), f"weight {weight:g} beside the images' 1; {fit.sentence}", fit)
 
 
 def _no_text_neighbors(known: Known, _: Values) -> Neighbors:

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from benchmarks import rival_goals, rival_ways, rivals
-from benchmarks.rival_goals import BEFORE, PRODUCT, Run, best_rival, choose_nouns, gain, misses, rotate, worst_set
+from benchmarks.rival_goals import BEFORE, PRODUCT, Run, best_rival, choose_nouns, gain, misses, worst_set
 from tac_pipeline.arrays import unit_rows
+from tac_pipeline.method.words.noun_fit import turn_at_random
 
 FOUND = Run("food10", PRODUCT, "real", True, True, 0, 95.0, 80.0, 70.0, 10, 2.0)
 RIVAL = replace(FOUND, way="Ward", vocabulary="", is_product=False, nmi=90.0, seconds=0.5)
@@ -102,8 +103,8 @@ def test_rotated_nouns_keep_their_angles_and_lose_those_to_the_images() -> None:
     assert len(words) == len(images)
     np.testing.assert_allclose(turned @ turned.T, images @ images.T, atol=1e-5)
     assert np.abs((turned * images).sum(axis=1)).mean() < 0.6
-    np.testing.assert_array_equal(turned, rotate(images, seed=1))
-    assert not np.allclose(turned, rotate(images, seed=2))
+    np.testing.assert_array_equal(turned, turn_at_random(images, seed=1))
+    assert not np.allclose(turned, turn_at_random(images, seed=2))
 
 
 @pytest.mark.parametrize("name", ["k-means", "Ward", "Ward start", "spectral"])

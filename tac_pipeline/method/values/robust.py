@@ -18,8 +18,12 @@ SHRINKAGE = 0.3
 # Images that the scatter around neighbors is measured with, once neighbors are looked for by image and word.
 SCATTER_IMAGES = 10_000
 
-# The text beside the image's 1. Once both are whitened within groups, 0.35 to 1 differ by less than seeds do.
+# The text beside the image's 1. Once both are whitened within groups, 0.35 to 1 differ by less than seeds do on
+# each of five sets: there is nothing to choose. Nouns that do not fit do little harm.
 TEXT_WEIGHT = 0.7
+
+# Images that are looked at to say how much the nouns say of them.
+FIT_IMAGES = 3000
 
 # tau is so many standard deviations of the cosines, each noun's mean taken off: 0.03 to 0.04 for CLIP ViT-B/32. An
 # image's text is then a smooth blend of what the vocabulary spans.

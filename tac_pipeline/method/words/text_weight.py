@@ -16,6 +16,7 @@ from tac_pipeline.method.values.trained import (
     TEXT_WEIGHTS,
     WEIGHT_RESTARTS,
 )
+from tac_pipeline.method.words.noun_fit import NounFit
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,15 @@ class TextWeight:
         The images alone (weight 0) first; empty when nothing was tried.
     sentence : str
         The choice in words.
+    fit : NounFit, optional
+        How much the nouns say of the images, where that was measured.
     """
 
     heads: float
     training_free: float
     trials: tuple[Trial, ...]
     sentence: str
+    fit: NounFit | None = None
 
 
 def share_together(neighbors: IntMatrix, assignment: IntVector) -> float:
