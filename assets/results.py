@@ -354,6 +354,23 @@ def evaluation(inputs: Inputs, out: Output) -> None:
     for row in table.to_dicts():
         place = "" if row["rows"] == "training_set" else "_store"
         out.fact(**{f"{row['result']}{place}_{name}": row[name] for name in ("nmi", "acc", "ari")})
+    _tell_reliability(inputs, out)
+
+
+def _tell_reliability(inputs: Inputs, out: Output) -> None:
+    """What a confidence of 0.9 means in this store, and the picture of all confidences beside the labels."""
+    from tac_pipeline.method.clusters.reliability import measure_reliability
+
+    placed = inputs.table(assignments).drop_nulls("cluster_id").join(inputs.table(image_labels), on="image_id")
+    if placed.is_empty():
+        return
+    found = measure_reliability(
+        placed["label"].to_list(), placed["cluster_id"].to_numpy(), placed["confidence"].to_numpy()
+    )
+    out.picture("reliability", previews.reliability_picture(found))
+    out.fact(sure=found.sure, calibration_error=found.calibration_error)
+    if found.sure > 0:
+        out.fact(sure_and_right=found.sure_right, sure_and_of_the_commonest_class=found.sure_pure)
 
 
 def _scores(inputs: Inputs) -> pl.DataFrame:

@@ -130,8 +130,8 @@ def choose_nouns(
     """The nouns of a vocabulary and their vectors.
 
     real, and none, to which the caller gives no weight: all of them; useless: those farthest from the images; rotated:
-    all of them, their vectors turned by one random rotation, so that they keep their angles to each other and lose those to
-    the images.
+    all of them, their vectors turned by one random rotation, so that they keep their angles to each other and lose
+    those to the images.
     """
     if vocabulary == "useless":
         rows = useless_rows(images, noun_embeddings)

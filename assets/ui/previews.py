@@ -5,17 +5,20 @@ import functools
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from tac_pipeline.store.schemas import LOSS_HISTORY
 
+if TYPE_CHECKING:
+    from tac_pipeline.method.clusters.reliability import Reliability
+
 PICTURE_DPI = 90
 # Dagster's UI shows Markdown with fewer characters directly, and longer text behind a link.
 INLINE_CHARACTERS = 1000
-INK, ACCENT = "#334155", "#4f46e5"
+INK, ACCENT, FAINT = "#334155", "#4f46e5", "#94a3b8"
 LONGEST_NAME = 44
 MAP_INCHES, MAP_NAMES = (7.0, 5.0), 25
 # Fonts with Chinese, Japanese and Korean letters, by their names on Debian, Windows and macOS.
@@ -130,6 +133,29 @@ def count_picture(evidence: pl.DataFrame, count: int) -> bytes:
         axes.set_xlabel("number of groups")
         axes.set_title(title, fontsize=10, color=INK)
         axes.legend(frameon=False)
+    return png(figure)
+
+
+def reliability_picture(found: "Reliability") -> bytes:
+    """What the labels say of images by their confidence, and how many have which confidence, as PNG."""
+    figure, [shares, counts] = _figure(2, size=(7.0, 3.6))
+    shares.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":", label="as it should be")
+    sizes = 4 + 120 * found.images / found.images.max()
+    for share, color, name in (
+        (found.pure, FAINT, "of their cluster's commonest class"),
+        (found.right, ACCENT, "in the cluster of their class"),
+    ):
+        shares.plot(found.confidence, share, color=color, linewidth=1)
+        shares.scatter(found.confidence, share, sizes, color=color, label=name)
+    shares.set_xlabel("confidence")
+    shares.set_ylabel("share of the images")
+    shares.set_ylim(-0.02, 1.05)
+    shares.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    counts.bar(found.confidence, found.images, color=ACCENT, width=0.06)
+    counts.set_xlabel("confidence")
+    counts.set_ylabel("images")
+    for axes in (shares, counts):
+        axes.set_xlim(-0.02, 1.05)
     return png(figure)
 
 

@@ -4,12 +4,11 @@ from typing import Any
 
 import polars as pl
 
-from assets.ui.previews import INK, png, write
+from assets.ui.previews import FAINT, INK, png, write
 
 # More lines than these are not legible in one picture: the lowest branches are then drawn as one line each.
 MAX_LINES = 60
 LINE_INCHES = 0.19
-FAINT = "#94a3b8"
 COLORS = (
     "#4f46e5",
     "#0891b2",

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.method.grouping.blend import blend_rows
 from tac_pipeline.method.grouping.neighbors import Neighbors, find_neighbors, no_neighbors
 from tac_pipeline.method.grouping.regrouping import Regrouping
 from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
@@ -188,6 +189,7 @@ def _head_values(known: Known) -> Values:
         "group_share": GROUP_SHARE,
         "shrinkage": SHRINKAGE,
         "regroupings": REGROUPINGS,
+        "text_weight": known.result("text_weight").training_free,
         "seed": known.choices["seed"],
     }
 
@@ -197,18 +199,19 @@ def _find_heads(known: Known, values: Values) -> CenterHeads:
     from tac_pipeline.method.heads.linear_head import CenterHeads, center_head, make_sure
 
     images, groups = known.result("training_set"), known.result("training_free_clusters")
-    whitening = whiten_within(
-        images,
-        known.result("image_neighbors"),
-        groups,
-        group_share=values["group_share"],
-        shrinkage=values["shrinkage"],
-    )
+    texts, neighbors = known.result("text_counterparts").rows, known.result("image_neighbors")
+    shares = {"group_share": values["group_share"], "shrinkage": values["shrinkage"]}
+    whitening = whiten_within(images, neighbors, groups, **shares)
     image_head = center_head(images, groups, n_clusters=values["count"], whitening=whitening)
     regrouping = Regrouping(REGROUPINGS, REGROUPED_SHARE, FINER_REGROUPINGS, FINER, FINER_SHARE)
-    some = images[:: -(-len(images) // REGROUPED_IMAGES)]
-    returns = make_sure(image_head, some, whitening, regrouping=regrouping, seed=values["seed"])
-    text_head = center_head(known.result("text_counterparts").rows, groups, n_clusters=values["count"])
+    some = slice(None, None, -(-len(images) // REGROUPED_IMAGES))
+    # Where groups were found by image and word, images alone would return less often than they should.
+    seen = whitening.apply(images[some])
+    if values["text_weight"] > 0:
+        by_words = whiten_within(texts, neighbors, groups, **shares).apply(texts[some])
+        seen = blend_rows(seen, by_words, text_weight=values["text_weight"])
+    returns = make_sure(image_head, images[some], seen, regrouping=regrouping, seed=values["seed"])
+    text_head = center_head(texts, groups, n_clusters=values["count"])
     agreement, persistence = float(returns.votes.mean()), float(returns.persistence.mean())
     return CenterHeads(image_head, text_head, (), agreement, persistence)
 

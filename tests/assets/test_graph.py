@@ -22,7 +22,7 @@ EDGES = {
     "text_counterparts": {"training_set", "noun_vocabulary"},
     "whitening": {"training_set"},
     "image_neighbors": {"training_set", "whitening", "cluster_count"},
-    "text_weight": {"training_set", "text_counterparts", "image_neighbors", "cluster_count"},
+    "text_weight": {"training_set", "noun_vocabulary", "text_counterparts", "image_neighbors", "cluster_count"},
     "text_neighbors": {"training_set", "text_counterparts", "text_weight", "cluster_count"},
     "image_kmeans": {"training_set", "cluster_count"},
     "training_free_clusters": {

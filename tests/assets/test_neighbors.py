@@ -18,10 +18,15 @@ def test_the_robust_method_says_the_weight_of_the_words(vector_store: Callable[.
     path = vector_store()
     materialize(path)
     found = facts(path, "text_weight")
-    assert found["choice"].startswith("the words have weight 0.7 beside the images' 1, in every store")
+    assert found["choice"].startswith("weight 0.7 beside the images' 1; the words know these images")
+    assert found["words_agree"] > 0.9 > found["turned_nouns_agree"]
+    assert facts(path, "image_neighbors")["recall"] == 1
     assert facts(path, "text_neighbors")["count"] == 0
     assert facts(path, "text_counterparts")["tau"] > 0.005
-    assert facts(path, "evaluation")["trained_nmi"] > 0.99
+    scores = facts(path, "evaluation")
+    assert scores["trained_nmi"] > 0.99
+    assert 0 <= scores["calibration_error"] < 0.2
+    assert scores["sure_and_right"] == scores["sure_and_of_the_commonest_class"] == 1
 
 
 def test_the_trained_method_says_how_far_the_words_were_heard(vector_store: Callable[..., Path]) -> None:

@@ -67,11 +67,15 @@ def test_another_tau_computes_what_lies_below_and_back_again_nothing(vector_stor
 
 
 def test_another_count_with_the_same_centers_spares_the_text_space(vector_store: Writer) -> None:
-    """K enters semantic_centers only through k; when k stays the same, so do the vocabulary and the counterparts."""
+    """K enters semantic_centers only through k; when k stays the same, so do the vocabulary and the counterparts.
+
+    How much the words say is measured at the K that is grouped with.
+    """
     materialize(vector_store({"semantic_centers.count": 6}))
     done = computed(materialize(vector_store({"clusters.count": 4})))
     assert done == {
         "cluster_count",
+        "text_weight",
         "image_kmeans",
         "training_free_clusters",
         "cluster_heads",

@@ -14,10 +14,12 @@ from assets.ui.previews import (
     count_picture,
     loss_picture,
     map_picture,
+    reliability_picture,
     shorten,
     sizes_picture,
     table,
 )
+from tac_pipeline.method.clusters.reliability import measure_reliability
 
 ACCENT = (0x4F, 0x46, 0xE5)
 
@@ -125,3 +127,9 @@ def test_the_map_shows_each_cluster_in_its_color_where_it_lies() -> None:
     assert np.nonzero(is_red)[1].max() < np.nonzero(is_blue)[1].min()
     assert np.nonzero(is_red)[0].min() < np.nonzero(is_blue)[0].min()
     assert map_picture(points.clear(), clusters)[:4] == b"\x89PNG"
+
+
+def test_the_picture_of_reliability_draws_what_confidence_means() -> None:
+    labels, assignment = np.array([0] * 30 + [1] * 30), np.array([0] * 25 + [1] * 35)
+    found = measure_reliability(labels, assignment, np.linspace(0.3, 1, 60))
+    assert ACCENT in colors(reliability_picture(found))
