@@ -42,10 +42,13 @@ def _write_neighbors(inputs: Inputs, out: Output, asset: Step) -> None:
     out.fact(count=count)
 
 
-def _load_whitening(inputs: Inputs, asset: Step) -> "Whitening":
+def load_whitening(inputs: Inputs, asset: Step) -> "Whitening | None":
+    """The space in which neighbors are found; None where that is the vectors' own."""
     from tac_pipeline.method.grouping.whitening import Whitening
 
     table = inputs.table(asset)
+    if table.is_empty():
+        return None
     return Whitening(table["mean"].to_numpy(), np.stack(table["weights"].to_list()).astype(np.float32))
 
 
@@ -55,7 +58,7 @@ def _load_whitening(inputs: Inputs, asset: Step) -> "Whitening":
     settings=["method"],
     deps=[training_set],
     by_method=True,
-    load=_load_whitening,
+    load=load_whitening,
     kinds=["parquet", "numpy"],
 )
 def whitening(inputs: Inputs, out: Output, **_: Any) -> None:

@@ -12,8 +12,9 @@ import polars as pl
 from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs
-from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder
+from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder, training_set
 from assets.lookups.reading import cluster_names, read_current
+from assets.neighbors import INDEX_NAME, image_neighbors, load_whitening, whitening
 from assets.nouns import noun_embeddings
 from assets.results import assignments, centers_of, clusters
 from tac_pipeline.arrays import FloatMatrix
@@ -23,7 +24,7 @@ from tac_pipeline.settings.project import Project
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
-    from tac_pipeline.results.new_images import NamedImage
+    from tac_pipeline.results.new_images import NamedImage, Nearest
     from tac_pipeline.results.search import Hits
     from tac_pipeline.store.shards import EmbeddedBatch
 
@@ -176,7 +177,8 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
 
     Returns
     -------
-    DataFrame with image, error, cluster_id, cluster_name, confidence, runner_up, runner_up_name, similarity
+    DataFrame with image, error, cluster_id, cluster_name, confidence, runner_up, runner_up_name, similarity, nearest
+    (the image_id of the learned image that is most like it), nearest_similarity
 
     Raises
     ------
@@ -191,7 +193,40 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
     kept, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
     batches = _embedded(inputs, find_images(places), _image_tower(inputs))
-    found = assign_images(batches, head, kept, centers_of(inputs, kept), groups=groups)
-    return with_cluster_names(found, cluster_names(inputs)).select(
-        "image", "error", "cluster_id", "cluster_name", "confidence", "runner_up", "runner_up_name", "similarity"
+    found = assign_images(
+        batches, head, kept, centers_of(inputs, kept), groups=groups, nearest=_nearest_learned(project)
     )
+    return with_cluster_names(found, cluster_names(inputs)).select(
+        "image",
+        "error",
+        "cluster_id",
+        "cluster_name",
+        "confidence",
+        "runner_up",
+        "runner_up_name",
+        "similarity",
+        "nearest",
+        "nearest_similarity",
+    )
+
+
+def _nearest_learned(project: Project) -> "Nearest | None":
+    """What finds the learned image that is most like a new one, in the index of the learned images.
+
+    None where that is not current; the images fall into clusters all the same.
+    """
+    from tac_pipeline.method.grouping.neighbors import nearest_rows, read_index
+
+    try:
+        inputs = read_current("tac assign", project, training_set, whitening, image_neighbors)
+    except StoreError:
+        return None
+    index, space = read_index(inputs.path(image_neighbors, INDEX_NAME)), load_whitening(inputs, whitening)
+    ids = inputs.table(training_set, columns=["image_id"])["image_id"]
+
+    def nearest(vectors: FloatMatrix) -> tuple[Sequence[str], FloatMatrix]:
+        rows = nearest_rows(index, vectors if space is None else space.apply(vectors))
+        cosines: FloatMatrix = np.einsum("ij,ij->i", vectors, inputs.vectors_at(training_set, rows))
+        return ids.gather(rows).to_list(), cosines
+
+    return nearest

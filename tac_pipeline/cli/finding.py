@@ -80,7 +80,7 @@ def assign(
 
 def _print_assigned(found: pl.DataFrame) -> None:
     console = printer()
-    table = _table("image", "id", "cluster", "confidence", "similarity", "runner-up")
+    table = _table("image", "id", "cluster", "confidence", "similarity", "runner-up", "most like", "")
     for row in found.filter(found["error"].is_null()).iter_rows(named=True):
         second = " ".join(part for part in _cluster(row["runner_up"], row["runner_up_name"]) if part)
         table.add_row(
@@ -89,11 +89,16 @@ def _print_assigned(found: pl.DataFrame) -> None:
             f"{row['confidence']:.2f}",
             f"{row['similarity']:.2f}",
             second,
+            *_most_like(row["nearest"], row["nearest_similarity"]),
         )
     if table.row_count:
         console.print(table, soft_wrap=not console.is_terminal)
     for name, error in found.filter(found["error"].is_not_null()).select("image", "error").iter_rows():
         complain(plain(f"{name}: {error}"))
+
+
+def _most_like(nearest: str | None, similarity: float | None) -> tuple[str, str]:
+    return ("", "") if nearest is None else (_shown(nearest), f"{similarity:.2f}")
 
 
 def _table(*headings: str) -> Table:

@@ -6,7 +6,7 @@ holds one small row per image and three batches of decoded images. What must sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,10 @@ from tac_pipeline.store.shards import EmbeddedBatch
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
     from tac_pipeline.method.heads.cluster_head import ClusterHead
+
+
+# Vectors, float32 (n_images, dim), to the most similar learned image of each and the cosine to it, float32 (n_images,).
+Nearest = Callable[[FloatMatrix], tuple[Sequence[str], FloatMatrix]]
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ def assign_images(
     centers: FloatMatrix,
     *,
     groups: IntVector | None = None,
+    nearest: Nearest | None = None,
 ) -> pl.DataFrame:
     """The cluster of each image (paper step 10).
 
@@ -146,16 +151,21 @@ def assign_images(
         By column of the head, or by group.
     groups : int64 (n_columns,), optional
         See assign_shards.
+    nearest : callable, optional
+        Finds the learned image that is most like each image.
 
     Returns
     -------
-    DataFrame with image, error, cluster_id, confidence, runner_up, similarity (the cosine to the cluster's center), one
+    DataFrame with image, error, cluster_id, confidence, runner_up, similarity (the cosine to the cluster's center),
+    nearest, nearest_similarity (the image_id of that learned image and the cosine to it; null if nobody finds it), one
     row per image in its order; all but image and error are null when an image cannot be read
     """
     lasting = np.asarray(ids, dtype=np.int32)
     parts = [pl.DataFrame(schema=_ASSIGNED)]
     for batch in batches:
         found = assign_vectors(batch.vectors, head, centers, groups)
+        none = [None] * len(batch.rows)
+        like, cosines = (none, none) if nearest is None else nearest(batch.vectors)
         table = pl.DataFrame(
             {
                 "image": [row.image_id for row in batch.rows],
@@ -164,6 +174,8 @@ def assign_images(
                 "confidence": found["confidence"],
                 "runner_up": lasting[found["runner_up"].to_numpy()],
                 "similarity": found["similarity"],
+                "nearest": like,
+                "nearest_similarity": cosines,
             },
             schema=_ASSIGNED,
         )
@@ -180,4 +192,6 @@ _ASSIGNED = {
     "confidence": pl.Float32,
     "runner_up": pl.Int32,
     "similarity": pl.Float32,
+    "nearest": pl.String,
+    "nearest_similarity": pl.Float32,
 }

@@ -94,6 +94,9 @@ def test_new_images_fall_where_the_store_has_them_and_nothing_is_touched(picture
         assert image["cluster_name"] == known[image_id]["cluster_name"]
         assert image["confidence"] == pytest.approx(known[image_id]["confidence"], abs=0.02)
         assert image["similarity"] == pytest.approx(known[image_id]["similarity"], abs=0.02)
+        # The picture itself is among the learned ones.
+        assert image["nearest"] == image_id
+        assert image["nearest_similarity"] == pytest.approx(1, abs=1e-3)
     assert state_of(pictures) == before
 
 

@@ -196,6 +196,17 @@ def write_index(path: Path, index: Index) -> None:
     _faiss().write_index(index.faiss, str(path))
 
 
+def read_index(path: Path) -> Any:
+    """The faiss index of a file that write_index wrote."""
+    return _faiss().read_index(str(path))
+
+
+def nearest_rows(index: Any, wanted: FloatMatrix) -> IntVector:
+    """The row of a faiss index nearest to each of other rows, int64 (n_wanted,)."""
+    hits: IntMatrix = index.search(np.ascontiguousarray(wanted), 1)[1]
+    return hits[:, 0]
+
+
 def _on_gpu(index: Any) -> Any:
     """The index on the first GPU if this faiss has one, else the index itself."""
     faiss = _faiss()
