@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tac_pipeline.arrays import FloatMatrix, unit_rows
+from tac_pipeline.arrays import FloatMatrix, row_chunks, unit_rows
 from tac_pipeline.errors import InputError
+
+CHUNK_ROWS = 8192
 
 
 def blend_rows(image_embeddings: FloatMatrix, text_counterparts: FloatMatrix, *, text_weight: float) -> FloatMatrix:
@@ -35,4 +37,10 @@ def blend_rows(image_embeddings: FloatMatrix, text_counterparts: FloatMatrix, *,
         raise InputError(f"text_weight must be >= 0; got {text_weight}")
     if text_weight == 0:
         return image_embeddings
-    return unit_rows(np.hstack([image_embeddings, np.float32(text_weight) * text_counterparts]))
+    n_images, dim = image_embeddings.shape
+    blended = np.empty((n_images, dim + text_counterparts.shape[1]), dtype=np.float32)
+    for part in row_chunks(n_images, CHUNK_ROWS):  # so that no second whole copy is held
+        blended[part, :dim] = image_embeddings[part]
+        blended[part, dim:] = np.float32(text_weight) * text_counterparts[part]
+        blended[part] = unit_rows(blended[part])
+    return blended

@@ -47,10 +47,13 @@ class Whitening:
             The rows are not as wide as the rows that it was fitted to.
         """
         require_same_width(self.mean[None], rows, names=("the whitening", "the rows"))
-        moved = (rows - self.mean) @ self.matrix
-        lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-        # A row at the mean has no direction here: its own one keeps it a unit row.
-        return np.where(lengths > 0, unit_rows(moved), rows).astype(np.float32)
+        whitened = np.empty((len(rows), self.matrix.shape[1]), dtype=np.float32)
+        for part in row_chunks(len(rows), CHUNK_ROWS):
+            moved = (rows[part] - self.mean) @ self.matrix
+            lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+            # A row at the mean has no direction here: its own one keeps it a unit row.
+            whitened[part] = np.where(lengths > 0, unit_rows(moved), rows[part])
+        return whitened
 
 
 def whiten_by_total(rows: FloatMatrix, *, power: float) -> Whitening:

@@ -105,6 +105,7 @@ def group_by_words(
             )
             texts = retrieve_text_counterparts(images, noun_embeddings[chosen], tau=recipe.tau)
         near = nearest_neighbors(rows, count=near.shape[1], of=some)
+        del rows  # as large as what comes next
         rows, found = grouped(found.assignment)
     if progress is not None:
         progress(recipe.rounds + 1, recipe.rounds + 1)
