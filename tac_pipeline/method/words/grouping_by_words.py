@@ -87,28 +87,21 @@ def group_by_words(
     some = np.arange(0, len(images), -(-len(images) // recipe.scatter_images))
     near = neighbors[some]
 
-    def grouped(groups: IntVector | None) -> tuple[FloatMatrix, KMeansResult]:
+    groups: IntVector | None = None
+    for turn in range(recipe.rounds + 1):
         rows = _side_by_side(images, texts, near, some, groups, recipe)
-        return rows, ward_kmeans(rows, n_clusters=n_clusters, seed=seed)
-
-    rows, found = grouped(None)
-    for turn in range(recipe.rounds):
-        if progress is not None:
-            progress(turn + 1, recipe.rounds + 1)
-        if recipe.text_weight > 0:
+        found = ward_kmeans(rows, n_clusters=n_clusters, seed=seed)
+        groups = found.assignment
+        if turn < recipe.rounds:
+            near = nearest_neighbors(rows, count=near.shape[1], of=some)
+        del rows  # the next ones are as large
+        if turn < recipe.rounds and recipe.text_weight > 0:
             chosen = nouns_of_groups(
-                images,
-                noun_embeddings,
-                found.assignment,
-                n_groups=n_clusters,
-                nouns_per_group=recipe.nouns_per_group,
+                images, noun_embeddings, groups, n_groups=n_clusters, nouns_per_group=recipe.nouns_per_group
             )
             texts = retrieve_text_counterparts(images, noun_embeddings[chosen], tau=recipe.tau)
-        near = nearest_neighbors(rows, count=near.shape[1], of=some)
-        del rows  # as large as what comes next
-        rows, found = grouped(found.assignment)
-    if progress is not None:
-        progress(recipe.rounds + 1, recipe.rounds + 1)
+        if progress is not None:
+            progress(turn + 1, recipe.rounds + 1)
     return found
 
 
