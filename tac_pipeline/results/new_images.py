@@ -19,8 +19,8 @@ from tac_pipeline.embedding import NoKnownVectors, encoded_batches
 from tac_pipeline.errors import SourceError
 from tac_pipeline.results.assigning import assign_vectors
 from tac_pipeline.sources import IMAGE_SUFFIXES, ByteReader, FolderSource, RemoteFolderSource
-from tac_pipeline.sources.listing import ARCHIVE_SUFFIX
 from tac_pipeline.sources.remote import read_url
+from tac_pipeline.sources.rules import ARCHIVE_SUFFIX
 from tac_pipeline.store.shards import EmbeddedBatch
 
 if TYPE_CHECKING:

@@ -12,15 +12,10 @@ from pathlib import Path
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.archives import ListingCache
 from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
-from tac_pipeline.sources.listing import (
-    ARCHIVE_SUFFIX,
-    IMAGE_SUFFIXES,
-    ByteReader,
-    ImageSource,
-    listing_digest,
-    versions_by_content,
-)
+from tac_pipeline.sources.formats import IMAGE_SUFFIXES
+from tac_pipeline.sources.listing import ByteReader, ImageSource, Listing, listing_digest, versions_by_content
 from tac_pipeline.sources.remote import open_filesystem
+from tac_pipeline.sources.rules import Rules, is_archive
 from tac_pipeline.sources.tables import ManifestSource, VectorSource, parquet_columns, vector_digest
 
 __all__ = [
@@ -28,8 +23,10 @@ __all__ = [
     "ByteReader",
     "FolderSource",
     "ImageSource",
+    "Listing",
     "ManifestSource",
     "RemoteFolderSource",
+    "Rules",
     "Source",
     "VectorSource",
     "listing_digest",
@@ -43,25 +40,28 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource
 
 
-def open_source(location: str, *, listings: ListingCache | None = None) -> Source:
+def open_source(location: str, *, listings: ListingCache | None = None, rules: Rules | None = None) -> Source:
     """The source at an absolute path or a URL.
 
-        Parameters
-        ----------
-        listings : ListingCache, optional
-    Keeps the listings of archives, so that only new archives are read for their names.
+    Parameters
+    ----------
+    listings : ListingCache, optional
+        Keeps the listings of archives, so that only new archives are read for their names.
+    rules : Rules, optional
+        What is passed over in folders and archives.
 
-        Raises
-        ------
-        SourceError
-    Nothing is there, or it is none of these kinds.
+    Raises
+    ------
+    SourceError
+        Nothing is there, or it is none of these kinds.
     """
+    rules = rules or Rules()
     if "://" in location:
         open_filesystem(location)
-        return RemoteFolderSource(location, listings)
+        return RemoteFolderSource(location, listings, rules)
     path = Path(location)
-    if path.is_dir() or (path.suffix.lower() == ARCHIVE_SUFFIX and path.is_file()):
-        return FolderSource(path, listings)
+    if path.is_dir() or (is_archive(path.name) and path.is_file()):
+        return FolderSource(path, listings, rules)
     if not path.exists():
         raise SourceError(f"images.source must be an existing folder or table; nothing is at {path}")
     if path.suffix.lower() not in TABLE_SUFFIXES:

@@ -5,34 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.archives import ArchiveListings, ListingCache, add_members, place_in_archive, require_whole
+from tac_pipeline.sources.archives import ArchiveListings, ListingCache, place_in_archive, require_whole
+from tac_pipeline.sources.formats import HEAD_BYTES
 from tac_pipeline.sources.listing import (
     READING_THREADS,
     ImageFiles,
-    add_image,
+    Listing,
+    ListingBuilder,
+    as_path,
+    as_text,
     file_version,
     folder_labels,
-    is_archive,
-    is_image,
-    list_rows,
-    new_rows,
     no_images,
 )
 from tac_pipeline.sources.remote import changed_mark, list_files, open_filesystem, read_url
+from tac_pipeline.sources.rules import EXPORT_RECORD, Rules, is_archive
 
 
 @dataclass(frozen=True)
 class FolderSource(ImageFiles):
     """All image files below a local folder, and those in the tar shards there; or those in one tar.
-
-    Hidden files and linked folders are skipped.
 
     Parameters
     ----------
@@ -40,30 +40,49 @@ class FolderSource(ImageFiles):
         A folder, or one tar.
     listings : ListingCache, optional
         Where what was found in archives is kept.
+    rules : Rules, optional
+        What is passed over.
     """
 
     folder: Path
     listings: ListingCache | None = None
+    rules: Rules = field(default_factory=Rules)
 
-    def list_images(self) -> pl.DataFrame:
+    def listing(self) -> Listing:
         """See ImageSource; image_id is the path below the folder; for a tar's member it is shard/member."""
-        rows, archives = new_rows(), ArchiveListings(self.listings)
-        for name, path in self._files():
-            try:
-                status = path.stat()
-            except OSError as error:
-                if is_archive(name):
-                    raise SourceError(f"cannot read the archive {path}: {error.strerror}") from error
-                status = None  # a dangling link, or removed meanwhile: it is kept, and reading it says why
-            size = status.st_size if status else None
-            version = file_version(status.st_mtime_ns, size) if status else "unknown"
-            if is_archive(name):
-                members = archives.members(str(path), version, lambda path=path: path.open("rb"))  # type: ignore[misc]
-                add_members(rows, members, archive_id=_text(name), uri=_text(str(path)), version=version)
-                continue
-            add_image(rows, _text(name), uri=_text(str(path)), size=size, version=version)
+        found, archives = ListingBuilder(), ArchiveListings(self.listings, self.rules)
+        if self.folder.is_file():
+            self._add_file(found, archives, self.folder.name, str(self.folder), _status_of(str(self.folder)))
+        else:
+            for below, entry in _Walk(self.folder, self.rules, found):
+                self._add_entry(found, archives, below, entry)
         archives.forget_others()
-        return list_rows(rows, where=str(self.folder), empty=no_images(str(self.folder)))
+        return found.finish(where=str(self.folder), empty=no_images(str(self.folder)))
+
+    def _add_entry(self, found: ListingBuilder, archives: ArchiveListings, below: str, entry: os.DirEntry[str]) -> None:
+        rule = self.rules.passes_file(below, partial(_head, entry.path))
+        if rule is not None:
+            found.pass_over(as_text(below), rule)
+            return
+        try:
+            status: os.stat_result | None = entry.stat()
+        except OSError:
+            status = None  # a dangling link, or removed meanwhile: it is kept, and reading it says why
+        if status is not None and not entry.is_file():
+            found.report(as_text(below), "is a named pipe, a socket or a device, not a file")
+            return
+        self._add_file(found, archives, below, entry.path, status)
+
+    def _add_file(
+        self, found: ListingBuilder, archives: ArchiveListings, below: str, path: str, status: os.stat_result | None
+    ) -> None:
+        name, uri = as_text(below), as_text(path)
+        size = status.st_size if status else None
+        version = file_version(status.st_mtime_ns, size) if status else "unknown"
+        if is_archive(below):
+            archives.add_to(found, partial(_open_bytes, path), archive_id=name, uri=uri, version=version)
+        else:
+            found.add_image(name, uri=uri, size=size, version=version)
 
     def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
         """See ImageSource; a folder has labels of kind folder alone."""
@@ -73,23 +92,109 @@ class FolderSource(ImageFiles):
         """See ByteReader."""
         place = place_in_archive(uri)
         if place is None:
-            return Path(uri).read_bytes()
+            return Path(as_path(uri)).read_bytes()
         archive, offset, size = place
-        with Path(archive).open("rb") as file:
+        with Path(as_path(archive)).open("rb") as file:
             file.seek(offset)
             return require_whole(file.read(size), size, archive)
 
-    def _files(self) -> Iterator[tuple[str, Path]]:
-        """Path below the folder and path of every image file and archive."""
-        if self.folder.is_file():
-            yield self.folder.name, self.folder
-            return
-        for parent, folders, names in os.walk(self.folder, onerror=_refuse_unlistable):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in names:
-                if is_image(name) or is_archive(name):
-                    path = Path(parent, name)
-                    yield path.relative_to(self.folder).as_posix(), path
+
+class _Walk:
+    """The files below a folder that no rule of a folder passes over, with their paths below it.
+
+    A linked folder is looked through after all others, and no folder twice, so that loops end.
+    """
+
+    def __init__(self, folder: Path, rules: Rules, found: ListingBuilder) -> None:
+        self._folder, self._rules, self._found = folder, rules, found
+        self._own = {os.path.realpath(own) for own in rules.own}
+        self._visited: set[tuple[int, int]] = set()
+        self._links: list[tuple[str, str]] = []
+
+    def __iter__(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        yield from self._below([(str(self._folder), "")])
+        while self._links:
+            path, below = self._links.pop(0)
+            status = _status_of(path)
+            if status is not None and (status.st_dev, status.st_ino) not in self._visited:
+                yield from self._below([(path, below)])
+            else:
+                self._found.pass_over(as_text(below), "a link to a folder that is looked through anyway")
+
+    def _below(self, folders: list[tuple[str, str]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        while folders:
+            path, below = folders.pop()
+            entries = self._entries(path, below)
+            if below and any(entry.name == EXPORT_RECORD for entry in entries):
+                self._pass_over(path, below, "in an export of this project")
+                continue
+            for entry in entries:
+                inner = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    rule = self._rule_of(entry, inner)
+                    if rule is None:
+                        folders.append((entry.path, inner))
+                    else:
+                        self._pass_over(entry.path, inner, rule)
+                elif entry.is_symlink() and entry.is_dir():
+                    self._add_link(entry, inner)
+                else:
+                    yield inner, entry
+
+    def _entries(self, path: str, below: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(path) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+            if self._rules.follow_links:
+                status = os.stat(path)  # noqa: PTH116 - a path of undecodable bytes
+                self._visited.add((status.st_dev, status.st_ino))
+        except OSError as error:
+            if not below:
+                raise SourceError(
+                    f"cannot list {path}: {error.strerror}. A folder that cannot be read is not empty."
+                ) from error
+            self._found.report(as_text(below), f"cannot be listed: {error.strerror}")
+            return []
+        return listed
+
+    def _rule_of(self, entry: os.DirEntry[str], below: str) -> str | None:
+        rule = self._rules.passes_folder(entry.name, below)
+        if rule is None and self._own and os.path.realpath(entry.path) in self._own:
+            return "in this project's own folders"
+        return rule
+
+    def _add_link(self, entry: os.DirEntry[str], below: str) -> None:
+        rule = self._rule_of(entry, below)
+        if rule is None and not self._rules.follow_links:
+            rule = "a link to a folder (images.follow_links)"
+        if rule is None:
+            self._links.append((entry.path, below))
+        else:
+            self._found.pass_over(as_text(below), rule)
+
+    def _pass_over(self, path: str, below: str, rule: str) -> None:
+        """Count the files below a folder; what cannot be listed there is nobody's loss."""
+        files = sum(len(names) for _, _, names in os.walk(path))
+        if files:
+            self._found.pass_over(as_text(below), rule, files)
+
+
+def _status_of(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - a path of undecodable bytes
+    except OSError:
+        return None
+
+
+def _open_bytes(path: str) -> IO[bytes]:
+    return open(path, "rb")  # noqa: PTH123 - a path of undecodable bytes; the caller closes it
+
+
+def _head(path: str) -> bytes:
+    if not os.path.isfile(path):  # noqa: PTH113 - opening a named pipe would wait for ever
+        raise FileNotFoundError(path)
+    with _open_bytes(path) as file:
+        return file.read(HEAD_BYTES)
 
 
 @dataclass(frozen=True)
@@ -102,30 +207,53 @@ class RemoteFolderSource(ImageFiles):
         A folder, or one tar.
     listings : ListingCache, optional
         Where what was found in archives is kept.
+    rules : Rules, optional
+        What is passed over.
     """
 
     url: str
     listings: ListingCache | None = None
+    rules: Rules = field(default_factory=Rules)
 
-    def list_images(self) -> pl.DataFrame:
+    def listing(self) -> Listing:
         """See ImageSource; version is the etag if there is one, else the time of change and the size."""
         filesystem, root = open_filesystem(self.url)
         files = list_files(filesystem, root, self.url)
         # A single archive is listed as itself.
         top = os.path.dirname(root) if list(files) == [root] else root  # noqa: PTH120 - no path of this machine
-        wanted = {path.removeprefix(top).lstrip("/"): path for path in files}
-        wanted = {name: path for name, path in wanted.items() if is_image(name) or is_archive(name)}
-        versions = _remote_versions(filesystem, {path: files[path] for path in wanted.values()})
-        rows, archives = new_rows(), ArchiveListings(self.listings)
-        for name, path in wanted.items():
-            uri, (size, version) = filesystem.unstrip_protocol(path), versions[path]
+        found, archives = ListingBuilder(), ArchiveListings(self.listings, self.rules)
+        below = {path: path.removeprefix(top).lstrip("/") for path in files}
+        passed = self._passed_over(found, filesystem, below)
+        versions = _remote_versions(filesystem, {path: entry for path, entry in files.items() if path not in passed})
+        for path, (size, version) in versions.items():
+            uri, name = filesystem.unstrip_protocol(path), below[path]
             if is_archive(name):
-                members = archives.members(uri, version, lambda path=path: filesystem.open(path, "rb"))  # type: ignore[misc]
-                add_members(rows, members, archive_id=name, uri=uri, version=version)
-                continue
-            add_image(rows, name, uri=uri, size=size, version=version)
+                archives.add_to(found, partial(filesystem.open, path, "rb"), archive_id=name, uri=uri, version=version)
+            else:
+                found.add_image(name, uri=uri, size=size, version=version)
         archives.forget_others()
-        return list_rows(rows, where=self.url, empty=no_images(self.url))
+        return found.finish(where=self.url, empty=no_images(self.url))
+
+    def _passed_over(self, found: ListingBuilder, filesystem: Any, below: dict[str, str]) -> set[str]:
+        """The paths that rules pass over, which are told to the listing."""
+        rules: dict[str, str | None] = {"": None}
+        exports = {name.rpartition("/")[0] for name in below.values() if name.endswith(f"/{EXPORT_RECORD}")}
+
+        def rule_of_folder(folder: str) -> str | None:
+            if folder not in rules:
+                above, _, name = folder.rpartition("/")
+                own = "in an export of this project" if folder in exports else self.rules.passes_folder(name, folder)
+                rules[folder] = rule_of_folder(above) or own
+            return rules[folder]
+
+        passed = set()
+        for path, name in below.items():
+            rule = rule_of_folder(name.rpartition("/")[0])
+            rule = rule or self.rules.passes_file(name, partial(_remote_head, filesystem, path))
+            if rule is not None:
+                found.pass_over(name, rule)
+                passed.add(path)
+        return passed
 
     def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
         """See ImageSource; a folder has labels of kind folder alone."""
@@ -138,6 +266,13 @@ class RemoteFolderSource(ImageFiles):
             return read_url(uri)
         archive, offset, size = place
         return require_whole(read_url(archive, start=offset, end=offset + size), size, archive)
+
+
+def _remote_head(filesystem: Any, path: str) -> bytes:
+    try:
+        return bytes(filesystem.cat_file(path, start=0, end=HEAD_BYTES))
+    except Exception as error:
+        raise OSError(str(error)) from error
 
 
 def _remote_versions(filesystem: Any, files: dict[str, dict[str, Any]]) -> dict[str, tuple[int | None, str]]:
@@ -155,12 +290,3 @@ def _remote_versions(filesystem: Any, files: dict[str, dict[str, Any]]) -> dict[
 
     with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="list") as pool:
         return dict(zip(files, pool.map(facts, files), strict=True))
-
-
-def _text(path: str) -> str:
-    """A path as text that tables can hold; bytes that are not UTF-8 are escaped, and reading it then fails."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _refuse_unlistable(error: OSError) -> None:
-    raise SourceError(f"cannot list {error.filename}: {error.strerror}. A folder that cannot be read is not empty.")

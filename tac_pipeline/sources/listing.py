@@ -1,11 +1,18 @@
-"""The parts that all sources share: the listing, its digest, labels from folder names, and versions by content."""
+"""The parts that all sources share: the listing, its digest, labels from folder names, and versions by content.
+
+A listing accounts for everything that was looked at: images, files that were passed over and by which rule, and what
+could not be looked at.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
@@ -14,9 +21,13 @@ import polars as pl
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
+from tac_pipeline.sources.formats import readable_suffixes
+from tac_pipeline.sources.rules import ARCHIVE_SUFFIX
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-ARCHIVE_SUFFIX = ".tar"
+# Rows of single files in a table of what was passed over; more are counted by rule.
+PASSED_OVER_ROWS = 10_000
+PASSED_OVER = {"path": pl.String, "rule": pl.String, "files": pl.Int64}
+PROBLEMS = {"path": pl.String, "reason": pl.String}
 READING_THREADS = 8  # they mostly wait for the disk or the network
 
 Rows = dict[str, list[Any]]
@@ -40,14 +51,17 @@ class ImageSource(Protocol):
     def encoder(self) -> str | None:
         """The encoder that made the source's vectors; None if it has image files."""
 
-    def list_images(self) -> pl.DataFrame:
-        """Columns image_id, uri, size (null when unknown), version; sorted by image_id, ids unique, never empty.
+    def listing(self) -> Listing:
+        """Look through the source.
 
         Raises
         ------
         SourceError
-            The source is absent, empty, or not fully listed. This never means that images were deleted.
+            The source is absent, empty, or cannot be listed at all. This never means that images were deleted.
         """
+
+    def list_images(self) -> pl.DataFrame:
+        """The images of the listing."""
 
     def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
         """Columns image_id, label: the true labels of those images that have one; kind is folder or column."""
@@ -60,6 +74,14 @@ class ImageFiles(ABC):
     def read(self, uri: str) -> bytes:
         """See ByteReader."""
 
+    @abstractmethod
+    def listing(self) -> Listing:
+        """See ImageSource."""
+
+    def list_images(self) -> pl.DataFrame:
+        """See ImageSource."""
+        return self.listing().images
+
     @property
     def reader(self) -> ByteReader:
         """See ImageSource."""
@@ -71,30 +93,85 @@ class ImageFiles(ABC):
         return
 
 
-def new_rows() -> Rows:
-    """Empty columns of a listing."""
-    return {"image_id": [], "uri": [], "size": [], "version": []}
+@dataclass(frozen=True)
+class Listing:
+    """What is in a source.
+
+    Attributes
+    ----------
+    images : DataFrame
+        Columns image_id, uri, size (null when unknown), version; sorted by image_id, ids unique, never empty.
+    passed_over : DataFrame
+        Columns path, rule, files: what was not taken for an image. One file has one row, up to a bound; more of a rule
+        are one row with their number and an example path.
+    problems : DataFrame
+        Columns path, reason: what could not be looked at, such as a folder that may not be listed or an archive that
+        is cut. What was known below such a path is not gone.
+    """
+
+    images: pl.DataFrame
+    passed_over: pl.DataFrame
+    problems: pl.DataFrame
+
+    @property
+    def passed_over_by_rule(self) -> dict[str, int]:
+        """How many files each rule passed over, the most first."""
+        counts = (
+            self.passed_over.group_by("rule")
+            .agg(pl.col("files").sum())
+            .sort(["files", "rule"], descending=[True, False])
+        )
+        return dict(counts.iter_rows())
 
 
-def add_image(rows: Rows, image_id: str, *, uri: str, size: int | None, version: str) -> None:
-    """Add an image to the columns of a listing."""
-    for name, value in (("image_id", image_id), ("uri", uri), ("size", size), ("version", version)):
-        rows[name].append(value)
+class ListingBuilder:
+    """Collects what a source finds, in any order."""
 
+    def __init__(self) -> None:
+        self._rows: Rows = {"image_id": [], "uri": [], "size": [], "version": []}
+        self._passed: list[tuple[str, str, int]] = []
+        self._more: dict[str, tuple[str, int]] = {}
+        self._problems: list[tuple[str, str]] = []
 
-def is_image(path: str) -> bool:
-    """Whether a path below the source names an image that is not hidden."""
-    return path.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(path)
+    def add_image(self, image_id: str, *, uri: str, size: int | None, version: str) -> None:
+        """An image."""
+        rows = self._rows
+        rows["image_id"].append(image_id)
+        rows["uri"].append(uri)
+        rows["size"].append(size)
+        rows["version"].append(version)
 
+    def pass_over(self, path: str, rule: str, files: int = 1) -> None:
+        """Files that are not taken for images; path is one of them, below the source."""
+        if len(self._passed) < PASSED_OVER_ROWS:
+            self._passed.append((path, rule, files))
+            return
+        example, known = self._more.get(rule, (path, 0))
+        self._more[rule] = (example, known + files)
 
-def is_archive(path: str) -> bool:
-    """Whether a path below the source names a tar of images that is not hidden."""
-    return path.lower().endswith(ARCHIVE_SUFFIX) and not is_hidden(path)
+    def report(self, path: str, reason: str) -> None:
+        """Something that could not be looked at; path is below the source."""
+        self._problems.append((path, reason))
 
+    def finish(self, *, where: str, empty: str) -> Listing:
+        """The listing, validated.
 
-def is_hidden(path: str) -> bool:
-    """Whether a path below the source, or a folder on the way, begins with a dot."""
-    return any(part.startswith(".") for part in path.split("/"))
+        Raises
+        ------
+        SourceError
+            There are no images, or ids repeat.
+        """
+        passed = [*self._passed, *((path, rule, files) for rule, (path, files) in self._more.items())]
+        passed_over = pl.DataFrame(passed, schema=PASSED_OVER, orient="row").sort("path")
+        problems = pl.DataFrame(self._problems, schema=PROBLEMS, orient="row").sort("path")
+        if not self._rows["image_id"]:
+            told = [
+                f"{files:,} {rule}"
+                for rule, files in Listing(passed_over, passed_over, problems).passed_over_by_rule.items()
+            ]
+            told += [f"{path}: {reason}" for path, reason in problems.head(3).iter_rows()]
+            raise SourceError(empty + (f". Not taken: {'; '.join(told)}" if told else ""))
+        return Listing(list_rows(self._rows, where=where, empty=empty), passed_over, problems)
 
 
 def file_version(changed: int | str, size: int | None) -> str:
@@ -123,13 +200,13 @@ def list_rows(rows: Rows, *, where: str, empty: str) -> pl.DataFrame:
 
 def no_images(where: str) -> str:
     """The sentence for an empty source."""
-    wanted = ", ".join((*IMAGE_SUFFIXES, ARCHIVE_SUFFIX))
-    return f"images.source holds no images: {where} (looked for {wanted} in it and below)"
+    return f"images.source holds no images: {where} (looked for {', '.join((*readable_suffixes(), ARCHIVE_SUFFIX))})"
 
 
-def listing_digest(listing: pl.DataFrame) -> str:
-    """A digest of a listing: it changes when an image comes, goes or changes."""
-    return digest([listing[name].to_list() for name in ("image_id", "uri", "size", "version")])
+def listing_digest(listing: Listing) -> str:
+    """A digest of a listing: it changes when an image, or anything else that was looked at, comes, goes or changes."""
+    tables = (listing.images, listing.passed_over, listing.problems)
+    return digest([column.to_list() for table in tables for column in table])
 
 
 def versions_by_content(
@@ -169,3 +246,22 @@ def folder_labels(image_ids: Sequence[str], kind: str, *, where: str) -> pl.Data
         schema={"image_id": pl.String, "label": pl.String},
         orient="row",
     )
+
+
+def as_text(path: str) -> str:
+    """A path as text that tables can hold; bytes that are not UTF-8 are escaped (`as_path` finds them again)."""
+    if path.isascii():
+        return path
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path
+
+
+def as_path(text: str) -> str:
+    """The path that `as_text` made a text of: the text itself, unless only its escapes name a file."""
+    if "\\x" not in text or os.path.lexists(text):
+        return text
+    escaped = os.fsencode(text)
+    return os.fsdecode(re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), escaped))

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from tac_pipeline.arrays import FloatMatrix, require_unit_rows
 from tac_pipeline.arrow import ENCODER_KEY, UNSTATED_ENCODER, matrix_of_lists
 from tac_pipeline.errors import InputError, SourceError
-from tac_pipeline.sources.listing import ImageFiles, Rows, file_version, folder_labels, list_rows, new_rows
+from tac_pipeline.sources.listing import ImageFiles, Listing, ListingBuilder, file_version, folder_labels
 from tac_pipeline.sources.remote import read_url
 
 VECTOR_BATCH_ROWS = 16_384  # 32 MiB of float32 at width 512, the most that memory holds of a vector table
@@ -33,16 +33,16 @@ class ManifestSource(ImageFiles):
 
     path: Path
 
-    def list_images(self) -> pl.DataFrame:
+    def listing(self) -> Listing:
         """See ImageSource; without an image_id column the uri, as written, is the id."""
         table = self._table()
         written = table["uri"].to_list()
         uris = [self._resolve(uri, row) for row, uri in enumerate(written)]
-        rows: Rows = {"image_id": table["image_id"].to_list() if "image_id" in table.columns else written, "uri": uris}
-        facts = [_local_facts(uri) for uri in uris]
-        rows["size"] = [size for size, _ in facts]
-        rows["version"] = [version for _, version in facts]
-        return list_rows(rows, where=str(self.path), empty=f"the manifest {self.path} has no rows")
+        found = ListingBuilder()
+        for image_id, uri in zip(table["image_id"] if "image_id" in table.columns else written, uris, strict=True):
+            size, version = _local_facts(uri)
+            found.add_image(image_id, uri=uri, size=size, version=version)
+        return found.finish(where=str(self.path), empty=f"the manifest {self.path} has no rows")
 
     def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
         """See ImageSource."""
@@ -82,17 +82,20 @@ class VectorSource:
 
     path: Path
 
-    def list_images(self) -> pl.DataFrame:
+    def listing(self) -> Listing:
         """See ImageSource; version is a digest of the vector."""
         has_uri = "uri" in parquet_columns(self.path)
-        rows = new_rows()
+        found = ListingBuilder()
         for batch in self._batches("image_id", "embedding", *(["uri"] if has_uri else [])):
             ids = batch.column("image_id").to_pylist()
-            rows["image_id"] += ids
-            rows["uri"] += batch.column("uri").to_pylist() if has_uri else ids
-            rows["version"] += [vector_digest(row) for row in self._matrix(batch)]
-        rows["size"] = [None] * len(rows["image_id"])
-        return list_rows(rows, where=str(self.path), empty=f"the vector table {self.path} has no rows")
+            uris = batch.column("uri").to_pylist() if has_uri else ids
+            for image_id, uri, row in zip(ids, uris, self._matrix(batch), strict=True):
+                found.add_image(image_id, uri=uri, size=None, version=vector_digest(row))
+        return found.finish(where=str(self.path), empty=f"the vector table {self.path} has no rows")
+
+    def list_images(self) -> pl.DataFrame:
+        """See ImageSource."""
+        return self.listing().images
 
     def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
         """See ImageSource; a vector table has labels of kind column alone."""

@@ -30,11 +30,11 @@ IMAGE_MANIFEST = TableSchema(
 ARCHIVE_MEMBERS = TableSchema(
     "archive_members",
     (
-        Column("member", pa.string(), "path of an image inside the archive"),
-        Column("offset", pa.int64(), "where its bytes begin in the archive"),
-        Column("size", pa.int64(), "bytes"),
+        Column("member", pa.string(), "path inside the archive; empty where the note is of the archive itself"),
+        Column("offset", pa.int64(), "where an image's bytes begin in the archive; null for a problem", nullable=True),
+        Column("size", pa.int64(), "bytes of an image, or how many members a rule passed over", nullable=True),
+        Column("note", pa.string(), "null for an image; else the rule or the problem", nullable=True),
     ),
-    key="member",
 )
 IMAGE_LABELS = TableSchema(
     "image_labels", (_IMAGE_ID, Column("label", pa.string(), "the truth, for evaluation only")), key="image_id"
