@@ -35,8 +35,8 @@ def status(settings: SettingsOption = None) -> None:
     """Show which assets are fresh, stale but reusable, stale, or missing, why, and how long they took last time."""
     with opened_project(settings) as project:
         console = printer()
-        print_status(console, project)
         print_intake(console, project, now=False)
+        print_status(console, project)
 
 
 # What settings files of version 0.1 held, and the packaged one did.

@@ -155,6 +155,7 @@ def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     from assets.lookups.status import steps_to_run
 
     computed = materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
+    console.print()
     print_intake(console, project, now="image_embeddings" in computed)
     _print_clusters(console, project)
 

@@ -56,8 +56,8 @@ def print_intake(console: Console, project: Project, *, now: bool) -> None:
     table = Table("images", "", box=None, pad_edge=False, show_header=False)
     for count, told in found.lines(since=None if now else "when the source last changed"):
         table.add_row(count, escape(plain(told)))
-    console.print()
     console.print(table)
+    console.print()
 
 
 def version_number(text: str) -> int:

@@ -67,7 +67,7 @@ class Intake:
             *_rows(f"{self.unreadable:,} unreadable", _told_reasons(self.reasons)),
             *_rows(f"{passed:,} passed over", _told_rules(self.passed_over)),
             *_rows(_counted(len(self.problems), "problem"), _told_problems(self.problems)),
-            (f"{self.files:,} files in all", f"looked at{archives}"),
+            (f"{_counted(self.files, 'file')} in all", f"looked at{archives}"),
         ]
 
 
