@@ -21,8 +21,10 @@ def intake_of(project: Project) -> "Intake | None":
 
     store = open_store(project)
     listed, read = store.whole_current(image_manifest.name), store.whole_current(image_embeddings.name)
-    if listed is None or read is None or "changes" not in read.artifact.facts:
+    if listed is None or read is None:
         return None
+    if "passed_over" not in listed.artifact.facts or "changes" not in read.artifact.facts:
+        return None  # made by a version that did not count them
     return take_stock(
         listed.artifact.frame(IMAGE_MANIFEST, columns=["uri"]),
         read.artifact.frame(IMAGE_EMBEDDINGS, columns=["image_id", "error"]),
