@@ -136,10 +136,14 @@ def _list_source(inputs: Inputs, images: Images) -> Values:
     observes=IMAGE_STORE,
 )
 def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
-    """One row per image of the source: where it is, how large it is, and when it changed."""
+    """One row per image of the source: where it is, how large it is, and when it changed; and what is no image."""
+    from tac_pipeline.digest import digest
+
     listing = inputs.carry["listing"]
     listed, problems = listing.images, listing.problems
     out.write(listed)
+    # What was passed over concerns nobody who reads images.
+    out.content = digest([column.to_list() for column in listed])
     out.write_other(PASSED_OVER, listing.passed_over)
     out.write_other(PROBLEMS, problems)
     if listed["size"].null_count() == 0:
