@@ -95,7 +95,7 @@ def whole_images(generator: np.random.Generator) -> list[tuple[str, bytes]]:
                 buffer = io.BytesIO()
                 try:
                     image.save(buffer, form)
-                except (OSError, ValueError, KeyError, TypeError):
+                except (OSError, ValueError, KeyError, TypeError, NotImplementedError):
                     continue  # a mode that the format does not have
                 found.append((f"{image.mode}{suffixes[0]}", buffer.getvalue()))
     buffer = io.BytesIO()
