@@ -82,7 +82,7 @@ class TableImages:
         self._file: pq.ParquetFile | None = None
         self._blocks: dict[int, list[bytes | None]] = {}  # by their first row, the last used at the end
         self._stream: Iterator[tuple[int, list[bytes | None]]] = iter(())
-        self._next = -1  # the first row that the stream has not given
+        self._group, self._next = -1, 0  # the stream's row group, and the first row that it has not given
 
     def read(self, row: int) -> bytes:
         """The bytes of a row's image; OSError when it has none or the table cannot be read."""
@@ -133,8 +133,8 @@ class TableImages:
                 self._blocks[start] = self._blocks.pop(start)
                 return block[row - start]
         group = bisect_right(self._starts, row) - 1
-        if not self._starts[group] <= self._next <= row:
-            self._stream = self._blocks_of(group)
+        if group != self._group or row < self._next:
+            self._group, self._stream = group, self._blocks_of(group)
         for start, block in self._stream:
             self._next = start + len(block)
             self._blocks[start] = block

@@ -235,12 +235,10 @@ class _Lines:
             return "utf-16"
         if b"\0" not in head:
             return None
-        for encoding, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
-            if zeros.count(0) * 2 > len(zeros):
-                return encoding
-        raise SourceError(
-            f"{self._path} must be a text; it holds zero bytes ({sniff(head).name}). Save it as CSV in UTF-8."
-        )
+        even, odd, content = head[::2].count(0), head[1::2].count(0), sniff(head).name
+        if content == "unknown" and max(even, odd) > 4 * min(even, odd):
+            return "utf-16-le" if odd > even else "utf-16-be"
+        raise SourceError(f"{self._path} must be a text; it holds zero bytes ({content}). Save it as CSV in UTF-8.")
 
     def _decode(self, line: bytes) -> str:
         try:
@@ -319,6 +317,11 @@ def _read_separated(
     csv.field_size_limit(2**31 - 1)
     reading = iter(lines)
     header, done = _header(reading)
+    told = re.fullmatch(r"sep=(.)\s*", header)
+    if told:  # Excel's own line before the header
+        separator = told[1]
+        header, more = _header(reading)
+        done += more
     if not header:
         return
     separator, table.names = _split_header(header, separator)
