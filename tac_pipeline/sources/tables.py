@@ -235,10 +235,12 @@ class _Lines:
             return "utf-16"
         if b"\0" not in head:
             return None
-        even, odd, content = head[::2].count(0), head[1::2].count(0), sniff(head).name
-        if content == "unknown" and max(even, odd) > 4 * min(even, odd):
+        content, even, odd = sniff(head).name, head[::2].count(0), head[1::2].count(0)
+        if content != "unknown":
+            raise SourceError(f"{self._path} must be a text; it is {content}. Save it as CSV in UTF-8.")
+        if (even + odd) * 5 > len(head) and max(even, odd) > 4 * min(even, odd):
             return "utf-16-le" if odd > even else "utf-16-be"
-        raise SourceError(f"{self._path} must be a text; it holds zero bytes ({content}). Save it as CSV in UTF-8.")
+        return None
 
     def _decode(self, line: bytes) -> str:
         try:
