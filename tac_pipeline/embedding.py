@@ -25,7 +25,7 @@ from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
-from tac_pipeline.sources import ByteReader, VectorSource
+from tac_pipeline.sources import ByteReader, ManySources, VectorSource
 from tac_pipeline.sources.decoding import DecodedImage, UnreadableImage, decode_image
 from tac_pipeline.store.parquet import read_table, vectors_of
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
@@ -190,7 +190,7 @@ def embed_missing(
     return view.with_columns(shard=pl.format("{}/{}", pl.lit(folder.name), "shard")).drop("version").sort("image_id")
 
 
-def given_batches(missing: pl.DataFrame, source: VectorSource) -> Iterator[EmbeddedBatch]:
+def given_batches(missing: pl.DataFrame, source: VectorSource | ManySources) -> Iterator[EmbeddedBatch]:
     """Rows of a vector table, in the same form as encoded images; a vector that cannot be used is a row with its error.
 
     Raises

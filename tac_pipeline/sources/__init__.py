@@ -7,6 +7,7 @@ folder or pattern of them). What must stay out: encoding (encoders/).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tac_pipeline.errors import SourceError
@@ -15,10 +16,11 @@ from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
 from tac_pipeline.sources.formats import IMAGE_SUFFIXES
 from tac_pipeline.sources.listing import ByteReader, ImageSource, Listing, listing_digest, versions_by_content
 from tac_pipeline.sources.manifests import ManifestSource
+from tac_pipeline.sources.many import ManySources, SingleSource, prefixes_of
 from tac_pipeline.sources.remote import open_filesystem
 from tac_pipeline.sources.rules import Rules, is_archive
 from tac_pipeline.sources.tables import PARQUET_SUFFIX, TABLE_SUFFIXES, parquet_schema
-from tac_pipeline.sources.vector_files import MATRIX_SUFFIX, is_vector_table, vector_digest, vector_files
+from tac_pipeline.sources.vector_files import MATRIX_SUFFIX, find_vector_files, is_vector_table, vector_digest
 from tac_pipeline.sources.vectors import VectorBatch, VectorSource
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "ImageSource",
     "Listing",
     "ManifestSource",
+    "ManySources",
     "RemoteFolderSource",
     "Rules",
     "Source",
@@ -35,14 +38,15 @@ __all__ = [
     "VectorSource",
     "listing_digest",
     "open_source",
+    "open_sources",
     "vector_digest",
     "versions_by_content",
 ]
 
-Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource
+Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource | ManySources
 
 
-def open_source(location: str, *, listings: ListingCache | None = None, rules: Rules | None = None) -> Source:
+def open_source(location: str, *, listings: ListingCache | None = None, rules: Rules | None = None) -> SingleSource:
     """The source at an absolute path or a URL.
 
     Parameters
@@ -62,7 +66,7 @@ def open_source(location: str, *, listings: ListingCache | None = None, rules: R
         open_filesystem(location)
         return RemoteFolderSource(location, listings, rules)
     path = Path(location)
-    if vector_files(path):
+    if find_vector_files(path):
         return VectorSource(path)
     if path.is_dir() or (is_archive(path.name) and path.is_file()):
         return FolderSource(path, listings, rules)
@@ -77,3 +81,29 @@ def open_source(location: str, *, listings: ListingCache | None = None, rules: R
     if small.endswith(MATRIX_SUFFIX) or (small.endswith(PARQUET_SUFFIX) and is_vector_table(parquet_schema(path))):
         return VectorSource(path)
     return ManifestSource(path)
+
+
+def open_sources(
+    locations: Sequence[str], *, listings: ListingCache | None = None, rules: Rules | None = None
+) -> ManySources:
+    """Several places as one source, each with its own prefix in the ids: the last part of its location.
+
+    Nothing is opened before it is asked for, because one place that is absent does not stop the others.
+
+    Parameters
+    ----------
+    locations : sequence of str
+        See open_source.
+    listings, rules
+        See open_source.
+
+    Raises
+    ------
+    SourceError
+        There are no locations, or one is given twice.
+    """
+
+    def open_one(location: str, shared: ListingCache | None) -> SingleSource:
+        return open_source(location, listings=shared, rules=rules)
+
+    return ManySources(prefixes_of(locations), open_one, listings)

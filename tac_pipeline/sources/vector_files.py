@@ -65,7 +65,7 @@ def is_vector_table(schema: pa.Schema) -> bool:
     )
 
 
-def vector_files(location: Path) -> list[Path]:
+def find_vector_files(location: Path) -> list[Path]:
     """The files of a folder, or of a pattern, that are one vector table; empty when it is none.
 
     A folder is a vector table when its files are Parquet, one of them with a column of vectors, or matrices with their
@@ -225,9 +225,10 @@ class Widths:
             raise SourceError(f"{where}: no row has a vector. Compute the vectors again.")
         total = sum(self._counts.values())
         if ranked[0][1] * 2 < total or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
-            told = [f"{count:,} have {width}" for width, count in self._counts.most_common()]
+            told = [f"{count:,} have {width} numbers" for width, count in self._counts.most_common()]
             raise SourceError(
-                f"{where}: embedding must have one width; of {total:,} rows {first_few(told, 4)}. Keep the rows of one."
+                f"{where}: the vectors must have one width; of {total:,} vectors {first_few(told, 4)}. Keep the rows of "
+                "one width."
             )
         return ranked[0][0]
 

@@ -22,7 +22,7 @@ from tac_pipeline.sources.tables import (
     read_text_table,
     refuse_repeats,
 )
-from tac_pipeline.sources.vector_files import RowBatch, VectorPart, Widths, open_part, vector_files
+from tac_pipeline.sources.vector_files import RowBatch, VectorPart, Widths, find_vector_files, open_part
 
 
 class VectorBatch(NamedTuple):
@@ -155,7 +155,7 @@ class VectorSource:
 
     def _parts(self, found: ListingBuilder | None = None) -> list[VectorPart]:
         """The files that can be read, the others reported; SourceError when there is none."""
-        files = vector_files(self.path) or [self.path]
+        files = find_vector_files(self.path) or [self.path]
         parts: list[VectorPart] = []
         errors: list[SourceError] = []
         for path in files:
