@@ -5,7 +5,7 @@ What must stay out: what a single source is (folders.py, manifests.py, vectors.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -93,10 +93,12 @@ class ManySources:
             No source can be listed, or they are not of one kind.
         """
         found, shared = ListingBuilder(), None if self.listings is None else SharedListings(self.listings)
-        listings, errors = self._list_each(shared)
+        self._opened.clear()
+        opened, listings, errors = self._list_each(shared)
         if not listings:
             raise SourceError(f"no source can be listed: {'; '.join(errors.values())}")
-        self._require_one_kind()
+        _require_one_kind(opened)
+        self._opened.update(opened)
         for prefix, listing in listings.items():
             for image_id, uri, size, version in listing.images.iter_rows():
                 found.add_image(f"{prefix}/{image_id}", uri=uri, size=size, version=version)
@@ -150,7 +152,7 @@ class ManySources:
             The widths differ, or a source that could be listed cannot be read.
         """
         tables = {prefix: source for prefix, source in self._sources().items() if isinstance(source, VectorSource)}
-        self._require_one_width(tables)
+        _require_one_width(tables)
         for prefix, source in tables.items():
             for batch in source.vectors():
                 yield batch._replace(image_ids=[f"{prefix}/{image_id}" for image_id in batch.image_ids])
@@ -167,60 +169,40 @@ class ManySources:
         stated = [name for name in names if name not in (None, UNSTATED_ENCODER)]
         return next(iter(stated), names[0])
 
-    def _list_each(self, shared: SharedListings | None) -> tuple[dict[str, Listing], dict[str, str]]:
-        """The listing of every source that has one, and why the others have none."""
-        listings, errors = {}, {}
-        self._opened.clear()
+    def _list_each(
+        self, shared: SharedListings | None
+    ) -> tuple[dict[str, SingleSource], dict[str, Listing], dict[str, str]]:
+        """Every source that can be listed, its listing, and why the others have none."""
+        opened: dict[str, SingleSource] = {}
+        listings: dict[str, Listing] = {}
+        errors: dict[str, str] = {}
         for prefix, location in self.locations.items():
             try:
                 source = self.open_one(location, shared)
                 listings[prefix] = source.listing()
-                self._opened[prefix] = source
+                opened[prefix] = source
             except SourceError as error:
                 errors[prefix] = str(error)
-        return listings, errors
+        return opened, listings, errors
 
     def _sources(self) -> dict[str, SingleSource]:
         """The sources that could be listed, or, before any listing, those that can be opened."""
         if not self._opened:
+            opened: dict[str, SingleSource] = {}
             errors = []
             for prefix, location in self.locations.items():
                 try:
-                    self._opened[prefix] = self.open_one(location, self._careful())
+                    opened[prefix] = self.open_one(location, None)
                 except SourceError as error:
                     errors.append(str(error))
-            if not self._opened:
+            if not opened:
                 raise SourceError(f"no source can be opened: {'; '.join(errors)}")
-            self._require_one_kind()
+            _require_one_kind(opened)
+            self._opened.update(opened)
         return self._opened
-
-    def _careful(self) -> SharedListings | None:
-        return None if self.listings is None else SharedListings(self.listings)
 
     def _holds_vectors(self) -> bool:
         return any(isinstance(source, VectorSource) for source in self._sources().values())
-
-    def _require_one_kind(self) -> None:
-        kinds: dict[Any, list[str]] = {}
-        for prefix, source in self._opened.items():
-            kinds.setdefault(source.encoder, []).append(prefix)
-        if len(kinds) > 1 and None in kinds:
-            files, vectors = kinds.pop(None), [prefix for prefixes in kinds.values() for prefix in prefixes]
-            raise SourceError(
-                f"images.source must be all image files or all vectors; {first_few(files, 3)} are image files, "
-                f"{first_few(vectors, 3)} are vectors. Keep one kind."
-            )
-        kinds.pop(UNSTATED_ENCODER, None)
-        if len(kinds) > 1:
-            told = " and ".join(f"{prefixes[0]} from {name}" for name, prefixes in kinds.items())
-            raise SourceError(f"the vectors of images.source must come from one encoder; {told}. Keep those of one.")
-        self._require_one_width(self._opened)
-
-    def _require_one_width(self, sources: dict[str, Any]) -> None:
-        tables = {prefix: source.width for prefix, source in sources.items() if isinstance(source, VectorSource)}
-        if len(set(tables.values())) > 1:
-            told = ", ".join(f"{prefix} has {width}" for prefix, width in tables.items())
-            raise SourceError(f"the vectors of images.source must have one width; {told}. Keep those of one encoder.")
 
     def _reader_of(self, uri: str) -> ByteReader:
         """A source that reads such a uri; those of one kind read all files of that kind."""
@@ -233,8 +215,32 @@ class ManySources:
         for kind in wanted:
             for source in self._sources().values():
                 if isinstance(source, kind) and not isinstance(source, VectorSource):
-                    return source  # type: ignore[return-value]
+                    return source
         raise FileNotFoundError(f"no source of images.source holds {uri}")
+
+
+def _require_one_kind(sources: Mapping[str, SingleSource]) -> None:
+    kinds: dict[Any, list[str]] = {}
+    for prefix, source in sources.items():
+        kinds.setdefault(source.encoder, []).append(prefix)
+    if len(kinds) > 1 and None in kinds:
+        files, vectors = kinds.pop(None), [prefix for prefixes in kinds.values() for prefix in prefixes]
+        raise SourceError(
+            f"images.source must be all image files or all vectors; {first_few(files, 3)} are image files, "
+            f"{first_few(vectors, 3)} are vectors. Keep one kind."
+        )
+    kinds.pop(UNSTATED_ENCODER, None)
+    if len(kinds) > 1:
+        told = " and ".join(f"{prefixes[0]} from {name}" for name, prefixes in kinds.items())
+        raise SourceError(f"the vectors of images.source must come from one encoder; {told}. Keep those of one.")
+    _require_one_width(sources)
+
+
+def _require_one_width(sources: Mapping[str, SingleSource]) -> None:
+    tables = {prefix: source.width for prefix, source in sources.items() if isinstance(source, VectorSource)}
+    if len(set(tables.values())) > 1:
+        told = ", ".join(f"{prefix} has {width}" for prefix, width in tables.items())
+        raise SourceError(f"the vectors of images.source must have one width; {told}. Keep those of one encoder.")
 
 
 def prefixes_of(locations: Sequence[str]) -> dict[str, str]:
@@ -256,7 +262,7 @@ def prefixes_of(locations: Sequence[str]) -> dict[str, str]:
             raise SourceError(f"images.source must name every place once; {location} is there twice")
         path = PurePosixPath(plain.partition("://")[2] or plain)
         # A pattern is named by its folder.
-        name = next((part for part in reversed(path.parts) if not any(sign in part for sign in "*?[/")), "source")
+        name = next((part for part in reversed(path.parts) if not set(part) & set("*?/")), "source")
         prefix, number = name, 1
         while prefix in prefixes:
             number += 1

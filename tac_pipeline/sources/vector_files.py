@@ -227,8 +227,8 @@ class Widths:
         if ranked[0][1] * 2 < total or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
             told = [f"{count:,} have {width} numbers" for width, count in self._counts.most_common()]
             raise SourceError(
-                f"{where}: the vectors must have one width; of {total:,} vectors {first_few(told, 4)}. Keep the rows of "
-                "one width."
+                f"{where}: the vectors must have one width; of {total:,} vectors {first_few(told, 4)}. Keep the "
+                "rows of one width."
             )
         return ranked[0][0]
 
