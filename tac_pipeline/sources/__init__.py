@@ -19,8 +19,9 @@ from tac_pipeline.sources.manifests import ManifestSource
 from tac_pipeline.sources.many import ManySources, SingleSource, prefixes_of
 from tac_pipeline.sources.remote import open_filesystem
 from tac_pipeline.sources.rules import Rules, is_archive
-from tac_pipeline.sources.tables import PARQUET_SUFFIX, TABLE_SUFFIXES, parquet_schema
-from tac_pipeline.sources.vector_files import MATRIX_SUFFIX, find_vector_files, is_vector_table, vector_digest
+from tac_pipeline.sources.tables.columns import PARQUET_SUFFIX, TABLE_SUFFIXES
+from tac_pipeline.sources.tables.parquet import parquet_schema
+from tac_pipeline.sources.tables.vectors import MATRIX_SUFFIX, find_vector_files, is_vector_table, vector_digest
 from tac_pipeline.sources.vectors import VectorBatch, VectorSource
 
 __all__ = [
@@ -71,7 +72,8 @@ def open_source(location: str, *, listings: ListingCache | None = None, rules: R
     if path.is_dir() or (is_archive(path.name) and path.is_file()):
         return FolderSource(path, listings, rules)
     if not path.exists():
-        raise SourceError(f"images.source must be an existing folder or table; nothing is at {path}")
+        pattern = " (a pattern must match .parquet or .npy files with vectors)" if "*" in path.name else ""
+        raise SourceError(f"images.source must be an existing folder or table; nothing is at {path}{pattern}")
     small = path.name.lower()
     if not small.endswith((*TABLE_SUFFIXES, MATRIX_SUFFIX)):
         raise SourceError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,18 +20,16 @@ import pyarrow.parquet as pq
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.listing import ImageFiles, Listing, ListingBuilder, as_path, file_version, folder_labels
 from tac_pipeline.sources.remote import read_url
-from tac_pipeline.sources.table_images import ImageColumn, TableImages, image_column, place_in_table
-from tac_pipeline.sources.tables import (
-    PARQUET_BATCH_ROWS,
+from tac_pipeline.sources.tables.columns import (
     PARQUET_SUFFIX,
-    SHOWN_ROWS,
+    RowProblems,
     TextTable,
-    column_texts,
-    parquet_schema,
-    read_text_table,
     refuse_repeats,
     table_kind,
 )
+from tac_pipeline.sources.tables.images import ImageColumn, TableImages, image_column, place_in_table
+from tac_pipeline.sources.tables.parquet import PARQUET_BATCH_ROWS, column_texts, parquet_schema
+from tac_pipeline.sources.tables.reading import read_text_table
 
 NOTED_ROWS = 3
 
@@ -59,10 +56,10 @@ class ManifestSource(ImageFiles):
     def listing(self) -> Listing:
         """See ImageSource; without a column image_id the uri, as written, is the id."""
         table, inside = self._table("uri", "image_id", "label")
-        found, problems, kept = ListingBuilder(), _Problems(), _Kept()
+        found, problems, kept = ListingBuilder(), RowProblems(), _Kept()
         for place, reason in table.problems:
             problems.add(place, reason)
-        places = _Places(self.path)
+        places = Places(self.path.parent)
         of_table = _status(str(self.path))
         version = "unknown" if of_table is None else file_version(of_table.st_mtime_ns, of_table.st_size)
         uris, ids = _column(table, "uri"), table.values.get("image_id")
@@ -140,8 +137,10 @@ def column_labels(table: TextTable, ids: Sequence[str | None], image_ids: Sequen
         )
     schema = {"image_id": pl.String, "label": pl.String}
     labels = pl.DataFrame({"image_id": ids, "label": table.values["label"]}, schema=schema)
+    # A row that is no image may have the id of one.
+    known = labels.drop_nulls().unique("image_id", keep="first", maintain_order=True)
     wanted = pl.DataFrame({"image_id": image_ids}, schema={"image_id": pl.String})
-    return wanted.join(labels.drop_nulls(), on="image_id", how="inner").sort("image_id")
+    return wanted.join(known, on="image_id", how="inner").sort("image_id")
 
 
 def _column(table: TextTable, name: str) -> list[str | None]:
@@ -170,35 +169,17 @@ class _Kept:
         self.rows.append(row)
 
 
-class _Problems:
-    """Problems of rows: the first of each kind are named, the others are counted."""
+class Places:
+    """Finds the files that a table names.
 
-    def __init__(self) -> None:
-        self._named: list[tuple[str, str]] = []
-        self._counts: Counter[str] = Counter()
-        self._last: dict[str, str] = {}
+    Parameters
+    ----------
+    folder : Path
+        The table's folder, against which relative paths resolve.
+    """
 
-    def add(self, place: str, reason: str) -> None:
-        # What comes after a colon or semicolon is the row's own.
-        kind = reason.partition(";")[0].partition(":")[0]
-        self._counts[kind] += 1
-        if self._counts[kind] <= SHOWN_ROWS:
-            self._named.append((place, reason))
-        else:
-            self._last[kind] = place
-
-    def tell(self, found: ListingBuilder) -> None:
-        for place, reason in self._named:
-            found.report(place, reason)
-        for kind, place in self._last.items():
-            found.report(place, f"and {self._counts[kind] - SHOWN_ROWS - 1:,} rows before it: {kind}")
-
-
-class _Places:
-    """Finds the files that a manifest names."""
-
-    def __init__(self, manifest: Path) -> None:
-        self._folder = str(manifest.parent.resolve())
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder.resolve())
         self._windows: list[str] = []
         self._count = 0
         # What is worth a report about the last row, although it is an image.
@@ -223,6 +204,13 @@ class _Places:
             # Remote files are not asked one by one; they count as unchanged.
             return written, None, "unknown"
         return self._local(written, written)
+
+    def beside(self, written: str) -> str:
+        """The absolute path of a relative one that names a file; everything else as it is written."""
+        if "://" in written or written.startswith("/"):
+            return written
+        target = self._inside(written)
+        return target if target is not None and _status(target) is not None else written
 
     def _local(self, written: str, path: str) -> tuple[str, int | None, str]:
         target = self._absolute(path)

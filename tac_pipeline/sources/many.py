@@ -18,7 +18,7 @@ from tac_pipeline.sources.archives import ListingCache
 from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
 from tac_pipeline.sources.listing import ByteReader, Listing, ListingBuilder
 from tac_pipeline.sources.manifests import ManifestSource
-from tac_pipeline.sources.table_images import place_in_table
+from tac_pipeline.sources.tables.images import place_in_table
 from tac_pipeline.sources.vectors import VectorBatch, VectorSource
 
 SingleSource = FolderSource | RemoteFolderSource | ManifestSource | VectorSource

@@ -17,12 +17,10 @@ from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import UNSTATED_ENCODER
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.listing import Listing, ListingBuilder
-from tac_pipeline.sources.manifests import column_labels
-from tac_pipeline.sources.tables import (
-    read_text_table,
-    refuse_repeats,
-)
-from tac_pipeline.sources.vector_files import RowBatch, VectorPart, Widths, find_vector_files, open_part
+from tac_pipeline.sources.manifests import Places, column_labels
+from tac_pipeline.sources.tables.columns import RowProblems, refuse_repeats
+from tac_pipeline.sources.tables.reading import read_text_table
+from tac_pipeline.sources.tables.vectors import RowBatch, VectorPart, Widths, find_vector_files, open_part
 
 
 class VectorBatch(NamedTuple):
@@ -66,7 +64,8 @@ class VectorSource:
 
     def listing(self) -> Listing:
         """See ImageSource; version is a digest of the vector as it is stored."""
-        found, widths = ListingBuilder(), Widths()
+        found, widths, problems = ListingBuilder(), Widths(), RowProblems()
+        places_of = Places(self.path if self.path.is_dir() else self.path.parent)
         ids: list[str] = []
         places: list[tuple[int, int]] = []
         parts = self._parts(found)
@@ -74,13 +73,14 @@ class VectorSource:
             widths.add(batch.vectors)
             for row, image_id in enumerate(batch.image_ids):
                 if image_id is None:
-                    found.report(f"{parts[number].path.name}, row {batch.start + row}", "image_id must not be empty")
+                    problems.add(f"{parts[number].path.name}, row {batch.start + row}", "image_id must not be empty")
                     continue
                 ids.append(image_id)
                 places.append((number, batch.start + row))
-                uri = batch.uris[row] or image_id
+                uri = places_of.beside(batch.uris[row] or image_id)
                 found.add_image(image_id, uri=uri, size=None, version=batch.vectors.digest(row))
         refuse_repeats(ids, lambda at: f"{parts[places[at][0]].path.name}, row {places[at][1]}", where=self.path)
+        problems.tell(found)
         if ids:
             self._widths[:] = [widths.common(self.path)]
         self.notes[:] = list(dict.fromkeys(note for part in parts for note in part.notes))
@@ -97,9 +97,11 @@ class VectorSource:
         tables = [read_text_table(part.table, wanted=("image_id", "uri", "label")) for part in self._parts()]
         # A part without labels is no reason as long as another has them.
         tables = [table for table in tables if "label" in table.values] or tables[:1]
-        return pl.concat(
-            column_labels(table, table.values.get("image_id") or table.values["uri"], image_ids) for table in tables
-        ).sort("image_id")
+        parts = []
+        for table in tables:
+            ids = table.values.get("image_id", table.values.get("uri", []))
+            parts.append(column_labels(table, ids, image_ids))
+        return pl.concat(parts).sort("image_id")
 
     def vectors(self) -> Iterator[VectorBatch]:
         """Batches in file order.

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources import ManifestSource, open_source
 from tac_pipeline.sources.listing import Listing
-from tac_pipeline.sources.table_images import TableImages
+from tac_pipeline.sources.tables.images import TableImages
 
 NAMES = ["cats/a.jpg", "cats/b c.jpg", "dogs/ü,1.png"]
 
@@ -421,7 +421,7 @@ class TestImagesInATable:
     def test_images_are_read_from_their_row(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int, block: int
     ) -> None:
-        monkeypatch.setattr("tac_pipeline.sources.table_images.BLOCK_ROWS", block)
+        monkeypatch.setattr("tac_pipeline.sources.tables.images.BLOCK_ROWS", block)
         images = self.write(tmp_path / "t.parquet", 40, row_group_size=group)
         source = open_source(str(tmp_path / "t.parquet"))
         assert isinstance(source, ManifestSource)
@@ -434,7 +434,7 @@ class TestImagesInATable:
         assert source.notes[0] == "the images are in the column image of the table itself"
 
     def test_rows_in_order_are_each_read_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("tac_pipeline.sources.table_images.BLOCK_ROWS", 4)
+        monkeypatch.setattr("tac_pipeline.sources.tables.images.BLOCK_ROWS", 4)
         self.write(tmp_path / "t.parquet", 100, row_group_size=50)
         images, begun = TableImages(tmp_path / "t.parquet"), []
         blocks_of = images._blocks_of
@@ -451,6 +451,23 @@ class TestImagesInATable:
         pq.write_table(pa.table({"photo": pa.array(cells, kind), "id": ["a", "b", "c", "d"]}), photos / "t.parquet")
         assert contents(photos / "t.parquet") == {"a": b"in", "b": NAMES[0].encode()}
         assert listed(photos / "t.parquet").problems["path"].to_list() == ["t.parquet, row 2", "t.parquet, row 3"]
+
+    def test_bytes_under_another_name_are_text(self, photos: Path) -> None:
+        names = [*(name.encode() for name in NAMES), b"caf\xe9.jpg"]
+        pq.write_table(pa.table({"path": names, "score": names}), photos / "t.parquet")
+        assert list(contents(photos / "t.parquet")) == ["caf\\xe9.jpg", *NAMES]
+        pq.write_table(pa.table({"path": pa.array(names).view(pa.string())}), photos / "t.parquet")
+        assert list(contents(photos / "t.parquet")) == ["caf\\xe9.jpg", *NAMES]
+
+    def test_columns_that_are_not_text_are_named_too(self, photos: Path) -> None:
+        pq.write_table(pa.table({"image": [[1, 2]], "x": [1]}), photos / "t.parquet")
+        with pytest.raises(SourceError, match=r"it has \['image', 'x'\]"):
+            listed(photos / "t.parquet")
+
+    def test_a_column_twice_that_is_not_ours_is_no_matter(self, photos: Path) -> None:
+        table = pa.Table.from_arrays([pa.array([1]), pa.array(NAMES[:1]), pa.array([2])], names=["x", "uri", "x"])
+        pq.write_table(table, photos / "t.parquet")
+        assert list(contents(photos / "t.parquet")) == NAMES[:1]
 
     def test_ids_of_rows_are_in_the_order_of_rows_and_labels_find_them(self, tmp_path: Path) -> None:
         self.write(tmp_path / "t.parquet", 12)

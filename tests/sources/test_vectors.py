@@ -18,7 +18,6 @@ from tac_pipeline.sources import (
     FolderSource,
     ManifestSource,
     VectorSource,
-    find_vector_files,
     open_source,
     vector_digest,
 )
@@ -126,6 +125,19 @@ class TestRows:
         ]
         assert source.labels(uris, "column")["label"].to_list() == IDS
 
+    def test_a_relative_uri_is_resolved_when_its_file_is_there(self, tmp_path: Path) -> None:
+        (tmp_path / "p").mkdir()
+        (tmp_path / "p/i0.jpg").write_bytes(b"")
+        uris = [f"p/{image_id}.jpg" for image_id in IDS[:4]] + ["../x.jpg", "s3://b/k.jpg"]
+        path = write(tmp_path / "v.parquet", IDS, VECTORS.tolist(), uri=uris)
+        assert opened(path).list_images()["uri"].to_list() == [str(tmp_path / "p/i0.jpg"), *uris[1:]]
+
+    def test_bytes_and_broken_text_are_ids_too(self, tmp_path: Path) -> None:
+        broken = pa.array([b"a", b"caf\xe9", b"c"]).view(pa.string())
+        for column in (broken, pa.array([b"a", b"caf\xe9", b"c"])):
+            write(tmp_path / "v.parquet", column, VECTORS[:3].tolist())
+            assert sorted(read(tmp_path / "v.parquet")) == ["a", "c", "caf\\xe9"]
+
     def test_whole_number_ids_are_read_as_text(self, tmp_path: Path) -> None:
         pq.write_table(pa.table({"id": list(range(6)), "embedding": VECTORS.tolist()}), tmp_path / "v.parquet")
         assert list(read(tmp_path / "v.parquet")) == list("012345")
@@ -201,7 +213,7 @@ class TestNumbers:
         rows = [*VECTORS.tolist()[:4], None, [1.0]]
         path = write(tmp_path / "v.parquet", IDS, rows)
         whole, listed = read(path), opened(path).list_images()
-        monkeypatch.setattr("tac_pipeline.sources.vector_files.VECTOR_BATCH_ROWS", batch)
+        monkeypatch.setattr("tac_pipeline.sources.tables.vectors.VECTOR_BATCH_ROWS", batch)
         assert opened(path).list_images().equals(listed)
         for image_id, value in read(path).items():
             np.testing.assert_array_equal(value, whole[image_id])
@@ -273,7 +285,6 @@ class TestSeveralFiles:
         (tmp_path / "plain").mkdir()
         pl.DataFrame({"uri": ["a"]}).write_parquet(tmp_path / "plain/m.parquet")
         assert isinstance(open_source(str(tmp_path / "plain")), FolderSource)
-        assert find_vector_files(tmp_path / "absent") == []
 
     def test_a_damaged_file_is_reported_and_the_others_are_read(self, tmp_path: Path) -> None:
         folder = self.parts(tmp_path / "v")

@@ -25,18 +25,16 @@ from tac_pipeline.arrow import ENCODER_KEY, UNSTATED_ENCODER
 from tac_pipeline.errors import SourceError, first_few
 from tac_pipeline.sources.formats import HEAD_BYTES, IMAGE_SUFFIXES
 from tac_pipeline.sources.rules import Rules, suffix_of
-from tac_pipeline.sources.tables import (
+from tac_pipeline.sources.tables.columns import (
     COLUMN_NAMES,
     PARQUET_SUFFIX,
     TABLE_SUFFIXES,
     TextTable,
-    choose_columns,
-    column_texts,
-    is_text_like,
-    parquet_schema,
-    read_text_table,
+    plain_name,
     table_kind,
 )
+from tac_pipeline.sources.tables.parquet import column_texts, parquet_schema, text_columns
+from tac_pipeline.sources.tables.reading import read_text_table
 
 VECTOR_BATCH_ROWS = 4_096  # 16 MiB of float64 at width 512
 # The usual names of the column of vectors, the first that is there counts.
@@ -56,13 +54,12 @@ def vector_digest(vector: npt.NDArray[Any]) -> str:
 
 def is_vector_table(schema: pa.Schema) -> bool:
     """Whether a Parquet file is a vector table and not a manifest."""
-    name = _embedding_name(schema)
-    if name is None:
+    column = _embedding_column(schema)
+    if column is None:
         return False
     # A text with that name beside a uri is some column of a manifest.
-    return _list_type(schema.field(name).type) is not None or not any(
-        column.lower() in COLUMN_NAMES["uri"] for column in schema.names
-    )
+    usual = {plain_name(name) for name in COLUMN_NAMES["uri"]}
+    return _list_type(column[1]) is not None or not any(plain_name(name) in usual for name in schema.names)
 
 
 def find_vector_files(location: Path) -> list[Path]:
@@ -75,8 +72,10 @@ def find_vector_files(location: Path) -> list[Path]:
         return _folder_files(location)
     if location.exists() or not re.search(r"[*?\[]", str(location)):
         return []
-    pattern = str(location.relative_to(location.anchor))
-    paths = sorted(Path(location.anchor).glob(pattern))
+    try:
+        paths = sorted(Path(location.anchor).glob(str(location.relative_to(location.anchor))))
+    except ValueError:  # no pattern after all
+        return []
     return _chosen_files([path for path in paths if path.is_file()])
 
 
@@ -100,6 +99,8 @@ def _folder_files(folder: Path) -> list[Path]:
 
 
 def _head(path: str) -> bytes:
+    if not Path(path).is_file():  # opening a named pipe would wait for ever
+        raise FileNotFoundError(path)
     with Path(path).open("rb") as file:
         return file.read(HEAD_BYTES)
 
@@ -117,8 +118,8 @@ def _holds_vectors(path: Path) -> bool:
         schema = parquet_schema(path)
     except SourceError:
         return False
-    name = _embedding_name(schema)
-    return name is not None and _list_type(schema.field(name).type) is not None
+    column = _embedding_column(schema)
+    return column is not None and _list_type(column[1]) is not None
 
 
 def _table_beside(path: Path) -> Path | None:
@@ -131,18 +132,17 @@ def _table_beside(path: Path) -> Path | None:
     return next((table for table in beside if table.is_file()), None)
 
 
-def _embedding_name(schema: pa.Schema) -> str | None:
-    def plain(name: str) -> str:
-        return re.sub(r"[\s_]+", "", name).lower()
-
-    ranks = {plain(usual): rank for rank, usual in enumerate(EMBEDDING_NAMES)}
+def _embedding_column(schema: pa.Schema) -> tuple[str, pa.DataType] | None:
+    """The name and the type of the column of vectors."""
+    ranks = {plain_name(usual): rank for rank, usual in enumerate(EMBEDDING_NAMES)}
+    columns = list(zip(schema.names, schema.types, strict=True))
     found = [
         # A list counts before a text of a better name.
-        (_list_type(kind) is None, ranks[plain(name)], name not in EMBEDDING_NAMES, place, name)
-        for place, (name, kind) in enumerate(zip(schema.names, schema.types, strict=True))
-        if plain(name) in ranks
+        (_list_type(kind) is None, ranks[plain_name(name)], name not in EMBEDDING_NAMES, place)
+        for place, (name, kind) in enumerate(columns)
+        if plain_name(name) in ranks
     ]
-    return min(found)[-1] if found else None
+    return columns[min(found)[-1]] if found else None
 
 
 def _list_type(kind: pa.DataType) -> pa.DataType | None:
@@ -271,26 +271,25 @@ class _ParquetPart:
     def __init__(self, path: Path) -> None:
         self.path = self.table = path
         self._schema = parquet_schema(path)
-        name = _embedding_name(self._schema)
-        if name is None:
+        column = _embedding_column(self._schema)
+        if column is None:
             raise SourceError(
                 f"{path} must have a column embedding (or {', '.join(EMBEDDING_NAMES[1:])}); it has "
                 f"{self._schema.names}"
             )
-        if _list_type(self._schema.field(name).type) is None:
-            raise SourceError(f"{path}: {name} must hold lists of numbers; got {self._schema.field(name).type}")
-        texts = [column for column in self._schema.names if is_text_like(self._schema.field(column).type)]
-        chosen, self.notes = choose_columns(texts, wanted=("image_id", "uri"), required=(), path=path)
-        if not chosen:
+        name, kind = column
+        if _list_type(kind) is None:
+            raise SourceError(f"{path}: {name} must hold lists of numbers; got {kind}")
+        self._columns, self.notes = text_columns(self._schema, wanted=("image_id", "uri"), required=(), path=path)
+        if not self._columns:
             raise SourceError(
                 f"{path} must have the columns image_id (or id, or uri) and embedding; missing ['image_id'], it has "
                 f"{self._schema.names}"
             )
         self._embedding = name
-        self._columns = {ours: texts[place] for ours, place in chosen.items()}
         if name != EMBEDDING_NAMES[0]:
             self.notes.append(f"embedding: the column {name}")
-        if "image_id" not in chosen:
+        if "image_id" not in self._columns:
             self.notes.append("image_id: there is none, the uri is the id")
 
     @property

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.tables import COLUMN_NAMES, is_bytes
+from tac_pipeline.sources.tables.parquet import IMAGE_NAMES, is_bytes
 
 BLOCK_BYTES = 8 << 20
 BLOCK_ROWS = 1024
@@ -43,18 +43,17 @@ def image_column(schema: pa.Schema, *, where: Path) -> ImageColumn | None:
     SourceError
         There are several, and none has a usual name.
     """
-    usual = (*COLUMN_NAMES["uri"], "img", "jpg", "png", "webp")
     found = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         if pa.types.is_struct(kind):
             fields = {part.name: part.type for part in kind}
             if "bytes" in fields and is_bytes(fields["bytes"]):
                 found.append(ImageColumn(name, f"{name}.bytes", f"{name}.path" if "path" in fields else None))
-        elif is_bytes(kind) and name.lower() in usual:
+        elif is_bytes(kind) and name.lower() in IMAGE_NAMES:
             found.append(ImageColumn(name, name, None))
-    named = [column for column in found if column.name.lower() in usual]
+    named = [column for column in found if column.name.lower() in IMAGE_NAMES]
     if named:
-        return min(named, key=lambda column: usual.index(column.name.lower()))
+        return min(named, key=lambda column: IMAGE_NAMES.index(column.name.lower()))
     if len(found) > 1:
         names = " and ".join(repr(column.name) for column in found)
         raise SourceError(f"{where}: one column must hold the images; {names} could. Name it image.")
