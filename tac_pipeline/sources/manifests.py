@@ -14,7 +14,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tac_pipeline.errors import SourceError
@@ -28,7 +27,7 @@ from tac_pipeline.sources.tables.columns import (
     table_kind,
 )
 from tac_pipeline.sources.tables.images import ImageColumn, TableImages, image_column, place_in_table
-from tac_pipeline.sources.tables.parquet import PARQUET_BATCH_ROWS, column_texts, parquet_schema
+from tac_pipeline.sources.tables.parquet import PARQUET_BATCH_ROWS, PARQUET_ERRORS, column_texts, parquet_schema
 from tac_pipeline.sources.tables.reading import read_text_table
 
 NOTED_ROWS = 3
@@ -119,7 +118,7 @@ class ManifestSource(ImageFiles):
             if images.path is not None:
                 table.values["uri"] = list(_paths_of(self.path, images))
             return table, list(TableImages(self.path).rows_with_images())
-        except (OSError, pa.ArrowException) as error:
+        except PARQUET_ERRORS as error:
             raise SourceError(f"cannot read {self.path}: {error}") from error
 
 

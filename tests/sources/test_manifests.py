@@ -114,6 +114,11 @@ class TestForms:
         (photos / "n.csv.gz").write_bytes(b"uri\ncats/a.jpg\n")
         assert contents(photos / "m.csv") == contents(photos / "n.csv.gz") == {"cats/a.jpg": b"cats/a.jpg"}
 
+    def test_letters_of_no_encoding_are_read_and_move_nothing(self, photos: Path) -> None:
+        (photos / "m.csv").write_bytes(b"uri,text\ncats/a.jpg,\x81\xe9\ndogs/\xc3\xbc,\xfc\n")
+        assert list(contents(photos / "m.csv")) == ["cats/a.jpg", "dogs/ü"]
+        assert notes(photos / "m.csv") == ["2 lines are not UTF-8; they were read as Windows-1252 (Latin-1)"]
+
     def test_excels_first_line_names_the_separator(self, photos: Path) -> None:
         (photos / "m.csv").write_text("sep=;\nuri;label\ncats/a.jpg;x\n")
         assert list(contents(photos / "m.csv")) == ["cats/a.jpg"]
@@ -408,6 +413,24 @@ class TestFiles:
         with pytest.raises(SourceError, match=message):
             listed(photos / name)
 
+    @settings(max_examples=100, deadline=None)
+    @given(data=st.data(), name=st.sampled_from(["m.csv", "m.csv.gz", "m.tsv", "m.jsonl", "m.txt"]))
+    def test_a_damaged_file_is_read_or_refused(self, data: st.DataObject, name: str) -> None:
+        text = "".join(json.dumps({"uri": f"{n}.jpg"}) + "\n" for n in range(20)) if "json" in name else (
+            "uri,label\n" + "".join(f'"{n}.jpg","a\nb"\n' for n in range(20))
+        )  # fmt: skip
+        whole = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+        start = data.draw(st.integers(0, len(whole)))
+        damaged = whole[:start] + data.draw(st.binary(max_size=8)) + whole[data.draw(st.integers(start, len(whole))) :]
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / name).write_bytes(damaged)
+            try:
+                found = listed(Path(folder) / name)
+            except SourceError as error:
+                assert name in str(error)
+            else:
+                assert len(found.images) + len(found.problems) > 0
+
 
 class TestImagesInATable:
     def write(self, path: Path, count: int, **options: int) -> list[bytes]:
@@ -479,6 +502,14 @@ class TestImagesInATable:
     def test_plain_bytes_are_images_too(self, tmp_path: Path) -> None:
         pq.write_table(pa.table({"image": [b"1", b"2"], "id": ["x", "y"]}), tmp_path / "t.parquet")
         assert contents(tmp_path / "t.parquet") == {"x": b"1", "y": b"2"}
+
+    def test_two_columns_that_could_be_the_images_are_refused(self, tmp_path: Path) -> None:
+        cells = [{"bytes": b"1", "path": None}]
+        pq.write_table(pa.table({"before": cells, "after": cells}), tmp_path / "t.parquet")
+        with pytest.raises(SourceError, match="one column must hold the images; 'before' and 'after' could"):
+            listed(tmp_path / "t.parquet")
+        pq.write_table(pa.table({"before": cells, "img": cells}), tmp_path / "t.parquet")
+        assert notes(tmp_path / "t.parquet") == ["the images are in the column img of the table itself"]
 
     def test_a_uri_wins_over_images(self, photos: Path) -> None:
         pq.write_table(pa.table({"image": [b"1"], "uri": [NAMES[0]]}), photos / "t.parquet")

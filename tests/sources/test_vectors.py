@@ -1,5 +1,6 @@
 """Vector tables: which files are one table, every kind of number, and rows with a vector that cannot be used."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -286,6 +287,16 @@ class TestSeveralFiles:
         pl.DataFrame({"uri": ["a"]}).write_parquet(tmp_path / "plain/m.parquet")
         assert isinstance(open_source(str(tmp_path / "plain")), FolderSource)
 
+    def test_a_pipe_among_the_files_is_not_waited_for(self, tmp_path: Path) -> None:
+        folder = self.parts(tmp_path / "v")
+        os.mkfifo(folder / "pipe")
+        assert isinstance(open_source(str(folder)), FolderSource)
+
+    def test_a_pattern_that_matches_nothing_is_absent(self, tmp_path: Path) -> None:
+        for pattern in ("*.parquet", "**x", "[", "?"):
+            with pytest.raises(SourceError, match="nothing is at"):
+                open_source(str(tmp_path / pattern))
+
     def test_a_damaged_file_is_reported_and_the_others_are_read(self, tmp_path: Path) -> None:
         folder = self.parts(tmp_path / "v")
         whole = (folder / "part-1.parquet").read_bytes()
@@ -389,6 +400,21 @@ class TestMatrices:
             (tmp_path / "v.csv").write_text("\n".join(["image_id", *ids]))
         with pytest.raises(SourceError, match=message):
             opened(tmp_path / "v.npy").listing()
+
+    @settings(max_examples=100, deadline=None)
+    @given(place=st.integers(0, 127), junk=st.binary(min_size=1, max_size=4))
+    def test_a_damaged_header_is_read_or_refused(self, place: int, junk: bytes) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "v.npy"
+            np.save(path, VECTORS)
+            pl.DataFrame({"image_id": IDS}).write_csv(Path(folder) / "v.csv")
+            data = bytearray(path.read_bytes())
+            data[place : place + len(junk)] = junk
+            path.write_bytes(data)
+            try:
+                read(path)
+            except SourceError as error:
+                assert "v.npy" in str(error)
 
     def test_a_matrix_that_is_cut_is_refused(self, tmp_path: Path) -> None:
         np.save(tmp_path / "v.npy", VECTORS)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.tables.parquet import IMAGE_NAMES, is_bytes
+from tac_pipeline.sources.tables.parquet import IMAGE_NAMES, PARQUET_ERRORS, is_bytes
 
 BLOCK_BYTES = 8 << 20
 BLOCK_ROWS = 1024
@@ -88,7 +88,7 @@ class TableImages:
         with self._lock:
             try:
                 data = self._find(row)
-            except (pa.ArrowException, SourceError) as error:
+            except PARQUET_ERRORS as error:
                 raise OSError(str(error)) from error
         if data is None:
             raise OSError(f"row {row} of {self._path} holds no image")

@@ -13,6 +13,8 @@ from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.tables.columns import TextTable, choose_columns, text_or_none
 
 PARQUET_BATCH_ROWS = 65_536
+# What reading a damaged file raises; names that are no text, for one, are a ValueError.
+PARQUET_ERRORS = (OSError, ValueError, LookupError, pa.ArrowException, pl.exceptions.PolarsError)
 # Names of columns in which bytes are images.
 IMAGE_NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes")
 
@@ -27,7 +29,7 @@ def parquet_schema(path: Path) -> pa.Schema:
     """
     try:
         return pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
+    except PARQUET_ERRORS as error:
         raise SourceError(f"{path} must be a whole Parquet file: {error}") from error
 
 
@@ -75,7 +77,7 @@ def read_parquet(table: TextTable, *, wanted: Sequence[str], required: Sequence[
                 for batch in file.iter_batches(batch_size=PARQUET_BATCH_ROWS, columns=list(columns.values())):
                     for ours, name in columns.items():
                         table.values[ours] += column_texts(batch.column(name))
-    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+    except PARQUET_ERRORS as error:
         raise SourceError(f"cannot read {table.path}: {error}") from error
 
 

@@ -51,6 +51,17 @@ def read_text(table: TextTable, *, wanted: Sequence[str], required: Sequence[str
 # --- the lines of a text ----------------------------------------------------------------------------------------------
 
 
+def _windows(byte: int) -> str:
+    try:
+        return bytes([byte]).decode("cp1252")
+    except UnicodeDecodeError:
+        return chr(byte)
+
+
+# What Python makes of a byte that is no UTF-8: the letter that Windows means by it.
+_WINDOWS = {0xDC00 + byte: _windows(byte) for byte in range(0x80, 0x100)}
+
+
 class _Lines:
     """The lines of a text file with their ends, packed or not, in any usual encoding."""
 
@@ -98,10 +109,8 @@ class _Lines:
             return line.decode()
         except UnicodeDecodeError:
             self.not_utf8 += 1
-        try:
-            return line.decode("cp1252")
-        except UnicodeDecodeError:
-            return line.decode("latin-1")
+            # Only the bytes that are no UTF-8: a name in the same line may be.
+            return line.decode("utf-8", "surrogateescape").translate(_WINDOWS)
 
 
 # --- the kinds of text ------------------------------------------------------------------------------------------------

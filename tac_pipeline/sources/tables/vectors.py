@@ -33,7 +33,7 @@ from tac_pipeline.sources.tables.columns import (
     plain_name,
     table_kind,
 )
-from tac_pipeline.sources.tables.parquet import column_texts, parquet_schema, text_columns
+from tac_pipeline.sources.tables.parquet import PARQUET_ERRORS, column_texts, parquet_schema, text_columns
 from tac_pipeline.sources.tables.reading import read_text_table
 
 VECTOR_BATCH_ROWS = 4_096  # 16 MiB of float64 at width 512
@@ -183,7 +183,8 @@ class VectorRows:
     def unit(self, width: int) -> tuple[FloatMatrix, list[str | None]]:
         """float32 (n_rows, width), unit rows, and why a row has none and is zero."""
         fits = self.widths == width
-        raw = self.values[np.repeat(fits, np.maximum(self.widths, 0))].reshape(-1, width).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # some NaNs
+            raw = self.values[np.repeat(fits, np.maximum(self.widths, 0))].reshape(-1, width).astype(np.float64)
         finite = np.isfinite(raw).all(axis=1)
         raw[~finite] = 0
         # The squares of large rows are infinite, and those of small ones are zero.
@@ -307,7 +308,7 @@ class _ParquetPart:
                     texts = {ours: column_texts(batch.column(name)) for ours, name in self._columns.items()}
                     yield _batch(start, texts, _rows_of(batch.column(self._embedding)))
                     start += len(batch)
-        except (OSError, pa.ArrowException) as error:
+        except PARQUET_ERRORS as error:
             raise SourceError(f"cannot read {self.path}: {error}") from error
 
 
@@ -324,7 +325,7 @@ class _MatrixPart:
         self.path, self.table = path, table
         try:
             self._matrix: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # numpy reads the header as Python, whose parser has errors of its own
             raise SourceError(f"{path} must be a whole matrix of numbers: {error}") from error
         if self._matrix.ndim != 2 or self._matrix.dtype.kind not in "fiu" or not self._matrix.shape[1]:
             raise SourceError(
