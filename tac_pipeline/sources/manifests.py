@@ -23,6 +23,7 @@ from tac_pipeline.sources.tables.columns import (
     PARQUET_SUFFIX,
     RowProblems,
     TextTable,
+    plain_name,
     refuse_repeats,
     table_kind,
 )
@@ -54,6 +55,7 @@ class ManifestSource(ImageFiles):
 
     def listing(self) -> Listing:
         """See ImageSource; without a column image_id the uri, as written, is the id."""
+        self._tables.clear()  # a table may have been written again
         table, inside = self._table("uri", "image_id", "label")
         found, problems, kept = ListingBuilder(), RowProblems(), _Kept()
         for place, reason in table.problems:
@@ -108,7 +110,11 @@ class ManifestSource(ImageFiles):
         images = None
         if table_kind(self.path) == PARQUET_SUFFIX:
             schema = parquet_schema(self.path)
-            images = None if "uri" in schema.names else image_column(schema, where=self.path)
+            images = (
+                None
+                if any(plain_name(name) == "uri" for name in schema.names)
+                else image_column(schema, where=self.path)
+            )
         if images is None:
             table = read_text_table(self.path, wanted=wanted, required=("uri",))
             return table, [False] * len(table.numbers)

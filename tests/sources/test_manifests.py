@@ -525,3 +525,9 @@ class TestImagesInATable:
             source.read(uris[0])
         with pytest.raises(OSError, match=r"gone\.parquet"):
             source.read(str(tmp_path / "gone.parquet#row=0"))
+
+    def test_a_table_that_was_written_again_is_read_again(self, tmp_path: Path) -> None:
+        source = ManifestSource(tmp_path / "t.parquet")
+        for image in (b"old", b"new"):
+            pq.write_table(pa.table({"image": [image]}), tmp_path / "t.parquet")
+            assert [source.read(uri) for uri in source.list_images()["uri"]] == [image]
