@@ -120,8 +120,11 @@ class TableImages:
         return self._file
 
     def _chunk(self, group: Any) -> Any:
-        chunks = (group.column(number) for number in range(group.num_columns))
-        return next(chunk for chunk in chunks if chunk.path_in_schema == self._column.data)
+        for number in range(group.num_columns):
+            chunk = group.column(number)
+            if chunk.path_in_schema == self._column.data:
+                return chunk
+        raise SourceError(f"{self._path} is damaged: its end does not name {self._column.data}")
 
     def _find(self, row: int) -> bytes | None:
         self._open()
