@@ -45,12 +45,9 @@ class ManifestSource(ImageFiles):
     Attributes
     ----------
     path : Path
-    notes : list of str
-        What the last listing has to say that is no problem: which columns were taken, what was read in another way.
     """
 
     path: Path
-    notes: list[str] = field(default_factory=list, init=False, compare=False, repr=False)
     _tables: dict[str, TableImages] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def listing(self) -> Listing:
@@ -84,7 +81,7 @@ class ManifestSource(ImageFiles):
             found.add_image(own_id, uri=uri, size=size, version=known)
         refuse_repeats(kept.image_ids, lambda at: table.place(kept.rows[at]), where=self.path)
         problems.tell(found)
-        self.notes[:] = [*table.notes, *places.notes]
+        found.note(*table.notes, *places.notes)
         return found.finish(where=str(self.path), empty=f"the manifest {self.path} has no rows that can be used")
 
     def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:

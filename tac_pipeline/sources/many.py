@@ -71,17 +71,11 @@ class ManySources:
         Opens the source at a location; it may raise SourceError.
     listings : ListingCache, optional
         Keeps the listings of archives.
-
-    Attributes
-    ----------
-    notes : list of str
-        What the last listing of each source has to say that is no problem.
     """
 
     locations: dict[str, str]
     open_one: Opener = field(compare=False, repr=False)
     listings: ListingCache | None = field(default=None, compare=False, repr=False)
-    notes: list[str] = field(default_factory=list, init=False, compare=False, repr=False)
     _opened: dict[str, SingleSource] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def listing(self) -> Listing:
@@ -106,14 +100,12 @@ class ManySources:
                 found.pass_over(f"{prefix}/{path}", rule, files)
             for path, reason in listing.problems.iter_rows():
                 found.report(f"{prefix}/{path}", reason)
+            found.note(*(f"{prefix}: {note}" for note in listing.notes))
         for prefix, reason in errors.items():
             found.report(prefix, reason)
         # The listings of a source that cannot be reached now are still good when it can.
         if shared is not None and not errors:
             shared.forget_unused()
-        self.notes[:] = [
-            f"{prefix}: {note}" for prefix, source in self._opened.items() for note in getattr(source, "notes", ())
-        ]
         return found.finish(where="images.source", empty="images.source holds no images")
 
     def list_images(self) -> pl.DataFrame:

@@ -51,15 +51,9 @@ class VectorSource:
     path : Path
         A .parquet with a column of vectors; a .npy beside a table with as many rows; a folder of such files, or
         clip-retrieval's folder, or a pattern of such files: they are one table.
-
-    Attributes
-    ----------
-    notes : list of str
-        What the last listing has to say that is no problem: which columns were taken.
     """
 
     path: Path
-    notes: list[str] = field(default_factory=list, init=False, compare=False, repr=False)
     _widths: list[int] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def listing(self) -> Listing:
@@ -83,7 +77,7 @@ class VectorSource:
         problems.tell(found)
         if ids:
             self._widths[:] = [widths.common(self.path)]
-        self.notes[:] = list(dict.fromkeys(note for part in parts for note in part.notes))
+        found.note(*(note for part in parts for note in part.notes))
         return found.finish(where=str(self.path), empty=f"the vector table {self.path} has no rows that can be used")
 
     def list_images(self) -> pl.DataFrame:

@@ -57,8 +57,7 @@ def notes(path: Path) -> list[str]:
     """What a manifest has to say after it was listed."""
     source = open_source(str(path))
     assert isinstance(source, ManifestSource)
-    source.listing()
-    return source.notes
+    return list(source.listing().notes)
 
 
 def separated(rows: list[list[str]], separator: str) -> str:
@@ -156,7 +155,7 @@ class TestColumns:
         assert isinstance(source, ManifestSource)
         assert source.list_images().select("image_id", "uri").rows() == [("x", str(photos / NAMES[0]))]
         assert source.labels(["x"], "column").rows() == [("x", "cat")]
-        told = {note.partition(":")[0]: note for note in source.notes}
+        told = {note.partition(":")[0]: note for note in list(source.listing().notes)}
         assert set(told) == {"image_id", "label"} | ({"uri"} if name != "uri" else set())
         assert told["image_id"] == "image_id: the column ID"
 
@@ -454,7 +453,7 @@ class TestImagesInATable:
         order = list(range(40))
         random.Random(group).shuffle(order)
         assert [source.read(listing["uri"][row]) for row in order] == [images[row] for row in order]
-        assert source.notes[0] == "the images are in the column image of the table itself"
+        assert source.listing().notes[0] == "the images are in the column image of the table itself"
 
     def test_rows_in_order_are_each_read_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tac_pipeline.sources.tables.images.BLOCK_ROWS", 4)

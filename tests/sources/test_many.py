@@ -94,7 +94,7 @@ class TestImages:
         }
         assert listing.passed_over.rows() == [("photos/n.txt", ".txt", 1)]
         assert listing.problems.rows() == [("m.csv/m.csv, line 3", "uri must not be empty")]
-        assert "m.csv: uri: the column file_name" in source.notes
+        assert "m.csv: uri: the column file_name" in list(source.listing().notes)
 
     def test_labels_are_asked_for_from_every_source(self, tmp_path: Path) -> None:
         first, second = folder(tmp_path / "a", "cat/1.jpg", "2.jpg"), folder(tmp_path / "b", "dog/1.jpg")

@@ -73,7 +73,7 @@ class TestRows:
         assert batch.digests[0] == vector_digest(VECTORS[0].astype(np.float16))
         assert source.labels(IDS, "column")["label"].to_list() == ["b", "a"] * 3
         assert source.encoder == "unstated"
-        assert source.notes == []
+        assert list(source.listing().notes) == []
 
     @pytest.mark.parametrize("number", ["float16", "float32", "float64", "int8", "int64", "uint8", "uint32", "uint64"])
     @pytest.mark.parametrize("lists", ["list", "large_list", "fixed", "tensor"])
@@ -102,7 +102,7 @@ class TestRows:
     def test_the_usual_names_are_told(self, tmp_path: Path, name: str) -> None:
         source = opened(write(tmp_path / "v.parquet", IDS, VECTORS.tolist(), name=name, other=[[1]] * 6))
         assert len(source.list_images()) == 6
-        assert source.notes == ([] if name == "embedding" else [f"embedding: the column {name}"])
+        assert list(source.listing().notes) == ([] if name == "embedding" else [f"embedding: the column {name}"])
 
     def test_a_list_counts_before_a_text_of_a_better_name(self, tmp_path: Path) -> None:
         path = write(tmp_path / "v.parquet", IDS, ["text"] * 6, vector=VECTORS.tolist())
@@ -119,7 +119,7 @@ class TestRows:
         pq.write_table(pa.table({"url": uris, "vector": VECTORS.tolist(), "label": IDS}), path)
         source = opened(path)
         assert source.list_images()["image_id"].to_list() == uris
-        assert source.notes == [
+        assert list(source.listing().notes) == [
             "uri: the column url",
             "embedding: the column vector",
             "image_id: there is none, the uri is the id",
@@ -351,7 +351,7 @@ class TestMatrices:
         source = opened(tmp_path / "v.npy")
         assert source.list_images()["uri"].to_list() == [f"{i}.jpg" for i in IDS]
         assert source.labels(IDS, "column")["label"].to_list() == list("abcdef")
-        assert f"the rows of v.npy are named by {table}" in source.notes
+        assert f"the rows of v.npy are named by {table}" in list(source.listing().notes)
         assert list(read(tmp_path)) == IDS
 
     def test_the_layout_of_clip_retrieval_is_read(self, tmp_path: Path) -> None:
