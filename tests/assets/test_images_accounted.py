@@ -10,6 +10,7 @@ from colored_store import colored_store, edit, view  # noqa: F401 - a fixture
 from tar_shards import pack
 
 from assets.lookups.intake import intake_of
+from tac_pipeline.errors import TacError
 from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.schemas import PASSED_OVER
 
@@ -103,3 +104,27 @@ def test_the_stores_own_data_is_never_an_image(store: Path) -> None:
     assert set(view(store)["image_id"].str.split("/").list.first()) == {"photos"}
     rules = outcomes["image_manifest"].artifact.frame(PASSED_OVER)
     assert "in this project's own folders" in rules.filter(pl.col("path") == data.name)["rule"].to_list()
+
+
+def test_several_places_are_one_store_and_one_that_is_away_loses_nothing(store: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    edit(store, "images.source", ["photos/group0", "photos/group1"])
+    materialize(store, GROWN_FIRST)
+    assert set(view(store)["image_id"].str.split("/").list.first()) == {"group0", "group1"}
+    known = len(view(store))
+    (photos / "group1").rename(tmp_path / "away")
+    materialize(store, GROWN_FIRST)
+    assert len(view(store)) == known
+    [problem] = intake_of(load_project(store)).problems.rows()  # type: ignore[union-attr]
+    assert problem[0] == "group1"
+    (tmp_path / "away").rename(photos / "group1")
+    assert computed(materialize(edit(store, "images.source", ["photos/group0", "photos/group1", "photos/group2"]))) > {
+        "image_manifest"
+    }
+    assert len(view(store)) == 30
+
+
+@pytest.mark.parametrize("source", [[], [""], ["photos", "photos"], ""])
+def test_places_that_cannot_be_are_refused(store: Path, source: object) -> None:
+    with pytest.raises(TacError, match=r"images\.source"):
+        materialize(edit(store, "images.source", source), ["image_manifest"])
