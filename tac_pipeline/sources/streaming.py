@@ -236,6 +236,7 @@ async def _opened(filesystem: Any, path: str, pace: Pace, **headers: str) -> Asy
         answer = getattr(file, "r", None)
         if answer is not None:
             answer.close()
+        await file.close()
 
 
 async def _collect(file: Any, pace: Pace, limit: int | None, *, cut: bool = False) -> bytes:
