@@ -1,6 +1,7 @@
 """Group images: from the source to one vector per image, and the training set that groups are learned from."""
 
 import hashlib
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,14 +13,21 @@ from tac_pipeline.errors import InputError, SourceError, first_few
 from tac_pipeline.settings.keys import EncoderSettings, Images, TrainingSet
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Store
-from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS, IMAGE_LABELS, IMAGE_MANIFEST, TRAINING_SET
+from tac_pipeline.store.schemas import (
+    IMAGE_EMBEDDINGS,
+    IMAGE_LABELS,
+    IMAGE_MANIFEST,
+    PASSED_OVER,
+    PROBLEMS,
+    TRAINING_SET,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tac_pipeline.embedding import KnownVectors
     from tac_pipeline.encoders import Encoder
-    from tac_pipeline.sources import Source
+    from tac_pipeline.sources import Listing, Source
     from tac_pipeline.store.shards import EmbeddedBatch
 
 
@@ -29,39 +37,60 @@ TRY_AGAIN_SECONDS = 3600
 IMAGE_STORE = "image_store"
 
 
-def list_source(project: Project) -> pl.DataFrame:
-    """The images of the source now; refused when too many known images would be dropped.
+def list_source(project: Project) -> "Listing":
+    """What is in the source now; refused when too many known images would be dropped.
+
+    Known images below a path that cannot be looked at now are kept as they were known: they are not gone.
 
     Raises
     ------
     SourceError
         The source is absent, empty or cannot be listed, or has lost a larger share of images than images.max_loss.
     """
-    images, source = project.settings.images, open_project_source(project)
-    listing = source.list_images()
-    _refuse_sudden_loss(project, listing)
-    if images.compare == "content":
-        from tac_pipeline.sources import versions_by_content
+    from tac_pipeline.sources import versions_by_content
 
-        if source.reader is not None:
-            return versions_by_content(source.reader, listing, max_bytes=images.max_bytes)
-    return listing
+    settings, source = project.settings.images, open_project_source(project)
+    listing = source.listing()
+    known = _known_images(project)
+    images = listing.images
+    if settings.compare == "content" and source.reader is not None:
+        images = versions_by_content(source.reader, images, max_bytes=settings.max_bytes)
+    if known is not None:
+        images = _with_kept(images, known, listing.problems["path"].to_list())
+        _refuse_sudden_loss(project, images, known)
+    return replace(listing, images=images)
 
 
 def open_project_source(project: Project) -> "Source":
     """The source that the settings name."""
-    from tac_pipeline.sources import open_source
+    from tac_pipeline.sources import Rules, open_source
     from tac_pipeline.store.listings import KeptListings
 
+    images = project.settings.images
+    rules = Rules(images.exclude, own=[str(project.data_folder)], follow_links=images.follow_links)
     kept = KeptListings(open_store(project).listings_folder)
-    return open_source(project.resolve(project.settings.images.source), listings=kept)
+    return open_source(project.resolve(images.source), listings=kept, rules=rules)
 
 
-def _refuse_sudden_loss(project: Project, listing: pl.DataFrame) -> None:
-    images, current = project.settings.images, open_store(project).whole_current(image_manifest.name)
-    if current is None or current.written.get("images.source") != images.source:
-        return
-    known = current.artifact.frame(IMAGE_MANIFEST, columns=["image_id"])
+def _known_images(project: Project) -> pl.DataFrame | None:
+    """The manifest before, if it is of this source."""
+    current = open_store(project).whole_current(image_manifest.name)
+    if current is None or current.written.get("images.source") != project.settings.images.source:
+        return None
+    return current.artifact.frame(IMAGE_MANIFEST)
+
+
+def _with_kept(images: pl.DataFrame, known: pl.DataFrame, closed: list[str]) -> pl.DataFrame:
+    """The images, and the known ones below paths that could not be looked at."""
+    if not closed:
+        return images
+    inside = pl.any_horizontal(pl.col("image_id").str.starts_with(f"{path}/") for path in closed)
+    kept = known.filter(inside).join(images, on="image_id", how="anti")
+    return pl.concat([images, kept.select(images.columns)]).sort("image_id")
+
+
+def _refuse_sudden_loss(project: Project, listing: pl.DataFrame, known: pl.DataFrame) -> None:
+    images = project.settings.images
     lost = known.join(listing, on="image_id", how="anti")
     if len(lost) > images.max_loss * len(known):
         shown = first_few(lost["image_id"].to_list(), 3)
@@ -109,10 +138,21 @@ def _list_source(inputs: Inputs, images: Images) -> Values:
 def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
     """One row per image of the source: where it is, how large it is, and when it changed."""
     listing = inputs.carry["listing"]
-    out.write(listing)
-    if listing["size"].null_count() == 0:
-        out.fact(bytes=listing["size"].sum())
-    out.markdown("first rows", previews.table(listing.head(5)))
+    listed, problems = listing.images, listing.problems
+    out.write(listed)
+    out.write_other(PASSED_OVER, listing.passed_over)
+    out.write_other(PROBLEMS, problems)
+    if listed["size"].null_count() == 0:
+        out.fact(bytes=listed["size"].sum())
+    out.fact(passed_over=int(listing.passed_over["files"].sum()), problems=len(problems))
+    out.markdown("first rows", previews.table(listed.head(5)))
+    if len(listing.passed_over):
+        rules = pl.DataFrame(list(listing.passed_over_by_rule.items()), schema=["passed over", "files"], orient="row")
+        out.markdown("passed over", previews.table(rules))
+    if len(problems):
+        out.markdown("could not be looked at", previews.table(problems.head(20)))
+    for path, reason in problems.head(5).iter_rows():
+        inputs.log(f"{path} {reason}")
 
 
 def _resolve_labels(inputs: Inputs, images: Images) -> Values:
@@ -184,8 +224,13 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
     """One unit vector per image, as a view over append-only shards; unreadable images are rows with an error."""
     from tac_pipeline.digest import digest
     from tac_pipeline.embedding import UNREACHED, embed_missing
+    from tac_pipeline.results.intake import compare_views
 
-    fingerprint, shards = inputs.values["encoder"], open_store(inputs.project).shards_folder
+    store = open_store(inputs.project)
+    fingerprint, shards = inputs.values["encoder"], store.shards_folder
+    before = store.whole_current(image_embeddings.name)
+    hashes = ["image_id", "content_hash"]
+    known = None if before is None else before.artifact.frame(IMAGE_EMBEDDINGS, columns=hashes)
     view = embed_missing(
         inputs.table(image_manifest),
         lambda missing, known: _embed(missing, known, inputs, images, encoder),
@@ -204,6 +249,7 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
         copied=int(view["copied"].sum()),
         readable=len(view) - len(errors),
         unreadable=len(errors),
+        changes=asdict(compare_views(view, known)),
         try_again=bool(errors["error"].str.starts_with(UNREACHED).any()),
     )
     if len(errors):

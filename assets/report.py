@@ -14,7 +14,7 @@ from assets.tree import cluster_tree
 from assets.ui import previews
 from tac_pipeline.digest import digest
 from tac_pipeline.settings.keys import Images, Report
-from tac_pipeline.store.schemas import CLUSTER_NOUNS, REPORT_PICTURES
+from tac_pipeline.store.schemas import CLUSTER_NOUNS, PASSED_OVER, PROBLEMS, REPORT_PICTURES
 
 if TYPE_CHECKING:
     from tac_pipeline.report import Changes
@@ -38,7 +38,18 @@ def _resolve_report(inputs: Inputs, report: Report, images: Images, seed: int) -
         "seed": seed,
         "page": page_digest(),
         "since": None if before is None else before.number,
+        "not_read": digest([*_not_read(inputs)]),
     }
+
+
+def _not_read(inputs: Inputs) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
+    """Rules with the files that they passed over, the most first; paths that could not be looked at, and why."""
+    listed = inputs.artifact(image_manifest)
+    if "passed_over" not in listed.facts:  # made by a version that did not count them
+        return [], []
+    rules = listed.frame(PASSED_OVER).group_by("rule").agg(pl.col("files").sum())
+    rules = rules.sort(["files", "rule"], descending=[True, False])
+    return list(rules.iter_rows()), list(listed.frame(PROBLEMS).iter_rows())
 
 
 def earlier_version(inputs: Inputs) -> "Version | None":
@@ -73,6 +84,7 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     reader = open_project_source(inputs.project).reader
     found = inputs.table(review)
     view = inputs.table(image_embeddings, columns=["image_id", "content_hash", "width", "height", "error"])
+    passed_over, problems = _not_read(inputs)
     tables = ReportTables(
         store=inputs.project.settings.store,
         made_at=inputs.artifact(assignments).record["made_at"],
@@ -82,6 +94,8 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
         nouns=inputs.artifact(review).frame(CLUSTER_NOUNS),
         image_map=inputs.table(image_map, columns=["image_id", "x", "y"]),
         images=view,
+        passed_over=passed_over,
+        problems=problems,
         pictures=reader is not None,
         changes=_changes(inputs),
         tree=inputs.table(cluster_tree).to_dicts(),

@@ -17,6 +17,7 @@ from tac_pipeline.cli.shared import (
     error_printer,
     misuse,
     opened_project,
+    print_intake,
     printer,
     version_number,
 )
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 def status(settings: SettingsOption = None) -> None:
     """Show which assets are fresh, stale but reusable, stale, or missing, why, and how long they took last time."""
     with opened_project(settings) as project:
-        print_status(printer(), project)
+        console = printer()
+        print_intake(console, project, now=False)
+        print_status(console, project)
 
 
 # What settings files of version 0.1 held, and the packaged one did.

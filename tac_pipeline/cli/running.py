@@ -21,6 +21,7 @@ from tac_pipeline.cli.shared import (
     current_table,
     misuse,
     opened_project,
+    print_intake,
     printer,
     refusals,
 )
@@ -110,6 +111,7 @@ class _StepLines:
         self._console = console
         self._spinner: Spinner = console.status("starting")
         self.computed = self.reused = 0
+        self.names: set[str] = set()
         self.seconds = 0.0
 
     def __enter__(self) -> _StepLines:
@@ -137,6 +139,8 @@ class _StepLines:
 
     def _done(self, progress: Progress) -> None:
         self.computed += progress.event == "computed"
+        if progress.event == "computed":
+            self.names.add(progress.step)
         self.reused += progress.event == "reused"
         self.seconds += progress.seconds
         color = "green" if progress.event == "computed" else "dim"
@@ -150,12 +154,14 @@ def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     """Run everything that the store needs, and print the clusters."""
     from assets.lookups.status import steps_to_run
 
-    materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
+    computed = materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
+    console.print()
+    print_intake(console, project, now="image_embeddings" in computed)
     _print_clusters(console, project)
 
 
-def materialize(console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False) -> None:
-    """Run steps and print a line for each; ends the command when one fails."""
+def materialize(console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False) -> set[str]:
+    """Run steps and print a line for each; ends the command when one fails. The names of those that were computed."""
     from assets.orchestration.in_process import run_steps
 
     console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")
@@ -168,6 +174,7 @@ def materialize(console: Console, project: Project, steps: Iterable[Step], *, pu
         f"{lines.computed} computed, {lines.reused} reused in {duration(lines.seconds)} of step time "
         f"({duration(time.monotonic() - started)} in all)"
     )
+    return lines.names
 
 
 def _demo_folder(project: Project) -> Path:

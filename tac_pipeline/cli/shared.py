@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project, find_settings, load_project
@@ -43,6 +44,20 @@ def current_table(project: Project, step: Any) -> Any:
 
     artifact = open_store(project).require_current(step.name).artifact
     return Inputs(project, {step.name: artifact}).table(step)
+
+
+def print_intake(console: Console, project: Project, *, now: bool) -> None:
+    """What became of everything in the source; now says that images were read just now."""
+    from assets.lookups.intake import intake_of
+
+    found = intake_of(project)
+    if found is None:
+        return
+    table = Table("images", "", box=None, pad_edge=False, show_header=False)
+    for count, told in found.lines(since=None if now else "when the source last changed"):
+        table.add_row(count, escape(plain(told)))
+    console.print(table)
+    console.print()
 
 
 def version_number(text: str) -> int:

@@ -61,6 +61,10 @@ class ReportTables:
     tree : list of dict, optional
         Nodes with node, parent (None for the root), cluster_id (None for an inner node), name, size, height.
     changes : Changes, optional
+    passed_over : sequence of (rule, files)
+        What was not taken for an image, the most first.
+    problems : sequence of (path, reason)
+        What could not be looked at.
     pictures : bool
         Whether the source has image files at all.
     """
@@ -73,6 +77,8 @@ class ReportTables:
     nouns: pl.DataFrame
     image_map: pl.DataFrame
     images: pl.DataFrame
+    passed_over: Sequence[tuple[str, int]] = ()
+    problems: Sequence[tuple[str, str]] = ()
     pictures: bool = True
     tree: Sequence[Mapping[str, Any]] | None = None
     changes: Changes | None = None
@@ -254,6 +260,8 @@ def _summary(tables: ReportTables, clusters: pl.DataFrame, centers: np.ndarray, 
         "unreadable": {
             "count": len(errors),
             "rows": [list(row) for row in errors.select("image_id", "error").head(LISTED_ERRORS).iter_rows()],
+            "problems": [list(row) for row in tables.problems[:LISTED_ERRORS]],
+            "passedOver": [list(row) for row in tables.passed_over[:LISTED_ERRORS]],
         },
         "tree": None if tables.tree is None else [_node(node, position) for node in tables.tree],
         "changes": None if tables.changes is None else _changes(tables.changes, tables.clusters),

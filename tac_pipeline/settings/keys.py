@@ -85,6 +85,12 @@ class Images(Section):
         "listing",
         description="how changed images are found: by the listing's size and time (or etag), or by reading every image",
     )
+    exclude: list[str] = execution(
+        [],
+        description="patterns as in a .gitignore, of paths below the source that are passed over; hidden files, and "
+        "folders that systems keep for themselves, are so without a pattern",
+    )
+    follow_links: bool = execution(False, description="whether linked folders are looked through; loops end")
     max_loss: float = execution(
         0.5, ge=0, le=1, description="a run stops when more than this share of the known images is gone from the source"
     )

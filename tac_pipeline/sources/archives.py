@@ -156,8 +156,7 @@ class _Archive:
         elif stored.sparse:
             self._tell(name, "is stored with holes (sparse): pack the archive without --sparse")
         elif stored.offset + stored.size > self._length:
-            there = max(0, self._length - stored.offset)
-            self._tell(name, f"the archive ends after {there:,} of its {stored.size:,} bytes")
+            return  # told as what is wrong with the archive
         else:
             # The same rule as tar: of two members with one name the later one counts.
             self.images[name] = (stored.offset, stored.size)
@@ -203,6 +202,14 @@ class _Archive:
 def _read_archive(file: IO[bytes], rules: Rules) -> pl.DataFrame:
     length = file.seek(0, io.SEEK_END)
     found = _Archive(length, rules)
+    wrong = _read_members(file, length, found)
+    if wrong is not None:
+        found.problems.append(("", wrong))
+    return found.table()
+
+
+def _read_members(file: IO[bytes], length: int, found: _Archive) -> str | None:
+    """Find the members of an archive, or of several in one file; what is wrong with it, or None."""
 
     def head(offset: int) -> bytes:
         back = file.tell()
@@ -211,38 +218,33 @@ def _read_archive(file: IO[bytes], rules: Rules) -> pl.DataFrame:
         file.seek(back)
         return read
 
+    if not length:
+        return "is an empty file (0 bytes)"
     start, archives = 0, 0
     while start < length:
         file.seek(start)
+        member, first = None, start
         try:
             for member in _headers(file, start):
                 found.add(member, head)
                 start = _end_of(member)
-        except tarfile.TarError as error:
-            content = sniff(head(0))
-            if not archives and not found.images and not found.passed and not found.problems:
-                found.problems.append(
-                    (
-                        "",
-                        f"is {content.name}, not a tar"
-                        if content.name != "unknown"
-                        else f"is not a tar: {_words(error)}",
+                if start > length:
+                    there = max(0, length - member.offset_data)
+                    return (
+                        f"is cut, or is being written: it ends in {_plain_name(member.name)}, after {there:,} of its "
+                        f"{member.size:,} bytes"
                     )
-                )
-            else:
-                found.problems.append(
-                    ("", f"has no tar header after {start:,} of its {length:,} bytes: {_words(error)}")
-                )
-            return found.table()
+        except tarfile.TarError as error:
+            content = sniff(head(first))
+            if member is None and not archives:
+                known = content.name != "unknown"
+                return f"is {content.name}, not a tar" if known else f"is not a tar: {_words(error)}"
+            return f"has no tar header after {start:,} of its {length:,} bytes: {_words(error)}"
         archives += 1
         ended, start = _after_end_mark(file, start, length)
         if not ended:
-            if not found.problems or "the archive ends" not in found.problems[-1][1]:
-                found.problems.append(("", f"has no end mark after {length:,} bytes: it is cut, or is being written"))
-            return found.table()
-    if not length:
-        found.problems.append(("", "is an empty file (0 bytes)"))
-    return found.table()
+            return f"has no end mark after {length:,} bytes: it is cut, or is being written"
+    return None
 
 
 def _headers(file: IO[bytes], start: int) -> Iterator[tarfile.TarInfo]:

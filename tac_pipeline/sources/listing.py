@@ -205,8 +205,9 @@ def no_images(where: str) -> str:
 
 def listing_digest(listing: Listing) -> str:
     """A digest of a listing: it changes when an image, or anything else that was looked at, comes, goes or changes."""
-    tables = (listing.images, listing.passed_over, listing.problems)
-    return digest([column.to_list() for table in tables for column in table])
+    images = listing.images.select("image_id", "uri", "size", "version")
+    others = [table for table in (listing.passed_over, listing.problems) if len(table)]
+    return digest([column.to_list() for table in (images, *others) for column in table])
 
 
 def versions_by_content(

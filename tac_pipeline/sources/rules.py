@@ -78,7 +78,7 @@ class Rules:
         if name.startswith("."):
             return "in a hidden folder"
         if small in OWN_FOLDERS or any(fnmatch.fnmatchcase(below.lower(), pattern) for pattern in OWN_PATHS):
-            return f"in a folder that a system or program keeps for itself ({name})"
+            return f"in {name} (a system's own folder)"
         if self.exclude and self._excluded(below + "/"):
             return "images.exclude"
         return None

@@ -27,6 +27,21 @@ IMAGE_MANIFEST = TableSchema(
     ),
     key="image_id",
 )
+PASSED_OVER = TableSchema(
+    "passed_over",
+    (
+        Column("path", pa.string(), "of a file or folder below the source"),
+        Column("rule", pa.string(), "why it is not taken for an image: a suffix, or the rule"),
+        Column("files", pa.int64(), "how many files the row stands for"),
+    ),
+)
+PROBLEMS = TableSchema(
+    "problems",
+    (
+        Column("path", pa.string(), "below the source, of what could not be looked at; known images below it are kept"),
+        Column("reason", pa.string(), "what is wrong"),
+    ),
+)
 ARCHIVE_MEMBERS = TableSchema(
     "archive_members",
     (

@@ -201,7 +201,7 @@ def test_what_is_worth_a_look_what_cannot_be_read_and_what_changed(open_page: Op
     assert page.locator(".group").inner_text().startswith("2 images")
     for heading in ("Near-duplicates", "On the border", "Outliers"):
         page.get_by_role("heading", name=heading).wait_for()
-    page.get_by_role("link", name="Unreadable").click()
+    page.get_by_role("link", name="Not read").click()
     assert page.locator("tbody tr").inner_text().split("\t") == [
         "broken <b>bold</b>.jpg",
         "damaged: <script>alert(3)</script>",
@@ -225,7 +225,7 @@ def test_names_never_run(open_page: Opener, complaints: list[str]) -> None:
     assert set(HOSTILE) - set(shown) <= set(HOSTILE[:2])
     page.get_by_role("link", name="Map", exact=True).click()
     page.locator("canvas").wait_for()
-    page.get_by_role("link", name="Unreadable").click()
+    page.get_by_role("link", name="Not read").click()
     assert page.locator("main b, main i:not(.dot), header b, body > img").count() == 0
     assert page.evaluate("document.scripts.length") == page.evaluate(
         "document.querySelectorAll('script[type=\"application/json\"]').length + 1"

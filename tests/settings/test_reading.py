@@ -121,6 +121,8 @@ def test_every_key_is_marked_and_described() -> None:
     assert {key.name for key in keys if key.affects == "execution"} == {
         "store",
         "images.compare",
+        "images.exclude",
+        "images.follow_links",
         "images.max_loss",
         "encoder.batch_size",
         "encoder.device",

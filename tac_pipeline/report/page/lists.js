@@ -53,7 +53,7 @@ function more(items, show) {
 }
 
 function unreadableView() {
-  const { count: total, rows } = summary.unreadable;
+  const { count: total, rows, problems, passedOver } = summary.unreadable;
   return [
     el(
       "div",
@@ -63,8 +63,22 @@ function unreadableView() {
     ),
     total
       ? table(["image", "what is wrong with it"], rows.map(([id, error]) => [el("span", { class: "image-id" }, id), error]))
-      : emptyState("Nothing to mend", "No file was damaged, too large or out of reach."),
+      : emptyState("Nothing to mend", "No image was damaged, too large or out of reach."),
     rows.length < total ? el("p", { class: "note" }, `The first ${count(rows.length)} are listed.`) : null,
+    ...(problems.length
+      ? [
+          el("h3", {}, "Could not be looked at"),
+          el("p", { class: "note" }, "Images that were known there are kept as they were."),
+          table(["place", "why"], problems.map(([place, why]) => [el("span", { class: "image-id" }, place), why])),
+        ]
+      : []),
+    ...(passedOver.length
+      ? [
+          el("h3", {}, "Passed over"),
+          el("p", { class: "note" }, "Files of the source that were not taken for images."),
+          table(["kind", "files"], passedOver),
+        ]
+      : []),
   ];
 }
 

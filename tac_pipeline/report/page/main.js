@@ -5,7 +5,7 @@ const VIEWS = {
   map: { label: "Map", show: (query, id) => mapView(query, id), searched: true },
   tree: { label: "Tree", show: (query) => treeView(query), searched: true, hidden: !tree },
   review: { label: "Worth a look", show: () => reviewView() },
-  unreadable: { label: "Unreadable", show: () => unreadableView(), badge: summary.unreadable.count },
+  unreadable: { label: "Not read", show: () => unreadableView(), badge: summary.unreadable.count },
   changes: { label: "Changes", show: () => changesView() },
   cluster: { show: (_, id) => clusterView(id), hidden: true },
 };
