@@ -6,6 +6,7 @@ where every part names one. What must stay out: how the bytes of one read arrive
 
 from __future__ import annotations
 
+import errno
 import html
 import io
 import random
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import IO, Any, TypeVar
 
 from tac_pipeline.errors import SourceError
+from tac_pipeline.sources.rules import is_archive
 from tac_pipeline.sources.spools import Spool, Spools
 from tac_pipeline.sources.streaming import GaveUp, NoParts, OverLimit, is_http, read_file, read_part, stream_file
 
@@ -127,9 +129,8 @@ def _may_pass(error: Exception) -> bool:
     status = _status(error)
     if status is not None:
         return status in (408, 429) or status >= 500
-    return isinstance(error, TimeoutError | ConnectionResetError | ConnectionAbortedError) or bool(
-        _kinds(error) & _PASSING
-    )
+    lost = getattr(error, "errno", None) in (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.ETIMEDOUT)
+    return lost or isinstance(error, TimeoutError) or bool(_kinds(error) & _PASSING)
 
 
 # By name, because these packages may not be installed.
@@ -149,7 +150,7 @@ def _status(error: BaseException) -> int | None:
         response = getattr(told, "response", None)
         if isinstance(response, dict):
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        if isinstance(status, int):
+        if isinstance(status, int) and status:
             return status
     return None
 
@@ -164,6 +165,8 @@ def _reason(error: Exception, timeout: float) -> str:
         return f"did not answer within {timeout:g} s"
     if "ClientPayloadError" in _kinds(error):
         return "the answer was cut short"
+    if "TooManyRedirects" in _kinds(error):
+        return "is redirected without end"
     if "ContentEncodingError" in _kinds(error):
         return "the answer's compression is damaged"
     remedy = _remedy(error)
@@ -261,6 +264,11 @@ def list_files(filesystem: Any, root: str, url: str) -> dict[str, dict[str, Any]
         strict = {"strict": True} if is_http(filesystem) else {}
         if not filesystem.exists(root, **strict):
             raise FileNotFoundError(root)
+        if strict and is_archive(root):
+            # Else fsspec would read all of it, to look for links.
+            single = filesystem.info(root)
+            if single.get("mimetype") != "text/html":
+                return {root: single}
         found = filesystem.find(root, detail=True)
     except FileNotFoundError as error:
         raise SourceError(

@@ -223,9 +223,11 @@ def read_at_most(file: Any, limit: int | None, *, size: int = 0) -> bytes:
 async def _opened(filesystem: Any, path: str, pace: Pace, **headers: str) -> AsyncIterator[Any]:
     """The file, opened for streaming; its first bytes are on the way, its connection is closed at the end."""
     if is_http(filesystem):
-        # The size is given so that the server is not asked for it; images are compressed already.
-        options = {"headers": {"Accept-Encoding": "identity", **headers}}
-        file = await pace.answer_of(filesystem.open_async(path, "rb", size=0, **options))
+        # The size is given so that the server is not asked for it.
+        file = await pace.answer_of(filesystem.open_async(path, "rb", size=0))
+        # fsspec drops request options that are given to open_async. Images are compressed already.
+        headers = {"Accept-Encoding": "identity", **filesystem.kwargs.get("headers", {}), **headers}
+        file.kwargs = {**filesystem.kwargs, "headers": headers}
     else:
         file = await pace.answer_of(filesystem.open_async(path, "rb"))
     try:
