@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -24,6 +25,8 @@ Result = TypeVar("Result")
 HELD_BYTES = 256 * 2**20
 # How long a batch waits for an image that comes later than those behind it.
 PATIENCE = 1.0  # seconds
+# A read that takes longer waits for a network or a slow disk: more of them run at once then.
+SLOW_READ = 0.004  # seconds
 
 
 class ByteBudget:
@@ -48,21 +51,25 @@ class ByteBudget:
 
     def take(self, size: int) -> None:
         """Wait until that many bytes are free."""
-        ticket = object()
         with self._freed:
-            self._waiting.append(ticket)
-            self._freed.wait_for(
-                lambda: self._waiting[0] is ticket and (not self._held or self._held + size <= self._size)
-            )
-            self._waiting.popleft()
+            if self._waiting or not self._free(size):
+                ticket = object()
+                self._waiting.append(ticket)
+                self._freed.wait_for(lambda: self._waiting[0] is ticket and self._free(size))
+                self._waiting.popleft()
+                self._freed.notify_all()
             self._held += size
-            self._freed.notify_all()
 
     def give_back(self, size: int) -> None:
         """That many bytes are free again."""
-        with self._freed:
-            self._held -= size
-            self._freed.notify_all()
+        if size:
+            with self._freed:
+                self._held -= size
+                if self._waiting:
+                    self._freed.notify_all()
+
+    def _free(self, size: int) -> bool:
+        return not self._held or self._held + size <= self._size
 
 
 class ReadAhead(Generic[Item, Result]):
@@ -76,8 +83,11 @@ class ReadAhead(Generic[Item, Result]):
         Takes an item; returns what decode takes.
     decode : callable
         Takes what read returned; returns the result.
-    readers, decoders : int
-        How many threads there are of each; decoders None = the cores.
+    readers : int
+        How many reads run at once. There are only as many as decoders as long as reads are quick: more threads would
+        then only take turns.
+    decoders : int, optional
+        How many decodings run at once; None = the cores.
     """
 
     def __init__(
@@ -89,8 +99,11 @@ class ReadAhead(Generic[Item, Result]):
     ) -> None:
         self._read, self._readers = read, readers
         self._asked: queue.SimpleQueue[tuple[Item, Future[Result]] | None] = queue.SimpleQueue()
-        self._decoding = ThreadPoolExecutor(decoders or os.cpu_count() or 1, thread_name_prefix="decode")
-        self._threads = 0
+        decoders = decoders or os.cpu_count() or 1
+        self._decoding = ThreadPoolExecutor(decoders, thread_name_prefix="decode")
+        self._first = min(readers, decoders)
+        # When each reader began to read; None when it has nothing to do.
+        self._since: list[float | None] = []
         self._ended = False
 
     def __enter__(self) -> ReadAhead[Item, Result]:
@@ -100,28 +113,44 @@ class ReadAhead(Generic[Item, Result]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended = True
-        for _ in range(self._threads):
-            self._asked.put(None)
+        self._asked.put(None)
         # After an interruption nothing is waited for, least of all a server.
         self._decoding.shutdown(wait=kind is None, cancel_futures=True)
 
     def submit(self, item: Item) -> Future[Result]:
         """The result of an item, some time."""
-        if self._threads < self._readers:
-            self._threads += 1
-            threading.Thread(target=self._serve, name=f"read-{self._threads}", daemon=True).start()
+        if not self._since:
+            self._start(self._first)
+            if self._first < self._readers:
+                threading.Thread(target=self._grow, name="read-more", daemon=True).start()
         found: Future[Result] = Future()
         self._asked.put((item, found))
         return found
 
-    def _serve(self) -> None:
+    def _start(self, count: int) -> None:
+        for number in range(len(self._since), len(self._since) + count):
+            self._since.append(None)
+            threading.Thread(target=self._serve, args=(number,), name=f"read-{number}", daemon=True).start()
+
+    def _grow(self) -> None:
+        """Start more readers while those there are all wait and images are left."""
+        while not self._ended and len(self._since) < self._readers:
+            time.sleep(SLOW_READ)
+            before = time.monotonic() - SLOW_READ
+            if not self._asked.empty() and all(since is not None and since < before for since in self._since):
+                self._start(min(len(self._since), self._readers - len(self._since)))
+
+    def _serve(self, number: int) -> None:
         while (asked := self._asked.get()) is not None and not self._ended:
             item, found = asked
+            self._since[number] = time.monotonic()
             try:
                 decode = self._read(item)
                 self._decoding.submit(self._decode, decode, found)
             except BaseException as error:  # noqa: BLE001 - it is raised where the result is taken
                 found.set_exception(error)
+            self._since[number] = None
+        self._asked.put(None)  # for the next reader
 
     @staticmethod
     def _decode(decode: Callable[[], Result], found: Future[Result]) -> None:

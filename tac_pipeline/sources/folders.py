@@ -30,7 +30,7 @@ from tac_pipeline.sources.listing import (
 )
 from tac_pipeline.sources.remote import TIMEOUT, RemoteFiles, changed_mark, list_files, open_filesystem
 from tac_pipeline.sources.rules import EXPORT_RECORD, Rules, is_archive
-from tac_pipeline.sources.streaming import OverLimit, is_http, read_at_most
+from tac_pipeline.sources.streaming import OverLimit, is_http, read_local
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,7 @@ class FolderSource(ImageFiles):
         """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""
         place = place_in_archive(uri)
         if place is None:
-            with Path(as_path(uri)).open("rb") as file:
-                return read_at_most(file, limit, size=os.fstat(file.fileno()).st_size)
+            return read_local(Path(as_path(uri)), limit)
         archive, offset, size = place
         if limit is not None and size > limit:
             raise OverLimit(size, limit)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 CHUNK = 1 << 18
@@ -217,6 +219,12 @@ def read_at_most(file: Any, limit: int | None, *, size: int = 0) -> bytes:
     if grown.tell() > limit:
         raise OverLimit(None, limit)
     return grown.getvalue()
+
+
+def read_local(path: Path, limit: int | None) -> bytes:
+    """The bytes of a local file; OverLimit when it has more than limit."""
+    with path.open("rb") as file:
+        return read_at_most(file, limit, size=os.fstat(file.fileno()).st_size)
 
 
 @asynccontextmanager

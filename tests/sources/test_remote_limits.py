@@ -332,7 +332,7 @@ class Urls:
     def read(self, uri, *, limit=None):
         print("reads", flush=True)
         return read_url(uri, limit=limit, timeout=30)
-missing = pl.DataFrame({"image_id": ["a", "b"], "uri": [sys.argv[1]] * 2, "size": [1000] * 2, "version": ["1"] * 2})
+missing = pl.DataFrame({"image_id": ["a"], "uri": [sys.argv[1]], "size": [1000], "version": ["1"]})
 list(encoded_batches(missing, Urls(), MeanColor(), known=NoKnownVectors(), batch_size=2, max_pixels=9, max_bytes=9999))
 """
 
@@ -489,6 +489,38 @@ def test_a_missing_bucket_and_missing_keys_say_where_and_what_to_do(s3: Any, mon
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(SourceError, match=r"s3://photos/in: .*credentials: set AWS_ACCESS_KEY_ID and .*AWS_PROFILE"):
         open_source("s3://photos/in").list_images()
+
+
+@pytest.fixture
+def bad_bucket(server: BadServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[BadServer]:
+    """The server as one that speaks S3; the bucket's name is the way in which its answers are bad."""
+    import s3fs
+
+    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL": server.url, "NO_PROXY": "*"}
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield server
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize(
+    ("bucket", "reason"),
+    [
+        ("hang", r"did not answer within 0\.3 s \(3 tries\)"),
+        ("stall", r"(stopped|sent only|did not answer).* 0\.3 s \(3 tries\)"),
+        ("broken", r"\(3 tries\)"),
+        ("forbidden", r"the credentials that are in use may not read it"),
+        ("endless", r"more than the limit"),
+        ("huge", r"2,000,000,000 bytes, more than the limit"),
+    ],
+)
+def test_a_bucket_that_misbehaves_is_a_reason_too(bad_bucket: BadServer, bucket: str, reason: str) -> None:
+    def fail() -> None:
+        with pytest.raises(OSError, match=reason):
+            read_url(f"s3://{bucket}/a.jpg", limit=100_000, timeout=TIMEOUT)
+
+    assert seconds_of(fail) < 5
 
 
 # What is out of reach is tried again, but not at once.
