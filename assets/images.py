@@ -69,7 +69,7 @@ def open_project_source(project: Project) -> "Source":
     images = project.settings.images
     rules = Rules(images.exclude, own=[str(project.data_folder)], follow_links=images.follow_links)
     kept = KeptListings(open_store(project).listings_folder)
-    return open_source(project.resolve(images.source), listings=kept, rules=rules)
+    return open_source(project.resolve(images.source), listings=kept, rules=rules, timeout=images.timeout)
 
 
 def _known_images(project: Project) -> pl.DataFrame | None:
@@ -237,6 +237,7 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
         shards=shards,
         encoder=fingerprint,
         progress=inputs.progress("images"),
+        try_again_after=TRY_AGAIN_SECONDS,
     )
     errors = view.filter(pl.col("error").is_not_null())
     out.write(view.drop("computed", "copied"))
@@ -273,6 +274,8 @@ def _embed(
         batch_size=encoder.batch_size,
         max_pixels=images.max_pixels,
         max_bytes=images.max_bytes,
+        concurrent_reads=images.concurrent_reads,
+        any_order=True,
     )
 
 
@@ -284,10 +287,10 @@ def encoder_name(project: Project) -> str:
 
 
 def load_encoder(project: Project) -> "Encoder":
-    """The encoder that the settings name."""
-    from tac_pipeline.encoders import open_clip_encoder
+    """The encoder that the settings name; nothing heavy is imported before it is first used."""
+    from tac_pipeline.encoders.late import LateEncoder
 
-    return open_clip_encoder(*project.encoder_files, device=project.settings.encoder.device)
+    return LateEncoder(*project.encoder_files, device=project.settings.encoder.device)
 
 
 def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:

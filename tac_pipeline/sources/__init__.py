@@ -14,7 +14,7 @@ from tac_pipeline.sources.archives import ListingCache
 from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
 from tac_pipeline.sources.formats import IMAGE_SUFFIXES
 from tac_pipeline.sources.listing import ByteReader, ImageSource, Listing, listing_digest, versions_by_content
-from tac_pipeline.sources.remote import open_filesystem
+from tac_pipeline.sources.remote import TIMEOUT, open_filesystem
 from tac_pipeline.sources.rules import Rules, is_archive
 from tac_pipeline.sources.tables import ManifestSource, VectorSource, parquet_columns, vector_digest
 
@@ -40,7 +40,9 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource
 
 
-def open_source(location: str, *, listings: ListingCache | None = None, rules: Rules | None = None) -> Source:
+def open_source(
+    location: str, *, listings: ListingCache | None = None, rules: Rules | None = None, timeout: float = TIMEOUT
+) -> Source:
     """The source at an absolute path or a URL.
 
     Parameters
@@ -49,6 +51,8 @@ def open_source(location: str, *, listings: ListingCache | None = None, rules: R
         Keeps the listings of archives, so that only new archives are read for their names.
     rules : Rules, optional
         What is passed over in folders and archives.
+    timeout : float
+        Seconds after which a remote read that brings nothing, or hardly anything, is given up.
 
     Raises
     ------
@@ -57,8 +61,8 @@ def open_source(location: str, *, listings: ListingCache | None = None, rules: R
     """
     rules = rules or Rules()
     if "://" in location:
-        open_filesystem(location)
-        return RemoteFolderSource(location, listings, rules)
+        open_filesystem(location, timeout=timeout)
+        return RemoteFolderSource(location, listings, rules, timeout)
     path = Path(location)
     if path.is_dir() or (is_archive(path.name) and path.is_file()):
         return FolderSource(path, listings, rules)
