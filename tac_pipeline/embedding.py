@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import inspect
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 import polars as pl
@@ -27,7 +29,7 @@ from tac_pipeline.progress import Progress
 from tac_pipeline.reading import HELD_BYTES, ByteBudget, ReadAhead, batches
 from tac_pipeline.sources import ByteReader, VectorSource
 from tac_pipeline.sources.decoding import DecodedImage, UnreadableImage, decode_image
-from tac_pipeline.sources.streaming import OverLimit
+from tac_pipeline.sources.streaming import GaveUp, OverLimit
 from tac_pipeline.store.parquet import read_table, vectors_of
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
 from tac_pipeline.store.shards import (
@@ -49,6 +51,8 @@ BATCHES_AHEAD = 2
 CONCURRENT_READS = 32
 # What an image of unknown size is expected to have at most; larger ones are asked for twice.
 UNKNOWN_BYTES = 4 * 2**20
+# After this many reads in a row that did not come in time, a server is not asked any more in this run.
+SILENT_READS = 64
 OPEN_SHARDS = 4  # 16 MiB at width 512
 
 # The start of the error of an image that could not be read: it may be readable next time.
@@ -313,6 +317,8 @@ class _BoundedReads:
         # A reader from outside may not know the bound.
         self._takes_limit = "limit" in inspect.signature(source.read).parameters
         self._guess = UNKNOWN_BYTES
+        # By server, how many reads in a row did not come in time.
+        self._silent: Counter[str] = Counter()
 
     def read(self, row: _Row) -> bytes | ImageRow:
         """The bytes of an image, taken from the budget; or the row of one that cannot be read."""
@@ -320,19 +326,29 @@ class _BoundedReads:
         if isinstance(listed, int) and listed > self._max_bytes:
             return _failed(image_id, version, self._too_large(listed))
         bound = min(listed if isinstance(listed, int) else self._guess, self._max_bytes)
+        server = urlsplit(str(row["uri"])).netloc
+        if server and self._silent[server] >= SILENT_READS:
+            return _failed(image_id, version, f"{UNREACHED}{server} did not answer {SILENT_READS} reads in a row")
         try:
-            try:
-                return self._held(str(row["uri"]), bound)
-            except OverLimit as error:
-                if bound == self._max_bytes or (error.size or 0) > self._max_bytes:
-                    return _failed(image_id, version, self._too_large(error.size))
-                larger = error.size or self._max_bytes
-                self._guess = max(self._guess, min(2 * (error.size or 0), self.budget.size // 4))
-            return self._held(str(row["uri"]), larger)
+            return self._read(str(row["uri"]), bound, server)
         except OverLimit as error:
             return _failed(image_id, version, self._too_large(error.size))
         except (OSError, ValueError) as error:
+            if isinstance(error, GaveUp):
+                self._silent[server] += 1
             return _failed(image_id, version, f"{UNREACHED}{getattr(error, 'strerror', None) or error}")
+
+    def _read(self, uri: str, bound: int, server: str) -> bytes:
+        try:
+            data = self._held(uri, bound)
+        except OverLimit as error:
+            if bound == self._max_bytes or (error.size or 0) > self._max_bytes:
+                raise
+            larger = error.size or self._max_bytes
+            self._guess = max(self._guess, min(2 * (error.size or 0), self.budget.size // 4))
+            data = self._held(uri, larger)
+        self._silent[server] = 0
+        return data
 
     def _held(self, uri: str, bound: int) -> bytes:
         self.budget.take(bound)

@@ -108,7 +108,8 @@ def tried(read: Callable[[], Answer], *, timeout: float) -> Answer:
             raise
         except Exception as error:
             if number == TRIES or not _may_pass(error):
-                raise OSError(_reason(error, timeout) + (f" ({number} tries)" if number > 1 else "")) from error
+                reason = _reason(error, timeout) + (f" ({number} tries)" if number > 1 else "")
+                raise (GaveUp if isinstance(error, GaveUp | TimeoutError) else OSError)(reason) from error
             pause = _pause(error, number, timeout)
         time.sleep(pause)
         number += 1
@@ -319,4 +320,6 @@ def changed_mark(entry: dict[str, Any]) -> str | None:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"the answer lacks {error}"
     return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

@@ -230,6 +230,22 @@ def test_as_many_are_read_at_once_as_the_setting_says(concurrent: int) -> None:
         assert server.most_at_once == concurrent
 
 
+def test_a_server_that_never_answers_is_not_asked_for_ever(server: BadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding, "SILENT_READS", 4)
+    server.files["a.png"] = png((9, 9, 9))
+    other = server.url.replace("127.0.0.1", "localhost")
+    missing = rows(server, *(f"hang/{number}" for number in range(30)), "good/a.png")
+    missing = missing.with_columns(
+        uri=pl.when(pl.col("image_id") == "good/a.png").then(pl.lit(f"{other}/good/a.png")).otherwise("uri")
+    )
+    found = by_id(embedded(missing, concurrent_reads=4))
+    assert found.pop("good/a.png").error is None, "another server is asked"
+    told = [row.error or "" for row in found.values()]
+    assert sum("did not answer within" in error for error in told) in range(4, 9)
+    assert sum("did not answer 4 reads in a row" in error for error in told) >= 22
+    assert sum(server.asked[f"/hang/{number}"] for number in range(30)) <= 3 * 8
+
+
 class Stored:
     """Images in memory, and how many of their bytes were held at once: given out and not yet decoded."""
 
@@ -511,7 +527,7 @@ def bad_bucket(server: BadServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[B
         ("stall", r"(stopped|sent only|did not answer).* 0\.3 s \(3 tries\)"),
         ("broken", r"\(3 tries\)"),
         ("forbidden", r"the credentials that are in use may not read it"),
-        ("endless", r"more than the limit"),
+        ("endless", r"the answer lacks 'content-length'"),
         ("huge", r"2,000,000,000 bytes, more than the limit"),
     ],
 )
