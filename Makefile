@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(FAISS)
 
-.PHONY: help install lint types tests test docs demo run ui clean
+.PHONY: help install lint types tests test campaign docs demo run ui clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/'
@@ -36,6 +36,9 @@ tests: $(INSTALLED)  ## every test, with the coverage and its floor
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 test: lint types tests  ## set up, lint, check types, run every test
+
+campaign: $(INSTALLED)  ## thousands of damaged images and archives through the sources and decoding (minutes)
+	$(BIN)/python -m benchmarks.mutations
 
 docs: $(INSTALLED)  ## write docs/settings.md from the settings models
 	$(BIN)/python -m scripts.write_settings_page

@@ -63,13 +63,17 @@ def list_source(project: Project) -> "Listing":
 
 def open_project_source(project: Project) -> "Source":
     """The source that the settings name."""
-    from tac_pipeline.sources import Rules, open_source
+    from tac_pipeline.sources import Rules, open_source, open_sources
     from tac_pipeline.store.listings import KeptListings
 
     images = project.settings.images
     rules = Rules(images.exclude, own=[str(project.data_folder)], follow_links=images.follow_links)
     kept = KeptListings(open_store(project).listings_folder)
-    return open_source(project.resolve(images.source), listings=kept, rules=rules, timeout=images.timeout)
+    if isinstance(images.source, str):
+        return open_source(project.resolve(images.source), listings=kept, rules=rules, timeout=images.timeout)
+    return open_sources(
+        [project.resolve(place) for place in images.source], listings=kept, rules=rules, timeout=images.timeout
+    )
 
 
 def _known_images(project: Project) -> pl.DataFrame | None:
@@ -93,9 +97,9 @@ def _refuse_sudden_loss(project: Project, listing: pl.DataFrame, known: pl.DataF
     images = project.settings.images
     lost = known.join(listing, on="image_id", how="anti")
     if len(lost) > images.max_loss * len(known):
-        shown = first_few(lost["image_id"].to_list(), 3)
+        shown, places = first_few(lost["image_id"].to_list(), 3), ", ".join(images.places)
         raise SourceError(
-            f"{len(lost):,} of {len(known):,} known images are gone from {images.source} ({shown}), a larger share "
+            f"{len(lost):,} of {len(known):,} known images are gone from {places} ({shown}), a larger share "
             f"than images.max_loss ({images.max_loss:g}) allows; nothing was dropped. If they were removed on purpose: "
             "`tac set images.max_loss=1`, run, and set it back."
         )
@@ -136,10 +140,14 @@ def _list_source(inputs: Inputs, images: Images) -> Values:
     observes=IMAGE_STORE,
 )
 def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
-    """One row per image of the source: where it is, how large it is, and when it changed."""
+    """One row per image of the source: where it is, how large it is, and when it changed; and what is no image."""
+    from tac_pipeline.digest import digest
+
     listing = inputs.carry["listing"]
     listed, problems = listing.images, listing.problems
     out.write(listed)
+    # What was passed over concerns nobody who reads images.
+    out.content = digest([column.to_list() for column in listed])
     out.write_other(PASSED_OVER, listing.passed_over)
     out.write_other(PROBLEMS, problems)
     if listed["size"].null_count() == 0:
@@ -151,6 +159,8 @@ def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
         out.markdown("passed over", previews.table(rules))
     if len(problems):
         out.markdown("could not be looked at", previews.table(problems.head(20)))
+    for note in listing.notes:
+        inputs.log(note)
     for path, reason in problems.head(5).iter_rows():
         inputs.log(f"{path} {reason}")
 
@@ -253,6 +263,10 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
         changes=asdict(compare_views(view, known)),
         try_again=bool(errors["error"].str.starts_with(UNREACHED).any()),
     )
+    noted = view.filter(pl.col("note").is_not_null()).select("image_id", "note")
+    if len(noted):
+        out.fact(noted=len(noted))
+        out.markdown("read by a choice", previews.table(noted.head(20)))
     if len(errors):
         out.markdown("unreadable images", previews.table(errors.select("image_id", "error").head(20)))
 
@@ -315,7 +329,7 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
     view = inputs.table(image_embeddings).filter(pl.col("error").is_null())
     if view.is_empty():
         raise InputError(
-            f"no image of {inputs.project.settings.images.source} can be read; "
+            f"no image of {', '.join(inputs.project.settings.images.places)} can be read; "
             "the errors are in the table of image_embeddings (`tac path image_embeddings`)"
         )
     if len(view) > training_set.max_images:

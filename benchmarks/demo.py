@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shown.add_row(part, f"{n_pictures:,}", f"{share:.1%}")
     console.print(shown)
 
-    source = Path(project.resolve(settings.images.source))
+    source = Path(project.resolve(settings.images.places[0]))
     on_pixels = pixel_kmeans([source / name for name in images["image_id"]], pictures["label"].to_numpy(), len(KINDS))
     candidates = artifact_of(project, noun_embeddings)
     table = ReferenceTable("demo", vectors, pictures["label"].to_numpy())

@@ -27,7 +27,7 @@ from tac_pipeline.digest import digest
 from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
 from tac_pipeline.reading import HELD_BYTES, ByteBudget, ReadAhead, batches
-from tac_pipeline.sources import ByteReader, VectorSource
+from tac_pipeline.sources import ByteReader, ManySources, VectorSource
 from tac_pipeline.sources.decoding import DecodedImage, UnreadableImage, decode_image
 from tac_pipeline.sources.streaming import GaveUp, OverLimit
 from tac_pipeline.store.parquet import read_table, vectors_of
@@ -218,22 +218,24 @@ def _waiting_rows(
     return rows.with_columns(held=pl.lit(0, pl.UInt32)).unique("image_id", keep="last")
 
 
-def given_batches(missing: pl.DataFrame, source: VectorSource) -> Iterator[EmbeddedBatch]:
-    """Rows of a vector table, in the same form as encoded images.
+def given_batches(missing: pl.DataFrame, source: VectorSource | ManySources) -> Iterator[EmbeddedBatch]:
+    """Rows of a vector table, in the same form as encoded images; a vector that cannot be used is a row with its error.
 
     Raises
     ------
-    InputError
-        A vector is NaN, infinite or zero, or the widths differ.
+    SourceError
+        The table cannot be read, or no width is common to at least half of its vectors.
     """
     wanted = dict(zip(missing["image_id"], missing["version"], strict=True))
-    for ids, digests, vectors in source.vectors():
-        picked = [
-            row for row, (image_id, found) in enumerate(zip(ids, digests, strict=True)) if wanted.get(image_id) == found
-        ]
+    for batch in source.vectors():
+        found = zip(batch.image_ids, batch.digests, strict=True)
+        picked = [row for row, (image_id, digest_) in enumerate(found) if wanted.get(image_id) == digest_]
         if picked:
-            rows = [ImageRow(ids[row], digests[row], digests[row]) for row in picked]
-            yield EmbeddedBatch(rows, vectors[picked])
+            rows = [
+                ImageRow(batch.image_ids[row], batch.digests[row], batch.digests[row], error=batch.errors[row])
+                for row in picked
+            ]
+            yield EmbeddedBatch(rows, batch.vectors[picked])
 
 
 def encoded_batches(

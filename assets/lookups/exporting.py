@@ -84,7 +84,8 @@ def places_to_spare(project: Project) -> "list[Forbidden]":
     from tac_pipeline.export.destination import Forbidden
 
     settings = project.settings
-    written = [(settings.images.source, "the images of the store"), (settings.data, "the data folder")]
+    written = [(place, "the images of the store") for place in settings.images.places]
+    written.append((settings.data, "the data folder"))
     if settings.nouns.source != "wordnet":
         written.append((settings.nouns.source, "the nouns"))
     found = [(project.resolve(place), meaning) for place, meaning in written]

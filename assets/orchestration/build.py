@@ -71,7 +71,7 @@ def asset_key(name: str, project: Project) -> dg.AssetKey:
 def observe_image_store(project: Project) -> dg.SourceAsset:
     """The source itself: observing it digests its listing, which changes when images come or go."""
 
-    source = project.settings.images.source
+    source = ", ".join(project.settings.images.places)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
     @dg.observable_source_asset(

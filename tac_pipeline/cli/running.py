@@ -179,11 +179,12 @@ def materialize(console: Console, project: Project, steps: Iterable[Step], *, pu
 
 def _demo_folder(project: Project) -> Path:
     """The folder for the demo's pictures."""
-    source = project.resolve(project.settings.images.source)
-    if "://" in source or project.settings.images.labels != "folder":
+    places = project.settings.images.places
+    source = project.resolve(places[0])
+    if len(places) > 1 or "://" in source or project.settings.images.labels != "folder":
         raise SettingsError(
             f"{project.path}: the demo needs images.source to be a local folder and images.labels to be `folder`, so "
-            f"that the pictures' kinds are known; they are {project.settings.images.source} and "
+            f"that the pictures' kinds are known; they are {', '.join(places)} and "
             f"{project.settings.images.labels}. Use the tac.yaml that comes with the project: tac demo -s FILE"
         )
     return Path(source)

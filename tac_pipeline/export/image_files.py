@@ -16,6 +16,7 @@ from tac_pipeline.progress import Progress
 from tac_pipeline.sources import ByteReader
 from tac_pipeline.sources.archives import place_in_archive
 from tac_pipeline.sources.listing import READING_THREADS
+from tac_pipeline.sources.tables.images import place_in_table
 
 BATCH = 1024
 
@@ -66,7 +67,7 @@ def _batches(
 def _place(uri: str | None, target: Path, source: ByteReader, link: Link | None) -> str | None:
     if uri is None:
         return "the source no longer lists it"
-    local = "://" not in uri and place_in_archive(uri) is None
+    local = "://" not in uri and place_in_archive(uri) is None and place_in_table(uri) is None
     try:
         if local and link is not None:
             _link(Path(uri), target, link)

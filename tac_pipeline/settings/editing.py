@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -72,7 +72,9 @@ def read_assignment(text: str) -> tuple[str, object]:
         )
     if not value:
         raise SettingsError(f"{key} must be given a value; got {text!r}. For none write {key}=null")
-    if _takes_text(key) and value[0] not in "'\"" and value not in ("null", "~"):
+    kinds = _kinds(key)
+    listed = value[0] == "[" and any(get_origin(kind) is list for kind in kinds)
+    if _takes_text(kinds) and not listed and value[0] not in "'\"" and value not in ("null", "~"):
         return key, value
     try:
         return key, YAML(typ="safe", pure=True).load(value)
@@ -120,15 +122,21 @@ def edit_settings(
     return edits
 
 
-def _takes_text(key: str) -> bool:
-    """Whether a key's value is text or one of a few fixed words."""
+def _kinds(key: str) -> list[Any]:
+    """The types that a key's value may have, or its fixed words."""
     section: Any = Settings
     for name in key.split("."):
         field = getattr(section, "model_fields", {}).get(name)
         if field is None:
-            return False
+            return []
         section = field.annotation
-    return any(kind is str or isinstance(kind, str) for kind in get_args(section) or (section,))
+    kinds = get_args(section) if get_origin(section) is not list else ()
+    return [get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds or (section,)]
+
+
+def _takes_text(kinds: list[Any]) -> bool:
+    """Whether a value is text or one of a few fixed words."""
+    return any(kind is str or isinstance(kind, str) for kind in kinds)
 
 
 def _validated(edited: str, before: Settings, changes: Mapping[str, object], path: Path) -> Settings:

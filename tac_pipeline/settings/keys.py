@@ -43,6 +43,9 @@ def execution(default: Any = ..., **constraints: Any) -> Any:
     return Field(default, json_schema_extra=_EXECUTION, **constraints)
 
 
+Place = Annotated[str, Field(min_length=1)]
+
+
 class Section(BaseModel):
     """A group of keys: unknown keys are refused, values are not converted, and nothing changes after loading."""
 
@@ -58,10 +61,10 @@ class Section(BaseModel):
 class Images(Section):
     """Where the images are."""
 
-    source: str = result(
+    source: Place | list[Place] = result(
         min_length=1,
-        description="folder, fsspec URL, manifest (.csv or .parquet with uri, optional image_id and label), "
-        "or vector table (.parquet with image_id, embedding, optional label)",
+        description="folder, tar, fsspec URL, manifest (.csv, .tsv, .jsonl, .txt, .parquet with the images' places or "
+        "bytes), or vector tables (.parquet, .npy); or a list of such, whose images get the place's name as a prefix",
     )
     labels: Literal["none", "folder", "column"] = result(
         "none", description="true labels, for evaluation only: the name of an image's folder, or the column `label`"
@@ -94,6 +97,11 @@ class Images(Section):
     max_loss: float = execution(
         0.5, ge=0, le=1, description="a run stops when more than this share of the known images is gone from the source"
     )
+
+    @property
+    def places(self) -> list[str]:
+        """The places of the source, at least one."""
+        return [self.source] if isinstance(self.source, str) else self.source
 
 
 class EncoderSettings(Section):

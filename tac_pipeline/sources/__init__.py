@@ -1,12 +1,13 @@
 """Image sources: they list the images of a store and read their bytes or their vectors.
 
 The location decides which kind it is: a folder (local or any fsspec URL) of image files and tar shards, one tar, a
-manifest (.csv or .parquet with a `uri` column), or a vector table (.parquet with an `embedding` column). What must
-stay out: encoding (encoders/).
+manifest (a table with a `uri` column, or with the images), or vectors (.parquet with an `embedding` column, .npy, or a
+folder or pattern of them). What must stay out: encoding (encoders/).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tac_pipeline.errors import SourceError
@@ -14,9 +15,14 @@ from tac_pipeline.sources.archives import ListingCache
 from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
 from tac_pipeline.sources.formats import IMAGE_SUFFIXES
 from tac_pipeline.sources.listing import ByteReader, ImageSource, Listing, listing_digest, versions_by_content
+from tac_pipeline.sources.manifests import ManifestSource
+from tac_pipeline.sources.many import ManySources, SingleSource, prefixes_of
 from tac_pipeline.sources.remote import TIMEOUT, open_filesystem
 from tac_pipeline.sources.rules import Rules, is_archive
-from tac_pipeline.sources.tables import ManifestSource, VectorSource, parquet_columns, vector_digest
+from tac_pipeline.sources.tables.columns import PARQUET_SUFFIX, TABLE_SUFFIXES
+from tac_pipeline.sources.tables.parquet import parquet_schema
+from tac_pipeline.sources.tables.vectors import MATRIX_SUFFIX, find_vector_files, is_vector_table, vector_digest
+from tac_pipeline.sources.vectors import VectorBatch, VectorSource
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -25,24 +31,25 @@ __all__ = [
     "ImageSource",
     "Listing",
     "ManifestSource",
+    "ManySources",
     "RemoteFolderSource",
     "Rules",
     "Source",
+    "VectorBatch",
     "VectorSource",
     "listing_digest",
     "open_source",
+    "open_sources",
     "vector_digest",
     "versions_by_content",
 ]
 
-TABLE_SUFFIXES = (".csv", ".parquet")
-
-Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource
+Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource | ManySources
 
 
 def open_source(
     location: str, *, listings: ListingCache | None = None, rules: Rules | None = None, timeout: float = TIMEOUT
-) -> Source:
+) -> SingleSource:
     """The source at an absolute path or a URL.
 
     Parameters
@@ -64,12 +71,49 @@ def open_source(
         open_filesystem(location, timeout=timeout)
         return RemoteFolderSource(location, listings, rules, timeout)
     path = Path(location)
+    if find_vector_files(path):
+        return VectorSource(path)
     if path.is_dir() or (is_archive(path.name) and path.is_file()):
         return FolderSource(path, listings, rules)
     if not path.exists():
-        raise SourceError(f"images.source must be an existing folder or table; nothing is at {path}")
-    if path.suffix.lower() not in TABLE_SUFFIXES:
-        raise SourceError(f"images.source must be a folder, a .tar, a .csv or a .parquet; got the file {path}")
-    if path.suffix.lower() == ".parquet" and "embedding" in parquet_columns(path):
+        pattern = " (a pattern must match .parquet or .npy files with vectors)" if "*" in path.name else ""
+        raise SourceError(f"images.source must be an existing folder or table; nothing is at {path}{pattern}")
+    small = path.name.lower()
+    if not small.endswith((*TABLE_SUFFIXES, MATRIX_SUFFIX)):
+        raise SourceError(
+            "images.source must be a folder, a .tar, a manifest (.csv, .tsv, .jsonl, .txt, .parquet) or vectors "
+            f"(.parquet, .npy); got the file {path}"
+        )
+    if small.endswith(MATRIX_SUFFIX) or (small.endswith(PARQUET_SUFFIX) and is_vector_table(parquet_schema(path))):
         return VectorSource(path)
     return ManifestSource(path)
+
+
+def open_sources(
+    locations: Sequence[str],
+    *,
+    listings: ListingCache | None = None,
+    rules: Rules | None = None,
+    timeout: float = TIMEOUT,
+) -> ManySources:
+    """Several places as one source, each with its own prefix in the ids: the last part of its location.
+
+    Nothing is opened before it is asked for, because one place that is absent does not stop the others.
+
+    Parameters
+    ----------
+    locations : sequence of str
+        See open_source.
+    listings, rules, timeout
+        See open_source.
+
+    Raises
+    ------
+    SourceError
+        There are no locations, or one is given twice.
+    """
+
+    def open_one(location: str, shared: ListingCache | None) -> SingleSource:
+        return open_source(location, listings=shared, rules=rules, timeout=timeout)
+
+    return ManySources(prefixes_of(locations), open_one, listings)

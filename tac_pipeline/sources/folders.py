@@ -277,16 +277,26 @@ class RemoteFolderSource(ImageFiles):
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""
-        filesystem, _ = self._place
         place = place_in_archive(uri)
         # A plain file's name may look like a place in an archive.
         if place is None or not is_archive(place[0]):
-            return self._files.read(filesystem, filesystem._strip_protocol(uri), limit=limit)
+            return self._files.read(*self._locate(uri), limit=limit)
         archive, offset, size = place
         if limit is not None and size > limit:
             raise OverLimit(size, limit)
-        path = filesystem._strip_protocol(archive)
-        return require_whole(self._files.read_part(filesystem, path, offset, size), size, archive)
+        return require_whole(self._files.read_part(*self._locate(archive), offset, size), size, archive)
+
+    def _locate(self, uri: str) -> tuple[Any, str]:
+        """The filesystem and path of a file; it need not be of this folder."""
+        try:
+            filesystem, _ = self._place
+            own = (filesystem.protocol,) if isinstance(filesystem.protocol, str) else filesystem.protocol
+            # A chain of filesystems is known only to the one that listed it.
+            if uri.partition("://")[0] in own:
+                return filesystem, filesystem._strip_protocol(uri)
+            return open_filesystem(uri, timeout=self.timeout)
+        except SourceError as error:
+            raise OSError(str(error)) from error
 
     @cached_property
     def _place(self) -> tuple[Any, str]:

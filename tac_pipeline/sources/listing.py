@@ -107,11 +107,14 @@ class Listing:
     problems : DataFrame
         Columns path, reason: what could not be looked at, such as a folder that may not be listed or an archive that
         is cut. What was known below such a path is not gone.
+    notes : tuple of str
+        What else there is to say, such as which columns of a table were taken.
     """
 
     images: pl.DataFrame
     passed_over: pl.DataFrame
     problems: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
     @property
     def passed_over_by_rule(self) -> dict[str, int]:
@@ -132,6 +135,7 @@ class ListingBuilder:
         self._passed: list[tuple[str, str, int]] = []
         self._more: dict[str, tuple[str, int]] = {}
         self._problems: list[tuple[str, str]] = []
+        self._notes: list[str] = []
 
     def add_image(self, image_id: str, *, uri: str, size: int | None, version: str) -> None:
         """An image."""
@@ -153,6 +157,10 @@ class ListingBuilder:
         """Something that could not be looked at; path is below the source."""
         self._problems.append((path, reason))
 
+    def note(self, *notes: str) -> None:
+        """What is no problem and worth saying, once each."""
+        self._notes += [note for note in notes if note not in self._notes]
+
     def finish(self, *, where: str, empty: str) -> Listing:
         """The listing, validated.
 
@@ -171,7 +179,8 @@ class ListingBuilder:
             ]
             told += [f"{path}: {reason}" for path, reason in problems.head(3).iter_rows()]
             raise SourceError(empty + (f". Not taken: {'; '.join(told)}" if told else ""))
-        return Listing(list_rows(self._rows, where=where, empty=empty), passed_over, problems)
+        images = list_rows(self._rows, where=where, empty=empty)
+        return Listing(images, passed_over, problems, tuple(self._notes))
 
 
 def file_version(changed: int | str, size: int | None) -> str:

@@ -133,13 +133,22 @@ def place_table(path: Path, schema: TableSchema, columns: Columns, *, encoder: s
 def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a table that write_table wrote, or some of its columns.
 
+    A nullable column that the schema got after the file was written is all null.
+
     Raises
     ------
     ArtifactDamaged
         Not Parquet, cut short, or not a table of this schema.
     """
     try:
-        table = pq.read_table(path, columns=list(columns) if columns else None, memory_map=True)
+        there = set(pq.read_schema(path, memory_map=True).names)
+        wanted = [column.name for column in schema.columns if columns is None or column.name in columns]
+        absent = {column.name: column for column in schema.columns if column.nullable and column.name not in there}
+        asked = None if columns is None else [name for name in columns if name not in absent]
+        table = pq.read_table(path, columns=asked, memory_map=True)
+        for name in wanted:
+            if name in absent:
+                table = table.append_column(name, pa.nulls(len(table), absent[name].type))
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise ArtifactDamaged(f"{path} must be a Parquet file with the table {schema.name}: {error}") from error
     metadata = table.schema.metadata or {}

@@ -37,7 +37,7 @@ SMALL_SHARDS = 32
 # How long the shards of an interrupted build are kept while another encoder is in use.
 UNFINISHED_DAYS = 7
 
-_ROW_COLUMNS = ["image_id", "version", "content_hash", "width", "height", "error"]
+_ROW_COLUMNS = ["image_id", "version", "content_hash", "width", "height", "error", "note"]
 INDEX_SCHEMA = {
     "image_id": pl.String,
     "version": pl.String,
@@ -45,6 +45,7 @@ INDEX_SCHEMA = {
     "width": pl.Int32,
     "height": pl.Int32,
     "error": pl.String,
+    "note": pl.String,
     "shard": pl.String,
     "row": pl.Int32,
 }
@@ -60,6 +61,8 @@ class ImageRow:
     width: int = 0
     height: int = 0
     error: str | None = None
+    # What was chosen to read it, such as the range of values of a 16-bit image.
+    note: str | None = None
     # The vector comes from an image with equal bytes that was encoded before.
     copied: bool = False
 

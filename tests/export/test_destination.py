@@ -80,6 +80,7 @@ def result(photos: Path, tmp_path: Path) -> ExportResult:
             "width": [1] * count,
             "height": [1] * count,
             "error": [None] * count,
+            "note": [None] * count,
             "embedding": vectors,
         },
         encoder=ENCODER,

@@ -49,6 +49,7 @@ class SmallStore:
             "width": zeros,
             "height": zeros,
             "error": errors,
+            "note": [None] * n_rows,
             "embedding": vectors,
         }
         place_table(self.shards / name, EMBEDDING_SHARD, columns, encoder=ENCODER)

@@ -36,6 +36,7 @@ def write_shards(folder: Path, sizes: list[int], *, seed: int = 0) -> tuple[pl.D
                 "width": [1] * size,
                 "height": [1] * size,
                 "error": errors,
+                "note": [None] * size,
                 "embedding": own,
             },
             encoder=ENCODER,

@@ -491,6 +491,15 @@ def test_a_chain_of_filesystems_is_meant_only_where_every_part_names_one(tmp_pat
     assert split_url("s3://bucket/a::b.jpg")[1] == "bucket/a::b.jpg"
 
 
+def test_a_folder_reads_files_of_another_filesystem_too(server: BadServer) -> None:
+    import fsspec
+
+    fsspec.filesystem("memory").pipe_file("/else/a.jpg", b"found")
+    assert RemoteFolderSource(f"{server.url}/good").read("memory://else/a.jpg") == b"found"
+    with pytest.raises(OSError, match="Protocol not known"):
+        RemoteFolderSource(f"{server.url}/good").read("nosuch://else/a.jpg")
+
+
 def test_a_missing_bucket_and_missing_keys_say_where_and_what_to_do(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import s3fs
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,7 @@ from tac_pipeline import arrow
 from tac_pipeline.arrow import encoder_of, require_same_encoder
 from tac_pipeline.errors import ArtifactDamaged, EncoderError, InputError
 from tac_pipeline.store import schemas
-from tac_pipeline.store.parquet import TableSchema, read_frame, read_table, vectors_of, write_table
+from tac_pipeline.store.parquet import Column, TableSchema, read_frame, read_table, vectors_of, write_table
 from tac_pipeline.store.schemas import EMBEDDING_SHARD, NOUN_EMBEDDINGS
 
 VECTORS, _ = grouped_vectors(per_group=2)
@@ -82,6 +83,7 @@ def test_only_shards_may_hold_zero_vectors(tmp_path: Path) -> None:
         "width": [1, 0],
         "height": [1, 0],
         "error": [None, "truncated"],
+        "note": [None, None],
         "embedding": VECTORS[:2] * [[1], [0]],
     }
     write_table(tmp_path / "shard.parquet", EMBEDDING_SHARD, columns, encoder="e")
@@ -136,3 +138,15 @@ def test_a_frame_is_written_as_its_columns_are(tmp_path: Path) -> None:
     assert (tmp_path / "frame").read_bytes() == (tmp_path / "columns").read_bytes()
     assert (tmp_path / "series").read_bytes() == (tmp_path / "columns").read_bytes()
     assert read_frame(tmp_path / "frame", schemas.IMAGE_LABELS).equals(frame)
+
+
+def test_a_nullable_column_that_is_newer_than_the_file_is_null(tmp_path: Path) -> None:
+    before = TableSchema("things", (Column("name", pa.string(), "x"),))
+    after = TableSchema("things", (Column("name", pa.string(), "x"), Column("note", pa.string(), "y", nullable=True)))
+    write_table(tmp_path / "t.parquet", before, {"name": ["a", "b"]})
+    assert read_table(tmp_path / "t.parquet", after).to_pydict() == {"name": ["a", "b"], "note": [None, None]}
+    assert read_table(tmp_path / "t.parquet", after, columns=["note"]).to_pydict() == {"note": [None, None]}
+    assert read_table(tmp_path / "t.parquet", after, columns=["name"]).column_names == ["name"]
+    stricter = TableSchema("things", (Column("name", pa.string(), "x"), Column("size", pa.int64(), "y")))
+    with pytest.raises(ArtifactDamaged):
+        read_table(tmp_path / "t.parquet", stricter, columns=["size"])

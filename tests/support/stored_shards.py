@@ -25,7 +25,10 @@ def write_view(folder: Path, sizes: list[int]) -> tuple[pl.DataFrame, np.ndarray
         columns = {"image_id": ids, "version": ids, "content_hash": ids, "width": ones, "height": ones}
         own = random_unit_rows(size, DIM, number)
         place_table(
-            folder / name, EMBEDDING_SHARD, {**columns, "error": [None] * size, "embedding": own}, encoder=ENCODER
+            folder / name,
+            EMBEDDING_SHARD,
+            {**columns, "error": [None] * size, "note": [None] * size, "embedding": own},
+            encoder=ENCODER,
         )
         placed = pl.DataFrame({"image_id": ids, "content_hash": ids, "row": range(size)})
         views.append(placed.with_columns(shard=pl.lit(name), error=pl.lit(None, pl.String)))

@@ -67,15 +67,13 @@ function unreadableView() {
     rows.length < total ? el("p", { class: "note" }, `The first ${count(rows.length)} are listed.`) : null,
     ...(problems.length
       ? [
-          el("h3", {}, "Could not be looked at"),
-          el("p", { class: "note" }, "Images that were known there are kept as they were."),
+          el("div", { class: "lead" }, el("h3", {}, "Could not be looked at"), el("p", { class: "note" }, "Images that were known there are kept as they were.")),
           table(["place", "why"], problems.map(([place, why]) => [el("span", { class: "image-id" }, place), why])),
         ]
       : []),
     ...(passedOver.length
       ? [
-          el("h3", {}, "Passed over"),
-          el("p", { class: "note" }, "Files of the source that were not taken for images."),
+          el("div", { class: "lead" }, el("h3", {}, "Passed over"), el("p", { class: "note" }, "Files of the source that were not taken for images.")),
           table(["kind", "files"], passedOver),
         ]
       : []),

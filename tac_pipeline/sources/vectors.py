@@ -1,0 +1,180 @@
+"""Tables of vectors that are already computed, as sources: one file, or several files that are one table.
+
+A row with a vector that cannot be used stays an image, with the reason as its error. Vectors are read in batches and
+never unpickled. What must stay out: encoding (encoders/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.arrow import UNSTATED_ENCODER
+from tac_pipeline.errors import SourceError
+from tac_pipeline.sources.listing import Listing, ListingBuilder
+from tac_pipeline.sources.manifests import Places, column_labels
+from tac_pipeline.sources.tables.columns import RowProblems, refuse_repeats
+from tac_pipeline.sources.tables.reading import read_text_table
+from tac_pipeline.sources.tables.vectors import RowBatch, VectorPart, Widths, find_vector_files, open_part
+
+
+class VectorBatch(NamedTuple):
+    """Some rows of a vector table.
+
+    Attributes
+    ----------
+    image_ids : list of str
+    digests : list of str
+        Of each vector as it is stored.
+    vectors : float32 (n_rows, dim), unit rows; zero where there is an error
+    errors : list
+        Why a row's vector cannot be used; None where it can.
+    """
+
+    image_ids: list[str]
+    digests: list[str]
+    vectors: FloatMatrix
+    errors: list[str | None]
+
+
+@dataclass(frozen=True)
+class VectorSource:
+    """Vectors that are already computed, each with an image_id or a uri, and optionally a label.
+
+    Parameters
+    ----------
+    path : Path
+        A .parquet with a column of vectors; a .npy beside a table with as many rows; a folder of such files, or
+        clip-retrieval's folder, or a pattern of such files: they are one table.
+    """
+
+    path: Path
+    _widths: list[int] = field(default_factory=list, init=False, compare=False, repr=False)
+
+    def listing(self) -> Listing:
+        """See ImageSource; version is a digest of the vector as it is stored."""
+        found, widths, problems = ListingBuilder(), Widths(), RowProblems()
+        places_of = Places(self.path if self.path.is_dir() else self.path.parent)
+        ids: list[str] = []
+        places: list[tuple[int, int]] = []
+        parts = self._parts(found)
+        for number, batch in self._batches(parts, found):
+            widths.add(batch.vectors)
+            for row, image_id in enumerate(batch.image_ids):
+                if image_id is None:
+                    problems.add(f"{parts[number].path.name}, row {batch.start + row}", "image_id must not be empty")
+                    continue
+                ids.append(image_id)
+                places.append((number, batch.start + row))
+                uri = places_of.beside(batch.uris[row] or image_id)
+                found.add_image(image_id, uri=uri, size=None, version=batch.vectors.digest(row))
+        refuse_repeats(ids, lambda at: f"{parts[places[at][0]].path.name}, row {places[at][1]}", where=self.path)
+        problems.tell(found)
+        if ids:
+            self._widths[:] = [widths.common(self.path)]
+        found.note(*(note for part in parts for note in part.notes))
+        return found.finish(where=str(self.path), empty=f"the vector table {self.path} has no rows that can be used")
+
+    def list_images(self) -> pl.DataFrame:
+        """See ImageSource."""
+        return self.listing().images
+
+    def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
+        """See ImageSource; a vector table has labels of kind column alone."""
+        if kind == "folder":
+            raise SourceError(f"images.labels: folder needs image files; {self.path} is a vector table. Use column.")
+        tables = [read_text_table(part.table, wanted=("image_id", "uri", "label")) for part in self._parts()]
+        # A part without labels is no reason as long as another has them.
+        tables = [table for table in tables if "label" in table.values] or tables[:1]
+        parts = []
+        for table in tables:
+            ids = table.values.get("image_id", table.values.get("uri", []))
+            parts.append(column_labels(table, ids, image_ids))
+        return pl.concat(parts).sort("image_id")
+
+    def vectors(self) -> Iterator[VectorBatch]:
+        """Batches in file order.
+
+        Raises
+        ------
+        SourceError
+            The file cannot be read, or no width is common to at least half of the vectors.
+        """
+        width = self.width
+        for _, batch in self._batches(self._parts()):
+            kept = [row for row, image_id in enumerate(batch.image_ids) if image_id is not None]
+            vectors, errors = batch.vectors.unit(width)
+            yield VectorBatch(
+                [str(batch.image_ids[row]) for row in kept],
+                [batch.vectors.digest(row) for row in kept],
+                vectors[kept],
+                [errors[row] for row in kept],
+            )
+
+    @property
+    def width(self) -> int:
+        """How many numbers a vector has: the width of most rows."""
+        if not self._widths:
+            widths = Widths()
+            for _, batch in self._batches(self._parts()):
+                widths.add(batch.vectors)
+            self._widths[:] = [widths.common(self.path)]
+        return self._widths[0]
+
+    @property
+    def reader(self) -> None:
+        """See ImageSource; there are no image files."""
+        return
+
+    @property
+    def encoder(self) -> str:
+        """The encoder that the files' metadata name; `unstated` if they name none.
+
+        Raises
+        ------
+        SourceError
+            Two files name different encoders: their vectors are in different spaces.
+        """
+        names: dict[str, Path] = {}
+        for part in self._parts():
+            names.setdefault(part.encoder, part.path)
+        names.pop(UNSTATED_ENCODER, None)
+        if len(names) > 1:
+            told = " and ".join(f"{name} ({path.name})" for name, path in names.items())
+            raise SourceError(f"{self.path}: all vectors must come from one encoder; they come from {told}")
+        return next(iter(names), UNSTATED_ENCODER)
+
+    def _parts(self, found: ListingBuilder | None = None) -> list[VectorPart]:
+        """The files that can be read, the others reported; SourceError when there is none."""
+        files = find_vector_files(self.path) or [self.path]
+        parts: list[VectorPart] = []
+        errors: list[SourceError] = []
+        for path in files:
+            try:
+                parts.append(open_part(path))
+            except SourceError as error:
+                errors.append(error)
+                if found is not None:
+                    found.report(path.name, str(error))
+        if not parts:
+            raise errors[0]
+        return parts
+
+    def _batches(
+        self, parts: Sequence[VectorPart], found: ListingBuilder | None = None
+    ) -> Iterator[tuple[int, RowBatch]]:
+        """The rows of all files, each batch with the place of its file; of several files, a damaged one is reported."""
+        for number, part in enumerate(parts):
+            try:
+                for batch in part.batches():
+                    yield number, batch
+            except SourceError as error:
+                if len(parts) == 1:
+                    raise
+                if found is not None:
+                    found.report(part.path.name, str(error))
