@@ -9,27 +9,24 @@ an encoder is (encoders/).
 from __future__ import annotations
 
 import hashlib
-import inspect
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.bounded_reads import UNREACHED, BoundedReads, Row, in_reading_order
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
 from tac_pipeline.reading import HELD_BYTES, ByteBudget, ReadAhead, batches
 from tac_pipeline.sources import ByteReader, ManySources, VectorSource
 from tac_pipeline.sources.decoding import DecodedImage, UnreadableImage, decode_image
-from tac_pipeline.sources.streaming import GaveUp, OverLimit
 from tac_pipeline.store.parquet import read_table, vectors_of
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
 from tac_pipeline.store.shards import (
@@ -44,19 +41,11 @@ from tac_pipeline.store.shards import (
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
-_Row = dict[str, str | int | None]
 _Loaded = tuple[ImageRow, DecodedImage | None]
 
 BATCHES_AHEAD = 2
 CONCURRENT_READS = 32
-# What an image of unknown size is expected to have at most; larger ones are asked for twice.
-UNKNOWN_BYTES = 4 * 2**20
-# After this many reads in a row that did not come in time, a server is not asked any more in this run.
-SILENT_READS = 64
 OPEN_SHARDS = 4  # 16 MiB at width 512
-
-# The start of the error of an image that could not be read: it may be readable next time.
-UNREACHED = "cannot be read: "
 
 
 class KnownVectors:
@@ -268,9 +257,9 @@ def encoded_batches(
     threads : int, optional
         How many images are decoded at once; None = the number of cores.
     """
-    reads = _BoundedReads(source, max_bytes=max_bytes, budget=ByteBudget(HELD_BYTES))
+    reads = BoundedReads(source, max_bytes=max_bytes, budget=ByteBudget(HELD_BYTES))
 
-    def read(row: _Row) -> Callable[[], _Loaded]:
+    def read(row: Row) -> Callable[[], _Loaded]:
         data = reads.read(row)
         if isinstance(data, ImageRow):
             return lambda: (data, None)
@@ -285,7 +274,7 @@ def encoded_batches(
 
         return decode
 
-    rows = _in_reading_order(missing) if any_order else missing
+    rows = in_reading_order(missing) if any_order else missing
     ahead = max((1 + BATCHES_AHEAD) * batch_size, concurrent_reads)
     with ReadAhead(read, readers=concurrent_reads, decoders=threads) as pool:
         loading = (pool.submit(row) for part in rows.iter_slices(batch_size) for row in part.iter_rows(named=True))
@@ -293,83 +282,8 @@ def encoded_batches(
             yield _encode(loaded, encoder, known)
 
 
-def _in_reading_order(missing: pl.DataFrame) -> pl.DataFrame:
-    """The members of an archive by their offset, so that one pass over it is enough; all else as it is."""
-    place = pl.col("uri").str.extract_groups(r"^(.*)#(\d+)\+\d+$")
-    keys = missing.select(archive=place.struct[0], offset=place.struct[1].cast(pl.Int64, strict=False))
-    if keys["archive"].null_count() == len(missing):
-        return missing
-    order = keys.with_row_index("row").with_columns(first=pl.col("row").min().over("archive"))
-    order = order.with_columns(
-        first=pl.when(pl.col("archive").is_null()).then(pl.col("row")).otherwise(pl.col("first"))
-    )
-    return missing[order.sort("first", "offset", "row")["row"]]
-
-
-class _BoundedReads:
-    """Reads that never hold more bytes than a budget has, nor more of one image than max_bytes.
-
-    An image's size may be unknown, or wrong. It is read with a small bound first, and with a larger one if it is
-    larger.
-    """
-
-    def __init__(self, source: ByteReader, *, max_bytes: int, budget: ByteBudget) -> None:
-        self.budget = budget
-        self._source, self._max_bytes = source, max_bytes
-        # A reader from outside may not know the bound.
-        self._takes_limit = "limit" in inspect.signature(source.read).parameters
-        self._guess = UNKNOWN_BYTES
-        # By server, how many reads in a row did not come in time.
-        self._silent: Counter[str] = Counter()
-
-    def read(self, row: _Row) -> bytes | ImageRow:
-        """The bytes of an image, taken from the budget; or the row of one that cannot be read."""
-        image_id, version, listed = str(row["image_id"]), str(row["version"]), row["size"]
-        if isinstance(listed, int) and listed > self._max_bytes:
-            return _failed(image_id, version, self._too_large(listed))
-        bound = min(listed if isinstance(listed, int) else self._guess, self._max_bytes)
-        server = urlsplit(str(row["uri"])).netloc
-        if server and self._silent[server] >= SILENT_READS:
-            return _failed(image_id, version, f"{UNREACHED}{server} did not answer {SILENT_READS} reads in a row")
-        try:
-            return self._read(str(row["uri"]), bound, server)
-        except OverLimit as error:
-            return _failed(image_id, version, self._too_large(error.size))
-        except (OSError, ValueError) as error:
-            if isinstance(error, GaveUp):
-                self._silent[server] += 1
-            return _failed(image_id, version, f"{UNREACHED}{getattr(error, 'strerror', None) or error}")
-
-    def _read(self, uri: str, bound: int, server: str) -> bytes:
-        try:
-            data = self._held(uri, bound)
-        except OverLimit as error:
-            if bound == self._max_bytes or (error.size or 0) > self._max_bytes:
-                raise
-            larger = error.size or self._max_bytes
-            self._guess = max(self._guess, min(2 * (error.size or 0), self.budget.size // 4))
-            data = self._held(uri, larger)
-        self._silent[server] = 0
-        return data
-
-    def _held(self, uri: str, bound: int) -> bytes:
-        self.budget.take(bound)
-        used = 0
-        try:
-            data = self._source.read(uri, **({"limit": bound} if self._takes_limit else {}))
-            if len(data) > self._max_bytes:
-                raise OverLimit(len(data), self._max_bytes)
-            used = len(data)
-            return data
-        finally:
-            self.budget.give_back(bound - used)
-
-    def _too_large(self, size: int | None) -> str:
-        return f"{'' if size is None else f'{size:,} bytes, '}over images.max_bytes ({self._max_bytes:,})"
-
-
 def load_image(
-    row: _Row, data: bytes, encoder: Encoder, *, known: KnownVectors, max_pixels: int
+    row: Row, data: bytes, encoder: Encoder, *, known: KnownVectors, max_pixels: int
 ) -> tuple[ImageRow, DecodedImage | None]:
     """Make the bytes of one manifest row the encoder's square; a damaged image never raises.
 
@@ -392,10 +306,6 @@ def load_image(
         # Over a limit that settings can raise: without a content hash the image is tried again.
         return ImageRow(image_id, version, "" if error.over_limit else content_hash, error=str(error)), None
     return ImageRow(image_id, version, content_hash, image.width, image.height), image
-
-
-def _failed(image_id: str, version: str, error: str) -> ImageRow:
-    return ImageRow(image_id, version, "", error=error)
 
 
 def _encode(loaded: list[_Loaded], encoder: Encoder, known: KnownVectors) -> EmbeddedBatch:

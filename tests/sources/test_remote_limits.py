@@ -17,7 +17,7 @@ from bad_server import BadServer, bad_server, seconds_of
 from photo_embedder import MeanColor, png
 from tar_shards import pack
 
-from tac_pipeline import embedding, reading
+from tac_pipeline import bounded_reads, embedding, reading
 from tac_pipeline.embedding import NoKnownVectors, embed_missing, encoded_batches
 from tac_pipeline.errors import SourceError
 from tac_pipeline.reading import ByteBudget, ReadAhead, batches
@@ -231,7 +231,7 @@ def test_as_many_are_read_at_once_as_the_setting_says(concurrent: int) -> None:
 
 
 def test_a_server_that_never_answers_is_not_asked_for_ever(server: BadServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding, "SILENT_READS", 4)
+    monkeypatch.setattr(bounded_reads, "SILENT_READS", 4)
     server.files["a.png"] = png((9, 9, 9))
     other = server.url.replace("127.0.0.1", "localhost")
     missing = rows(server, *(f"hang/{number}" for number in range(30)), "good/a.png")
@@ -277,7 +277,7 @@ def test_bytes_that_wait_for_decoding_have_a_budget(
     server: BadServer, monkeypatch: pytest.MonkeyPatch, told: bool
 ) -> None:
     monkeypatch.setattr(embedding, "HELD_BYTES", 100_000)
-    monkeypatch.setattr(embedding, "UNKNOWN_BYTES", 1000)
+    monkeypatch.setattr(bounded_reads, "UNKNOWN_BYTES", 1000)
     stored = Stored(monkeypatch, 30_000)
     missing = rows(server, *map(str, range(50)), size=30_000 if told else None)
     assert all(row.error is None for row in by_id(embedded(missing, stored)).values())
