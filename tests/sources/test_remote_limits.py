@@ -399,6 +399,14 @@ def test_a_tar_that_is_sent_whole_is_streamed_once(server: BadServer, tar: dict[
     assert whole > 100_000
 
 
+def test_members_of_a_tar_are_read_in_the_order_of_the_tar() -> None:
+    uris = ["b.jpg", "s3://x/1.tar#900+5", "s3://x/2.tar#70+5", "s3://x/1.tar#80+5", "a.jpg", "s3://x/2.tar#8+5"]
+    ordered = bounded_reads.in_reading_order(pl.DataFrame({"uri": uris}))["uri"].to_list()
+    assert ordered == [uris[at] for at in (0, 3, 1, 5, 2, 4)]
+    plain = pl.DataFrame({"uri": ["b.jpg", "a.jpg"]})
+    assert bounded_reads.in_reading_order(plain).equals(plain)
+
+
 def test_a_tar_that_is_sent_in_parts_is_not_streamed(server: BadServer, tar: dict[str, bytes]) -> None:
     source = RemoteFolderSource(f"{server.url}/ranges/x.tar", timeout=TIMEOUT)
     listing = source.list_images()
