@@ -160,9 +160,7 @@ class ReadAhead(Generic[Item, Result]):
             found.set_exception(error)
 
 
-def batches(
-    results: Iterable[Future[Result]], *, size: int, ahead: int, any_order: bool, patience: float = PATIENCE
-) -> Iterator[list[Result]]:
+def batches(results: Iterable[Future[Result]], *, size: int, ahead: int, any_order: bool) -> Iterator[list[Result]]:
     """Results in batches, in their order; with any_order those that come late are in a later batch.
 
     Parameters
@@ -174,12 +172,12 @@ def batches(
     ahead : int
         How many results are asked for at once.
     any_order : bool
-        Whether a batch waits only `patience` seconds for results that come later than those behind them. Results that
+        Whether a batch waits only PATIENCE seconds for results that come later than those behind them. Results that
         come in time are in the same batches as without it.
     """
     window = _Window(iter(results), size=size, ahead=ahead)
     while window.refill():
-        ready = window.in_time(patience) if any_order else window.first()
+        ready = window.in_time(PATIENCE) if any_order else window.first()
         yield [found.result() for found in window.take(ready)]
 
 

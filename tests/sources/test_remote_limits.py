@@ -211,7 +211,10 @@ def test_while_one_hangs_the_others_go_on(server: BadServer, monkeypatch: pytest
     assert in_order == paths[:9]
 
 
-def test_images_that_come_in_time_are_in_the_same_batches_in_any_order(server: BadServer) -> None:
+def test_images_that_come_in_time_are_in_the_same_batches_in_any_order(
+    server: BadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PATIENCE", 60.0)
     server.files |= {f"{number:03}.png": png((number, 0, 0)) for number in range(30)}
     missing = rows(server, *(f"good/{name}" for name in server.files))
     shapes = [
