@@ -70,8 +70,10 @@ def open_project_source(project: Project) -> "Source":
     rules = Rules(images.exclude, own=[str(project.data_folder)], follow_links=images.follow_links)
     kept = KeptListings(open_store(project).listings_folder)
     if isinstance(images.source, str):
-        return open_source(project.resolve(images.source), listings=kept, rules=rules)
-    return open_sources([project.resolve(place) for place in images.source], listings=kept, rules=rules)
+        return open_source(project.resolve(images.source), listings=kept, rules=rules, timeout=images.timeout)
+    return open_sources(
+        [project.resolve(place) for place in images.source], listings=kept, rules=rules, timeout=images.timeout
+    )
 
 
 def _known_images(project: Project) -> pl.DataFrame | None:
@@ -230,8 +232,9 @@ def _drop_unnamed_shards(store: Store) -> None:
 )
 def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: EncoderSettings) -> None:
     """One unit vector per image, as a view over append-only shards; unreadable images are rows with an error."""
+    from tac_pipeline.bounded_reads import UNREACHED
     from tac_pipeline.digest import digest
-    from tac_pipeline.embedding import UNREACHED, embed_missing
+    from tac_pipeline.embedding import embed_missing
     from tac_pipeline.results.intake import compare_views
 
     store = open_store(inputs.project)
@@ -245,6 +248,7 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
         shards=shards,
         encoder=fingerprint,
         progress=inputs.progress("images"),
+        try_again_after=TRY_AGAIN_SECONDS,
     )
     errors = view.filter(pl.col("error").is_not_null())
     out.write(view.drop("computed", "copied"))
@@ -285,6 +289,8 @@ def _embed(
         batch_size=encoder.batch_size,
         max_pixels=images.max_pixels,
         max_bytes=images.max_bytes,
+        concurrent_reads=images.concurrent_reads,
+        any_order=True,
     )
 
 
@@ -296,10 +302,10 @@ def encoder_name(project: Project) -> str:
 
 
 def load_encoder(project: Project) -> "Encoder":
-    """The encoder that the settings name."""
-    from tac_pipeline.encoders import open_clip_encoder
+    """The encoder that the settings name; nothing heavy is imported before it is first used."""
+    from tac_pipeline.encoders.late import LateEncoder
 
-    return open_clip_encoder(*project.encoder_files, device=project.settings.encoder.device)
+    return LateEncoder(*project.encoder_files, device=project.settings.encoder.device)
 
 
 def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:

@@ -9,11 +9,9 @@ an encoder is (encoders/).
 from __future__ import annotations
 
 import hashlib
-import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +20,11 @@ import polars as pl
 import pyarrow as pa
 
 from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.bounded_reads import UNREACHED, BoundedReads, Row, in_reading_order
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
+from tac_pipeline.reading import HELD_BYTES, ByteBudget, ReadAhead, batches
 from tac_pipeline.sources import ByteReader, ManySources, VectorSource
 from tac_pipeline.sources.decoding import DecodedImage, UnreadableImage, decode_image
 from tac_pipeline.store.parquet import read_table, vectors_of
@@ -41,11 +41,11 @@ from tac_pipeline.store.shards import (
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
-BATCHES_AHEAD = 2
-OPEN_SHARDS = 4  # 16 MiB at width 512
+_Loaded = tuple[ImageRow, DecodedImage | None]
 
-# The start of the error of an image that could not be read: it may be readable next time.
-UNREACHED = "cannot be read: "
+BATCHES_AHEAD = 2
+CONCURRENT_READS = 32
+OPEN_SHARDS = 4  # 16 MiB at width 512
 
 
 class KnownVectors:
@@ -144,6 +144,7 @@ def embed_missing(
     shards: Path,
     encoder: str,
     progress: Progress | None = None,
+    try_again_after: float = 0,
 ) -> pl.DataFrame:
     """Embed the images of a manifest that no shard holds yet, and return the view of all of them.
 
@@ -156,6 +157,8 @@ def embed_missing(
         The store's folder of shards, in which each encoder has its own folder.
     encoder : str
         Fingerprint of the encoder.
+    try_again_after : float
+        Seconds for which an image that could not be read is not read again.
 
     Returns
     -------
@@ -170,6 +173,8 @@ def embed_missing(
     folder = shards / digest(encoder)
     index = read_shard_index(folder, encoder=encoder)
     known = known_rows(manifest, index)
+    if try_again_after:
+        known = pl.concat([known, _waiting_rows(manifest, index, known, folder, try_again_after).select(known.columns)])
     missing = manifest.join(known, on="image_id", how="anti")
     written: list[pl.DataFrame] = []
     if len(missing):
@@ -188,6 +193,18 @@ def embed_missing(
     if written:  # deletions alone rewrite no vectors
         view = join_small_shards(view, folder, encoder)
     return view.with_columns(shard=pl.format("{}/{}", pl.lit(folder.name), "shard")).drop("version").sort("image_id")
+
+
+def _waiting_rows(
+    manifest: pl.DataFrame, index: pl.DataFrame, known: pl.DataFrame, folder: Path, seconds: float
+) -> pl.DataFrame:
+    """The rows of images that could not be read and are not yet to be read again."""
+    unreached = index.filter(pl.col("error").str.starts_with(UNREACHED)).join(known, on="image_id", how="anti")
+    # A shard is written when its images were read, and never changed.
+    since = time.time() - seconds
+    recent = [name for name in unreached["shard"].unique() if (folder / name).stat().st_mtime > since]
+    rows = unreached.filter(pl.col("shard").is_in(recent)).join(manifest, on=["image_id", "version"], how="semi")
+    return rows.with_columns(held=pl.lit(0, pl.UInt32)).unique("image_id", keep="last")
 
 
 def given_batches(missing: pl.DataFrame, source: VectorSource | ManySources) -> Iterator[EmbeddedBatch]:
@@ -219,52 +236,60 @@ def encoded_batches(
     batch_size: int,
     max_pixels: int,
     max_bytes: int,
+    concurrent_reads: int = CONCURRENT_READS,
+    any_order: bool = False,
     threads: int | None = None,
 ) -> Iterator[EmbeddedBatch]:
     """Read, decode and encode image files; an image that cannot be read becomes a row with its error.
 
-    Reading and decoding run in threads, BATCHES_AHEAD batches ahead of the encoder. Bytes with a known vector are
-    neither decoded nor encoded.
+    Reading and decoding run in threads of their own, BATCHES_AHEAD batches ahead of the encoder. Bytes with a known
+    vector are neither decoded nor encoded. At most HELD_BYTES are read and not yet decoded, or one
+    larger image.
+
+    Parameters
+    ----------
+    missing : DataFrame with image_id, uri, size, version
+        The rows of a manifest.
+    concurrent_reads : int
+        How many images are read at once.
+    any_order : bool
+        Whether images that come late are in a later batch, so that nothing waits for them.
+    threads : int, optional
+        How many images are decoded at once; None = the number of cores.
     """
+    reads = BoundedReads(source, max_bytes=max_bytes, budget=ByteBudget(HELD_BYTES))
 
-    def load(row: dict[str, str | int | None]) -> tuple[ImageRow, DecodedImage | None]:
-        return load_image(row, source, encoder, known=known, max_pixels=max_pixels, max_bytes=max_bytes)
+    def read(row: Row) -> Callable[[], _Loaded]:
+        data = reads.read(row)
+        if isinstance(data, ImageRow):
+            return lambda: (data, None)
+        # The list lets go of the bytes as soon as they are decoded.
+        held, size = [data], len(data)
 
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="decode") as pool:
-        slices = missing.iter_slices(batch_size)
-        submitted: Iterator[list[Future[tuple[ImageRow, DecodedImage | None]]]] = (
-            [pool.submit(load, row) for row in part.iter_rows(named=True)] for part in slices
-        )
-        ahead = [batch for _, batch in zip(range(BATCHES_AHEAD), submitted, strict=False)]
-        for upcoming in chain(submitted, [None] * len(ahead)):
-            if upcoming is not None:
-                ahead.append(upcoming)
-            yield _encode([future.result() for future in ahead.pop(0)], encoder, known)
+        def decode() -> _Loaded:
+            try:
+                return load_image(row, held.pop(), encoder, known=known, max_pixels=max_pixels)
+            finally:
+                reads.budget.give_back(size)
+
+        return decode
+
+    rows = in_reading_order(missing) if any_order else missing
+    ahead = max((1 + BATCHES_AHEAD) * batch_size, concurrent_reads)
+    with ReadAhead(read, readers=concurrent_reads, decoders=threads) as pool:
+        loading = (pool.submit(row) for part in rows.iter_slices(batch_size) for row in part.iter_rows(named=True))
+        for loaded in batches(loading, size=batch_size, ahead=ahead, any_order=any_order):
+            yield _encode(loaded, encoder, known)
 
 
 def load_image(
-    row: dict[str, str | int | None],
-    source: ByteReader,
-    encoder: Encoder,
-    *,
-    known: KnownVectors,
-    max_pixels: int,
-    max_bytes: int,
+    row: Row, data: bytes, encoder: Encoder, *, known: KnownVectors, max_pixels: int
 ) -> tuple[ImageRow, DecodedImage | None]:
-    """Read the image of one manifest row and make it the encoder's square; a damaged image never raises.
+    """Make the bytes of one manifest row the encoder's square; a damaged image never raises.
 
     No error and no pixels mean that the vector of the image's bytes is already known.
     """
     image_id, version = str(row["image_id"]), str(row["version"])
-    known_size = row["size"]
-    if isinstance(known_size, int) and known_size > max_bytes:
-        return _failed(image_id, version, f"{known_size:,} bytes, over images.max_bytes ({max_bytes:,})"), None
-    try:
-        data = source.read(str(row["uri"]))
-    except (OSError, ValueError) as error:
-        return _failed(image_id, version, f"{UNREACHED}{getattr(error, 'strerror', None) or error}"), None
-    if len(data) > max_bytes:
-        return _failed(image_id, version, f"{len(data):,} bytes, over images.max_bytes ({max_bytes:,})"), None
     content_hash = hashlib.sha256(data).hexdigest()
     size = known.find(content_hash)
     if size is not None and size[0] * size[1] <= max_pixels:
@@ -283,11 +308,7 @@ def load_image(
     return ImageRow(image_id, version, content_hash, image.width, image.height), image
 
 
-def _failed(image_id: str, version: str, error: str) -> ImageRow:
-    return ImageRow(image_id, version, "", error=error)
-
-
-def _encode(loaded: list[tuple[ImageRow, DecodedImage | None]], encoder: Encoder, known: KnownVectors) -> EmbeddedBatch:
+def _encode(loaded: list[_Loaded], encoder: Encoder, known: KnownVectors) -> EmbeddedBatch:
     rows = [row for row, _ in loaded]
     # Of equal bytes only the first is encoded; an equal image may have arrived after this batch was read.
     new: dict[str, int] = {}

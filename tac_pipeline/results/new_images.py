@@ -18,9 +18,10 @@ from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.embedding import NoKnownVectors, encoded_batches
 from tac_pipeline.errors import SourceError
 from tac_pipeline.results.assigning import assign_vectors
-from tac_pipeline.sources import IMAGE_SUFFIXES, ByteReader, FolderSource, RemoteFolderSource
+from tac_pipeline.sources import IMAGE_SUFFIXES, FolderSource, RemoteFolderSource
 from tac_pipeline.sources.remote import read_url
 from tac_pipeline.sources.rules import ARCHIVE_SUFFIX
+from tac_pipeline.sources.streaming import read_local
 from tac_pipeline.store.shards import EmbeddedBatch
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 
 # Vectors, float32 (n_images, dim), to the most similar learned image of each and the cosine to it, float32 (n_images,).
 Nearest = Callable[[FloatMatrix], tuple[Sequence[str], FloatMatrix]]
+
+
+class _Files:
+    """Reads a file by its path or URL; its name may have any ending."""
+
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
+        return read_url(uri, limit=limit) if "://" in uri else read_local(Path(uri), limit)
 
 
 @dataclass(frozen=True)
@@ -48,15 +56,8 @@ class NamedImage:
 
     name: str
     uri: str
-    reader: ByteReader
+    reader: FolderSource | RemoteFolderSource | _Files
     error: str | None = None
-
-
-class _Files:
-    """Reads a file by its path or URL; its name may have any ending."""
-
-    def read(self, uri: str) -> bytes:
-        return read_url(uri) if "://" in uri else Path(uri).read_bytes()
 
 
 def find_images(places: Sequence[str]) -> list[NamedImage]:
@@ -93,11 +94,11 @@ class _ByNumber:
     def __init__(self, images: Sequence[NamedImage]) -> None:
         self._images = images
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
         image = self._images[int(uri)]
         if image.error is not None:
             raise OSError(image.error)
-        return image.reader.read(image.uri)
+        return image.reader.read(image.uri, limit=limit)
 
 
 def embed_images(

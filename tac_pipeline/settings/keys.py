@@ -75,6 +75,15 @@ class Images(Section):
     max_bytes: int = result(
         500_000_000, ge=1, description="an image file with more bytes is kept as unreadable, never read"
     )
+    timeout: float = execution(
+        30.0,
+        gt=0,
+        description="seconds after which reading a remote image is given up when nothing, or hardly anything, arrives; "
+        "it is tried 3 times",
+    )
+    concurrent_reads: int = execution(
+        32, ge=1, le=1024, description="images that are read at once; at most 256 MB wait to be decoded"
+    )
     compare: Literal["listing", "content"] = execution(
         "listing",
         description="how changed images are found: by the listing's size and time (or etag), or by reading every image",

@@ -17,7 +17,7 @@ from tac_pipeline.sources.formats import IMAGE_SUFFIXES
 from tac_pipeline.sources.listing import ByteReader, ImageSource, Listing, listing_digest, versions_by_content
 from tac_pipeline.sources.manifests import ManifestSource
 from tac_pipeline.sources.many import ManySources, SingleSource, prefixes_of
-from tac_pipeline.sources.remote import open_filesystem
+from tac_pipeline.sources.remote import TIMEOUT, open_filesystem
 from tac_pipeline.sources.rules import Rules, is_archive
 from tac_pipeline.sources.tables.columns import PARQUET_SUFFIX, TABLE_SUFFIXES
 from tac_pipeline.sources.tables.parquet import parquet_schema
@@ -47,7 +47,9 @@ __all__ = [
 Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource | ManySources
 
 
-def open_source(location: str, *, listings: ListingCache | None = None, rules: Rules | None = None) -> SingleSource:
+def open_source(
+    location: str, *, listings: ListingCache | None = None, rules: Rules | None = None, timeout: float = TIMEOUT
+) -> SingleSource:
     """The source at an absolute path or a URL.
 
     Parameters
@@ -56,6 +58,8 @@ def open_source(location: str, *, listings: ListingCache | None = None, rules: R
         Keeps the listings of archives, so that only new archives are read for their names.
     rules : Rules, optional
         What is passed over in folders and archives.
+    timeout : float
+        Seconds after which a remote read that brings nothing, or hardly anything, is given up.
 
     Raises
     ------
@@ -64,8 +68,8 @@ def open_source(location: str, *, listings: ListingCache | None = None, rules: R
     """
     rules = rules or Rules()
     if "://" in location:
-        open_filesystem(location)
-        return RemoteFolderSource(location, listings, rules)
+        open_filesystem(location, timeout=timeout)
+        return RemoteFolderSource(location, listings, rules, timeout)
     path = Path(location)
     if find_vector_files(path):
         return VectorSource(path)
@@ -86,7 +90,11 @@ def open_source(location: str, *, listings: ListingCache | None = None, rules: R
 
 
 def open_sources(
-    locations: Sequence[str], *, listings: ListingCache | None = None, rules: Rules | None = None
+    locations: Sequence[str],
+    *,
+    listings: ListingCache | None = None,
+    rules: Rules | None = None,
+    timeout: float = TIMEOUT,
 ) -> ManySources:
     """Several places as one source, each with its own prefix in the ids: the last part of its location.
 
@@ -96,7 +104,7 @@ def open_sources(
     ----------
     locations : sequence of str
         See open_source.
-    listings, rules
+    listings, rules, timeout
         See open_source.
 
     Raises
@@ -106,6 +114,6 @@ def open_sources(
     """
 
     def open_one(location: str, shared: ListingCache | None) -> SingleSource:
-        return open_source(location, listings=shared, rules=rules)
+        return open_source(location, listings=shared, rules=rules, timeout=timeout)
 
     return ManySources(prefixes_of(locations), open_one, listings)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote
 
 import polars as pl
 
@@ -26,8 +28,9 @@ from tac_pipeline.sources.listing import (
     folder_labels,
     no_images,
 )
-from tac_pipeline.sources.remote import changed_mark, list_files, open_filesystem, read_url
+from tac_pipeline.sources.remote import TIMEOUT, RemoteFiles, changed_mark, list_files, open_filesystem
 from tac_pipeline.sources.rules import EXPORT_RECORD, Rules, is_archive
+from tac_pipeline.sources.streaming import OverLimit, is_http, read_local
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,14 @@ class FolderSource(ImageFiles):
         """See ImageSource; a folder has labels of kind folder alone."""
         return folder_labels(image_ids, kind, where=str(self.folder))
 
-    def read(self, uri: str) -> bytes:
-        """See ByteReader."""
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
+        """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""
         place = place_in_archive(uri)
         if place is None:
-            return Path(as_path(uri)).read_bytes()
+            return read_local(Path(as_path(uri)), limit)
         archive, offset, size = place
+        if limit is not None and size > limit:
+            raise OverLimit(size, limit)
         with Path(as_path(archive)).open("rb") as file:
             file.seek(offset)
             return require_whole(file.read(size), size, archive)
@@ -209,26 +214,37 @@ class RemoteFolderSource(ImageFiles):
         Where what was found in archives is kept.
     rules : Rules, optional
         What is passed over.
+    timeout : float
+        Seconds after which a read that brings nothing, or hardly anything, is given up.
     """
 
     url: str
     listings: ListingCache | None = None
     rules: Rules = field(default_factory=Rules)
+    timeout: float = TIMEOUT
+    _files: RemoteFiles = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made here and not when first needed, because many threads need it at once and tars are kept in it.
+        object.__setattr__(self, "_files", RemoteFiles(timeout=self.timeout))
 
     def listing(self) -> Listing:
         """See ImageSource; version is the etag if there is one, else the time of change and the size."""
-        filesystem, root = open_filesystem(self.url)
+        filesystem, root = self._place
         files = list_files(filesystem, root, self.url)
         # A single archive is listed as itself.
         top = os.path.dirname(root) if list(files) == [root] else root  # noqa: PTH120 - no path of this machine
         found, archives = ListingBuilder(), ArchiveListings(self.listings, self.rules)
         below = {path: path.removeprefix(top).lstrip("/") for path in files}
+        below = _plain_names(below) if is_http(filesystem) else below
         passed = self._passed_over(found, filesystem, below)
         versions = _remote_versions(filesystem, {path: entry for path, entry in files.items() if path not in passed})
         for path, (size, version) in versions.items():
             uri, name = filesystem.unstrip_protocol(path), below[path]
             if is_archive(name):
-                archives.add_to(found, partial(filesystem.open, path, "rb"), archive_id=name, uri=uri, version=version)
+                archives.add_to(
+                    found, partial(self._files.open, filesystem, path), archive_id=name, uri=uri, version=version
+                )
             else:
                 found.add_image(name, uri=uri, size=size, version=version)
         archives.forget_others()
@@ -249,7 +265,7 @@ class RemoteFolderSource(ImageFiles):
         passed = set()
         for path, name in below.items():
             rule = rule_of_folder(name.rpartition("/")[0])
-            rule = rule or self.rules.passes_file(name, partial(_remote_head, filesystem, path))
+            rule = rule or self.rules.passes_file(name, partial(self._files.read_part, filesystem, path, 0, HEAD_BYTES))
             if rule is not None:
                 found.pass_over(name, rule)
                 passed.add(path)
@@ -259,20 +275,44 @@ class RemoteFolderSource(ImageFiles):
         """See ImageSource; a folder has labels of kind folder alone."""
         return folder_labels(image_ids, kind, where=self.url)
 
-    def read(self, uri: str) -> bytes:
-        """See ByteReader."""
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
+        """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""
         place = place_in_archive(uri)
-        if place is None:
-            return read_url(uri)
+        # A plain file's name may look like a place in an archive.
+        if place is None or not is_archive(place[0]):
+            return self._files.read(*self._locate(uri), limit=limit)
         archive, offset, size = place
-        return require_whole(read_url(archive, start=offset, end=offset + size), size, archive)
+        if limit is not None and size > limit:
+            raise OverLimit(size, limit)
+        return require_whole(self._files.read_part(*self._locate(archive), offset, size), size, archive)
+
+    def _locate(self, uri: str) -> tuple[Any, str]:
+        """The filesystem and path of a file; it need not be of this folder."""
+        try:
+            filesystem, _ = self._place
+            own = (filesystem.protocol,) if isinstance(filesystem.protocol, str) else filesystem.protocol
+            # A chain of filesystems is known only to the one that listed it.
+            if uri.partition("://")[0] in own:
+                return filesystem, filesystem._strip_protocol(uri)
+            return open_filesystem(uri, timeout=self.timeout)
+        except SourceError as error:
+            raise OSError(str(error)) from error
+
+    @cached_property
+    def _place(self) -> tuple[Any, str]:
+        return open_filesystem(self.url, timeout=self.timeout)
 
 
-def _remote_head(filesystem: Any, path: str) -> bytes:
-    try:
-        return bytes(filesystem.cat_file(path, start=0, end=HEAD_BYTES))
-    except Exception as error:
-        raise OSError(str(error)) from error
+def _plain_names(below: dict[str, str]) -> dict[str, str]:
+    """Names without percent-encoding; a name stays encoded if it would lead elsewhere, or be another file's."""
+    plain = {path: unquote(name) for path, name in below.items()}
+    times = Counter(plain.values())
+    return {
+        path: name
+        if times[name] == 1 and name.count("/") == below[path].count("/") and name.isprintable()
+        else below[path]
+        for path, name in plain.items()
+    }
 
 
 def _remote_versions(filesystem: Any, files: dict[str, dict[str, Any]]) -> dict[str, tuple[int | None, str]]:

@@ -124,6 +124,8 @@ def test_every_key_is_marked_and_described() -> None:
         "images.exclude",
         "images.follow_links",
         "images.max_loss",
+        "images.timeout",
+        "images.concurrent_reads",
         "encoder.batch_size",
         "encoder.device",
         "schedule.observe",

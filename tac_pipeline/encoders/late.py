@@ -1,0 +1,74 @@
+"""An open_clip encoder that imports nothing heavy before it is first used.
+
+A run that finds no new image to encode needs neither torch nor a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.encoders.model_choice import ModelChoice, choose_model
+from tac_pipeline.progress import Progress
+from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
+
+if TYPE_CHECKING:
+    from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
+
+
+class LateEncoder:
+    """Follows the protocol Encoder; see open_clip_encoder for the parameters and what is raised.
+
+    A device that does not exist is refused at the first image or text.
+    """
+
+    def __init__(self, model: str, pretrained: str | None, *, device: str = "auto") -> None:
+        self._choice: ModelChoice = choose_model(model, pretrained)
+        self._device = device
+
+    @property
+    def fingerprint(self) -> str:
+        """See Encoder."""
+        return self._choice.fingerprint
+
+    @property
+    def dim(self) -> int:
+        """See Encoder."""
+        return self._choice.dim
+
+    @property
+    def image_size(self) -> int:
+        """See Encoder."""
+        return self._choice.preprocessing.size
+
+    @property
+    def resize_mode(self) -> ResizeMode:
+        """See Encoder."""
+        return self._choice.preprocessing.resize_mode
+
+    @property
+    def interpolation(self) -> Interpolation:
+        """See Encoder."""
+        return self._choice.preprocessing.interpolation
+
+    def encode_images(self, pixels: Pixels) -> FloatMatrix:
+        """See Encoder."""
+        return self._encoder.encode_images(pixels)
+
+    def encode_nouns(
+        self, nouns: Sequence[str], *, templates: Sequence[str], batch_size: int, progress: Progress | None = None
+    ) -> FloatMatrix:
+        """See Encoder."""
+        return self._encoder.encode_nouns(nouns, templates=templates, batch_size=batch_size, progress=progress)
+
+    def encode_texts(self, texts: Sequence[str], *, batch_size: int) -> FloatMatrix:
+        """See Encoder."""
+        return self._encoder.encode_texts(texts, batch_size=batch_size)
+
+    @cached_property
+    def _encoder(self) -> OpenClipEncoder:
+        from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
+
+        return OpenClipEncoder(self._choice, device=self._device)
