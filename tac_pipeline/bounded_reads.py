@@ -6,7 +6,6 @@ An image that cannot be read is a row with its reason. What must stay out: threa
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -50,7 +49,6 @@ class BoundedReads:
     Parameters
     ----------
     source : ByteReader
-        A reader that takes no limit is bounded afterwards.
     max_bytes : int
         Of one image.
     budget : ByteBudget
@@ -60,8 +58,6 @@ class BoundedReads:
     def __init__(self, source: ByteReader, *, max_bytes: int, budget: ByteBudget) -> None:
         self.budget = budget
         self._source, self._max_bytes = source, max_bytes
-        # A reader from outside may not know the bound.
-        self._takes_limit = "limit" in inspect.signature(source.read).parameters
         self._guess = UNKNOWN_BYTES
         # By server, how many reads in a row did not come in time.
         self._silent: Counter[str] = Counter()
@@ -100,9 +96,7 @@ class BoundedReads:
         self.budget.take(bound)
         used = 0
         try:
-            data = self._source.read(uri, **({"limit": bound} if self._takes_limit else {}))
-            if len(data) > self._max_bytes:
-                raise OverLimit(len(data), self._max_bytes)
+            data = self._source.read(uri, limit=bound)
             used = len(data)
             return data
         finally:

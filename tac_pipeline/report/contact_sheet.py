@@ -60,9 +60,7 @@ def draw_strips(
         if image_id not in uris or clock() > end:
             return None
         try:
-            data = source.read(uris[image_id])
-            if len(data) > max_bytes:
-                return None
+            data = source.read(uris[image_id], limit=max_bytes)
             return decode_image(data, size=TILE, max_pixels=max_pixels).pixels.transpose(1, 2, 0)
         except (OSError, ValueError, UnreadableImage):
             return None

@@ -71,11 +71,11 @@ def draw_pictures(
 
 def _draw(image: Wanted, source: ByteReader, max_pixels: int, max_bytes: int) -> bytes | None:
     try:
-        data = source.read(image.uri)
+        data = source.read(image.uri, limit=max_bytes)
     except (OSError, ValueError):
         return None
     # With other bytes than the assigned ones, the page would show a picture that was never assigned.
-    if len(data) > max_bytes or hashlib.sha256(data).hexdigest() != image.content_hash:
+    if hashlib.sha256(data).hexdigest() != image.content_hash:
         return None
     # A small image is not enlarged here: the page does that.
     size = max(1, min(PICTURE_SIZE, image.width or PICTURE_SIZE, image.height or PICTURE_SIZE))

@@ -86,7 +86,7 @@ def open_source(
         )
     if small.endswith(MATRIX_SUFFIX) or (small.endswith(PARQUET_SUFFIX) and is_vector_table(parquet_schema(path))):
         return VectorSource(path)
-    return ManifestSource(path)
+    return ManifestSource(path, timeout)
 
 
 def open_sources(

@@ -24,7 +24,7 @@ from tac_pipeline.sources.rules import Rules
 BLOCK = tarfile.BLOCKSIZE
 # Raise it when the code finds other members in an archive than before: kept listings are then made again.
 _LISTING_CODE = 3
-_PLACE = re.compile(r"(?P<archive>.+)#(?P<offset>\d+)\+(?P<size>\d+)", flags=re.DOTALL)
+_PLACE = re.compile(r"(?P<archive>.+\.(?i:tar))#(?P<offset>\d+)\+(?P<size>\d+)", flags=re.DOTALL)
 # More problems of one archive than these are counted only.
 SHOWN_PROBLEMS = 20
 _FOUND = {"member": pl.String, "offset": pl.Int64, "size": pl.Int64, "note": pl.String}

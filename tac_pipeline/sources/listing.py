@@ -36,8 +36,11 @@ Rows = dict[str, list[Any]]
 class ByteReader(Protocol):
     """Reads image files."""
 
-    def read(self, uri: str) -> bytes:
-        """The bytes of one image; OSError where they cannot be had."""
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
+        """The bytes of one image; OSError where they cannot be had.
+
+        With a limit, at most one byte more than it is read, and OverLimit (an OSError) is raised for more.
+        """
 
 
 class ImageSource(Protocol):
@@ -71,7 +74,7 @@ class ImageFiles(ABC):
     """What the sources of image files share."""
 
     @abstractmethod
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader."""
 
     @abstractmethod
@@ -233,7 +236,7 @@ def versions_by_content(
         if row["size"] is not None and row["size"] > max_bytes:
             return listed
         try:
-            return f"sha256-{hashlib.sha256(reader.read(row['uri'])).hexdigest()}"
+            return f"sha256-{hashlib.sha256(reader.read(row['uri'], limit=max_bytes)).hexdigest()}"
         except (OSError, ValueError):
             return listed
 

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.listing import ImageFiles, Listing, ListingBuilder, as_path, file_version, folder_labels
-from tac_pipeline.sources.remote import read_url
+from tac_pipeline.sources.remote import TIMEOUT, read_url
+from tac_pipeline.sources.streaming import OverLimit, read_local
 from tac_pipeline.sources.tables.columns import (
     PARQUET_SUFFIX,
     RowProblems,
@@ -45,9 +46,12 @@ class ManifestSource(ImageFiles):
     Attributes
     ----------
     path : Path
+    timeout : float
+        Seconds after which reading a remote image is given up.
     """
 
     path: Path
+    timeout: float = TIMEOUT
     _tables: dict[str, TableImages] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def listing(self) -> Listing:
@@ -95,12 +99,17 @@ class ManifestSource(ImageFiles):
             ids = [f"{self.path.name}#row={number:09d}" if here else uri for number, uri, here in rows]
         return column_labels(table, ids, image_ids)
 
-    def read(self, uri: str) -> bytes:
-        """See ByteReader."""
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
+        """See ByteReader; an image in a cell is read before it is known how large it is."""
         place = place_in_table(uri)
         if place is not None:
-            return self._tables.setdefault(place[0], TableImages(Path(place[0]))).read(place[1])
-        return read_url(uri) if "://" in uri else Path(as_path(uri)).read_bytes()
+            data = self._tables.setdefault(place[0], TableImages(Path(place[0]))).read(place[1])
+            if limit is not None and len(data) > limit:
+                raise OverLimit(len(data), limit)
+            return data
+        if "://" in uri:
+            return read_url(uri, limit=limit, timeout=self.timeout)
+        return read_local(Path(as_path(uri)), limit)
 
     def _table(self, *wanted: str) -> tuple[TextTable, list[bool]]:
         """The table, and whether each row holds its image."""

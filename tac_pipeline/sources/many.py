@@ -131,9 +131,9 @@ class ManySources:
             parts.append(labels.select(pl.format("{}/{}", pl.lit(prefix), "image_id").alias("image_id"), "label"))
         return pl.concat(parts).sort("image_id")
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader."""
-        return self._reader_of(uri).read(uri)
+        return self._reader_of(uri).read(uri, limit=limit)
 
     def vectors(self) -> Iterator[VectorBatch]:
         """The batches of all sources, with the prefixes in their ids; see VectorSource.

@@ -300,15 +300,6 @@ def test_a_size_that_is_wrong_in_the_listing_is_no_error(server: BadServer, monk
     assert found["a"].error is None
 
 
-def test_a_reader_that_knows_no_bound_is_bounded_afterwards(server: BadServer) -> None:
-    class Plain:
-        def read(self, uri: str) -> bytes:
-            return b"x" * 5000
-
-    found = by_id(embedded(rows(server, "a"), Plain(), max_bytes=1000))
-    assert found["a"].error == "5,000 bytes, over images.max_bytes (1,000)"
-
-
 def test_a_budget_is_given_in_turn() -> None:
     budget, order = ByteBudget(10), []
     budget.take(8)

@@ -151,7 +151,7 @@ class ColorSource:
         self.files = files
         self.asked: list[str] = []
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
         self.asked.append(uri)
         try:
             return self.files[uri]
