@@ -8,6 +8,7 @@ import polars as pl
 from tac_pipeline.report import Changes, ReportTables, choose_images, describe
 from tac_pipeline.report.contents import Contents
 from tac_pipeline.results.review import duplicate_groups, review_images
+from tac_pipeline.sources.streaming import OverLimit
 from tac_pipeline.store.comparison import compare_assignments
 
 HOSTILE = [
@@ -154,9 +155,12 @@ class ColorSource:
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         self.asked.append(uri)
         try:
-            return self.files[uri]
+            data = self.files[uri]
         except KeyError as error:
             raise FileNotFoundError(uri) from error
+        if limit is not None and len(data) > limit:
+            raise OverLimit(len(data), limit)
+        return data
 
 
 def made_up_contents(
