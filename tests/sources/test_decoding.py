@@ -285,7 +285,7 @@ def test_a_file_cut_short_is_refused_rather_than_gray(kind: str) -> None:
         (b"", r"empty file \(0 bytes\)"),
         (b"<html>404</html>", "not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
-        (saved(SMALL, "JPEG")[:-60], "truncated: the file ends before its last pixel"),
+        (saved(SMALL, "JPEG")[:-60], "truncated: ends after 0 % of the rows"),
     ],
 )
 def test_reasons_that_a_person_understands(data: bytes, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""sniff against files that Pillow and the extra's plugins write, and which formats can be read with and without them."""
+"""sniff on files that Pillow and the plugins of the extra write; which formats can be read with and without them."""
 
 from __future__ import annotations
 
