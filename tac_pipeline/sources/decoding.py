@@ -13,7 +13,7 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,23 @@ from tac_pipeline.sources.formats import (
     sniff,
 )
 from tac_pipeline.sources.pixels.color import NEVER_RGB, color_transform, strips, to_rgb, with_profile
-from tac_pipeline.sources.pixels.depth import SAMPLED, Scale, choose_scale, is_deep
-from tac_pipeline.sources.pixels.headers import jpeg_2000_levels, jpeg_xl_size, may_be_tga, memory_to_decode
+from tac_pipeline.sources.pixels.depth import (
+    FEW_HIGH,
+    SAMPLED,
+    DeepColor,
+    Scale,
+    choose_scale,
+    is_deep,
+    joined,
+    low_bytes_mode,
+)
+from tac_pipeline.sources.pixels.headers import (
+    LARGEST_MEMORY,
+    jpeg_2000_steps,
+    jpeg_xl_size,
+    may_be_tga,
+    memory_to_decode,
+)
 from tac_pipeline.sources.pixels.repair import (
     Repaired,
     looks_half_empty,
@@ -53,8 +68,6 @@ LONGEST_FOR_TORCH = 2.0
 # Above this ratio of the sides only the part inside the crop is resized: 1 x 20,000 would grow to 3 GB.
 LONGEST_RESIZED_WHOLE = 20.0
 
-# What one image may take, in bytes, beside its file: images are decoded in several threads.
-LARGEST_MEMORY = 1_000_000_000
 # Larger images are decoded at a smaller scale, or averaged in strips, before they are resized.
 LARGE_PIXELS = 64_000_000
 # How many times the square's side the shorter side keeps then: the resize still does most of the filtering.
@@ -211,13 +224,7 @@ def _decode_as(name: str, data: bytes, target: _Target) -> tuple[DecodedImage, b
         _refuse_large(jpeg_xl_size(data), target.max_pixels)
     with _opened(name, data) as image:
         _refuse_large(image.size, target.max_pixels)
-        memory = memory_to_decode(name, image, data, target.size)
-        if memory > LARGEST_MEMORY:
-            raise UnreadableImage(
-                f"would take {memory / 1e9:.1f} GB to decode, over the limit of {LARGEST_MEMORY / 1e9:.0f} GB",
-                kind="over a limit",
-                over_limit=True,
-            )
+        _refuse_memory(memory_to_decode(name, image, data, factor=_reduction(image.size, target.size)))
         color = color_transform(image) if image.mode not in NEVER_RGB else None
         note = None
         pixels = _decode_jpeg(data) if name == "JPEG" and _suits_torch(image) else None
@@ -262,6 +269,15 @@ def _refuse_large(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
+def _refuse_memory(memory: int) -> None:
+    if memory > LARGEST_MEMORY:
+        raise UnreadableImage(
+            f"would take {memory / 1e9:.1f} GB to decode, over the limit of {LARGEST_MEMORY / 1e9:.0f} GB",
+            kind="over a limit",
+            over_limit=True,
+        )
+
+
 def _suits_torch(image: Image.Image) -> bool:
     return image.mode in ("RGB", "L") and image.width * image.height <= LARGE_PIXELS
 
@@ -276,14 +292,20 @@ def _by_pillow(
     if factor > 1 and name == "JPEG":
         image.draft(None, (-(-width // factor), -(-height // factor)))
         decoded = max(1, round(width / image.width))
-    elif factor > 1 and name == "JPEG 2000":
-        steps = min(factor.bit_length() - 1, jpeg_2000_levels(data))
+    elif name == "JPEG 2000" and (steps := jpeg_2000_steps(image, data, factor=factor)):
         image.reduce = steps  # type: ignore[assignment, method-assign]
         decoded = 2**steps
+    image, largest = _raw_pnm(image) if name == "PNM" else (image, None)
+    tiles = list(getattr(image, "tile", ()))
     image.load()
     size = (width, height) if decoded > 1 else image.size
-    scale = _scale(name, image, data) if is_deep(image) else None
-    return to_rgb(image, factor=factor // decoded, scale=scale), size, scale.note if scale else None
+    depth: Scale | DeepColor | None = None
+    if is_deep(image):
+        depth = _scale(name, image, data, largest)
+    elif image.mode in ("RGB", "RGBA"):
+        depth = _deep_color(name, image, data, tiles, largest)
+    scale = depth.scale if isinstance(depth, DeepColor) else depth
+    return to_rgb(image, factor=max(1, factor // decoded), depth=depth), size, scale.note if scale else None
 
 
 def _reduction(size: tuple[int, int], side: int) -> int:
@@ -293,10 +315,67 @@ def _reduction(size: tuple[int, int], side: int) -> int:
     return max(1, min(size) // (KEPT_SIDES * side))
 
 
-def _scale(name: str, image: Image.Image, data: bytes) -> Scale:
-    step = max(1, int((image.width * image.height / SAMPLED) ** 0.5))
+def _scale(name: str, image: Image.Image, data: bytes, largest: float | None) -> Scale:
+    step = _sampling_step(image)
     parts = [np.asarray(strip)[::step, ::step].copy() for strip in strips(image, multiple=step)]
-    return choose_scale(parts, image, bits=png_significant_bits(data) if name == "PNG" else None)
+    return choose_scale(parts, image, largest=largest or _png_largest(name, data))
+
+
+def _sampling_step(image: Image.Image) -> int:
+    return max(1, int((image.width * image.height / SAMPLED) ** 0.5))
+
+
+def _png_largest(name: str, data: bytes) -> float | None:
+    bits = png_significant_bits(data) if name == "PNG" else None
+    return 2.0**bits - 1 if bits else None
+
+
+def _deep_color(
+    name: str, image: Image.Image, data: bytes, tiles: list[Any], largest: float | None
+) -> DeepColor | None:
+    """What completes an image of high bytes that hold next to nothing; None where they hold the picture."""
+    modes = {tile[3] if isinstance(tile[3], str) else tile[3][0] for tile in tiles if tile[3]}
+    mode = low_bytes_mode(modes.pop()) if len(modes) == 1 else None
+    highest = [high for _, high in image.getextrema()]  # type: ignore[misc]
+    if mode is None or max(highest[:3]) >= FEW_HIGH:
+        return None
+    _refuse_memory(9 * image.width * image.height)
+    low = _opened(name, data)
+    low.tile = [  # type: ignore[attr-defined]
+        _with_args(tile, mode if isinstance(tile[3], str) else (mode, *tile[3][1:])) for tile in tiles
+    ]
+    low.load()
+    step = _sampling_step(image)
+    parts, top = [], 0
+    for strip in strips(image, multiple=step):
+        values = joined(strip, low.crop((0, top, strip.width, top + strip.height)))
+        parts.append(values[::step, ::step, :3].copy())
+        top += strip.height
+    scale = choose_scale(parts, image, largest=largest or _png_largest(name, data), kind="16-bit")
+    return DeepColor(low, scale, scaled_alpha=len(highest) == 4 and highest[3] < FEW_HIGH)
+
+
+def _raw_pnm(image: Image.Image) -> tuple[Image.Image, float | None]:
+    """A PNM whose largest value is not that of 8 or 16 bits, set to be read as it is; and that largest value.
+
+    Pillow divides each value in Python: 20 seconds for 12 megapixels.
+    """
+    tile = image.tile[0]  # type: ignore[attr-defined]
+    if tile[0] != "ppm":
+        return image, None
+    rawmode, largest = tile[3]
+    deep = largest > 255
+    raw = "I;16B" if image.mode == "I" else f"{rawmode};16B" if deep else rawmode
+    image.tile = [("raw", tile[1], tile[2], (raw, 0, 1))]  # type: ignore[attr-defined]
+    if deep:
+        return image, float(largest)
+    image.load()
+    return image.point([min(255, round(v / largest * 255)) for v in range(256)] * len(image.getbands())), None
+
+
+def _with_args(tile: Any, args: Any) -> Any:
+    """A tile of Pillow's with other arguments for its decoder; a plain tuple before Pillow 11."""
+    return tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args)
 
 
 def _rows_by_pillow(target: _Target) -> Callable[[bytes], Pixels]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tac_pipeline.sources.pixels.depth import Scale
+from tac_pipeline.sources.pixels.depth import DeepColor, Scale
 
 if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 
 # Large images are converted in strips of about so many pixels, because each mode on the way takes 4 bytes a pixel.
-STRIP_PIXELS = 2_000_000
+STRIP_PIXELS = 1_000_000
 # Profiles that change no color by more levels of 255 than this are sRGB by another name.
 SAME_COLOR = 2
 LARGEST_PROFILE = 8_000_000
@@ -48,7 +48,7 @@ def strips(image: Image.Image, *, multiple: int = 1) -> Iterator[Image.Image]:
         yield image.crop((0, top, width, min(top + rows, height)))
 
 
-def to_rgb(image: Image.Image, *, factor: int = 1, scale: Scale | None = None) -> Pixels:
+def to_rgb(image: Image.Image, *, factor: int = 1, depth: Scale | DeepColor | None = None) -> Pixels:
     """The image as RGB, transparent parts on white.
 
     Parameters
@@ -57,8 +57,8 @@ def to_rgb(image: Image.Image, *, factor: int = 1, scale: Scale | None = None) -
         Loaded, of any mode.
     factor : int
         Each square of so many pixels becomes one, their mean.
-    scale : Scale, optional
-        For gray of more than 8 bits.
+    depth : Scale or DeepColor, optional
+        For gray, or colors, of more than 8 bits.
 
     Returns
     -------
@@ -66,18 +66,21 @@ def to_rgb(image: Image.Image, *, factor: int = 1, scale: Scale | None = None) -
     """
     width, height = image.size
     pixels = np.empty((-(-height // factor), -(-width // factor), 3), dtype=np.uint8)
-    row = 0
+    row = top = 0
     for strip in strips(image, multiple=factor):
-        rgb = _strip_to_rgb(strip, scale)
+        rgb = _strip_to_rgb(strip, depth, top)
+        top += strip.height
         part = np.asarray(rgb.reduce(factor) if factor > 1 else rgb)
         pixels[row : row + len(part)] = part
         row += len(part)
     return pixels
 
 
-def _strip_to_rgb(image: Image.Image, scale: Scale | None) -> Image.Image:
-    if scale is not None:
-        image = Image.fromarray(scale.apply(np.asarray(image)))
+def _strip_to_rgb(image: Image.Image, depth: Scale | DeepColor | None, top: int) -> Image.Image:
+    if isinstance(depth, DeepColor):
+        image = depth.strip(image, top)
+    elif depth is not None:
+        image = Image.fromarray(depth.apply(np.asarray(image)))
     if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:

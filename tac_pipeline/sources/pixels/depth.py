@@ -6,7 +6,9 @@ they would be black or white. What must stay out: color and transparency (color.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +33,9 @@ LARGEST_VALUE = 1e30
 # With fewer levels beside it, a far value is part of the picture: a mask of 0 and 65,535.
 FEWEST_LEVELS = 16
 SAMPLED = 1_000_000
+
+# Colors with a high byte up to here have 14 bits or fewer, in 16.
+FEW_HIGH = 64
 
 TIFF_BITS, TIFF_WHITE_IS_ZERO, TIFF_LARGEST, TIFF_SAMPLE, TIFF_NO_DATA = 258, 262, 281, 339, 42113
 
@@ -77,7 +82,51 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode == "F" or image.mode.startswith("I")
 
 
-def choose_scale(parts: Iterator[Values] | Sequence[Values], image: Image.Image, *, bits: int | None = None) -> Scale:
+# How Pillow reads the high byte of each color, and what reads the low byte of the same file instead.
+_LOW_BYTES = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+
+
+def low_bytes_mode(rawmode: object) -> str | None:
+    """Pillow's name for reading the low byte of each color, where it reads the high bytes of 16 as 8 bits."""
+    found = re.fullmatch(r"(RGBA?;16)([BLN])", rawmode) if isinstance(rawmode, str) else None
+    return found[1] + _LOW_BYTES[found[2]] if found else None
+
+
+@dataclass(frozen=True)
+class DeepColor:
+    """Colors of 16 bits, with less than FEW_HIGH in every high byte: how the image of the high bytes is completed.
+
+    Attributes
+    ----------
+    low : PIL image
+        The low bytes, in the same mode.
+    scale : Scale
+    scaled_alpha : bool
+        The alpha channel has the colors' depth, rather than all 16 bits.
+    """
+
+    low: Image.Image
+    scale: Scale
+    scaled_alpha: bool
+
+    def strip(self, high: Image.Image, top: int) -> Image.Image:
+        """Rows from `top` on, with 8 bits."""
+        low = self.low.crop((0, top, high.width, top + high.height))
+        eight = self.scale.apply(joined(high, low))
+        if high.mode == "RGBA" and not self.scaled_alpha:
+            eight[..., 3] = np.asarray(high)[..., 3]
+        return Image.fromarray(eight)
+
+
+def joined(high: Image.Image, low: Image.Image) -> Values:
+    """Values of 16 bits, (height, width, bands)."""
+    values: Values = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)
+    return values
+
+
+def choose_scale(
+    parts: Iterable[Values], image: Image.Image, *, largest: float | None = None, kind: str | None = None
+) -> Scale:
     """Choose the range of a gray image of more than 8 bits.
 
     Parameters
@@ -86,8 +135,10 @@ def choose_scale(parts: Iterator[Values] | Sequence[Values], image: Image.Image,
         Together the image, or every so many-th value of it.
     image : PIL image
         For what its header tells: its number type, the largest value, the mark for no value.
-    bits : int, optional
-        How many bits the file says that its values have.
+    largest : float, optional
+        The largest value that the file says it may have.
+    kind : str, optional
+        The number type in words, where the image's mode does not tell it.
 
     Returns
     -------
@@ -101,7 +152,7 @@ def choose_scale(parts: Iterator[Values] | Sequence[Values], image: Image.Image,
         No pixel holds a value.
     """
     values = np.concatenate([np.ravel(part) for part in parts])
-    kind = _type(image)
+    kind = kind or _type(image)
     unsigned = kind.startswith("unsigned") and values.dtype == np.int32
     values = values.view(np.uint32) if unsigned else values
     no_value = _number(image, TIFF_NO_DATA)
@@ -113,7 +164,7 @@ def choose_scale(parts: Iterator[Values] | Sequence[Values], image: Image.Image,
         raise UnreadableImage("damaged: no pixel holds a finite value", kind="damaged")
     there = _without_marks(there)
     low, high = (float(value) for value in np.percentile(there, PERCENTILES, method="nearest"))
-    top = _top(image, high, kind=kind, bits=bits)
+    top = _top(image, high, kind=kind, largest=largest)
     chosen = (0.0, top)
     flat = low == high
     dim = high < FILLED_PART if top == 1 else high - low < top * FILLED_PART
@@ -148,11 +199,11 @@ def _without_marks(values: Values) -> Values:
     return inside
 
 
-def _top(image: Image.Image, high: float, *, kind: str, bits: int | None) -> float:
+def _top(image: Image.Image, high: float, *, kind: str, largest: float | None) -> float:
     """White, where the values fill enough of the range up to it."""
     if "float" in kind and high <= 1:
         return 1.0
-    declared = 2**bits - 1 if bits else _number(image, TIFF_LARGEST)
+    declared = largest or _number(image, TIFF_LARGEST)
     if declared is not None and 0 < declared < _full_range(kind) and high <= declared:
         return float(declared)
     tops = sorted({*TOPS, _full_range(kind)}) if _full_range(kind) < TOPS[-1] else TOPS

@@ -6,10 +6,14 @@ What must stay out: pixels.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from PIL import Image
 
 from tac_pipeline.sources.formats import UnreadableImage
+
+# What one image may take, in bytes, beside its file: images are decoded in several threads.
+LARGEST_MEMORY = 1_000_000_000
 
 
 def may_be_tga(data: bytes) -> bool:
@@ -84,6 +88,94 @@ def jpeg_xl_size(data: bytes) -> tuple[int, int]:
     return height * wide // high, height
 
 
-def memory_to_decode(name: str, image: Image.Image, data: bytes, size: int) -> int:
-    """Bytes that decoding takes at its peak, beside the file and the packages; measured by benchmarks/high_depth.py."""
-    return 0
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+# Bytes per pixel that Pillow holds; all other modes take 4.
+_BYTES_IN_PILLOW = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+# Decoders of these formats hold several copies of all pixels. Bytes per pixel in all, measured on the worst kinds
+# (benchmarks/decoding_memory.py) and rounded up: more bits, no subsampling, an alpha channel.
+_BYTES_WITH_COPIES = {"WebP": 17, "AVIF": 16, "HEIC": 16, "JPEG XL": 16}
+_BYTES_OF_PLAIN_HEIC = 11
+_BYTES_OF_JPEG_2000_BAND = 6.5
+_BYTES_OF_TEXT_PNM = 16
+# Strips on their way to RGB.
+_ALWAYS = 60_000_000
+_TIFF_STRIP_ROWS, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT, _TIFF_PLANES, _TIFF_TURN = 278, 322, 323, 284, 274
+
+
+def memory_to_decode(name: str, image: Image.Image, data: bytes, *, factor: int) -> int:
+    """Bytes that decoding takes at its peak, beside the file itself; rather too many than too few.
+
+    Parameters
+    ----------
+    name : str
+        Its format, as formats.py names it.
+    image : PIL image
+        Opened, not loaded.
+    data : bytes
+        The file.
+    factor : int
+        How many pixels become one in each direction, before the resize.
+    """
+    pixels = image.width * image.height
+    held = _BYTES_IN_PILLOW.get(image.mode, 4)
+    # As RGB, and once more when it is turned.
+    after = 6 * pixels / factor**2 + _ALWAYS
+    if name == "JPEG":
+        scale = min(8, 1 << (factor.bit_length() - 1))
+        return int(held * pixels / scale**2 + max(_jpeg_coefficients(image, data), after))
+    if name == "JPEG 2000":
+        steps = jpeg_2000_steps(image, data, factor=factor)
+        return int(max(_jpeg_2000_memory(image), held * pixels + 6 * pixels) / 4**steps + _ALWAYS)
+    if name == "TIFF":
+        turned = 2 if image.tag_v2.get(_TIFF_TURN, 1) != 1 else 1  # type: ignore[attr-defined]
+        return int(held * pixels * turned + _tiff_strip(image) + after)
+    if name == "HEIC" and image.info.get("bit_depth", 8) == 8:
+        return int(_BYTES_OF_PLAIN_HEIC * pixels + _ALWAYS)
+    if name == "PNM" and getattr(image, "tile", None) and image.tile[0][0] == "ppm_plain":  # type: ignore[attr-defined]
+        return int(_BYTES_OF_TEXT_PNM * pixels + after)
+    if name in _BYTES_WITH_COPIES:
+        return int(_BYTES_WITH_COPIES[name] * pixels + _ALWAYS)
+    return int(held * pixels + after)
+
+
+def _jpeg_coefficients(image: Image.Image, data: bytes) -> float:
+    """Bytes that libjpeg keeps when a file goes over its pixels several times; 2 a coefficient."""
+    if not image.info.get("progressive") and _first_pass_holds_all(image, data):
+        return 0
+    parts = [layer[1] * layer[2] for layer in image.layer]  # type: ignore[attr-defined]
+    largest = max(layer[1] for layer in image.layer) * max(layer[2] for layer in image.layer)  # type: ignore[attr-defined]
+    return 2 * image.width * image.height * sum(parts) / largest
+
+
+def _first_pass_holds_all(image: Image.Image, data: bytes) -> bool:
+    place = data.find(b"\xff\xda", image.tile[0][2])  # type: ignore[attr-defined]
+    return place < 0 or data[place + 4 : place + 5] == bytes((len(image.layer),))  # type: ignore[attr-defined]
+
+
+def _jpeg_2000_memory(image: Image.Image) -> float:
+    return _BYTES_OF_JPEG_2000_BAND * len(image.getbands()) * image.width * image.height
+
+
+def jpeg_2000_steps(image: Image.Image, data: bytes, *, factor: int) -> int:
+    """How many times a JPEG 2000 is halved while it is decoded: as the factor allows, and more where memory asks."""
+    steps, levels = factor.bit_length() - 1, jpeg_2000_levels(data)
+    while steps < levels and _jpeg_2000_memory(image) / 4**steps > LARGEST_MEMORY / 2:
+        steps += 1
+    return min(steps, levels)
+
+
+def _tiff_strip(image: Image.Image) -> float:
+    """Bytes of the largest part that is decoded at once."""
+    header: dict[int, Any] = image.tag_v2  # type: ignore[attr-defined]
+    # Not the image's own sides: Pillow gives those of the upright image.
+    width, height = int(header.get(256, image.width)), int(header.get(257, image.height))
+    row = width * sum(header.get(258, (8,))) / 8
+    planes = 3 if header.get(_TIFF_PLANES) == 2 else 1
+    if header.get(_TIFF_TILE_WIDTH):
+        part = min(header[_TIFF_TILE_WIDTH] * header.get(_TIFF_TILE_HEIGHT, 1) * row / width, 2 * row * height)
+    else:
+        part = row * min(header.get(_TIFF_STRIP_ROWS) or height, height)
+    packed = header.get(259, 1) != 1
+    # Without compression Pillow reads all bytes up to the next plane, and joins them.
+    return float(part) if packed else 2.0 * float(part) / planes if planes > 1 else 0.0
