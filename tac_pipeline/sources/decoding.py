@@ -17,13 +17,14 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from tac_pipeline.sources.formats import (
     BASE_FORMATS,
     EXTRA_FORMATS,
     HEAD_BYTES,
     REMEDY,
+    UNREAD_PICTURES,
     UnreadableImage,
     pillow_names,
     sniff,
@@ -75,6 +76,8 @@ KEPT_SIDES = 4
 
 # Pillow's own limit holds for the whole process and may be lower than max_pixels: decode_image checks instead.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow can convert floats of 64 bits, but its table of kinds of TIFF leaves them out.
+TiffImagePlugin.OPEN_INFO.setdefault((b"II", 1, (3,), 1, (64,), ()), ("F", "F;64F"))
 # Pillow warns about odd metadata, which leaves the pixels whole; torchvision warns that its decoders will be removed
 # (then Pillow's are used). Filtered for the whole process, because catch_warnings is not safe in threads.
 warnings.filterwarnings("ignore", module=r"PIL\.|torchvision\.io\.|pillow_jxl\.|pillow_heif\.")
@@ -198,8 +201,10 @@ def _format_of(data: bytes) -> str:
     elif name == "unknown":
         known = ", ".join((*BASE_FORMATS, *EXTRA_FORMATS))
         raise UnreadableImage(f"not an image, or its header is damaged (known are {known})", kind="not an image")
+    elif name in UNREAD_PICTURES:
+        raise UnreadableImage(f"is {name}, a format that is not read", kind="unsupported")
     elif not content.is_image:
-        raise UnreadableImage(f"is {name}, not an image that can be read", kind="not an image")
+        raise UnreadableImage(f"is {name}, not an image", kind="not an image")
     if not pillow_names(name):
         if content.needs_extra:
             raise UnreadableImage(f"{name}: needs {REMEDY}", kind="needs an extra", over_limit=True)

@@ -80,6 +80,9 @@ class Content:
     needs_extra: bool = False
 
 
+# Pictures all the same, of formats that are not read.
+UNREAD_PICTURES = ("a camera's raw file", "a Photoshop file", "a PostScript file", "an SVG drawing", "an icon")
+
 UNKNOWN = Content("unknown")
 TEXT = Content("text")
 HTML = Content("an HTML page")

@@ -143,8 +143,9 @@ def choose_scale(
     Returns
     -------
     Scale
-        Black to white of the sensor's depth that holds all values; or of the values themselves, where they fill less
-        than FILLED_PART of it or some are negative. Floats from 0 to 1 keep that range.
+        From 0 to the largest value of the sensor's depth that holds all values, or to the largest value that is there
+        when that is less than half. Only the values' own range where they fill less than FILLED_PART of the depth or
+        some are negative. Floats from 0 to 1 and values of all 16 bits keep their range.
 
     Raises
     ------
@@ -162,20 +163,25 @@ def choose_scale(
     there = values[usable].astype(np.float64)
     if not there.size:
         raise UnreadableImage("damaged: no pixel holds a finite value", kind="damaged")
+    lowest = there.min()
     there = _without_marks(there)
     low, high = (float(value) for value in np.percentile(there, PERCENTILES, method="nearest"))
-    top = _top(image, high, kind=kind, largest=largest)
+    declared = _declared(image, high, kind=kind, largest=largest)
+    top = declared or _top(high, kind=kind)
     chosen = (0.0, top)
     flat = low == high
     dim = high < FILLED_PART if top == 1 else high - low < top * FILLED_PART
     if low < 0 or high > top or (dim and not flat):
         chosen = (low, high)
+    elif high < top / 2 and top not in (declared, _full_range(kind)) and not flat:
+        # The depths are a factor of 4 apart: a picture in the lower half of one is too dark in it.
+        chosen = (0.0, high)
     inverted = _number(image, TIFF_WHITE_IS_ZERO) == 0
     absent = 1 - there.size / values.size
     notes = []
     if chosen != (0.0, _full_range(kind)):
         notes.append(f"{kind} values from {_shown(low)} to {_shown(high)} were brought to 8 bits")
-    if absent and (notes or not usable.all()):
+    if absent and (notes or not usable.all() or lowest < 0 <= low):
         notes.append(f"{max(absent, 0.001):.1%} of the pixels hold no value".replace("%", " %"))
     return Scale(*chosen, inverted, no_value, unsigned, "; ".join(notes) or None)
 
@@ -199,14 +205,17 @@ def _without_marks(values: Values) -> Values:
     return inside
 
 
-def _top(image: Image.Image, high: float, *, kind: str, largest: float | None) -> float:
+def _declared(image: Image.Image, high: float, *, kind: str, largest: float | None) -> float | None:
+    """The largest value that the file says it may have, where its values keep to that."""
+    told = largest or _number(image, TIFF_LARGEST)
+    return told if told is not None and 0 < told < _full_range(kind) and high <= told else None
+
+
+def _top(high: float, *, kind: str) -> float:
     """White, where the values fill enough of the range up to it."""
-    if "float" in kind and high <= 1:
+    if kind == "float" and high <= 1:
         return 1.0
-    declared = largest or _number(image, TIFF_LARGEST)
-    if declared is not None and 0 < declared < _full_range(kind) and high <= declared:
-        return float(declared)
-    tops = sorted({*TOPS, _full_range(kind)}) if _full_range(kind) < TOPS[-1] else TOPS
+    tops = sorted({*TOPS, _full_range(kind)}) if kind == "signed 16-bit" else TOPS
     return float(next((top for top in tops if high <= top), high))
 
 

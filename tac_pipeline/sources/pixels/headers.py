@@ -143,9 +143,10 @@ def _jpeg_coefficients(image: Image.Image, data: bytes) -> float:
     """Bytes that libjpeg keeps when a file goes over its pixels several times; 2 a coefficient."""
     if not image.info.get("progressive") and _first_pass_holds_all(image, data):
         return 0
-    parts = [layer[1] * layer[2] for layer in image.layer]  # type: ignore[attr-defined]
-    largest = max(layer[1] for layer in image.layer) * max(layer[2] for layer in image.layer)  # type: ignore[attr-defined]
-    return 2 * image.width * image.height * sum(parts) / largest
+    across = [int(layer[1]) for layer in image.layer]  # type: ignore[attr-defined]
+    down = [int(layer[2]) for layer in image.layer]  # type: ignore[attr-defined]
+    parts = sum(one * other for one, other in zip(across, down, strict=True)) / (max(across) * max(down))
+    return 2 * image.width * image.height * parts
 
 
 def _first_pass_holds_all(image: Image.Image, data: bytes) -> bool:
