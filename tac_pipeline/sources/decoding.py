@@ -182,10 +182,9 @@ def _decode(data: bytes, target: _Target) -> DecodedImage:
             return image
         repaired = repaired_jpeg(data, _rows_by_pillow(target))
         return image if repaired.note is None else replace(image, note=repaired.note)
-    except UnreadableImage:
-        raise
     except Exception as error:
-        if repair is None or isinstance(error, MemoryError):
+        kind = error.kind if isinstance(error, UnreadableImage) else "damaged"
+        if repair is None or kind != "damaged" or isinstance(error, MemoryError):
             raise
         repaired = repair(data, target)
     image, _ = _decode_as(name, repaired.data, target)
@@ -237,7 +236,7 @@ def _decode_as(name: str, data: bytes, target: _Target) -> tuple[DecodedImage, b
         if pixels is None:
             pixels, size, note = _by_pillow(name, image, data, target)
             width, height = size
-        half_empty = name == "JPEG" and looks_half_empty(pixels, data)
+        half_empty = name == "JPEG" and looks_half_empty(pixels, data, inks=image.mode not in ("RGB", "L"))
         # Read after the pixels, because Pillow turns TIFF upright itself.
         orientation = 1 if name == "JPEG XL" and not getattr(image, "jpeg", False) else _orientation(image)
         pixels = _turn_upright(pixels, orientation)

@@ -283,8 +283,9 @@ def test_a_file_cut_short_is_refused_rather_than_gray(kind: str) -> None:
     "data,reason",
     [
         (b"", r"empty file \(0 bytes\)"),
-        (b"<html>404</html>", "not an image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+        (b"<html>404</html>", "^is an HTML page, not an image$"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "^is a PostScript file, a format that is not read$"),
+        (b"\x93\x12\xf0 of no kind", "^not an image, or its header is damaged"),
         (saved(SMALL, "JPEG")[:-60], "truncated: ends after 0 % of the rows"),
     ],
 )

@@ -6,6 +6,7 @@ out: decoding itself (decoding.py).
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 import zlib
@@ -25,6 +26,8 @@ MISSING_PART = 0.05
 END_OF_JPEG = b"\xff\xd9"
 # Libjpeg paints what is missing in this gray.
 JPEG_GRAY = (127, 129)
+# Blocks of color are so high where colors have half the resolution.
+ROWS_OF_A_BLOCK = 16
 ZEROS_OF_A_HOLE = 64
 
 
@@ -58,10 +61,14 @@ class _Jpeg:
     first: int
 
 
-def looks_half_empty(pixels: Pixels, data: bytes) -> bool:
-    """Whether a decoded JPEG, (height, width, 3), may lack its lower part: its last corner is the decoder's gray."""
-    corner = pixels[-8:, -8:]
-    return bool(corner.min() >= JPEG_GRAY[0] and corner.max() <= JPEG_GRAY[1]) or ends_in_a_hole(data)
+def looks_half_empty(pixels: Pixels, data: bytes, *, inks: bool) -> bool:
+    """Whether a decoded JPEG, (height, width, 3), may lack its lower part: its last corner is the decoder's gray.
+
+    `inks` says that the file holds CMYK: what the gray of four inks becomes depends on their profile.
+    """
+    lowest, highest = int(pixels[-8:, -8:].min()), int(pixels[-8:, -8:].max())
+    gray = inks or (lowest >= JPEG_GRAY[0] and highest <= JPEG_GRAY[1])
+    return (gray and highest - lowest <= JPEG_GRAY[1] - JPEG_GRAY[0]) or ends_in_a_hole(data)
 
 
 def ends_in_a_hole(data: bytes) -> bool:
@@ -85,7 +92,7 @@ def repaired_jpeg(data: bytes, decode: Decoder) -> Repaired:
     Raises
     ------
     UnreadableImage
-        More than MISSING_PART of the rows is missing, or no pass covers them all.
+        More than MISSING_PART of the pixels is missing, or no pass covers them all.
     """
     if ends_in_a_hole(data):
         data = data.rstrip(b"\0")
@@ -95,19 +102,32 @@ def repaired_jpeg(data: bytes, decode: Decoder) -> Repaired:
     last = found.scans[-1]
     # Half a marker at the cut would be read as the start of the end mark.
     whole = data[: last.end].rstrip(b"\xff")
-    later = found.progressive and _covered(found)
-    if later:
-        note = None
-        if last.end >= len(data):
-            note = f"the file ends in pass {len(found.scans)} of its pixels: all rows are there, in less detail"
+    junk = _junk(data[last.start : last.end], found)
+    plain, other = decode(whole + END_OF_JPEG), decode(whole + junk + END_OF_JPEG)
+    different = (plain != other).any(axis=2)
+    if not different.any():
+        return Repaired(whole + END_OF_JPEG)
+    if found.progressive and _covered(found):
+        note = f"the file ends in pass {len(found.scans)} over its pixels: all are there, in less detail"
         return Repaired(whole + END_OF_JPEG, note)
-    plain, other = decode(whole + END_OF_JPEG), decode(whole + _junk(data[last.start : last.end], found) + END_OF_JPEG)
-    different = (plain != other).any(axis=(1, 2))
-    rows = int(different.argmax()) if different.any() else len(plain)
-    if rows < len(plain) * (1 - MISSING_PART):
-        raise _cut_after(rows / len(plain))
-    note = None if rows == len(plain) else f"the last {1 - rows / len(plain):.1%} of the rows are missing"
-    return Repaired(whole + END_OF_JPEG, note and note.replace("%", " %"))
+    row, missing = _missing_part(different)
+    if missing > MISSING_PART:
+        raise _cut_after(row / len(plain))
+    return Repaired(
+        whole + END_OF_JPEG, f"the last {max(missing, 0.001):.1%} of the pixels are missing".replace("%", " %")
+    )
+
+
+def _missing_part(different: npt.NDArray[np.bool_]) -> tuple[int, float]:
+    """First row with something missing, and the share of all pixels that comes after the last whole block.
+
+    Not the share of different pixels, because further down both copies may lack the same blocks.
+    """
+    height, width = different.shape
+    row = int(different.any(axis=1).argmax())
+    band = different[row : row + ROWS_OF_A_BLOCK]
+    column = int(band.any(axis=0).argmax())
+    return row, 1 - ((row * width) + len(band) * column) / (height * width)
 
 
 def _cut_after(part: float) -> UnreadableImage:
@@ -174,6 +194,8 @@ def _junk(coded: bytes, jpeg: _Jpeg) -> bytes:
 PNG_START = b"\x89PNG\r\n\x1a\n"
 # What decides the pixels or how they are shown. All else is left out: texts, times, previews, further frames.
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf", b"sBIT")
+# Pillow refuses a longer profile.
+LARGEST_TEXT = 1 << 20
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # First row, first column, and the steps down and across, of the seven passes of an interlaced PNG.
 _PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
@@ -207,7 +229,7 @@ def repaired_png(data: bytes) -> Repaired:
         elif kind in _KEPT:
             if not whole and kind in (b"IHDR", b"PLTE"):
                 raise UnreadableImage(f"damaged: the {kind.decode()} chunk of its header", kind="damaged")
-            if whole:
+            if whole and _usable(kind, body, kept):
                 kept.append((kind, body))
     if not kept or kept[0][0] != b"IHDR" or len(kept[0][1]) != 13:
         raise UnreadableImage("damaged: no header", kind="damaged")
@@ -220,6 +242,19 @@ def repaired_png(data: bytes) -> Repaired:
             for kind, body in chunks
         )
     )
+
+
+def _usable(kind: bytes, body: bytes, before: list[tuple[bytes, bytes]]) -> bool:
+    """Whether Pillow takes a chunk that it could do without."""
+    if kind == b"tRNS":
+        color = before[0][1][9] if before and len(before[0][1]) == 13 else 3
+        return len(body) >= {0: 2, 2: 6}.get(color, 1)
+    if kind == b"iCCP":
+        unpacker = zlib.decompressobj()
+        with contextlib.suppress(zlib.error):
+            unpacker.decompress(body[body.find(b"\0") + 2 :], LARGEST_TEXT)
+        return not unpacker.unconsumed_tail
+    return True
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:

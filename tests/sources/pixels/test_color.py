@@ -106,7 +106,8 @@ def test_lab_becomes_rgb() -> None:
 def ycck(image: Image.Image) -> bytes:
     """A JPEG of four channels as Photoshop writes it: the inks of CMYK, inverted, as brightness and colors."""
     inks = np.asarray(image.convert("CMYK"))
-    rgb = Image.fromarray(255 - inks[..., :3])
+    # The format inverts colors once more: what is coded as red is the ink cyan.
+    rgb = Image.fromarray(np.ascontiguousarray(inks[..., :3]))
     coded = np.dstack([np.asarray(rgb.convert("YCbCr")), 255 - inks[..., 3]])
     # Pillow inverts what it is given, and marks it as plain inks.
     data = bytearray(saved(Image.frombytes("CMYK", image.size, (255 - coded).tobytes()), "JPEG", quality=100))

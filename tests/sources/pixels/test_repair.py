@@ -49,6 +49,8 @@ PROGRESSIVE = saved(PHOTO, "JPEG", quality=90, progressive=True)
 def test_a_jpeg_that_lacks_its_end_mark_is_read(kind: str, missing: int) -> None:
     data = {**JPEGS, "progressive": PROGRESSIVE}[kind]
     image = decode(data[:-missing])
+    # The last block may lack its last bits.
+    assert image.note is None or missing > 2, image.note
     assert np.abs(image.pixels.astype(int) - decode(data).pixels)[:, :60].max() <= 1
 
 
@@ -81,7 +83,7 @@ def test_a_jpeg_that_lacks_its_last_rows_is_read_with_a_note() -> None:
     image = decode(data[:-700])
     assert image.note is not None
     assert image.note.startswith("the last ")
-    assert image.note.endswith(" % of the rows are missing")
+    assert image.note.endswith(" % of the pixels are missing")
     assert (image.width, image.height) == (320, 960)
 
 
@@ -174,8 +176,8 @@ def test_a_png_that_lacks_only_the_sum_of_its_pixels_is_read() -> None:
     values = np.asarray(PHOTO)
     data = png(values)
     end = data.index(b"IEND") - 4
-    for missing in (5, 8, 9):
-        assert same(data[: end - missing]) is True
+    for missing in range(1, 9):
+        assert same(data[: end - missing])
 
 
 def test_a_damaged_header_is_reported() -> None:
