@@ -340,8 +340,10 @@ def _deep_color(
     """What completes an image of high bytes that hold next to nothing; None where they hold the picture."""
     modes = {tile[3] if isinstance(tile[3], str) else tile[3][0] for tile in tiles if tile[3]}
     mode = low_bytes_mode(modes.pop()) if len(modes) == 1 else None
+    if mode is None:
+        return None
     highest = [high for _, high in image.getextrema()]  # type: ignore[misc]
-    if mode is None or max(highest[:3]) >= FEW_HIGH:
+    if max(highest[:3]) >= FEW_HIGH:
         return None
     _refuse_memory(9 * image.width * image.height)
     low = _opened(name, data)
