@@ -13,10 +13,8 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from tac_pipeline.sources.formats import (
@@ -29,17 +27,16 @@ from tac_pipeline.sources.formats import (
     pillow_names,
     sniff,
 )
-from tac_pipeline.sources.pixels.color import NEVER_RGB, color_transform, strips, to_rgb, with_profile
-from tac_pipeline.sources.pixels.depth import (
-    FEW_HIGH,
-    SAMPLED,
+from tac_pipeline.sources.pixels.color import NEVER_RGB, color_transform, to_rgb, with_profile
+from tac_pipeline.sources.pixels.deep_color import (
     DeepColor,
-    Scale,
-    choose_scale,
-    is_deep,
-    joined,
-    low_bytes_mode,
+    deep_color,
+    has_few_high_bytes,
+    raw_pnm,
+    sampled,
+    tiles_of_low_bytes,
 )
+from tac_pipeline.sources.pixels.depth import Scale, choose_scale, is_deep
 from tac_pipeline.sources.pixels.headers import (
     LARGEST_MEMORY,
     jpeg_2000_steps,
@@ -47,27 +44,24 @@ from tac_pipeline.sources.pixels.headers import (
     may_be_tga,
     memory_to_decode,
 )
-from tac_pipeline.sources.pixels.repair import (
-    Repaired,
-    looks_half_empty,
-    png_significant_bits,
-    repaired_jpeg,
-    repaired_png,
-)
+from tac_pipeline.sources.pixels.repair import Repaired, looks_half_empty, png_largest, repaired_jpeg, repaired_png
+from tac_pipeline.sources.pixels.square import Interpolation, Pixels, ResizeMode, frame_of, square_of
 
-Pixels = npt.NDArray[np.uint8]
-ResizeMode = Literal["shortest", "squash"]
-Interpolation = Literal["bicubic", "bilinear"]
+__all__ = [
+    "DECODING_VERSION",
+    "DecodedImage",
+    "Interpolation",
+    "Pixels",
+    "ResizeMode",
+    "UnreadableImage",
+    "decode_image",
+]
+
 
 # Part of every encoder's fingerprint: raise it when the pixels of any image change by more than rounding. It stayed
 # when other formats, profiles and depths became readable, so that no store is encoded again: images that a store
 # holds keep their vectors, and only those that come later are decoded as now.
 DECODING_VERSION = 1
-
-# Pillow resizes columns first in images taller than twice their width; torch never does: pixels differ by up to 20.
-LONGEST_FOR_TORCH = 2.0
-# Above this ratio of the sides only the part inside the crop is resized: 1 x 20,000 would grow to 3 GB.
-LONGEST_RESIZED_WHOLE = 20.0
 
 # Larger images are decoded at a smaller scale, or averaged in strips, before they are resized.
 LARGE_PIXELS = 64_000_000
@@ -101,17 +95,6 @@ class DecodedImage:
     width: int
     height: int
     note: str | None = None
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """How an image becomes a square: resized to width x height, then cut from (left, top)."""
-
-    size: int
-    width: int
-    height: int
-    left: int
-    top: int
 
 
 @dataclass(frozen=True)
@@ -186,7 +169,8 @@ def _decode(data: bytes, target: _Target) -> DecodedImage:
         kind = error.kind if isinstance(error, UnreadableImage) else "damaged"
         if repair is None or kind != "damaged" or isinstance(error, MemoryError):
             raise
-        repaired = repair(data, target)
+    # After the except clause, because the error holds on to all that was decoded before it.
+    repaired = repair(data, target)
     image, _ = _decode_as(name, repaired.data, target)
     return image if repaired.note is None else replace(image, note=repaired.note)
 
@@ -243,7 +227,8 @@ def _decode_as(name: str, data: bytes, target: _Target) -> tuple[DecodedImage, b
         if _TURNS.get(orientation, (False, ()))[0]:
             width, height = height, width
     high, wide = pixels.shape[:2]
-    square = _square(pixels, _frame(wide, high, target.size, target.resize_mode), target.interpolation)
+    frame = frame_of(wide, high, size=target.size, mode=target.resize_mode)
+    square = square_of(pixels, frame, target.interpolation)
     return DecodedImage(square if color is None else with_profile(square, color), width, height, note), half_empty
 
 
@@ -299,15 +284,22 @@ def _by_pillow(
     elif name == "JPEG 2000" and (steps := jpeg_2000_steps(image, data, factor=factor)):
         image.reduce = steps  # type: ignore[assignment, method-assign]
         decoded = 2**steps
-    image, largest = _raw_pnm(image) if name == "PNM" else (image, None)
+    largest = png_largest(data) if name == "PNG" else None
+    if name == "PNM":
+        image, largest = raw_pnm(image)
     tiles = list(getattr(image, "tile", ()))
     image.load()
     size = (width, height) if decoded > 1 else image.size
     depth: Scale | DeepColor | None = None
     if is_deep(image):
-        depth = _scale(name, image, data, largest)
-    elif image.mode in ("RGB", "RGBA"):
-        depth = _deep_color(name, image, data, tiles, largest)
+        depth = choose_scale(sampled(image), image, largest=largest)
+    elif (low_tiles := tiles_of_low_bytes(tiles)) and has_few_high_bytes(image):
+        # Both halves at once, and the values that are made of them.
+        _refuse_memory(9 * width * height)
+        low = _opened(name, data)
+        low.tile = low_tiles  # type: ignore[attr-defined]
+        low.load()
+        depth = deep_color(image, low, largest=largest)
     scale = depth.scale if isinstance(depth, DeepColor) else depth
     return to_rgb(image, factor=max(1, factor // decoded), depth=depth), size, scale.note if scale else None
 
@@ -319,79 +311,14 @@ def _reduction(size: tuple[int, int], side: int) -> int:
     return max(1, min(size) // (KEPT_SIDES * side))
 
 
-def _scale(name: str, image: Image.Image, data: bytes, largest: float | None) -> Scale:
-    step = _sampling_step(image)
-    parts = [np.asarray(strip)[::step, ::step].copy() for strip in strips(image, multiple=step)]
-    return choose_scale(parts, image, largest=largest or _png_largest(name, data))
-
-
-def _sampling_step(image: Image.Image) -> int:
-    return max(1, int((image.width * image.height / SAMPLED) ** 0.5))
-
-
-def _png_largest(name: str, data: bytes) -> float | None:
-    bits = png_significant_bits(data) if name == "PNG" else None
-    return 2.0**bits - 1 if bits else None
-
-
-def _deep_color(
-    name: str, image: Image.Image, data: bytes, tiles: list[Any], largest: float | None
-) -> DeepColor | None:
-    """What completes an image of high bytes that hold next to nothing; None where they hold the picture."""
-    modes = {tile[3] if isinstance(tile[3], str) else tile[3][0] for tile in tiles if tile[3]}
-    mode = low_bytes_mode(modes.pop()) if len(modes) == 1 else None
-    if mode is None:
-        return None
-    highest = [high for _, high in image.getextrema()]  # type: ignore[misc]
-    if max(highest[:3]) >= FEW_HIGH:
-        return None
-    _refuse_memory(9 * image.width * image.height)
-    low = _opened(name, data)
-    low.tile = [  # type: ignore[attr-defined]
-        _with_args(tile, mode if isinstance(tile[3], str) else (mode, *tile[3][1:])) for tile in tiles
-    ]
-    low.load()
-    step = _sampling_step(image)
-    parts, top = [], 0
-    for strip in strips(image, multiple=step):
-        values = joined(strip, low.crop((0, top, strip.width, top + strip.height)))
-        parts.append(values[::step, ::step, :3].copy())
-        top += strip.height
-    scale = choose_scale(parts, image, largest=largest or _png_largest(name, data), kind="16-bit")
-    return DeepColor(low, scale, scaled_alpha=len(highest) == 4 and highest[3] < FEW_HIGH)
-
-
-def _raw_pnm(image: Image.Image) -> tuple[Image.Image, float | None]:
-    """A PNM whose largest value is not that of 8 or 16 bits, set to be read as it is; and that largest value.
-
-    Pillow divides each value in Python: 20 seconds for 12 megapixels.
-    """
-    tile = image.tile[0]  # type: ignore[attr-defined]
-    if tile[0] != "ppm":
-        return image, None
-    rawmode, largest = tile[3]
-    deep = largest > 255
-    raw = "I;16B" if image.mode == "I" else f"{rawmode};16B" if deep else rawmode
-    image.tile = [("raw", tile[1], tile[2], (raw, 0, 1))]  # type: ignore[attr-defined]
-    if deep:
-        return image, float(largest)
-    image.load()
-    return image.point([min(255, round(v / largest * 255)) for v in range(256)] * len(image.getbands())), None
-
-
-def _with_args(tile: Any, args: Any) -> Any:
-    """A tile of Pillow's with other arguments for its decoder; a plain tuple before Pillow 11."""
-    return tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args)
-
-
 def _rows_by_pillow(target: _Target) -> Callable[[bytes], Pixels]:
-    """Decodes a JPEG without turning it, at a smaller scale when it is large."""
+    """Decodes a JPEG without turning it, at a smaller scale when it is large: two copies are compared."""
 
     def decode(data: bytes) -> Pixels:
         with _opened("JPEG", data) as image:
-            factor = _reduction(image.size, target.size)
-            if factor > 1:
-                image.draft(None, (-(-image.width // factor), -(-image.height // factor)))
+            _refuse_large(image.size, target.max_pixels)
+            factor = max(_reduction(image.size, target.size), 2 if image.width * image.height > LARGE_PIXELS / 4 else 1)
+            image.draft(None, (-(-image.width // factor), -(-image.height // factor)))
             image.load()
             return np.asarray(image.convert("RGB"))
 
@@ -446,47 +373,3 @@ def _orientation(image: Image.Image) -> int:
 def _turn_upright(pixels: Pixels, orientation: int) -> Pixels:
     swapped, flips = _TURNS.get(orientation, (False, ()))
     return np.ascontiguousarray(np.flip(pixels.swapaxes(0, 1) if swapped else pixels, flips))
-
-
-def _frame(width: int, height: int, size: int, mode: ResizeMode) -> _Frame:
-    """The square of torchvision's Resize(size) and CenterCrop(size), rounded as they round."""
-    if mode == "squash":
-        return _Frame(size, size, size, 0, 0)
-    shorter = min(width, height)
-    wide, high = int(size * width / shorter), int(size * height / shorter)
-    return _Frame(size, wide, high, round((wide - size) / 2), round((high - size) / 2))
-
-
-def _square(pixels: Pixels, frame: _Frame, interpolation: Interpolation) -> Pixels:
-    """Resize and crop (height, width, 3) to (3, size, size)."""
-    height, width = pixels.shape[:2]
-    if (width, height) != (frame.width, frame.height):
-        if max(width, height) > LONGEST_FOR_TORCH * min(width, height):
-            return _square_by_pillow(Image.fromarray(pixels), frame, interpolation)
-        pixels = _resized_by_torch(pixels, frame, interpolation)
-    rows, columns = slice(frame.top, frame.top + frame.size), slice(frame.left, frame.left + frame.size)
-    return np.ascontiguousarray(pixels[rows, columns].transpose(2, 0, 1))
-
-
-def _resized_by_torch(pixels: Pixels, frame: _Frame, interpolation: Interpolation) -> Pixels:
-    """Resize with torch's integer kernel: on uint8 twice as fast as Pillow's, and equal up to rounding."""
-    import torch
-    from torch.nn.functional import interpolate
-
-    batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    resized = interpolate(batch, (frame.height, frame.width), mode=interpolation, antialias=True)
-    # Converted to numpy at once: a copy in torch would start more threads in every thread of the caller.
-    array: Pixels = resized[0].permute(1, 2, 0).numpy()
-    return array
-
-
-def _square_by_pillow(image: Image.Image, frame: _Frame, interpolation: Interpolation) -> Pixels:
-    resample = Image.Resampling[interpolation.upper()]
-    right, bottom = frame.left + frame.size, frame.top + frame.size
-    if max(frame.width, frame.height) > LONGEST_RESIZED_WHOLE * frame.size:
-        across, down = image.width / frame.width, image.height / frame.height
-        box = (frame.left * across, frame.top * down, right * across, bottom * down)
-        image = image.resize((frame.size, frame.size), resample, box=box)
-    else:
-        image = image.resize((frame.width, frame.height), resample).crop((frame.left, frame.top, right, bottom))
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))

@@ -5,7 +5,6 @@ What must stay out: the choice of a range for more than 8 bits (depth.py), readi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tac_pipeline.sources.pixels.depth import DeepColor, Scale
+from tac_pipeline.sources.pixels.deep_color import DeepColor
+from tac_pipeline.sources.pixels.depth import Scale
+from tac_pipeline.sources.pixels.strips import strips
 
 if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
 
 Pixels = npt.NDArray[np.uint8]
 
-# Large images are converted in strips of about so many pixels, because each mode on the way takes 4 bytes a pixel.
-STRIP_PIXELS = 1_000_000
 # Profiles that change no color by more levels of 255 than this are sRGB by another name.
 SAME_COLOR = 2
 LARGEST_PROFILE = 8_000_000
@@ -35,17 +34,6 @@ _MODES_OF_SPACE = {
 # Colors of these modes must be turned into sRGB before anything else; those of all others once the image is small.
 NEVER_RGB = ("CMYK", "LAB")
 _TRANSFORM_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-
-
-def strips(image: Image.Image, *, multiple: int = 1) -> Iterator[Image.Image]:
-    """The image in strips from top to bottom; each but the last has a multiple of so many rows."""
-    width, height = image.size
-    rows = max(STRIP_PIXELS // width // multiple, 1) * multiple
-    if rows >= height:
-        yield image
-        return
-    for top in range(0, height, rows):
-        yield image.crop((0, top, width, min(top + rows, height)))
 
 
 def to_rgb(image: Image.Image, *, factor: int = 1, depth: Scale | DeepColor | None = None) -> Pixels:

@@ -6,8 +6,6 @@ they would be black or white. What must stay out: color and transparency (color.
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +30,6 @@ MARKS = (0, -1, -99, -999, -9999, -99999, -32767, -32768, -(2**31), 32767, 65535
 LARGEST_VALUE = 1e30
 # With fewer levels beside it, a far value is part of the picture: a mask of 0 and 65,535.
 FEWEST_LEVELS = 16
-SAMPLED = 1_000_000
-
-# Colors with a high byte up to here have 14 bits or fewer, in 16.
-FEW_HIGH = 64
 
 TIFF_BITS, TIFF_WHITE_IS_ZERO, TIFF_LARGEST, TIFF_SAMPLE, TIFF_NO_DATA = 258, 262, 281, 339, 42113
 
@@ -80,48 +74,6 @@ class Scale:
 def is_deep(image: Image.Image) -> bool:
     """Whether it is gray with more than 8 bits, as Pillow gives it."""
     return image.mode == "F" or image.mode.startswith("I")
-
-
-# How Pillow reads the high byte of each color, and what reads the low byte of the same file instead.
-_LOW_BYTES = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
-
-
-def low_bytes_mode(rawmode: object) -> str | None:
-    """Pillow's name for reading the low byte of each color, where it reads the high bytes of 16 as 8 bits."""
-    found = re.fullmatch(r"(RGBA?;16)([BLN])", rawmode) if isinstance(rawmode, str) else None
-    return found[1] + _LOW_BYTES[found[2]] if found else None
-
-
-@dataclass(frozen=True)
-class DeepColor:
-    """Colors of 16 bits, with less than FEW_HIGH in every high byte: how the image of the high bytes is completed.
-
-    Attributes
-    ----------
-    low : PIL image
-        The low bytes, in the same mode.
-    scale : Scale
-    scaled_alpha : bool
-        The alpha channel has the colors' depth, rather than all 16 bits.
-    """
-
-    low: Image.Image
-    scale: Scale
-    scaled_alpha: bool
-
-    def strip(self, high: Image.Image, top: int) -> Image.Image:
-        """Rows from `top` on, with 8 bits."""
-        low = self.low.crop((0, top, high.width, top + high.height))
-        eight = self.scale.apply(joined(high, low))
-        if high.mode == "RGBA" and not self.scaled_alpha:
-            eight[..., 3] = np.asarray(high)[..., 3]
-        return Image.fromarray(eight)
-
-
-def joined(high: Image.Image, low: Image.Image) -> Values:
-    """Values of 16 bits, (height, width, bands)."""
-    values: Values = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)
-    return values
 
 
 def choose_scale(

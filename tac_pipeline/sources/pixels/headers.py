@@ -123,7 +123,7 @@ def memory_to_decode(name: str, image: Image.Image, data: bytes, *, factor: int)
     after = 6 * pixels / factor**2 + _ALWAYS
     if name == "JPEG":
         scale = min(8, 1 << (factor.bit_length() - 1))
-        return int(held * pixels / scale**2 + max(_jpeg_coefficients(image, data), after))
+        return int(held * pixels / scale**2 + max(_jpeg_coefficients(image, data) + _ALWAYS, after))
     if name == "JPEG 2000":
         steps = jpeg_2000_steps(image, data, factor=factor)
         return int(max(_jpeg_2000_memory(image), held * pixels + 6 * pixels) / 4**steps + _ALWAYS)

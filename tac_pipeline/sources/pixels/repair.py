@@ -201,13 +201,13 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
-def png_significant_bits(data: bytes) -> int | None:
-    """How many bits of each gray value a PNG says that it uses (its sBIT chunk)."""
+def png_largest(data: bytes) -> float | None:
+    """The largest gray value that a PNG says it has (its sBIT chunk: the bits that count)."""
     for kind, body, _ in _chunks(data):
         if kind == b"IDAT":
             return None
         if kind == b"sBIT" and body:
-            return body[0]
+            return 2.0 ** max(body[:3]) - 1
     return None
 
 

@@ -13,8 +13,9 @@ from PIL import Image, ImageCms
 
 from tac_pipeline.sources.decoding import decode_image
 from tac_pipeline.sources.formats import can_read
-from tac_pipeline.sources.pixels import color
-from tac_pipeline.sources.pixels.color import color_transform, strips, to_rgb
+from tac_pipeline.sources.pixels import strips as pieces
+from tac_pipeline.sources.pixels.color import color_transform, to_rgb
+from tac_pipeline.sources.pixels.strips import strips
 
 PICTURE = smooth(32, 32, seed=4)
 # Not at the edge of either space, where colors are cut off.
@@ -137,13 +138,13 @@ def test_inks_are_turned_into_colors_however_they_are_coded() -> None:
 def test_strips_never_change_the_result(wide: int, high: int, pixels: int, factor: int, mode: str) -> None:
     image = smooth(wide, high).convert(mode)
     whole = to_rgb(image, factor=factor)
-    before = color.STRIP_PIXELS
-    color.STRIP_PIXELS = pixels
+    before = pieces.STRIP_PIXELS
+    pieces.STRIP_PIXELS = pixels
     try:
         parts = list(strips(image, multiple=factor))
         np.testing.assert_array_equal(to_rgb(image, factor=factor), whole)
     finally:
-        color.STRIP_PIXELS = before
+        pieces.STRIP_PIXELS = before
     assert sum(part.height for part in parts) == high
     assert all(part.height % factor == 0 for part in parts[:-1])
     assert whole.shape == (-(-high // factor), -(-wide // factor), 3)

@@ -10,7 +10,8 @@ from picture_files import png, png_chunk, saved, smooth, tiff
 from PIL import Image
 
 from tac_pipeline.sources.decoding import DecodedImage, UnreadableImage, decode_image
-from tac_pipeline.sources.pixels.depth import choose_scale, low_bytes_mode
+from tac_pipeline.sources.pixels.deep_color import low_bytes_mode
+from tac_pipeline.sources.pixels.depth import choose_scale
 
 COLORS = np.asarray(smooth(61, 47, seed=1)).copy()
 COLORS[:3, :3], COLORS[-3:, -3:] = 0, 255
