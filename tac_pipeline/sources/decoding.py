@@ -65,6 +65,8 @@ DECODING_VERSION = 1
 
 # Larger images are decoded at a smaller scale, or averaged in strips, before they are resized.
 LARGE_PIXELS = 64_000_000
+# No kind of file takes LARGEST_MEMORY for so few pixels: their estimate is not asked for.
+SURELY_SMALL = 16_000_000
 # How many times the square's side the shorter side keeps then: the resize still does most of the filtering.
 KEPT_SIDES = 4
 
@@ -212,7 +214,8 @@ def _decode_as(name: str, data: bytes, target: _Target) -> tuple[DecodedImage, b
         _refuse_large(jpeg_xl_size(data), target.max_pixels)
     with _opened(name, data) as image:
         _refuse_large(image.size, target.max_pixels)
-        _refuse_memory(memory_to_decode(name, image, data, factor=_reduction(image.size, target.size)))
+        if image.width * image.height > SURELY_SMALL:
+            _refuse_memory(memory_to_decode(name, image, data, factor=_reduction(image.size, target.size)))
         color = color_transform(image) if image.mode not in NEVER_RGB else None
         note = None
         pixels = _decode_jpeg(data) if name == "JPEG" and _suits_torch(image) else None

@@ -253,8 +253,7 @@ def test_without_the_extra_the_reason_names_the_remedy(name: str, how: str, monk
         raise ImportError("absent") if how == "absent" else OSError("libde265.so: cannot open shared object file")
 
     monkeypatch.setattr(formats, "_PLUGINS", dict.fromkeys(formats.EXTRA_FORMATS, register))
-    monkeypatch.setattr(formats, "_loaded", set())
-    monkeypatch.setattr(formats, "_missing", set())
+    monkeypatch.setattr(formats, "_here", {})
     with pytest.raises(UnreadableImage) as caught:
         decode(data)
     assert str(caught.value) == f"{name}: needs {REMEDY}"

@@ -168,8 +168,7 @@ def hide_extras(monkeypatch: pytest.MonkeyPatch, *, broken: bool = False) -> Non
     else:
         monkeypatch.setitem(sys.modules, "pillow_heif", None)
         monkeypatch.setitem(sys.modules, "pillow_jxl", None)
-    monkeypatch.setattr(formats, "_loaded", set())
-    monkeypatch.setattr(formats, "_missing", set())
+    monkeypatch.setattr(formats, "_here", {})
 
 
 @pytest.mark.parametrize("name", EXTRA_FORMATS)

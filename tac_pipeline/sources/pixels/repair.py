@@ -66,9 +66,13 @@ def looks_half_empty(pixels: Pixels, data: bytes, *, inks: bool) -> bool:
 
     `inks` says that the file holds CMYK: what the gray of four inks becomes depends on their profile.
     """
-    lowest, highest = int(pixels[-8:, -8:].min()), int(pixels[-8:, -8:].max())
-    gray = inks or (lowest >= JPEG_GRAY[0] and highest <= JPEG_GRAY[1])
-    return (gray and highest - lowest <= JPEG_GRAY[1] - JPEG_GRAY[0]) or ends_in_a_hole(data)
+    # One pixel first: this is asked of every JPEG.
+    if inks or JPEG_GRAY[0] <= pixels[-1, -1, 0] <= JPEG_GRAY[1]:
+        lowest, highest = int(pixels[-8:, -8:].min()), int(pixels[-8:, -8:].max())
+        gray = inks or (lowest >= JPEG_GRAY[0] and highest <= JPEG_GRAY[1])
+        if gray and highest - lowest <= JPEG_GRAY[1] - JPEG_GRAY[0]:
+            return True
+    return data[-1] == 0 and ends_in_a_hole(data)
 
 
 def ends_in_a_hole(data: bytes) -> bool:
