@@ -1,8 +1,9 @@
 """Decoding image files into the square of pixels that an encoder takes.
 
-Read the header, refuse what is too large, decode, turn upright, make it RGB, resize, crop: the same as open_clip's
-evaluation transform, up to rounding. Safe in threads. What must stay out: reading files (folders.py, remote.py),
-normalizing (encoders/).
+Read the header, refuse what is too large, decode, turn upright, make it RGB, resize, crop, bring to sRGB: the same as
+open_clip's evaluation transform, up to rounding. Safe in threads. What must stay out: reading files (folders.py,
+remote.py), normalizing (encoders/), which formats there are (formats.py), colors (color.py) and gray of more than
+8 bits (depth.py), files without their end (repair.py).
 """
 
 from __future__ import annotations
@@ -10,69 +11,102 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
-from tac_pipeline.errors import InputError
+from tac_pipeline.sources.formats import (
+    BASE_FORMATS,
+    EXTRA_FORMATS,
+    HEAD_BYTES,
+    REMEDY,
+    UNREAD_PICTURES,
+    UnreadableImage,
+    pillow_names,
+    sniff,
+)
+from tac_pipeline.sources.pixels.color import NEVER_RGB, color_transform, to_rgb, with_profile
+from tac_pipeline.sources.pixels.deep_color import (
+    DeepColor,
+    deep_color,
+    has_few_high_bytes,
+    raw_pnm,
+    sampled,
+    tiles_of_low_bytes,
+)
+from tac_pipeline.sources.pixels.depth import Scale, choose_scale, is_deep
+from tac_pipeline.sources.pixels.headers import (
+    LARGEST_MEMORY,
+    jpeg_2000_steps,
+    jpeg_xl_size,
+    may_be_tga,
+    memory_to_decode,
+)
+from tac_pipeline.sources.pixels.repair import Repaired, looks_half_empty, png_largest, repaired_jpeg, repaired_png
+from tac_pipeline.sources.pixels.square import Interpolation, Pixels, ResizeMode, frame_of, square_of
 
-Pixels = npt.NDArray[np.uint8]
-ResizeMode = Literal["shortest", "squash"]
-Interpolation = Literal["bicubic", "bilinear"]
+__all__ = [
+    "DECODING_VERSION",
+    "DecodedImage",
+    "Interpolation",
+    "Pixels",
+    "ResizeMode",
+    "UnreadableImage",
+    "decode_image",
+]
 
-# Part of every encoder's fingerprint: raise it when the pixels of any image change by more than rounding.
+
+# Part of every encoder's fingerprint: raise it when the pixels of any image change by more than rounding. It stayed
+# when other formats, profiles and depths became readable, so that no store is encoded again: images that a store
+# holds keep their vectors, and only those that come later are decoded as now.
 DECODING_VERSION = 1
 
-# Named one by one, because Pillow also reads formats that run other programs (EPS) and many that are not photos.
-READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
-
-# Pillow resizes columns first in images taller than twice their width; torch never does: pixels differ by up to 20.
-LONGEST_FOR_TORCH = 2.0
-# Above this ratio of the sides only the part inside the crop is resized: 1 x 20,000 would grow to 3 GB.
-LONGEST_RESIZED_WHOLE = 20.0
+# Larger images are decoded at a smaller scale, or averaged in strips, before they are resized.
+LARGE_PIXELS = 64_000_000
+# No kind of file takes LARGEST_MEMORY for so few pixels: their estimate is not asked for.
+SURELY_SMALL = 16_000_000
+# How many times the square's side the shorter side keeps then: the resize still does most of the filtering.
+KEPT_SIDES = 4
 
 # Pillow's own limit holds for the whole process and may be lower than max_pixels: decode_image checks instead.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow can convert floats of 64 bits, but its table of kinds of TIFF leaves them out.
+TiffImagePlugin.OPEN_INFO.setdefault((b"II", 1, (3,), 1, (64,), ()), ("F", "F;64F"))
 # Pillow warns about odd metadata, which leaves the pixels whole; torchvision warns that its decoders will be removed
 # (then Pillow's are used). Filtered for the whole process, because catch_warnings is not safe in threads.
-warnings.filterwarnings("ignore", module=r"PIL\.|torchvision\.io\.")
-
-
-class UnreadableImage(InputError):
-    """The bytes are not an image that can be decoded; the message is the reason, short enough for a table's cell.
-
-    Attributes
-    ----------
-    over_limit : bool
-        The image itself may be whole: it may be readable with a higher limit or more memory.
-    """
-
-    def __init__(self, reason: str, *, over_limit: bool = False) -> None:
-        super().__init__(reason)
-        self.over_limit = over_limit
+warnings.filterwarnings("ignore", module=r"PIL\.|torchvision\.io\.|pillow_jxl\.|pillow_heif\.")
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """The pixels that an encoder takes, uint8 (3, size, size), and the upright image's own width and height."""
+    """An image as an encoder takes it.
+
+    Attributes
+    ----------
+    pixels : uint8 (3, size, size)
+        RGB, in the colors of sRGB.
+    width, height : int
+        Of the upright image.
+    note : str or None
+        A sentence about what was chosen or is missing: the range of deep gray, rows at the end. Mostly None.
+    """
 
     pixels: Pixels
     width: int
     height: int
+    note: str | None = None
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """How an image becomes a square: resized to width x height, then cut from (left, top)."""
+class _Target:
+    """What decode_image was asked for."""
 
     size: int
-    width: int
-    height: int
-    left: int
-    top: int
+    max_pixels: int
+    resize_mode: ResizeMode
+    interpolation: Interpolation
 
 
 def decode_image(
@@ -88,11 +122,12 @@ def decode_image(
     Parameters
     ----------
     data : bytes
-        A whole file: JPEG, PNG, WebP, GIF (its first frame), BMP, TIFF (its first page), PPM, AVIF.
+        A whole file of a format of formats.py, known by its content; the first frame or page counts.
     size : int
         Side of the square.
     max_pixels : int
-        A larger image is refused from its header, before any pixel is decoded.
+        A larger image is refused from its header, before any pixel is decoded. So is one that would take more than
+        LARGEST_MEMORY.
     resize_mode : {"shortest", "squash"}
         Bring the shorter side to `size` and cut out the center, or bring both sides to `size`.
     interpolation : {"bicubic", "bilinear"}
@@ -101,7 +136,7 @@ def decode_image(
     Returns
     -------
     DecodedImage
-        Upright (EXIF orientation applied), RGB, transparent parts shown on white.
+        Upright (EXIF orientation applied), RGB in sRGB, transparent parts shown on white.
 
     Raises
     ------
@@ -109,50 +144,199 @@ def decode_image(
         The bytes cannot be decoded. No bytes raise any other exception.
     """
     if not data:
-        raise UnreadableImage("empty file (0 bytes)")
+        raise UnreadableImage("empty file (0 bytes)", kind="empty")
+    target = _Target(size, max_pixels, resize_mode, interpolation)
     try:
-        return _decode(data, size, max_pixels, resize_mode, interpolation)
+        return _decode(data, target)
     except UnreadableImage:
         raise
     except MemoryError as error:
-        raise UnreadableImage("needs more memory than there is", over_limit=True) from error
+        raise UnreadableImage("needs more memory than there is", kind="over a limit", over_limit=True) from error
     except Exception as error:
         # Every exception, because Pillow's decoders raise nearly every built-in one on damaged bytes.
-        raise UnreadableImage(_reason(error)) from error
+        raise _refusal(error) from error
 
 
-def _decode(
-    data: bytes, size: int, max_pixels: int, resize_mode: ResizeMode, interpolation: Interpolation
-) -> DecodedImage:
-    with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
-        width, height = image.size
-        if width * height == 0:
-            raise UnreadableImage(f"damaged: {width} x {height} pixels")
-        if width * height > max_pixels:
-            raise UnreadableImage(f"{width:,} x {height:,} pixels, over max_pixels ({max_pixels:,})", over_limit=True)
-        pixels = _decode_jpeg(data) if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") else None
-        if pixels is None:
-            image.load()
-            pixels = np.array(_to_rgb(image))
-        # Read after the pixels, because Pillow turns TIFF upright itself.
-        pixels = _turn_upright(pixels, _orientation(image))
-    height, width = pixels.shape[:2]
-    return DecodedImage(_square(pixels, _frame(width, height, size, resize_mode), interpolation), width, height)
+def _decode(data: bytes, target: _Target) -> DecodedImage:
+    """Decode, and once more without the damage when there is some that leaves the picture whole."""
+    name = _format_of(data)
+    repair = _REPAIRS.get(name)
+    try:
+        image, half_empty = _decode_as(name, data, target)
+        if not half_empty:
+            return image
+        repaired = repaired_jpeg(data, _rows_by_pillow(target))
+        return image if repaired.note is None else replace(image, note=repaired.note)
+    except Exception as error:
+        kind = error.kind if isinstance(error, UnreadableImage) else "damaged"
+        if repair is None or kind != "damaged" or isinstance(error, MemoryError):
+            raise
+    # After the except clause, because the error holds on to all that was decoded before it.
+    repaired = repair(data, target)
+    image, _ = _decode_as(name, repaired.data, target)
+    return image if repaired.note is None else replace(image, note=repaired.note)
 
 
-def _known_formats() -> list[str]:
-    # Image.open fails on the name of a format that this Pillow was not built with.
-    Image.init()
-    return [name for name in READABLE_FORMATS if name in Image.OPEN]
+def _format_of(data: bytes) -> str:
+    """The file's format, when it can be decoded here."""
+    content = sniff(data[:HEAD_BYTES])
+    name = content.name
+    if name == "unknown" and may_be_tga(data):
+        name = "TGA"
+    elif name == "unknown":
+        known = ", ".join((*BASE_FORMATS, *EXTRA_FORMATS))
+        raise UnreadableImage(f"not an image, or its header is damaged (known are {known})", kind="not an image")
+    elif name in UNREAD_PICTURES:
+        raise UnreadableImage(f"is {name}, a format that is not read", kind="unsupported")
+    elif not content.is_image:
+        raise UnreadableImage(f"is {name}, not an image", kind="not an image")
+    if not pillow_names(name):
+        if content.needs_extra:
+            raise UnreadableImage(f"{name}: needs {REMEDY}", kind="needs an extra", over_limit=True)
+        raise UnreadableImage(f"{name}: the installed Pillow was built without it", kind="unsupported", over_limit=True)
+    return name
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return f"not an image, or its header is damaged (read are {', '.join(READABLE_FORMATS)})"
+def _refusal(error: Exception) -> UnreadableImage:
     message = " ".join(str(error).split())[:160] or type(error).__name__
     if isinstance(error, EOFError) or "truncated" in message.lower():
-        return "truncated: the file ends before its last pixel"
-    return f"damaged: {message}"
+        return UnreadableImage("truncated: the file ends before its last pixel", kind="truncated")
+    return UnreadableImage(f"damaged: {message}", kind="damaged")
+
+
+# --- from bytes to upright pixels -------------------------------------------------------------------------------------
+
+
+def _decode_as(name: str, data: bytes, target: _Target) -> tuple[DecodedImage, bool]:
+    """The image, and whether it is a JPEG that may lack its lower part."""
+    if name == "JPEG XL":
+        # Its plugin decodes all pixels at once.
+        _refuse_large(jpeg_xl_size(data), target.max_pixels)
+    with _opened(name, data) as image:
+        _refuse_large(image.size, target.max_pixels)
+        if image.width * image.height > SURELY_SMALL:
+            _refuse_memory(memory_to_decode(name, image, data, factor=_reduction(image.size, target.size)))
+        color = color_transform(image) if image.mode not in NEVER_RGB else None
+        note = None
+        pixels = _decode_jpeg(data) if name == "JPEG" and _suits_torch(image) else None
+        width, height = image.size
+        if pixels is None:
+            pixels, size, note = _by_pillow(name, image, data, target)
+            width, height = size
+        half_empty = name == "JPEG" and looks_half_empty(pixels, data, inks=image.mode not in ("RGB", "L"))
+        # Read after the pixels, because Pillow turns TIFF upright itself.
+        orientation = 1 if name == "JPEG XL" and not getattr(image, "jpeg", False) else _orientation(image)
+        pixels = _turn_upright(pixels, orientation)
+        if _TURNS.get(orientation, (False, ()))[0]:
+            width, height = height, width
+    high, wide = pixels.shape[:2]
+    frame = frame_of(wide, high, size=target.size, mode=target.resize_mode)
+    square = square_of(pixels, frame, target.interpolation)
+    return DecodedImage(square if color is None else with_profile(square, color), width, height, note), half_empty
+
+
+def _opened(name: str, data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=pillow_names(name))
+    except UnidentifiedImageError:
+        pass
+    # Pillow's message names no reason; that of its reader for the one format does.
+    try:
+        Image.OPEN[pillow_names(name)[0]][0](io.BytesIO(data), "")
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        if "unknown" in reason or "unsupported" in reason.lower() or isinstance(error, NotImplementedError):
+            raise UnreadableImage(f"{name} of a kind that is not read: {reason}", kind="unsupported") from error
+        raise UnreadableImage(f"damaged: its header ({reason})", kind="damaged") from error
+    raise UnreadableImage("damaged: its header", kind="damaged")
+
+
+def _refuse_large(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height == 0:
+        raise UnreadableImage(f"damaged: {width} x {height} pixels", kind="damaged")
+    if width * height > max_pixels:
+        raise UnreadableImage(
+            f"{width:,} x {height:,} pixels, over max_pixels ({max_pixels:,})", kind="over a limit", over_limit=True
+        )
+
+
+def _refuse_memory(memory: int) -> None:
+    if memory > LARGEST_MEMORY:
+        raise UnreadableImage(
+            f"would take {memory / 1e9:.1f} GB to decode, over the limit of {LARGEST_MEMORY / 1e9:.0f} GB",
+            kind="over a limit",
+            over_limit=True,
+        )
+
+
+def _suits_torch(image: Image.Image) -> bool:
+    return image.mode in ("RGB", "L") and image.width * image.height <= LARGE_PIXELS
+
+
+def _by_pillow(
+    name: str, image: Image.Image, data: bytes, target: _Target
+) -> tuple[Pixels, tuple[int, int], str | None]:
+    """Pixels (height, width, 3), fewer for a large image; its own width and height; and a note."""
+    width, height = image.size
+    factor = _reduction(image.size, target.size)
+    decoded = 1
+    if factor > 1 and name == "JPEG":
+        image.draft(None, (-(-width // factor), -(-height // factor)))
+        decoded = max(1, round(width / image.width))
+    elif name == "JPEG 2000" and (steps := jpeg_2000_steps(image, data, factor=factor)):
+        image.reduce = steps  # type: ignore[assignment, method-assign]
+        decoded = 2**steps
+    largest = png_largest(data) if name == "PNG" else None
+    if name == "PNM":
+        image, largest = raw_pnm(image)
+    tiles = list(getattr(image, "tile", ()))
+    image.load()
+    size = (width, height) if decoded > 1 else image.size
+    depth: Scale | DeepColor | None = None
+    if is_deep(image):
+        depth = choose_scale(sampled(image), image, largest=largest)
+    elif (low_tiles := tiles_of_low_bytes(tiles)) and has_few_high_bytes(image):
+        # Both halves at once, and the values that are made of them.
+        _refuse_memory(9 * width * height)
+        low = _opened(name, data)
+        low.tile = low_tiles  # type: ignore[attr-defined]
+        low.load()
+        depth = deep_color(image, low, largest=largest)
+    scale = depth.scale if isinstance(depth, DeepColor) else depth
+    return to_rgb(image, factor=max(1, factor // decoded), depth=depth), size, scale.note if scale else None
+
+
+def _reduction(size: tuple[int, int], side: int) -> int:
+    """How many pixels become one in each direction, before the resize."""
+    if size[0] * size[1] <= LARGE_PIXELS:
+        return 1
+    return max(1, min(size) // (KEPT_SIDES * side))
+
+
+def _rows_by_pillow(target: _Target) -> Callable[[bytes], Pixels]:
+    """Decodes a JPEG without turning it, at a smaller scale when it is large: two copies are compared."""
+
+    def decode(data: bytes) -> Pixels:
+        with _opened("JPEG", data) as image:
+            _refuse_large(image.size, target.max_pixels)
+            factor = max(_reduction(image.size, target.size), 2 if image.width * image.height > LARGE_PIXELS / 4 else 1)
+            image.draft(None, (-(-image.width // factor), -(-image.height // factor)))
+            image.load()
+            return np.asarray(image.convert("RGB"))
+
+    return decode
+
+
+def _repaired_jpeg(data: bytes, target: _Target) -> Repaired:
+    return repaired_jpeg(data, _rows_by_pillow(target))
+
+
+def _repaired_png(data: bytes, target: _Target) -> Repaired:
+    return repaired_png(data)
+
+
+_REPAIRS: dict[str, Callable[[bytes, _Target], Repaired]] = {"JPEG": _repaired_jpeg, "PNG": _repaired_png}
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:
@@ -192,73 +376,3 @@ def _orientation(image: Image.Image) -> int:
 def _turn_upright(pixels: Pixels, orientation: int) -> Pixels:
     swapped, flips = _TURNS.get(orientation, (False, ()))
     return np.ascontiguousarray(np.flip(pixels.swapaxes(0, 1) if swapped else pixels, flips))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = _to_eight_bits(image)
-    if image.has_transparency_data:
-        # The color under a transparent pixel is arbitrary, often black; a web page would show white.
-        on_white = Image.new("RGBA", image.size, "white")
-        on_white.alpha_composite(image.convert("RGBA"))
-        image = on_white
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """A grayscale image of 16 or 32 bits as 8 bits; Pillow's own conversion clips at 255 instead."""
-    values = np.asarray(image)
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        raise UnreadableImage("damaged: no pixel holds a finite value")
-    low, high = float(finite.min()), float(finite.max())
-    if image.mode != "F" and low >= 0 and high < 2**16:
-        low, high = 0.0, 2.0**16 - 1
-    elif image.mode == "F" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    shares = (np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-12)
-    return Image.fromarray((shares * 255).round().astype(np.uint8))
-
-
-def _frame(width: int, height: int, size: int, mode: ResizeMode) -> _Frame:
-    """The square of torchvision's Resize(size) and CenterCrop(size), rounded as they round."""
-    if mode == "squash":
-        return _Frame(size, size, size, 0, 0)
-    shorter = min(width, height)
-    wide, high = int(size * width / shorter), int(size * height / shorter)
-    return _Frame(size, wide, high, round((wide - size) / 2), round((high - size) / 2))
-
-
-def _square(pixels: Pixels, frame: _Frame, interpolation: Interpolation) -> Pixels:
-    """Resize and crop (height, width, 3) to (3, size, size)."""
-    height, width = pixels.shape[:2]
-    if (width, height) != (frame.width, frame.height):
-        if max(width, height) > LONGEST_FOR_TORCH * min(width, height):
-            return _square_by_pillow(Image.fromarray(pixels), frame, interpolation)
-        pixels = _resized_by_torch(pixels, frame, interpolation)
-    rows, columns = slice(frame.top, frame.top + frame.size), slice(frame.left, frame.left + frame.size)
-    return np.ascontiguousarray(pixels[rows, columns].transpose(2, 0, 1))
-
-
-def _resized_by_torch(pixels: Pixels, frame: _Frame, interpolation: Interpolation) -> Pixels:
-    """Resize with torch's integer kernel: on uint8 twice as fast as Pillow's, and equal up to rounding."""
-    import torch
-    from torch.nn.functional import interpolate
-
-    batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    resized = interpolate(batch, (frame.height, frame.width), mode=interpolation, antialias=True)
-    # Converted to numpy at once: a copy in torch would start more threads in every thread of the caller.
-    array: Pixels = resized[0].permute(1, 2, 0).numpy()
-    return array
-
-
-def _square_by_pillow(image: Image.Image, frame: _Frame, interpolation: Interpolation) -> Pixels:
-    resample = Image.Resampling[interpolation.upper()]
-    right, bottom = frame.left + frame.size, frame.top + frame.size
-    if max(frame.width, frame.height) > LONGEST_RESIZED_WHOLE * frame.size:
-        across, down = image.width / frame.width, image.height / frame.height
-        box = (frame.left * across, frame.top * down, right * across, bottom * down)
-        image = image.resize((frame.size, frame.size), resample, box=box)
-    else:
-        image = image.resize((frame.width, frame.height), resample).crop((frame.left, frame.top, right, bottom))
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))

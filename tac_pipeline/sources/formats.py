@@ -80,6 +80,9 @@ class Content:
     needs_extra: bool = False
 
 
+# Pictures all the same, of formats that are not read.
+UNREAD_PICTURES = ("a camera's raw file", "a Photoshop file", "a PostScript file", "an SVG drawing", "an icon")
+
 UNKNOWN = Content("unknown")
 TEXT = Content("text")
 HTML = Content("an HTML page")
@@ -216,15 +219,11 @@ def readable_suffixes() -> tuple[str, ...]:
 
 def pillow_names(name: str) -> tuple[str, ...]:
     """What Pillow calls a format, with its plugin loaded; empty when it cannot be read here."""
-    from PIL import Image
-
-    if name in EXTRA_FORMATS:
-        _load_extra(name)
-    else:
+    found = _here.get(name)
+    if found is None:
         with _LOCK:
-            Image.init()
-    names = _PILLOW_NAMES.get(name, ())
-    return tuple(known for known in names if known in Image.OPEN) if name not in _missing else ()
+            found = _here[name] = _load(name)
+    return found
 
 
 _PILLOW_NAMES: dict[str, tuple[str, ...]] = {
@@ -235,22 +234,23 @@ _PILLOW_NAMES: dict[str, tuple[str, ...]] = {
     "HEIC": ("HEIF",),
     "JPEG XL": ("JXL",),
 }
-_LOCK = threading.RLock()
-_loaded: set[str] = set()
-_missing: set[str] = set()
+_LOCK = threading.Lock()
+# What was asked for in this process.
+_here: dict[str, tuple[str, ...]] = {}
 
 
-def _load_extra(name: str) -> None:
-    """Register the plugin of an extra format once in the process; an absent or broken one is only noted."""
-    with _LOCK:
-        if name in _loaded | _missing:
-            return
+def _load(name: str) -> tuple[str, ...]:
+    """Register the plugin of a format; an absent or broken one of the extra is no error."""
+    from PIL import Image
+
+    if name not in EXTRA_FORMATS:
+        Image.init()
+    else:
         try:
             _PLUGINS[name]()
         except Exception:  # noqa: BLE001 - a compiled package that does not fit fails in many ways
-            _missing.add(name)
-        else:
-            _loaded.add(name)
+            return ()
+    return tuple(known for known in _PILLOW_NAMES.get(name, ()) if known in Image.OPEN)
 
 
 def _register_heif() -> None:
