@@ -264,7 +264,7 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
         changes=asdict(compare_views(view, known)),
         try_again=bool(errors["error"].str.starts_with(UNREACHED).any()),
     )
-    noted = view.filter(pl.col("note").is_not_null()).select("image_id", "note")
+    noted = view.filter(pl.col("error").is_null() & pl.col("note").is_not_null()).select("image_id", "note")
     if len(noted):
         out.fact(noted=len(noted))
         out.markdown("read by a choice", previews.table(noted.head(20)))

@@ -27,10 +27,12 @@ from tac_pipeline.progress import Progress
 from tac_pipeline.reading import HELD_BYTES, ByteBudget, ReadAhead, batches
 from tac_pipeline.sources import ByteReader, ManySources, VectorSource
 from tac_pipeline.sources.decoding import DecodedImage, UnreadableImage, decode_image
+from tac_pipeline.sources.vectors import VectorBatch
 from tac_pipeline.store.parquet import read_table, vectors_of
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
 from tac_pipeline.store.shards import (
     INDEX_SCHEMA,
+    READER,
     EmbeddedBatch,
     ImageRow,
     join_small_shards,
@@ -220,11 +222,13 @@ def given_batches(missing: pl.DataFrame, source: VectorSource | ManySources) -> 
         found = zip(batch.image_ids, batch.digests, strict=True)
         picked = [row for row, (image_id, digest_) in enumerate(found) if wanted.get(image_id) == digest_]
         if picked:
-            rows = [
-                ImageRow(batch.image_ids[row], batch.digests[row], batch.digests[row], error=batch.errors[row])
-                for row in picked
-            ]
+            rows = [_given_row(batch, row) for row in picked]
             yield EmbeddedBatch(rows, batch.vectors[picked])
+
+
+def _given_row(batch: VectorBatch, row: int) -> ImageRow:
+    digest_, error = batch.digests[row], batch.errors[row]
+    return ImageRow(batch.image_ids[row], digest_, digest_, error=error, note=None if error is None else READER)
 
 
 def encoded_batches(
@@ -304,8 +308,10 @@ def load_image(
         )
     except UnreadableImage as error:
         # Over a limit that settings can raise: without a content hash the image is tried again.
-        return ImageRow(image_id, version, "" if error.over_limit else content_hash, error=str(error)), None
-    return ImageRow(image_id, version, content_hash, image.width, image.height), image
+        return ImageRow(
+            image_id, version, "" if error.over_limit else content_hash, error=str(error), note=READER
+        ), None
+    return ImageRow(image_id, version, content_hash, image.width, image.height, note=image.note), image
 
 
 def _encode(loaded: list[_Loaded], encoder: Encoder, known: KnownVectors) -> EmbeddedBatch:

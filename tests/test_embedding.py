@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from photo_embedder import ENCODER, Embedder, png, write_photos
+from PIL import Image
 
 from tac_pipeline import embedding
 from tac_pipeline.arrays import FloatMatrix, unit_rows
@@ -238,3 +239,27 @@ def test_known_bytes_over_a_lowered_limit_are_refused_all_the_same(embed: Embedd
 def test_a_slow_encoder_writes_a_shard_a_minute(embed: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards_module, "SHARD_SECONDS", 0.0)
     assert embed(batch_size=4)["shard"].n_unique() == 3
+
+
+def test_what_older_code_could_not_read_is_read_once_more(
+    embed: Embedder, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "broken.png").write_bytes(b"no picture")
+    for module in (embedding, shards_module):
+        monkeypatch.setattr(module, "READER", "older code")
+    embed()
+    embed()
+    assert embed.read == []
+    monkeypatch.undo()
+    embed()
+    assert embed.read == ["broken.png"]
+    embed()
+    assert embed.read == []
+
+
+def test_what_was_chosen_to_read_an_image_is_a_note_of_its_row(embed: Embedder, photos: Path) -> None:
+    deep = (np.arange(64 * 64).reshape(64, 64) % 4096).astype(np.uint16)
+    Image.fromarray(deep).save(photos / "deep.png")
+    notes = dict(embed().select("image_id", "note").iter_rows())
+    assert notes.pop("deep.png").endswith("were brought to 8 bits")
+    assert set(notes.values()) == {None}

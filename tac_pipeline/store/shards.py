@@ -51,6 +51,10 @@ INDEX_SCHEMA = {
 }
 
 
+# Raise it when files that could not be read may be readable by newer code: they are then read once more.
+READER = "reader 2"
+
+
 @dataclass(frozen=True)
 class ImageRow:
     """The outcome for one image. A passing error (not reached, over a limit) leaves content_hash empty."""
@@ -61,7 +65,7 @@ class ImageRow:
     width: int = 0
     height: int = 0
     error: str | None = None
-    # What was chosen to read it, such as the range of values of a 16-bit image.
+    # What was chosen to read it, such as the range of values of a 16-bit image; of a lasting error, the READER.
     note: str | None = None
     # The vector comes from an image with equal bytes that was encoded before.
     copied: bool = False
@@ -95,10 +99,9 @@ class _Pending:
 
 def known_rows(manifest: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
     """The index rows of the manifest's images, one per image."""
-    # Images that could not be reached, or were over a limit, are tried again.
-    held = manifest.select("image_id", "version").join(
-        index.filter(pl.col("content_hash") != ""), on=["image_id", "version"]
-    )
+    # Images that could not be reached, or were over a limit, are tried again, and those that older code could not read.
+    lasting = (pl.col("content_hash") != "") & (pl.col("error").is_null() | (pl.col("note") == READER))
+    held = manifest.select("image_id", "version").join(index.filter(lasting), on=["image_id", "version"])
     # Joined rows are in two shards. The shard with more of the wanted images stays, not the larger one: most of the
     # larger one's images may be gone.
     ranked = held.with_columns(held=pl.len().over("shard")).sort("held", "shard")

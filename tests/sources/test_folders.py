@@ -99,7 +99,7 @@ def test_a_format_without_its_package_is_told_with_the_remedy(tmp_path: Path, mo
 
     write(tmp_path, "a.jpg", "b.heic", "c.HEIC")
     assert "b.heic" in ids(tmp_path)
-    monkeypatch.setattr(formats, "_missing", {"HEIC"})
+    monkeypatch.setitem(formats._here, "HEIC", ())
     assert ids(tmp_path) == ["a.jpg"]
     assert passed(tmp_path) == {".heic (pip install 'tac-pipeline[formats]')": 2}
     (tmp_path / "a.jpg").unlink()
