@@ -42,6 +42,7 @@ from tac_pipeline.sources.pixels.headers import (
     jpeg_2000_steps,
     jpeg_xl_size,
     may_be_tga,
+    memory_of_jpeg_xl,
     memory_to_decode,
 )
 from tac_pipeline.sources.pixels.repair import Repaired, looks_half_empty, png_largest, repaired_jpeg, repaired_png
@@ -211,10 +212,12 @@ def _decode_as(name: str, data: bytes, target: _Target) -> tuple[DecodedImage, b
     """The image, and whether it is a JPEG that may lack its lower part."""
     if name == "JPEG XL":
         # Its plugin decodes all pixels at once.
-        _refuse_large(jpeg_xl_size(data), target.max_pixels)
+        size = jpeg_xl_size(data)
+        _refuse_large(size, target.max_pixels)
+        _refuse_memory(memory_of_jpeg_xl(*size))
     with _opened(name, data) as image:
         _refuse_large(image.size, target.max_pixels)
-        if image.width * image.height > SURELY_SMALL:
+        if name != "JPEG XL" and image.width * image.height > SURELY_SMALL:
             _refuse_memory(memory_to_decode(name, image, data, factor=_reduction(image.size, target.size)))
         color = color_transform(image) if image.mode not in NEVER_RGB else None
         note = None

@@ -94,7 +94,8 @@ def jpeg_xl_size(data: bytes) -> tuple[int, int]:
 _BYTES_IN_PILLOW = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 # Decoders of these formats hold several copies of all pixels. Bytes per pixel in all, measured on the worst kinds
 # (benchmarks/decoding_memory.py) and rounded up: more bits, no subsampling, an alpha channel.
-_BYTES_WITH_COPIES = {"WebP": 17, "AVIF": 16, "HEIC": 16, "JPEG XL": 16}
+_BYTES_WITH_COPIES = {"WebP": 17, "AVIF": 16, "HEIC": 16}
+_BYTES_OF_JPEG_XL = 16
 _BYTES_OF_PLAIN_HEIC = 11
 _BYTES_OF_JPEG_2000_BAND = 6.5
 _BYTES_OF_TEXT_PNM = 16
@@ -103,13 +104,18 @@ _ALWAYS = 60_000_000
 _TIFF_STRIP_ROWS, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT, _TIFF_PLANES, _TIFF_TURN = 278, 322, 323, 284, 274
 
 
+def memory_of_jpeg_xl(width: int, height: int) -> int:
+    """Bytes that decoding a JPEG XL takes; asked before it is opened, because that decodes it."""
+    return _BYTES_OF_JPEG_XL * width * height + _ALWAYS
+
+
 def memory_to_decode(name: str, image: Image.Image, data: bytes, *, factor: int) -> int:
     """Bytes that decoding takes at its peak, beside the file itself; rather too many than too few.
 
     Parameters
     ----------
     name : str
-        Its format, as formats.py names it.
+        Its format, as formats.py names it; not JPEG XL.
     image : PIL image
         Opened, not loaded.
     data : bytes

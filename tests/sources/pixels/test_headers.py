@@ -158,6 +158,17 @@ def test_an_image_that_would_take_too_much_is_refused_by_its_header() -> None:
     assert (caught.value.kind, caught.value.over_limit) == ("over a limit", True)
 
 
+def test_a_jpeg_xl_is_refused_before_its_plugin_decodes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not can_read("JPEG XL"):
+        pytest.skip("no package that writes JPEG XL")
+    data = saved(Image.new("L", (9000, 8000)), "JXL", effort=1, lossless=True)
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(UnreadableImage, match=r"^would take 1\.2 GB to decode"):
+        decode_image(data, size=224, max_pixels=200_000_000)
+    with pytest.raises(UnreadableImage, match=r"over max_pixels"):
+        decode_image(data, size=224, max_pixels=1_000_000)
+
+
 def test_passes_over_a_jpeg_cost_memory() -> None:
     once, often = (saved(noise(64, 64), "JPEG", progressive=again, subsampling=0) for again in (False, True))
     estimates = []
