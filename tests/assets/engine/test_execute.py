@@ -21,6 +21,7 @@ from assets.images import sample_images
 from assets.lookups.status import State, all_status, steps_to_run
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, EncoderError, InputError, StoreError
 from tac_pipeline.settings.project import load_project
+from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS
 
 Writer = Callable[..., Path]
 
@@ -246,14 +247,18 @@ def test_old_versions_go_and_their_shards_with_them(vector_store: Writer) -> Non
     assert {str(file.relative_to(store.folder)) for file in store.shards_folder.glob("*/*.parquet")} == named
 
 
-def test_a_bad_vector_is_refused_with_its_place(vector_store: Writer) -> None:
+def test_a_bad_vector_is_a_row_with_its_reason_and_the_others_are_read(vector_store: Writer) -> None:
     path = vector_store()
     vectors, _ = grouped_vectors()
     vectors[7] = np.nan
     write_vectors(path.parent / "images.parquet", [f"image-{n:03d}" for n in range(60)], vectors)
-    materialize(vector_store({"images.labels": "none"}), ["image_manifest"])
-    with pytest.raises(InputError, match=r"images\.parquet: embedding .* must be finite; 1 of 60 .* row 7"):
-        execute(find("image_embeddings"), load_project(path))
+    outcomes = materialize(vector_store({"images.labels": "none"}), ["image_manifest", "image_embeddings"])
+    facts = outcomes["image_embeddings"].artifact.facts
+    assert (facts["readable"], facts["unreadable"]) == (59, 1)
+    rows = outcomes["image_embeddings"].artifact.frame(IMAGE_EMBEDDINGS).filter(pl.col("error").is_not_null())
+    [(image_id, error)] = rows.select("image_id", "error").rows()
+    assert image_id == "image-007"
+    assert "finite" in error or "NaN" in error
 
 
 def test_more_clusters_than_images_are_refused(vector_store: Writer) -> None:

@@ -36,6 +36,11 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "images.max_bytes": (1_000, EMBEDDINGS_DOWN),
     "images.compare": ("content", set()),
     "images.max_loss": (0.1, set()),
+    # The listing shows what they change.
+    "images.exclude": (["*_thumb.jpg"], set()),
+    "images.follow_links": (True, set()),
+    "images.timeout": (5.0, set()),
+    "images.concurrent_reads": (8, set()),
     "encoder.model": ("ViT-B-16-quickgelu", {*EMBEDDINGS_DOWN, *NOUN_EMBEDDINGS_DOWN}),
     "encoder.pretrained": ("random", {*EMBEDDINGS_DOWN, *NOUN_EMBEDDINGS_DOWN}),
     "encoder.batch_size": (3, set()),
