@@ -107,10 +107,15 @@ def take_stock(
     reasons = (
         errors.with_columns(reason=pl.col("error").str.replace_all(r"\d[\d,.]*", "…"))
         .group_by("reason")
-        .agg(images=pl.len(), example=pl.col("image_id").min(), only=pl.col("error").first())
+        .agg(
+            images=pl.len(),
+            example=pl.col("image_id").min(),
+            texts=pl.col("error").n_unique(),
+            only=pl.col("error").first(),
+        )
         .sort(["images", "reason"], descending=[True, False])
-        # A reason of one image keeps its numbers.
-        .select(pl.when(pl.col("images") == 1).then("only").otherwise("reason").alias("reason"), "images", "example")
+        # A reason that is the same for all keeps its numbers.
+        .select(pl.when(pl.col("texts") == 1).then("only").otherwise("reason").alias("reason"), "images", "example")
     )
     archive = manifest["uri"].str.extract(ARCHIVE_OF)
     broken = problems.filter(pl.col("path").str.to_lowercase().str.ends_with(".tar"))["path"]

@@ -46,19 +46,26 @@ def test_everything_is_accounted_for() -> None:
             b=("2", "ends after 7 % of the rows"),
             c=("3", "is 1,000 bytes long"),
             d=("4", None),
+            f=("6", "empty file (0 bytes)"),
+            g=("7", "empty file (0 bytes)"),
             e=("5", None),
         ),
         passed_over,
         problems,
         Changes(0, 5, 0, 0),
     )
-    assert (found.read, found.unreadable) == (2, 3)
-    assert found.reasons == [("ends after … % of the rows", 2, "a"), ("is 1,000 bytes long", 1, "c")]
+    assert (found.read, found.unreadable) == (2, 5)
+    assert found.reasons == [
+        ("empty file (0 bytes)", 2, "f"),
+        ("ends after … % of the rows", 2, "a"),
+        ("is 1,000 bytes long", 1, "c"),
+    ]
     # Three files, the archives x and y, and what was passed over outside them.
     assert (found.files, found.archives) == (12, 2)
     assert found.lines() == [
         ("2 read", "5 new, 0 replaced, 0 gone, 0 unchanged"),
-        ("3 unreadable", "2: ends after … % of the rows (a)"),
+        ("5 unreadable", "2: empty file (0 bytes) (f)"),
+        ("", "2: ends after … % of the rows (a)"),
         ("", "1: is 1,000 bytes long (c)"),
         ("16 passed over", "9 .json, in an archive"),
         ("", "5 in @eaDir"),
