@@ -219,7 +219,7 @@ def unreachable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     read = FolderSource.read
 
-    def fail(source: FolderSource, uri: str) -> bytes:
+    def fail(source: FolderSource, uri: str, **_: object) -> bytes:
         if uri.endswith("group0/2.jpg"):
             raise OSError("the network is down")
         return read(source, uri)
