@@ -114,7 +114,7 @@ def test_unreadable_files_are_told_one_by_one(pictures: Path, tmp_path: Path) ->
     assert "犬.png" in result.stdout
     errors = result.stderr.splitlines()
     assert len(errors) == 4
-    assert errors[0].startswith(f"error: {tmp_path}/broken.jpg: not an image")
+    assert errors[0].startswith(f"error: {tmp_path}/broken.jpg: is text, not an image")
     assert "large.png: 400 x 400 pixels, over max_pixels (100,000)" in errors[1]
     assert "absent.png: cannot be read: No such file or directory" in errors[2]
     assert "empty: cannot be read: images.source holds no images" in errors[3]
