@@ -232,9 +232,9 @@ def _drop_unnamed_shards(store: Store) -> None:
 )
 def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: EncoderSettings) -> None:
     """One unit vector per image, as a view over append-only shards; unreadable images are rows with an error."""
-    from tac_pipeline.bounded_reads import UNREACHED
     from tac_pipeline.digest import digest
     from tac_pipeline.embedding import embed_missing
+    from tac_pipeline.embedding.bounded_reads import UNREACHED
     from tac_pipeline.results.intake import compare_views
 
     store = open_store(inputs.project)

@@ -1,6 +1,6 @@
 """Images outside every store: found by the paths that a user names, read, encoded, and assigned by the image head.
 
-Nothing is written. Reading and decoding run ahead of the encoder, as when a store is embedded (embedding.py). Memory
+Nothing is written. Reading and decoding run ahead of the encoder, as when a store is embedded (embedding/). Memory
 holds one small row per image and three batches of decoded images. What must stay out: artifacts (assets/).
 """
 

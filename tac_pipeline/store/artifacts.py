@@ -4,7 +4,7 @@
       text_counterparts/
         3f0c.../          one folder per recipe: the files, and artifact.json that describes them
         current.json      which recipe is current, and the chained version that it was made for
-      shards/             append-only image vectors, found by encoder and image (embedding.py)
+      shards/             append-only image vectors, found by encoder and image (embedding/)
       assigned/           the assignment of every shard, found by heads and shard (assigning.py)
       ledger/             every cluster id that was ever given (ledger.py)
       published/          what readers build on, in numbered versions (publication.py)

@@ -2,7 +2,7 @@
 
 A crash loses the shard that is being written. Memory holds one shard of vectors, and one small row per image while a
 view is made. Everything that reads a store's vectors does so in one pass, `map_shards`. What must stay out: reading and
-encoding images (embedding.py).
+encoding images (embedding/).
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ from bad_server import BadServer, bad_server, seconds_of
 from photo_embedder import MeanColor, png
 from tar_shards import pack
 
-from tac_pipeline import bounded_reads, embedding, reading
-from tac_pipeline.embedding import NoKnownVectors, embed_missing, encoded_batches
+from tac_pipeline import embedding
+from tac_pipeline.embedding import NoKnownVectors, bounded_reads, embed_missing, encoded_batches, reading
+from tac_pipeline.embedding.reading import ByteBudget, ReadAhead, batches
 from tac_pipeline.errors import SourceError
-from tac_pipeline.reading import ByteBudget, ReadAhead, batches
 from tac_pipeline.sources import FolderSource, RemoteFolderSource, open_source, spools
 from tac_pipeline.sources.folders import RemoteFiles
 from tac_pipeline.sources.remote import read_url, split_url

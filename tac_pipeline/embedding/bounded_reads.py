@@ -1,7 +1,7 @@
 """Reading the images of a manifest within bounds: of one image, of all that wait, and of patience with a server.
 
 An image that cannot be read is a row with its reason. What must stay out: threads (reading.py) and decoding
-(embedding.py).
+(the package).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-from tac_pipeline.reading import ByteBudget
+from tac_pipeline.embedding.reading import ByteBudget
 from tac_pipeline.sources import ByteReader
 from tac_pipeline.sources.streaming import GaveUp, OverLimit
 from tac_pipeline.store.shards import ImageRow

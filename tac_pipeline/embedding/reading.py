@@ -2,7 +2,7 @@
 
 Bytes that are read and not yet decoded are counted: a budget bounds them, whatever the images' sizes. Nothing waits for
 an image that does not come, except the reader that reads it. What must stay out: what is read (sources/), what becomes
-of the pixels (embedding.py).
+of the pixels (the package).
 """
 
 from __future__ import annotations

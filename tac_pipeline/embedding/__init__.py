@@ -20,11 +20,11 @@ import polars as pl
 import pyarrow as pa
 
 from tac_pipeline.arrays import FloatMatrix
-from tac_pipeline.bounded_reads import UNREACHED, BoundedReads, Row, in_reading_order
 from tac_pipeline.digest import digest
+from tac_pipeline.embedding.bounded_reads import UNREACHED, BoundedReads, Row, in_reading_order
+from tac_pipeline.embedding.reading import HELD_BYTES, ByteBudget, ReadAhead, batches
 from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
-from tac_pipeline.reading import HELD_BYTES, ByteBudget, ReadAhead, batches
 from tac_pipeline.sources import ByteReader, ManySources, VectorSource
 from tac_pipeline.sources.decoding import DecodedImage, UnreadableImage, decode_image
 from tac_pipeline.sources.vectors import VectorBatch
