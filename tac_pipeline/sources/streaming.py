@@ -97,7 +97,7 @@ class Pace:
 
 
 def run_on_loop(filesystem: Any, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
-    """What a coroutine returns, run on the filesystem's loop; it is cancelled when the caller is interrupted."""
+    """What a coroutine returns, run on the filesystem's loop; it is canceled when the caller is interrupted."""
     future = asyncio.run_coroutine_threadsafe(coroutine, filesystem.loop)
     try:
         return future.result()
