@@ -116,7 +116,7 @@ def observed_version(project: Project, *, now: float) -> str:
     """
     from tac_pipeline.sources import listing_digest
 
-    listed = listing_digest(list_source(project))
+    listed = listing_digest(list_source(project).images)
     current = open_store(project).current(image_embeddings.name)
     if current is not None and current.artifact.facts.get("try_again"):
         return f"{listed}-{int(now // TRY_AGAIN_SECONDS)}"
@@ -124,10 +124,12 @@ def observed_version(project: Project, *, now: float) -> str:
 
 
 def _list_source(inputs: Inputs, images: Images) -> Values:
-    from tac_pipeline.sources import listing_digest
+    from tac_pipeline.sources import listing_digest, others_digest
 
     inputs.carry["listing"] = list_source(inputs.project)
-    return {"listing": listing_digest(inputs.carry["listing"])}
+    found = inputs.carry["listing"]
+    others = others_digest(found)
+    return {"listing": listing_digest(found.images)} | ({} if others is None else {"others": others})
 
 
 @stored_asset(

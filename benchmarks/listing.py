@@ -47,7 +47,7 @@ def measure(folder: Path) -> dict[str, float]:
         # Older code has the images alone.
         listed = source.listing() if hasattr(source, "listing") else source.list_images()
         listing = time.process_time()
-        listing_digest(listed)
+        listing_digest(getattr(listed, "images", listed))
         found["listing"].append(listing - started)
         found["digest"].append(time.process_time() - listing)
     return {name: min(seconds) for name, seconds in found.items()} | {"images": len(source.list_images())}

@@ -123,13 +123,14 @@ def _why(step: Step, project: Project, inputs: Inputs, current: Current | None) 
         return settings
     if current.artifact.facts.get("try_again"):
         return "some images could not be reached; they are retried"
+    old, new = current.artifact.record["values"], inputs.values
     if step.observes is not None:
-        return "the source has changed"
+        same = old.get("listing") == new.get("listing")
+        return "what is passed over, or cannot be looked at, has changed" if same else "the source has changed"
     recorded = current.artifact.record["inputs"]
     changed = [dep.name for dep in step.deps if recorded.get(dep.name) != inputs.artifact(dep).content]
     if changed:
         return f"{', '.join(changed)} changed"
-    old, new = current.artifact.record["values"], inputs.values
     differ = [f"{name}: {old.get(name)} -> {new.get(name)}" for name in new if old.get(name) != new.get(name)]
     return ", ".join(differ) or "the code that makes it has changed"
 

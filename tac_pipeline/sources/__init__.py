@@ -14,7 +14,14 @@ from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.archives import ListingCache
 from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
 from tac_pipeline.sources.formats import IMAGE_SUFFIXES
-from tac_pipeline.sources.listing import ByteReader, ImageSource, Listing, listing_digest, versions_by_content
+from tac_pipeline.sources.listing import (
+    ByteReader,
+    ImageSource,
+    Listing,
+    listing_digest,
+    others_digest,
+    versions_by_content,
+)
 from tac_pipeline.sources.manifests import ManifestSource
 from tac_pipeline.sources.many import ManySources, SingleSource, prefixes_of
 from tac_pipeline.sources.remote import TIMEOUT, open_filesystem
@@ -40,6 +47,7 @@ __all__ = [
     "listing_digest",
     "open_source",
     "open_sources",
+    "others_digest",
     "vector_digest",
     "versions_by_content",
 ]

@@ -215,11 +215,15 @@ def no_images(where: str) -> str:
     return f"images.source holds no images: {where} (looked for {', '.join((*readable_suffixes(), ARCHIVE_SUFFIX))})"
 
 
-def listing_digest(listing: Listing) -> str:
-    """A digest of a listing: it changes when an image, or anything else that was looked at, comes, goes or changes."""
-    images = listing.images.select("image_id", "uri", "size", "version")
-    others = [table for table in (listing.passed_over, listing.problems) if len(table)]
-    return digest([column.to_list() for table in (images, *others) for column in table])
+def listing_digest(images: pl.DataFrame) -> str:
+    """A digest of a listing's images: it changes when an image comes, goes or changes."""
+    return digest([images[name].to_list() for name in ("image_id", "uri", "size", "version")])
+
+
+def others_digest(listing: Listing) -> str | None:
+    """A digest of what else was looked at; None when everything was an image."""
+    others = (listing.passed_over, listing.problems)
+    return digest([column.to_list() for table in others for column in table]) if any(map(len, others)) else None
 
 
 def versions_by_content(

@@ -70,12 +70,12 @@ def test_images_in_memory_are_listed_too() -> None:
 
 def test_the_digest_follows_what_comes_goes_and_changes(photos: Path) -> None:
     source = open_source(str(photos))
-    before = listing_digest(source.listing())
-    assert listing_digest(source.listing()) == before
+    before = listing_digest(source.list_images())
+    assert listing_digest(source.list_images()) == before
     os.utime(photos / "top.webp", ns=(1, 1))
-    touched = listing_digest(source.listing())
+    touched = listing_digest(source.list_images())
     (photos / "top.webp").unlink()
-    assert len({before, touched, listing_digest(source.listing())}) == 3
+    assert len({before, touched, listing_digest(source.list_images())}) == 3
 
 
 def test_other_content_at_the_same_time_is_told_by_its_size(photos: Path) -> None:
