@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+LONGEST_LINE = 100_000
+
+
 @app.command()
 def search(
     text: Annotated[str | None, typer.Argument(help="What the images should show, such as “a red boat”.")] = None,
@@ -54,7 +57,7 @@ def search(
                 *_cluster(row["cluster_id"], row["cluster_name"]),
                 "" if row["confidence"] is None else f"{row['confidence']:.2f}",
             )
-        console.print(table, soft_wrap=not console.is_terminal)
+        _print_table(table)
 
 
 @app.command()
@@ -79,7 +82,6 @@ def assign(
 
 
 def _print_assigned(found: pl.DataFrame) -> None:
-    console = printer()
     table = _table("image", "id", "cluster", "confidence", "similarity", "runner-up", "most like", "")
     for row in found.filter(found["error"].is_null()).iter_rows(named=True):
         second = " ".join(part for part in _cluster(row["runner_up"], row["runner_up_name"]) if part)
@@ -92,13 +94,21 @@ def _print_assigned(found: pl.DataFrame) -> None:
             *_most_like(row["nearest"], row["nearest_similarity"]),
         )
     if table.row_count:
-        console.print(table, soft_wrap=not console.is_terminal)
+        _print_table(table)
     for name, error in found.filter(found["error"].is_not_null()).select("image", "error").iter_rows():
         complain(plain(f"{name}: {error}"))
 
 
 def _most_like(nearest: str | None, similarity: float | None) -> tuple[str, str]:
     return ("", "") if nearest is None else (_shown(nearest), f"{similarity:.2f}")
+
+
+def _print_table(table: Table) -> None:
+    """Print a table; in a file or a pipe each row is one line, however long its names are."""
+    console = printer()
+    if not console.is_terminal:
+        console.width = LONGEST_LINE
+    console.print(table)
 
 
 def _table(*headings: str) -> Table:
