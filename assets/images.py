@@ -12,7 +12,7 @@ from assets.ui import previews
 from tac_pipeline.errors import InputError, SourceError, first_few
 from tac_pipeline.settings.keys import EncoderSettings, Images, TrainingSet
 from tac_pipeline.settings.project import Project
-from tac_pipeline.store.artifacts import Store
+from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.schemas import (
     IMAGE_EMBEDDINGS,
     IMAGE_LABELS,
@@ -56,8 +56,10 @@ def list_source(project: Project) -> "Listing":
     if settings.compare == "content" and source.reader is not None:
         images = versions_by_content(source.reader, images, max_bytes=settings.max_bytes)
     if known is not None:
-        images = _with_kept(images, known, listing.problems["path"].to_list())
-        _refuse_sudden_loss(project, images, known)
+        lost = known.join(images, on="image_id", how="anti")
+        kept = _below(lost, listing.problems["path"].to_list())
+        _refuse_sudden_loss(project, lost.join(kept, on="image_id", how="anti"), len(known))
+        images = pl.concat([images, kept.select(images.columns)]).sort("image_id")
     return replace(listing, images=images)
 
 
@@ -84,22 +86,19 @@ def _known_images(project: Project) -> pl.DataFrame | None:
     return current.artifact.frame(IMAGE_MANIFEST)
 
 
-def _with_kept(images: pl.DataFrame, known: pl.DataFrame, closed: list[str]) -> pl.DataFrame:
-    """The images, and the known ones below paths that could not be looked at."""
-    if not closed:
-        return images
-    inside = pl.any_horizontal(pl.col("image_id").str.starts_with(f"{path}/") for path in closed)
-    kept = known.filter(inside).join(images, on="image_id", how="anti")
-    return pl.concat([images, kept.select(images.columns)]).sort("image_id")
+def _below(lost: pl.DataFrame, closed: list[str]) -> pl.DataFrame:
+    """Those of the images that are below paths that could not be looked at."""
+    if lost.is_empty() or not closed:
+        return lost.clear()
+    return lost.filter(pl.any_horizontal(pl.col("image_id").str.starts_with(f"{path}/") for path in closed))
 
 
-def _refuse_sudden_loss(project: Project, listing: pl.DataFrame, known: pl.DataFrame) -> None:
+def _refuse_sudden_loss(project: Project, lost: pl.DataFrame, known: int) -> None:
     images = project.settings.images
-    lost = known.join(listing, on="image_id", how="anti")
-    if len(lost) > images.max_loss * len(known):
+    if len(lost) > images.max_loss * known:
         shown, places = first_few(lost["image_id"].to_list(), 3), ", ".join(images.places)
         raise SourceError(
-            f"{len(lost):,} of {len(known):,} known images are gone from {places} ({shown}), a larger share "
+            f"{len(lost):,} of {known:,} known images are gone from {places} ({shown}), a larger share "
             f"than images.max_loss ({images.max_loss:g}) allows; nothing was dropped. If they were removed on purpose: "
             "`tac set images.max_loss=1`, run, and set it back."
         )
@@ -143,13 +142,11 @@ def _list_source(inputs: Inputs, images: Images) -> Values:
 )
 def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
     """One row per image of the source: where it is, how large it is, and when it changed; and what is no image."""
-    from tac_pipeline.digest import digest
-
     listing = inputs.carry["listing"]
     listed, problems = listing.images, listing.problems
     out.write(listed)
     # What was passed over concerns nobody who reads images.
-    out.content = digest([column.to_list() for column in listed])
+    out.content = inputs.values["listing"]
     out.write_other(PASSED_OVER, listing.passed_over)
     out.write_other(PROBLEMS, problems)
     if listed["size"].null_count() == 0:
@@ -165,6 +162,13 @@ def image_manifest(inputs: Inputs, out: Output, images: Images) -> None:
         inputs.log(note)
     for path, reason in problems.head(5).iter_rows():
         inputs.log(f"{path} {reason}")
+
+
+def not_images(listed: Artifact) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """The tables passed_over and problems of an image_manifest; None of one that a version made that had none."""
+    if "passed_over" not in listed.facts:
+        return None
+    return listed.frame(PASSED_OVER), listed.frame(PROBLEMS)
 
 
 def _resolve_labels(inputs: Inputs, images: Images) -> Values:

@@ -6,7 +6,7 @@ import polars as pl
 
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
-from assets.images import image_embeddings, image_manifest, open_project_source
+from assets.images import image_embeddings, image_manifest, not_images, open_project_source
 from assets.map import image_map
 from assets.results import assignments, clusters
 from assets.review import review
@@ -14,7 +14,7 @@ from assets.tree import cluster_tree
 from assets.ui import previews
 from tac_pipeline.digest import digest
 from tac_pipeline.settings.keys import Images, Report
-from tac_pipeline.store.schemas import CLUSTER_NOUNS, PASSED_OVER, PROBLEMS, REPORT_PICTURES
+from tac_pipeline.store.schemas import CLUSTER_NOUNS, REPORT_PICTURES
 
 if TYPE_CHECKING:
     from tac_pipeline.report import Changes
@@ -44,12 +44,10 @@ def _resolve_report(inputs: Inputs, report: Report, images: Images, seed: int) -
 
 def _not_read(inputs: Inputs) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
     """Rules with the files that they passed over, the most first; paths that could not be looked at, and why."""
-    listed = inputs.artifact(image_manifest)
-    if "passed_over" not in listed.facts:  # made by a version that did not count them
-        return [], []
-    rules = listed.frame(PASSED_OVER).group_by("rule").agg(pl.col("files").sum())
-    rules = rules.sort(["files", "rule"], descending=[True, False])
-    return list(rules.iter_rows()), list(listed.frame(PROBLEMS).iter_rows())
+    from tac_pipeline.sources.listing import files_by_rule
+
+    found = not_images(inputs.artifact(image_manifest))
+    return ([], []) if found is None else (list(files_by_rule(found[0]).items()), list(found[1].iter_rows()))
 
 
 def earlier_version(inputs: Inputs) -> "Version | None":

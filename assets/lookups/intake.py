@@ -2,14 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from assets.engine.execute import open_store
-from assets.images import image_embeddings, image_manifest
+from assets.images import image_embeddings, image_manifest, not_images
 from tac_pipeline.settings.project import Project
-from tac_pipeline.store.artifacts import Artifact
-from tac_pipeline.store.parquet import TableSchema, read_frame
-from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS, IMAGE_MANIFEST, PASSED_OVER, PROBLEMS
+from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS, IMAGE_MANIFEST
 
 if TYPE_CHECKING:
     from tac_pipeline.results.intake import Intake
@@ -23,16 +19,12 @@ def intake_of(project: Project) -> "Intake | None":
     listed, read = store.whole_current(image_manifest.name), store.whole_current(image_embeddings.name)
     if listed is None or read is None:
         return None
-    if "passed_over" not in listed.artifact.facts or "changes" not in read.artifact.facts:
+    others = not_images(listed.artifact)
+    if others is None or "changes" not in read.artifact.facts:
         return None  # made by a version that did not count them
     return take_stock(
         listed.artifact.frame(IMAGE_MANIFEST, columns=["uri"]),
         read.artifact.frame(IMAGE_EMBEDDINGS, columns=["image_id", "error"]),
-        _other(listed.artifact, PASSED_OVER),
-        _other(listed.artifact, PROBLEMS),
+        *others,
         Changes(**read.artifact.facts["changes"]),
     )
-
-
-def _other(artifact: Artifact, schema: TableSchema) -> pl.DataFrame:
-    return read_frame(artifact.file(schema.file_name), schema)

@@ -13,6 +13,7 @@ import polars as pl
 
 from tac_pipeline.embedding.reading import ByteBudget
 from tac_pipeline.sources import ByteReader
+from tac_pipeline.sources.archives import MEMBER_URI
 from tac_pipeline.sources.streaming import GaveUp, OverLimit
 from tac_pipeline.store.shards import ImageRow
 
@@ -29,7 +30,7 @@ UNREACHED = "cannot be read: "
 
 def in_reading_order(missing: pl.DataFrame) -> pl.DataFrame:
     """The members of an archive by their offset, so that one pass over it is enough; all else as it is."""
-    place = pl.col("uri").str.extract_groups(r"^(.*)#(\d+)\+\d+$")
+    place = pl.col("uri").str.extract_groups(MEMBER_URI)
     keys = missing.select(archive=place.struct[0], offset=place.struct[1].cast(pl.Int64, strict=False))
     if keys["archive"].null_count() == len(missing):
         return missing

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from tac_pipeline.sources.archives import IN_AN_ARCHIVE, MEMBER_URI
+from tac_pipeline.sources.listing import files_by_rule
+
 SHOWN_REASONS, SHOWN_RULES, SHOWN_PROBLEMS = 3, 8, 5
-ARCHIVE_OF = r"^(.+)#\d+\+\d+$"
-IN_AN_ARCHIVE = ", in an archive"
 
 
 @dataclass(frozen=True)
@@ -117,18 +118,17 @@ def take_stock(
         # A reason that is the same for all keeps its numbers.
         .select(pl.when(pl.col("texts") == 1).then("only").otherwise("reason").alias("reason"), "images", "example")
     )
-    archive = manifest["uri"].str.extract(ARCHIVE_OF)
+    archive = manifest["uri"].str.extract(MEMBER_URI)
     broken = problems.filter(pl.col("path").str.to_lowercase().str.ends_with(".tar"))["path"]
     inside = archive.drop_nulls().unique()
     archives = len(inside) + sum(not bool(inside.str.ends_with(path).any()) for path in broken)
     outside = passed_over.filter(~pl.col("rule").str.ends_with(IN_AN_ARCHIVE))
-    rules = passed_over.group_by("rule").agg(pl.col("files").sum()).sort(["files", "rule"], descending=[True, False])
     return Intake(
         read=len(view) - len(errors),
         unreadable=len(errors),
         changes=changes,
         reasons=list(reasons.iter_rows()),
-        passed_over=dict(rules.iter_rows()),
+        passed_over=files_by_rule(passed_over),
         problems=problems,
         files=archive.null_count() + archives + int(outside["files"].sum()),
         archives=archives,

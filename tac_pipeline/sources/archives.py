@@ -24,7 +24,11 @@ from tac_pipeline.sources.rules import Rules
 BLOCK = tarfile.BLOCKSIZE
 # Raise it when the code finds other members in an archive than before: kept listings are then made again.
 _LISTING_CODE = 3
-_PLACE = re.compile(r"(?P<archive>.+\.(?i:tar))#(?P<offset>\d+)\+(?P<size>\d+)", flags=re.DOTALL)
+# The uri of a member: its archive, where its bytes begin, how many they are. Python and polars read it alike.
+MEMBER_URI = r"(?s)^(.+\.(?i:tar))#(\d+)\+(\d+)$"
+_PLACE = re.compile(MEMBER_URI)
+# Ends the rule of what was passed over in an archive.
+IN_AN_ARCHIVE = ", in an archive"
 # More problems of one archive than these are counted only.
 SHOWN_PROBLEMS = 20
 _FOUND = {"member": pl.String, "offset": pl.Int64, "size": pl.Int64, "note": pl.String}
@@ -79,7 +83,7 @@ class ArchiveListings:
             elif offset is None:
                 listing.report(f"{archive_id}/{member}" if member else archive_id, note)
             else:  # members that one rule passed over
-                listing.pass_over(f"{archive_id}/{member}", f"{note}, in an archive", files=size)
+                listing.pass_over(f"{archive_id}/{member}", f"{note}{IN_AN_ARCHIVE}", files=size)
 
     def _found(self, uri: str, version: str, open_archive: Callable[[], IO[bytes]]) -> pl.DataFrame:
         """What is in an archive: columns member, offset, size, note.
@@ -111,7 +115,7 @@ class ArchiveListings:
 def place_in_archive(uri: str) -> tuple[str, int, int] | None:
     """The archive, offset and size that a member's uri names; None for a plain file."""
     found = _PLACE.fullmatch(uri)
-    return None if found is None else (found["archive"], int(found["offset"]), int(found["size"]))
+    return None if found is None else (found[1], int(found[2]), int(found[3]))
 
 
 def require_whole(data: bytes, size: int, archive: str) -> bytes:

@@ -122,12 +122,13 @@ class Listing:
     @property
     def passed_over_by_rule(self) -> dict[str, int]:
         """How many files each rule passed over, the most first."""
-        counts = (
-            self.passed_over.group_by("rule")
-            .agg(pl.col("files").sum())
-            .sort(["files", "rule"], descending=[True, False])
-        )
-        return dict(counts.iter_rows())
+        return files_by_rule(self.passed_over)
+
+
+def files_by_rule(passed_over: pl.DataFrame) -> dict[str, int]:
+    """How many files each rule passed over, the most first; from columns rule, files."""
+    counts = passed_over.group_by("rule").agg(pl.col("files").sum())
+    return dict(counts.sort(["files", "rule"], descending=[True, False]).iter_rows())
 
 
 class ListingBuilder:
