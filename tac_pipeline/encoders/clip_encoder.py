@@ -14,14 +14,14 @@ import torch
 from tac_pipeline.arrays import FloatMatrix, row_chunks, unit_rows
 from tac_pipeline.encoders.devices import choose_device
 from tac_pipeline.encoders.loaded_model import LoadedModel, load
-from tac_pipeline.encoders.model_choice import ModelChoice
+from tac_pipeline.encoders.model_choice import ChosenModel, ModelChoice
 from tac_pipeline.encoders.prompts import SLOT, require_templates
 from tac_pipeline.errors import InputError
 from tac_pipeline.progress import Progress
-from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
+from tac_pipeline.sources.decoding import Pixels
 
 
-class OpenClipEncoder:
+class OpenClipEncoder(ChosenModel):
     """Images and texts to unit vectors by an open_clip model (paper steps 1 and 2); follows the protocol Encoder.
 
     The model is loaded when it is first needed. Not for use by several threads at once.
@@ -35,33 +35,8 @@ class OpenClipEncoder:
     """
 
     def __init__(self, choice: ModelChoice, *, device: str = "auto") -> None:
-        self._choice = choice
+        super().__init__(choice)
         self._device = torch.device(choose_device(device))
-
-    @property
-    def fingerprint(self) -> str:
-        """Model, weights, activation and preprocessing."""
-        return self._choice.fingerprint
-
-    @property
-    def dim(self) -> int:
-        """Width of the vectors."""
-        return self._choice.dim
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square that encode_images takes."""
-        return self._choice.preprocessing.size
-
-    @property
-    def resize_mode(self) -> ResizeMode:
-        """How decode_image must make that square."""
-        return self._choice.preprocessing.resize_mode
-
-    @property
-    def interpolation(self) -> Interpolation:
-        """The filter with which decode_image must resize."""
-        return self._choice.preprocessing.interpolation
 
     @functools.cached_property
     def _loaded(self) -> LoadedModel:

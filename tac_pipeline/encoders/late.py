@@ -10,48 +10,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tac_pipeline.arrays import FloatMatrix
-from tac_pipeline.encoders.model_choice import ModelChoice, choose_model
+from tac_pipeline.encoders.model_choice import ChosenModel, choose_model
 from tac_pipeline.progress import Progress
-from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
+from tac_pipeline.sources.decoding import Pixels
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
 
 
-class LateEncoder:
+class LateEncoder(ChosenModel):
     """Follows the protocol Encoder; see open_clip_encoder for the parameters and what is raised.
 
     A device that does not exist is refused at the first image or text.
     """
 
     def __init__(self, model: str, pretrained: str | None, *, device: str = "auto") -> None:
-        self._choice: ModelChoice = choose_model(model, pretrained)
+        super().__init__(choose_model(model, pretrained))
         self._device = device
-
-    @property
-    def fingerprint(self) -> str:
-        """See Encoder."""
-        return self._choice.fingerprint
-
-    @property
-    def dim(self) -> int:
-        """See Encoder."""
-        return self._choice.dim
-
-    @property
-    def image_size(self) -> int:
-        """See Encoder."""
-        return self._choice.preprocessing.size
-
-    @property
-    def resize_mode(self) -> ResizeMode:
-        """See Encoder."""
-        return self._choice.preprocessing.resize_mode
-
-    @property
-    def interpolation(self) -> Interpolation:
-        """See Encoder."""
-        return self._choice.preprocessing.interpolation
 
     def encode_images(self, pixels: Pixels) -> FloatMatrix:
         """See Encoder."""

@@ -90,6 +90,38 @@ class ModelChoice:
         return f"open_clip:{model}:{weights}:{activation}:{pixels}:decoding-{DECODING_VERSION}"
 
 
+class ChosenModel:
+    """What is known of an encoder before its weights are loaded; a base of encoders."""
+
+    def __init__(self, choice: ModelChoice) -> None:
+        self._choice = choice
+
+    @property
+    def fingerprint(self) -> str:
+        """Model, weights, activation and preprocessing."""
+        return self._choice.fingerprint
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self._choice.dim
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that encode_images takes."""
+        return self._choice.preprocessing.size
+
+    @property
+    def resize_mode(self) -> ResizeMode:
+        """How decode_image must make that square."""
+        return self._choice.preprocessing.resize_mode
+
+    @property
+    def interpolation(self) -> Interpolation:
+        """The filter with which decode_image must resize."""
+        return self._choice.preprocessing.interpolation
+
+
 def choose_model(model: str, pretrained: str | None) -> ModelChoice:
     """Check a model and its weights without loading the weights; raises EncoderError with the remedy."""
     if not pretrained:
