@@ -5,12 +5,17 @@ change any of them: run tests/assets/orchestration/test_dagster_internals.py on 
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.events import RunFailureReason
+from dagster._core.instance.ref import InstanceRef
 
 # Minor version of Dagster: its releases on which the tests were run.
 TRIED: Mapping[str, tuple[str, ...]] = {"1.13": ("1.13.0", "1.13.28")}
+
+_INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 
 def data_version_tags(version: str) -> dict[str, str]:
@@ -36,6 +41,29 @@ def listen(instance: dg.DagsterInstance, run_id: str, hear: Callable[[dg.EventLo
         hear(entry)
 
     instance.add_event_listener(run_id, pass_on)
+
+
+def open_instance_for_a_terminal(home: Path) -> dg.DagsterInstance:
+    """The instance of a folder, for runs whose output people read in a terminal.
+
+    Dagster keeps what a run prints by pointing descriptor 1 elsewhere in the middle of it: what is being drawn on the
+    terminal then freezes, and later comes twice. Such a run prints nothing else that is worth keeping.
+    """
+    quiet = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"compute_logs": quiet}))
+
+
+def was_interrupted(entry: dg.EventLogEntry) -> bool:
+    """Whether an event tells that Ctrl-C ended a step or a run; Dagster takes the signal, and tells it as a failure."""
+    event = entry.dagster_event
+    if event is None:
+        return False
+    if event.event_type == dg.DagsterEventType.STEP_FAILURE:
+        error = event.step_failure_data.error
+        return error is not None and error.cls_name in _INTERRUPTIONS
+    if event.event_type == dg.DagsterEventType.RUN_FAILURE:
+        return event.job_failure_data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
+    return False
 
 
 def report_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:

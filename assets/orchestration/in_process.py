@@ -1,10 +1,11 @@
 """Materializing in this process: the command line's way into Dagster."""
 
 import logging
+import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -13,7 +14,13 @@ from dagster import DagsterEventType
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.orchestration.build import asset_key, build_definitions
-from assets.orchestration.dagster_internals import find_asset_job, find_job, listen
+from assets.orchestration.dagster_internals import (
+    find_asset_job,
+    find_job,
+    listen,
+    open_instance_for_a_terminal,
+    was_interrupted,
+)
 from assets.orchestration.instance import prepare_home
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import STORE_TAG
@@ -50,14 +57,20 @@ def run_job(project: Project, name: str, *, listener: Listener) -> bool:
 
 
 def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **selection: Any) -> bool:
-    """Hold the store's lock throughout, so that no other run changes what one step left for the next."""
-    prepare_home(project)
-    run_id = str(uuid.uuid4())
+    """Hold the store's lock throughout, so that no other run changes what one step left for the next.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C ended the run.
+    """
+    home, run_id = prepare_home(project), str(uuid.uuid4())
+    interrupted = threading.Event()
     with (
         open_store(project).lock(on_wait=lambda text: listener(Progress("", "said", text))),
-        dg.DagsterInstance.get() as instance,
-        _listening(instance, run_id, listener),
+        open_instance_for_a_terminal(home) as instance,
     ):
+        listen(instance, run_id, partial(_hear, listener=listener, interrupted=interrupted))
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
@@ -68,18 +81,18 @@ def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **sele
             tags={STORE_TAG: project.settings.store, "tac/origin": "command line", "dagster/max_retries": "0"},
             **selection,
         )
+    if interrupted.is_set():
+        raise KeyboardInterrupt
     return result.success
 
 
-@contextmanager
-def _listening(instance: dg.DagsterInstance, run_id: str, listener: Listener) -> Iterator[None]:
-    def hear(entry: dg.EventLogEntry) -> None:
-        told = _translate(entry)
-        if told is not None:
-            listener(told)
-
-    listen(instance, run_id, hear)
-    yield
+def _hear(entry: dg.EventLogEntry, *, listener: Listener, interrupted: threading.Event) -> None:
+    if was_interrupted(entry):
+        interrupted.set()
+        return
+    told = _translate(entry)
+    if told is not None:
+        listener(told)
 
 
 def _translate(entry: dg.EventLogEntry) -> Progress | None:

@@ -1,6 +1,7 @@
 """What the project needs of Dagster beyond its public names: each is used here, on a version that was tried."""
 
 import ast
+import os
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -110,3 +111,15 @@ def test_private_modules_of_dagster_are_imported_in_one_place() -> None:
     ]
     assert importing == [PLACE]
     assert private_imports("import dagster._core.events as events") == ["dagster._core.events"]
+
+
+def test_a_run_in_a_terminal_leaves_its_output_alone(tmp_path: Path, definitions: dg.Definitions) -> None:
+    before = os.fstat(1)
+    seen: list[os.stat_result] = []
+    with internals.open_instance_for_a_terminal(tmp_path) as instance:
+        run_id = str(uuid.uuid4())
+        internals.listen(instance, run_id, lambda _: seen.append(os.fstat(1)))
+        job = internals.find_asset_job(definitions)
+        assert job.execute_in_process(instance=instance, run_id=run_id).success
+    assert seen
+    assert {(stat.st_dev, stat.st_ino) for stat in seen} == {(before.st_dev, before.st_ino)}
