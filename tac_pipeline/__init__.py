@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tac_pipeline.estimator import TextAidedClustering as TextAidedClustering
 
-__all__ = ["TextAidedClustering", "__version__"]
+    __version__: str
 
-try:
-    __version__ = version("tac-pipeline")
-except PackageNotFoundError:
-    # Run from a checkout that was never installed.
-    __version__ = "0+unknown"
+__all__ = ["TextAidedClustering", "__version__"]
 
 
 def __getattr__(name: str) -> object:
@@ -23,4 +18,17 @@ def __getattr__(name: str) -> object:
         from tac_pipeline.estimator import TextAidedClustering
 
         return TextAidedClustering
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _version() -> str:
+    # Looked up on first use: importlib.metadata brings the whole email package.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("tac-pipeline")
+    except PackageNotFoundError:
+        # Run from a checkout that was never installed.
+        return "0+unknown"

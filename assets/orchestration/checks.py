@@ -3,23 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import polars as pl
 
 from assets.clustering import cluster_heads
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.images import image_embeddings, training_set
-from assets.orchestration.metadata import refusals
-from assets.orchestration.run_liveness import LIFE_RESOURCE
 from assets.results import assignments, clusters, with_contents
 from assets.text_space import noun_vocabulary
 from tac_pipeline.results.drift import OUTLIER_QUANTILE, measure_drift
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY, TRAINING_SET
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 UNREADABLE_SHARE = 0.01
 # More than this means that a network is down, not that some files are bad.
@@ -157,12 +157,12 @@ CHECKS: tuple[tuple[Step, Look], ...] = (
 )
 
 
-def build_checks(project: Project) -> list[dg.AssetChecksDefinition]:
+def build_checks(project: Project) -> "list[dg.AssetChecksDefinition]":
     """The checks of a store; each one warns, and a blocking one stops a result from being published automatically."""
     return [_build_check(step, look, project) for step, look in CHECKS]
 
 
-def _build_check(step: Step, look: Look, project: Project) -> dg.AssetChecksDefinition:
+def _build_check(step: Step, look: Look, project: Project) -> "dg.AssetChecksDefinition":
     def find() -> Finding:
         store = open_store(project)
         return look(store.require_current(step.name).artifact, store)
@@ -172,8 +172,13 @@ def _build_check(step: Step, look: Look, project: Project) -> dg.AssetChecksDefi
 
 def build_check(
     asset: str, name: str, description: str | None, find: Callable[[], Finding], project: Project
-) -> dg.AssetChecksDefinition:
+) -> "dg.AssetChecksDefinition":
     """The Dagster check of an asset that shows a finding."""
+    # Not at the top: `tac status` asks what a check finds, and needs no Dagster for it.
+    import dagster as dg
+
+    from assets.orchestration.metadata import refusals
+    from assets.orchestration.run_liveness import LIFE_RESOURCE
 
     @dg.asset_check(
         asset=dg.AssetKey([project.settings.store, asset]),

@@ -2,30 +2,31 @@
 
 Automatically (`publish: auto`) a result is published when all blocking checks pass and nobody holds it back. By hand
 (`tac publish`, the job `publish`) it is published without these conditions.
+
+Dagster is imported only where it is told something: `tac status` asks what readers have, and answers at once.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import polars as pl
 
 from assets.clustering import cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Log
 from assets.orchestration.checks import CHECKS, Finding
-from assets.orchestration.dagster_internals import data_version_tags
-from assets.orchestration.instance import prepare_home
 from assets.results import assignments, clusters
-from assets.ui import previews
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, TacError
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.comparison import Comparison
 from tac_pipeline.store.publication import Publication, Version
 from tac_pipeline.store.schemas import LINEAGE, PUBLISHED_ASSIGNMENTS
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 PUBLISHED = "published"
 _SOURCES = (cluster_ids, assignments, clusters)
@@ -208,8 +209,12 @@ def _day(version: Version) -> str:
     return f"{day}, which repeats version {version.rolled_back_to}" if version.rolled_back_to else day
 
 
-def decision_event(project: Project, decision: Decision) -> dg.AssetMaterialization:
+def decision_event(project: Project, decision: Decision) -> "dg.AssetMaterialization":
     """An event for Dagster about a manual change: the asset `published` shows it, and assets downstream follow."""
+    import dagster as dg
+
+    from assets.orchestration.dagster_internals import data_version_tags
+
     number = decision.version.number if decision.version else 0
     return dg.AssetMaterialization(
         dg.AssetKey([project.settings.store, PUBLISHED]),
@@ -220,6 +225,10 @@ def decision_event(project: Project, decision: Decision) -> dg.AssetMaterializat
 
 def tell_dagster(project: Project, decision: Decision) -> None:
     """Record in Dagster what was done on the command line."""
+    import dagster as dg
+
+    from assets.orchestration.instance import prepare_home
+
     prepare_home(project)
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(decision_event(project, decision))
@@ -227,6 +236,10 @@ def tell_dagster(project: Project, decision: Decision) -> None:
 
 def decision_metadata(decision: Decision) -> dict[str, Any]:
     """What the UI shows about a decision; numbers are plotted over time."""
+    import dagster as dg
+
+    from assets.ui import previews
+
     shown: dict[str, Any] = {"decision": decision.sentence, "is this result": decision.moved}
     if decision.version is not None:
         shown |= {

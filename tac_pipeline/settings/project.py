@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tac_pipeline.errors import SettingsError
-from tac_pipeline.settings.keys import Settings
-from tac_pipeline.settings.reading import parse_settings, read_text
+
+if TYPE_CHECKING:
+    from tac_pipeline.settings.keys import Settings
 
 SETTINGS_VARIABLE = "TAC_SETTINGS"
 SETTINGS_NAME = "tac.yaml"
@@ -88,6 +90,9 @@ def load_project(path: str | Path) -> Project:
     SettingsError
         Unreadable, not YAML, an unknown key, a missing key, or a value out of range; names the line.
     """
+    # Not at the top: `tac --help` needs no pydantic.
+    from tac_pipeline.settings.reading import parse_settings, read_text
+
     path = Path(path).expanduser().absolute()
     text = read_text(path, max_bytes=LARGEST_SETTINGS_FILE, what="the settings file")
     return Project(parse_settings(text, name=path.name), path)

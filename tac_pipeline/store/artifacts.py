@@ -30,15 +30,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import polars as pl
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing
 from tac_pipeline.files import hold_lock, place_folder, write_atomically
-from tac_pipeline.store.parquet import TableSchema, read_frame, read_table
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+    from tac_pipeline.store.parquet import TableSchema
 
 RECORD_NAME = "artifact.json"
 CURRENT_NAME = "current.json"
@@ -108,10 +110,15 @@ class Artifact:
 
     def table(self, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:
         """One of its tables, or some columns of it; the file is checked like any other."""
+        # Not at the top: `tac path` opens no table.
+        from tac_pipeline.store.parquet import read_table
+
         return read_table(self.file(schema.file_name), schema, columns=columns)
 
     def frame(self, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Like table, as a polars frame."""
+        from tac_pipeline.store.parquet import read_frame
+
         return read_frame(self.file(schema.file_name), schema, columns=columns)
 
     def damage(self) -> str | None:
