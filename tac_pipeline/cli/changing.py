@@ -11,9 +11,19 @@ from tac_pipeline.cli.shared import SettingsOption, app, misuse, opened_project,
 from tac_pipeline.settings.project import find_settings, load_project
 
 
+def _complete_key(incomplete: str) -> list[str]:
+    """What Tab offers: settings keys, with the equals sign that follows."""
+    from tac_pipeline.settings.keys import settings_keys
+
+    return [f"{key.name}=" for key in settings_keys() if key.name.startswith(incomplete)]
+
+
 @app.command(name="set")
 def set_(
-    assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Such as retrieval.tau=0.01.")],
+    assignments: Annotated[
+        list[str],
+        typer.Argument(metavar="KEY=VALUE...", help="Such as retrieval.tau=0.01.", autocompletion=_complete_key),
+    ],
     settings: SettingsOption = None,
 ) -> None:
     """Edit the settings file, keep its comments, reload it in a running UI, and say what would run again."""

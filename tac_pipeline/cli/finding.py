@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tac_pipeline.cli.shared import FAILED, SettingsOption, app, complain, error_printer, opened_project, plain, printer
+from tac_pipeline.cli.shared import (
+    FAILED,
+    JsonOption,
+    SettingsOption,
+    app,
+    complain,
+    error_printer,
+    opened_project,
+    plain,
+    print_json,
+    print_table,
+    printer,
+)
 
 if TYPE_CHECKING:
     import polars as pl
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-LONGEST_LINE = 100_000
 
 
 @app.command()
@@ -44,7 +50,7 @@ def search(
         for note in hits.notes:
             error_printer().print(f"[yellow]note:[/] {escape(plain(note))}")
         if as_json:
-            _print_json({"searched_by": hits.searched_by, "images": hits.images.to_dicts()})
+            print_json({"searched_by": hits.searched_by, "images": hits.images.to_dicts()})
             return
         console = printer()
         console.print(f"nearest to {escape(plain(hits.searched_by))}", soft_wrap=True)
@@ -57,7 +63,7 @@ def search(
                 *_cluster(row["cluster_id"], row["cluster_name"]),
                 "" if row["confidence"] is None else f"{row['confidence']:.2f}",
             )
-        _print_table(table)
+        print_table(printer(), table)
 
 
 @app.command()
@@ -73,7 +79,7 @@ def assign(
         found = assign_places(project, images)
         unread = found["error"].is_not_null().sum()
         if as_json:
-            _print_json({"images": found.to_dicts()})
+            print_json({"images": found.to_dicts()})
         else:
             _print_assigned(found)
         if unread == len(found):
@@ -94,21 +100,13 @@ def _print_assigned(found: pl.DataFrame) -> None:
             *_most_like(row["nearest"], row["nearest_similarity"]),
         )
     if table.row_count:
-        _print_table(table)
+        print_table(printer(), table)
     for name, error in found.filter(found["error"].is_not_null()).select("image", "error").iter_rows():
         complain(plain(f"{name}: {error}"))
 
 
 def _most_like(nearest: str | None, similarity: float | None) -> tuple[str, str]:
     return ("", "") if nearest is None else (_shown(nearest), f"{similarity:.2f}")
-
-
-def _print_table(table: Table) -> None:
-    """Print a table; in a file or a pipe each row is one line, however long its names are."""
-    console = printer()
-    if not console.is_terminal:
-        console.width = LONGEST_LINE
-    console.print(table)
 
 
 def _table(*headings: str) -> Table:
@@ -127,8 +125,3 @@ def _cluster(id_: int | None, name: str | None) -> tuple[str, str]:
     if id_ is None:
         return "", ""
     return str(id_), _shown(name) if name is not None else "[dim](unnamed)[/]"
-
-
-def _print_json(value: Any) -> None:
-    # ASCII, so that no terminal or locale changes a name.
-    typer.echo(json.dumps(value, indent=1, allow_nan=False))

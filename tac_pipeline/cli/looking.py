@@ -1,9 +1,11 @@
-"""Commands that look: `tac status`, `tac path`, `tac diff`, `tac changes`."""
+"""Commands that look: `tac status`, `tac clusters`, `tac path`, `tac diff`, `tac changes`."""
 
 from __future__ import annotations
 
+import difflib
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,29 +13,38 @@ from rich.markup import escape
 from rich.table import Table
 
 from tac_pipeline.cli.shared import (
+    JsonOption,
     SettingsOption,
     app,
+    current_clusters,
     current_table,
     error_printer,
     misuse,
     opened_project,
+    plain,
+    print_clusters,
     print_intake,
+    print_json,
     printer,
     version_number,
 )
-from tac_pipeline.errors import ArtifactMissing
+from tac_pipeline.errors import ArtifactMissing, InputError, TacError
 from tac_pipeline.progress import duration
-from tac_pipeline.settings.keys import Settings
-from tac_pipeline.settings.project import Project
+from tac_pipeline.settings.project import Project, find_settings, load_project
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from tac_pipeline.settings.keys import Settings
+
 
 @app.command()
-def status(settings: SettingsOption = None) -> None:
+def status(as_json: JsonOption = False, settings: SettingsOption = None) -> None:
     """Show which assets are fresh, stale but reusable, stale, or missing, why, and how long they took last time."""
     with opened_project(settings) as project:
+        if as_json:
+            print_json(_status(project))
+            return
         console = printer()
         print_intake(console, project, now=False)
         print_status(console, project)
@@ -82,6 +93,41 @@ def print_status(console: Console, project: Project, *, only_stale: bool = False
         )
 
 
+def _status(project: Project) -> dict[str, Any]:
+    """What `tac status` shows, for programs."""
+    from assets.lookups.intake import intake_of
+    from assets.lookups.status import all_status
+    from assets.orchestration.publishing import publication_in_words
+
+    assets: list[dict[str, Any]] = []
+    for entry in all_status(project):
+        artifact = entry.current.artifact if entry.current else None
+        assets.append(
+            {
+                "asset": entry.step.name,
+                "state": str(entry.state),
+                "rows": artifact.rows if artifact else None,
+                "seconds": artifact.record["seconds"] if artifact else None,
+                "why": entry.why,
+            }
+        )
+    intake = intake_of(project)
+    return {
+        "store": project.settings.store,
+        "folder": str(project.store_folder),
+        "images": None
+        if intake is None
+        else {
+            "read": intake.read,
+            "unreadable": intake.unreadable,
+            "passed_over": sum(intake.passed_over.values()),
+            "problems": len(intake.problems),
+        },
+        "assets": assets,
+        "readers": publication_in_words(project),
+    }
+
+
 def carries_old_tau(settings: Settings) -> bool:
     """Whether a settings file still holds what used to be the default, for the method that has a rule now."""
     return settings.method == "robust" and settings.retrieval.tau == OLD_TAU
@@ -91,28 +137,121 @@ def _assets(count: int) -> str:
     return f"{count} asset" if count == 1 else f"{count} assets"
 
 
+def _complete_asset(incomplete: str) -> list[str]:
+    """What Tab offers: assets that were materialized, from the names of their folders."""
+    found: list[str] = []
+    # A completion that prints an error is worse than none.
+    with suppress(TacError, OSError):
+        from tac_pipeline.store.artifacts import CURRENT_NAME, PUBLISHED_NAME
+
+        for folder in load_project(find_settings()).store_folder.iterdir():
+            if folder.name == PUBLISHED_NAME or (folder / CURRENT_NAME).exists():
+                found.append(folder.name)
+    return sorted(name for name in found if name.startswith(incomplete))
+
+
+def _complete_group(incomplete: str) -> list[str]:
+    """What Tab offers: names of the current groups, or ids once a digit is there."""
+    found: list[str] = []
+    with suppress(TacError, OSError):
+        table = current_clusters(load_project(find_settings()))
+        column = "cluster_id" if incomplete[:1].isdigit() else "name"
+        found = [str(value) for value in table[column] if value is not None]
+    return [name for name in found if name.casefold().startswith(incomplete.casefold())]
+
+
+@app.command()
+def clusters(
+    group: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID|NAME]", help="Tell all of this group; else list them.", autocompletion=_complete_group
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    settings: SettingsOption = None,
+) -> None:
+    """List the groups of the current result, the largest first, or tell all of one: by its id or its name."""
+    with opened_project(settings) as project:
+        found = current_clusters(project)
+        if group is not None:
+            with misuse("GROUP"):
+                row = _chosen(found.to_dicts(), group)
+            if as_json:
+                print_json(_rounded(row))
+            else:
+                _print_cluster(printer(), row)
+        elif as_json:
+            columns = ["cluster_id", "name", "size", "share", "alternatives"]
+            print_json([_rounded(row) for row in found.select(columns).to_dicts()])
+        else:
+            print_clusters(printer(), found)
+
+
+def _chosen(rows: list[dict[str, Any]], group: str) -> dict[str, Any]:
+    """The row of a group by its id or its name, in upper or lower case."""
+    wanted = group.casefold()
+    for row in rows:
+        if wanted in (str(row["cluster_id"]), (row["name"] or "").casefold()):
+            return row
+    near = difflib.get_close_matches(wanted, [(row["name"] or "").casefold() for row in rows], n=1)
+    hint = f"did you mean {near[0]}?" if near else "`tac clusters` lists them"
+    raise InputError(f"there is no group {group!r}; {hint}")
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without the digits that float32 leaves."""
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()}
+
+
+def _print_cluster(console: Console, row: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    confidence = "" if row["confidence"] is None else f"{row['confidence']:.2f}"
+    told = {
+        "id": str(row["cluster_id"]),
+        "name": f"{row['name'] or 'unnamed'} (confidence {row['name_confidence']:.2f})",
+        "also": ", ".join(row["alternatives"]),
+        "images": f"{row['size']:,} ({row['share']:.1%} of the store)",
+        "confidence": confidence,
+        "curated": "by people" if row["curated"] else "",
+        "lineage": row["lineage"],
+        "typical": "\n".join(row["medoids"]),
+    }
+    for name, value in told.items():
+        if value:
+            table.add_row(name, "\n".join(escape(plain(line)) for line in value.split("\n")))
+    console.print(table)
+
+
 @app.command()
 def path(
-    asset: Annotated[str, typer.Argument(help="An asset's name, such as assignments, or published.")],
+    asset: Annotated[
+        str,
+        typer.Argument(help="An asset's name, such as assignments, or published.", autocompletion=_complete_asset),
+    ],
     settings: SettingsOption = None,
 ) -> None:
     """Print the folder of an asset's current artifact, or of the version that readers have."""
     with opened_project(settings) as project:
-        from assets.engine.execute import open_store
-        from assets.graph import find
-        from assets.orchestration.publishing import PUBLISHED
-        from tac_pipeline.store.publication import Publication
+        from tac_pipeline.store.artifacts import PUBLISHED_NAME, Store
 
-        store = open_store(project)
-        if asset == PUBLISHED:
+        store = Store(project.store_folder)
+        if asset == PUBLISHED_NAME:
+            from tac_pipeline.store.publication import Publication
+
             latest = Publication(store.published_folder).latest()
             if latest is None:
                 raise ArtifactMissing("nothing is published yet (`tac run` or `tac publish`)")
             typer.echo(latest.folder)
             return
-        with misuse("ASSET"):
-            name = find(asset).name
-        artifact = store.require_current(name).artifact
+        # What is there needs no graph, which takes a second to import.
+        found = store.current(asset) if asset.isidentifier() else None
+        if found is None:
+            from assets.graph import find
+
+            with misuse("ASSET"):
+                found = store.require_current(find(asset).name)
+        artifact = found.artifact
         damage = artifact.damage()
         if damage:
             error_printer().print(f"[yellow]warning:[/] {escape(damage)}")

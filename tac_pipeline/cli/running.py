@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.status import Status as Spinner
 from rich.table import Table
 
+from tac_pipeline.cli import stopping
+from tac_pipeline.cli.display import NAME_WIDTH, Display
 from tac_pipeline.cli.shared import (
     FAILED,
     SettingsOption,
     app,
     complain,
+    current_clusters,
     current_table,
     misuse,
     opened_project,
+    print_clusters,
     print_intake,
     printer,
     refusals,
@@ -28,11 +32,14 @@ from tac_pipeline.cli.shared import (
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.progress import RateLog, duration
-from tac_pipeline.settings.project import Project
+from tac_pipeline.settings.project import Project, find_settings
 
 if TYPE_CHECKING:
     from assets.engine.step import Step
     from assets.orchestration.in_process import Progress
+
+# Groups that a run prints at its end; `tac clusters` prints all.
+SHOWN_GROUPS = 20
 
 
 @app.command()
@@ -59,7 +66,7 @@ def demo(
         console.print(f"set-up: {duration(time.monotonic() - started)}")
         _grow(console, project, recluster=False)
         console.print()
-        console.print("Look at it:      make ui, then open http://127.0.0.1:3000")
+        console.print("Its assets:      make ui, then open http://127.0.0.1:3000")
         console.print(
             f"Your own images: in {escape(project.path.name)} point images.source at them, set encoder: "
             "{model: ViT-B-32-quickgelu, pretrained: openai}, then make run",
@@ -105,34 +112,24 @@ def run(
 
 
 class _StepLines:
-    """Prints a line when a step ends, and shows the running step's last message beside a spinner."""
+    """Tells a display what the steps of a run report, and counts them."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._spinner: Spinner = console.status("starting")
+    def __init__(self, display: Display) -> None:
+        self._display = display
         self.computed = self.reused = 0
         self.names: set[str] = set()
         self.seconds = 0.0
 
-    def __enter__(self) -> _StepLines:
-        self._spinner.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._spinner.stop()
-
     def __call__(self, progress: Progress) -> None:
         if progress.event == "started":
-            self._spinner.update(progress.step)
+            self._display.begin(progress.step)
         elif progress.event == "said":
-            self._spinner.update(f"{progress.step}: {escape(progress.text)}")
-            if not self._console.is_terminal:
-                self._console.print(f"    {escape(progress.text)}", soft_wrap=True)
+            self._display.say(progress.text)
         elif progress.event in ("published", "held"):
             color = "green" if progress.event == "published" else "yellow"
-            self._console.print(f"  [{color}]{escape(progress.text)}[/]", soft_wrap=True)
+            self._display.end(f"  [{color}]{escape(progress.text)}[/]", whole=True)
         elif progress.event == "failed":
-            self._console.print(f"  [red]failed[/]    {progress.step}")
+            self._display.end(f"  [red]failed[/]    {progress.step}")
             complain(progress.text)
         else:
             self._done(progress)
@@ -145,8 +142,8 @@ class _StepLines:
         self.seconds += progress.seconds
         color = "green" if progress.event == "computed" else "dim"
         rows = f"{progress.rows:,} rows" if progress.rows is not None else ""
-        self._console.print(
-            f"  [{color}]{progress.event:<9}[/] {progress.step:<24}{duration(progress.seconds):>8}  {rows}"
+        self._display.end(
+            f"  [{color}]{progress.event:<9}[/] {progress.step:<{NAME_WIDTH}}{duration(progress.seconds):>8}  {rows}"
         )
 
 
@@ -156,8 +153,11 @@ def _grow(console: Console, project: Project, *, recluster: bool) -> None:
 
     computed = materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
     console.print()
+    print_clusters(console, current_clusters(project), most=SHOWN_GROUPS)
+    console.print()
+    _print_scores(console, project)
     print_intake(console, project, now="image_embeddings" in computed)
-    _print_clusters(console, project)
+    _print_next(console, project)
 
 
 def materialize(console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False) -> set[str]:
@@ -165,9 +165,12 @@ def materialize(console: Console, project: Project, steps: Iterable[Step], *, pu
     from assets.orchestration.in_process import run_steps
 
     console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")
-    started = time.monotonic()
-    with _StepLines(console) as lines:
+    started, steps = time.monotonic(), list(steps)
+    with Display(console, steps=len(steps) + publish) as display:
+        lines = _StepLines(display)
         succeeded = run_steps(project, steps, listener=lines, publish=publish)
+    if stopping.asked():
+        raise KeyboardInterrupt  # it came between two steps, where Dagster keeps it to itself
     if not succeeded:
         raise typer.Exit(FAILED)
     console.print(
@@ -194,31 +197,19 @@ def _draw(console: Console, folder: Path, n_pictures: int, size: int) -> None:
     from tac_pipeline.demo.picture_store import draw_store
 
     started = time.monotonic()
-    with console.status(f"drawing pictures to {escape(str(folder))}") as spinner:
-
-        def say(text: str) -> None:
-            spinner.update(escape(text))
-            if not console.is_terminal:
-                console.print(f"    {escape(text)}", soft_wrap=True)
-
-        drawn = draw_store(folder, n_pictures, size=size, progress=RateLog(say, "pictures", every=5.0))
+    with Display(console) as display:
+        display.begin("drawing pictures")
+        drawn = draw_store(folder, n_pictures, size=size, progress=RateLog(display.say, "pictures"))
     if drawn:
         console.print(f"{drawn:,} pictures drawn to {escape(str(folder))} in {duration(time.monotonic() - started)}")
 
 
-def _print_clusters(console: Console, project: Project) -> None:
+def _print_scores(console: Console, project: Project) -> None:
+    """How right the groups are, where the store has true labels."""
     import polars as pl
 
-    from assets.results import clusters, evaluation
+    from assets.results import evaluation
 
-    found = current_table(project, clusters).sort("size", descending=True)
-    table = Table("id", "name", "images", "share", "also", box=None, pad_edge=False)
-    for row in found.iter_rows(named=True):
-        name = escape(row["name"]) if row["name"] is not None else "[dim](unnamed)[/]"
-        also = escape(", ".join(row["alternatives"]))
-        table.add_row(str(row["cluster_id"]), name, f"{row['size']:,}", f"{row['share']:.1%}", f"[dim]{also}[/]")
-    console.print()
-    console.print(table)
     scores = current_table(project, evaluation)
     if scores.is_empty():
         return
@@ -226,5 +217,15 @@ def _print_clusters(console: Console, project: Project) -> None:
     for row in scores.with_columns(pl.col("nmi", "acc", "ari") * 100).iter_rows(named=True):
         figures = [f"{row[name]:.1f}" for name in ("nmi", "acc", "ari")]
         table.add_row(row["result"], row["rows"], f"{row['labeled_images']:,}", *figures)
-    console.print()
     console.print(table)
+    console.print()
+
+
+def _print_next(console: Console, project: Project) -> None:
+    """The one command that goes on from here."""
+    try:
+        found_without = find_settings() == project.path
+    except SettingsError:
+        found_without = False
+    option = "" if found_without else f" -s {shlex.quote(str(project.path))}"
+    console.print(f"next: [bold]tac report{escape(option)}[/] shows the groups with their pictures", soft_wrap=True)

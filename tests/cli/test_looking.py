@@ -1,6 +1,7 @@
-"""`tac status`, `tac diff` and `tac changes`: what is so, what would be done, and what changed."""
+"""`tac status`, `tac clusters`, `tac diff` and `tac changes`: what is so, what would be done, and what changed."""
 
 import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ from assets_helpers import materialize
 from command_line import ALL, below, tac, told
 from small_store import grouped_vectors, write_vectors
 
+import tac_pipeline
 from assets.graph import GROWTH
+from tac_pipeline.cli import changing, looking
 
 Writer = Callable[..., Path]
 
@@ -179,3 +182,58 @@ def test_status_says_that_the_settings_hold_the_old_default_of_tau(vector_store:
     assert told_of not in tac("status", "-s", vector_store()).stdout
     assert told_of in tac("status", "-s", vector_store({"retrieval.tau": 0.005})).stdout
     assert told_of not in tac("status", "-s", vector_store({"method": "published"})).stdout
+
+
+def check_status(path: Path) -> None:
+    shown = json.loads(tac("status", "--json", "-s", path).stdout)
+    states = {asset["asset"]: asset["state"] for asset in shown["assets"]}
+    assert len(states) == ALL
+    assert set(states.values()) == {"fresh"}
+    [heads] = [asset for asset in shown["assets"] if asset["asset"] == "cluster_heads"]
+    assert heads["why"] == ""
+    assert heads["rows"] == 60
+    assert shown["images"] == {"read": 60, "unreadable": 0, "passed_over": 0, "problems": 0}
+    assert shown["readers"].startswith("readers have version 1 of ")
+
+
+def check_clusters(path: Path) -> None:
+    lines = tac("clusters", "-s", path).stdout.splitlines()
+    assert re.split("  +", lines[0].strip()) == ["id", "name", "images", "share", "also"]
+    assert len(lines) == 4
+    listed = json.loads(tac("clusters", "--json", "-s", path).stdout)
+    assert [row["size"] for row in listed] == sorted((row["size"] for row in listed), reverse=True)
+    first = listed[0]
+    by_id = json.loads(tac("clusters", str(first["cluster_id"]), "--json", "-s", path).stdout)
+    by_name = json.loads(tac("clusters", first["name"].upper(), "--json", "-s", path).stdout)
+    assert by_id == by_name
+    assert {**by_id, **first} == by_id
+    told_all = tac("clusters", first["name"], "-s", path).stdout
+    assert re.search(rf"^images +{first['size']} \(", told_all, flags=re.MULTILINE)
+    assert by_id["medoids"][0] in told_all
+    unknown = tac("clusters", first["name"][:-1] + "x", "-s", path)
+    assert unknown.exit_code == 2
+    assert f"did you mean {first['name']}?" in told(unknown)
+
+
+def check_completion(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+    names = [row["name"] for row in json.loads(tac("clusters", "--json").stdout)]
+    assert sorted(looking._complete_group("")) == sorted(names)
+    assert looking._complete_group(names[0][:5].upper()) == [name for name in names if name[:5] == names[0][:5]]
+    assert looking._complete_group("0") == ["0"]
+    assert looking._complete_asset("cluster_h") == ["cluster_heads"]
+    assert looking._complete_asset("pub") == ["published"]
+    assert changing._complete_key("retrieval.") == ["retrieval.tau="]
+    monkeypatch.chdir(path.parent.parent)
+    assert looking._complete_group("") == looking._complete_asset("") == []
+
+
+def test_a_result_as_json_by_group_and_at_the_tab_key(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One store for all three: making it takes longer than looking at it.
+    check_status(path)
+    check_clusters(path)
+    check_completion(path, monkeypatch)
+
+
+def test_the_version_is_told() -> None:
+    assert tac("--version").stdout == f"tac {tac_pipeline.__version__}\n"

@@ -20,6 +20,8 @@ def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> 
     assert first.exit_code == 0, first.output
     assert len(done(first, "computed")) == ALL
     assert f"{ALL} computed, 0 reused" in first.stdout
+    assert "\x1b" not in first.output
+    assert first.stdout.splitlines()[-1] == f"next: tac report -s {path} shows the groups with their pictures"
     assert re.search(r"^id +name +images +share +also", first.stdout, flags=re.MULTILINE)
     assert re.search(r"image_kmeans +training_set +60 +100\.0 +100\.0 +100\.0", first.stdout)
 
@@ -29,6 +31,7 @@ def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> 
     assert done(again, "reused") == {step.name for step in GROWTH}
 
     changed = tac("run", "--settings", vector_store({"retrieval.tau": 0.02}))
+    assert changed.exit_code == 0, changed.output
     assert done(changed, "computed") == below("text_counterparts")
 
     back = tac("run", "--settings", vector_store({"retrieval.tau": None}))

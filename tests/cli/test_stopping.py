@@ -1,0 +1,95 @@
+"""Ctrl-C: one sentence, exit code 130, a whole store; and a process that ends at once at the second one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import done, tac, told
+from small_store import REPOSITORY
+
+from assets.engine.execute import open_store
+from assets.orchestration import in_process
+from tac_pipeline.cli import running, stopping
+from tac_pipeline.settings.project import load_project
+
+Writer = Callable[..., Path]
+
+
+def press_at(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Press Ctrl-C while a step computes."""
+    execute = in_process.build_definitions.__globals__["execute"]
+
+    def pressed(asset, *arguments, **named):  # type: ignore[no-untyped-def]
+        if asset.name == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return execute(asset, *arguments, **named)
+
+    monkeypatch.setitem(in_process.build_definitions.__globals__, "execute", pressed)
+
+
+def test_a_stopped_run_says_so_and_goes_on_later(vector_store: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, steps = vector_store(), "image_manifest,image_embeddings,training_set"
+    with monkeypatch.context() as patch:
+        press_at(patch, "image_embeddings")
+        stopped = tac("run", "-s", path, "--select", steps)
+    assert stopped.exit_code == 130
+    assert told(stopped) == "stopped: what was finished is kept, and `tac run` goes on from there"
+    assert done(stopped, "computed") == {"image_manifest"}
+    assert "failed" not in stopped.stdout
+    assert not list(open_store(load_project(path)).folder.glob(".scratch/*"))
+    again = tac("run", "-s", path, "--select", steps)
+    assert again.exit_code == 0
+    assert done(again, "computed") == {"image_embeddings", "training_set"}
+    assert done(again, "reused") == {"image_manifest"}
+
+
+def test_a_stop_between_two_steps_is_not_forgotten(vector_store: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.stopping, "asked", lambda: True)
+    stopped = tac("run", "-s", vector_store(), "--select", "image_manifest")
+    assert stopped.exit_code == 130
+
+
+def test_any_other_command_just_stops(vector_store: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tac_pipeline.cli.shared.load_project", interrupted)
+    stopped = tac("search", "a red boat", "-s", vector_store())
+    assert (stopped.exit_code, told(stopped)) == (130, "stopped")
+
+
+# A main thread that does not come back to Python's handler, as in a long computation of a compiled package.
+DEAF = """
+import signal, sys, threading
+from tac_pipeline.cli import stopping
+stopping.GRACE_SECONDS = float(sys.argv[1])
+stopping.watch()
+stopping.before_a_sudden_end(lambda: print("restored", flush=True))
+signal.signal(signal.SIGINT, lambda *_: None)
+print("ready", flush=True)
+threading.Event().wait(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("grace", "presses", "sentence"), [("60", 2, "stopped at once"), ("0.1", 1, "without waiting")]
+)
+def test_a_process_that_does_not_stop_is_ended(grace: str, presses: int, sentence: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF, grace], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(presses):
+            process.send_signal(signal.SIGINT)
+            # The system joins signals that come at the same moment.
+            time.sleep(0.2)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == stopping.INTERRUPTED
+    assert sentence in err
+    assert out == "restored\n"
