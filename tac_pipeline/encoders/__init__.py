@@ -56,6 +56,12 @@ class Encoder(Protocol):
         """Vectors of nouns, averaged over prompts before normalizing: float32 (n_nouns, dim), unit rows."""
         ...
 
+    def average_prompts(
+        self, nouns: Sequence[str], *, templates: Sequence[str], batch_size: int, progress: Progress | None = None
+    ) -> FloatMatrix:
+        """The same before normalizing, so that means over some prompts add up: float32 (n_nouns, dim)."""
+        ...
+
     def encode_texts(self, texts: Sequence[str], *, batch_size: int) -> FloatMatrix:
         """Vectors of unchanged texts: float32 (n_texts, dim), unit rows."""
         ...

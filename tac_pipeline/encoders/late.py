@@ -38,6 +38,12 @@ class LateEncoder(ChosenModel):
         """See Encoder."""
         return self._encoder.encode_nouns(nouns, templates=templates, batch_size=batch_size, progress=progress)
 
+    def average_prompts(
+        self, nouns: Sequence[str], *, templates: Sequence[str], batch_size: int, progress: Progress | None = None
+    ) -> FloatMatrix:
+        """See Encoder."""
+        return self._encoder.average_prompts(nouns, templates=templates, batch_size=batch_size, progress=progress)
+
     def encode_texts(self, texts: Sequence[str], *, batch_size: int) -> FloatMatrix:
         """See Encoder."""
         return self._encoder.encode_texts(texts, batch_size=batch_size)

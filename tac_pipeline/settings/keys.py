@@ -178,6 +178,18 @@ class Vocabulary(Section):
     """Step 4: which nouns are kept."""
 
     nouns_per_center: int = result(5, ge=1, description="the most confident nouns of each center")
+    shortlist: int | Literal["all"] | None = result(
+        None,
+        ge=1,
+        description="nouns around each center that are encoded in all templates; all = every candidate noun; "
+        "null = 12 times nouns_per_center, or all in `method: published`",
+    )
+
+    @model_validator(mode="after")
+    def _require_enough(self) -> Vocabulary:
+        if isinstance(self.shortlist, int) and self.shortlist < self.nouns_per_center:
+            raise PydanticCustomError("shortlist", "must have shortlist >= nouns_per_center")
+        return self
 
 
 class Retrieval(Section):

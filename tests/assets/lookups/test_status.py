@@ -17,8 +17,8 @@ from staleness import (
     NEIGHBORS_DOWN,
     NOUN_EMBEDDINGS_DOWN,
     RESULTS,
+    SHORTLIST_DOWN,
     TRAINING_SET_DOWN,
-    VOCABULARY_DOWN,
     WEIGHT_DOWN,
 )
 
@@ -46,7 +46,7 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "encoder.batch_size": (3, set()),
     "encoder.device": ("cpu", set()),
     "nouns.source": ("other_nouns.parquet", {"candidate_nouns", *NOUN_EMBEDDINGS_DOWN}),
-    "nouns.templates": (["a {}"], NOUN_EMBEDDINGS_DOWN),
+    "nouns.templates": (["a {}"], SHORTLIST_DOWN),
     "nouns.exclude_offensive": (False, {"candidate_nouns", *NOUN_EMBEDDINGS_DOWN}),
     "training_set.max_images": (50, TRAINING_SET_DOWN),
     "clusters.count": (4, COUNT_DOWN),
@@ -54,7 +54,8 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "clusters.max": (9, COUNT_DOWN),
     "semantic_centers.images_per_center": (12, CENTERS_DOWN),
     "semantic_centers.count": (4, CENTERS_DOWN),
-    "vocabulary.nouns_per_center": (2, VOCABULARY_DOWN),
+    "vocabulary.nouns_per_center": (2, SHORTLIST_DOWN),
+    "vocabulary.shortlist": (30, SHORTLIST_DOWN),
     "retrieval.tau": (0.02, COUNTERPARTS_DOWN),
     "blend.text_weight": (0.5, WEIGHT_DOWN),
     "neighbors.count": (4, NEIGHBORS_DOWN),
