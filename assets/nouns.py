@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.engine.step import Inputs, Output, Values, stored_asset
-from assets.images import encoder_name, load_encoder
+from assets.images import load_encoder, text_encoder_name
 from assets.ui import previews
 from tac_pipeline.arrow import UNSTATED_ENCODER
 from tac_pipeline.settings.keys import EncoderSettings, Nouns
@@ -69,7 +69,7 @@ def candidate_nouns(inputs: Inputs, out: Output, nouns: Nouns) -> None:
 def _resolve_noun_embeddings(inputs: Inputs, nouns: Nouns, encoder: EncoderSettings) -> Values:
     if nouns.source != "wordnet" and _load(inputs, nouns).embeddings is not None:
         return {"given": _source_version(inputs, nouns)}
-    return {"encoder": encoder_name(inputs.project), "templates": nouns.templates}
+    return {"encoder": text_encoder_name(inputs.project), "templates": nouns.templates}
 
 
 @stored_asset(

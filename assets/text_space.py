@@ -130,9 +130,9 @@ def semantic_centers(inputs: Inputs, out: Output, **_: Any) -> None:
 def noun_vocabulary(inputs: Inputs, out: Output, **_: Any) -> None:
     """The most confident nouns of every semantic center (paper step 4)."""
     from tac_pipeline.arrays import require_same_width
-    from tac_pipeline.arrow import require_same_encoder
+    from tac_pipeline.arrow import require_same_space
 
-    require_same_encoder(inputs.encoder(semantic_centers), inputs.encoder(noun_embeddings))
+    require_same_space(inputs.encoder(semantic_centers), inputs.encoder(noun_embeddings))
     nouns, centers = inputs.vectors(noun_embeddings), inputs.vectors(semantic_centers)
     require_same_width(centers, nouns, names=("the image vectors", "the noun vectors"))
     chosen = compute_piece(noun_vocabulary, inputs)
