@@ -91,7 +91,8 @@ def _activated(found: Tensor, activation: str) -> Tensor:
 @functools.cache
 def multiplies_int8() -> bool:
     """Whether torch is fast at products of whole numbers here, and they are exact at the largest numbers."""
-    if not torch.backends.mkldnn.is_available():
+    # Without oneDNN, torch multiplies whole numbers one by one.
+    if not torch._C._has_mkldnn:
         return False
     rows = torch.full((8, 256), INPUT_STEPS, dtype=torch.int8)
     rows[1::2] = -INPUT_STEPS

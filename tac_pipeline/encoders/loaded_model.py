@@ -62,7 +62,7 @@ class LoadedModel:
         at_once = CPU_IMAGES if self.device.type == "cpu" else len(pixels)
 
         def encode() -> Tensor:
-            parts = (normalize(part.to(self.device), self.preprocessing) for part in pixels.split(at_once))
+            parts = (normalize(part.to(self.device), self.preprocessing) for part in torch.split(pixels, at_once))
             return torch.cat([self.model.encode_image(part.to(self.image_dtype), normalize=False) for part in parts])
 
         return self._finite(encode)
@@ -139,7 +139,7 @@ def packed_tower(model: Any, preprocessing: Preprocessing, dtype: torch.dtype) -
 
 def int8_tower(model: Any, choice: ModelChoice) -> nn.Module:
     """The float32 model's image tower in 8 bits; raises EncoderError when it has no linear layers or differs much."""
-    tower = deepcopy(model.visual)
+    tower: nn.Module = deepcopy(model.visual)
     if not swap_linears(tower, lambda weight, bias, kind: Int8Linear(weight, bias, activation=kind)):
         raise EncoderError(
             "encoder.precision: int8 is for image towers of linear layers; that of "

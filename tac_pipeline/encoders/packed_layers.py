@@ -108,11 +108,10 @@ def _swapped_attention(attention: Any, make: MakeLayer) -> nn.Module:
 def _swap_mlp(mlp: Any, make: MakeLayer) -> int:
     """Open_clip's MLP (c_fc, gelu, c_proj) and timm's (fc1, act, fc2): the activation goes into the first layer."""
     for first, between, second in (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2")):
-        layers = [getattr(mlp, name, None) for name in (first, between, second)]
-        activation = _activation(layers[1])
-        if activation is None or not all(type(layers[place]) is nn.Linear for place in (0, 2)):
+        into, out = getattr(mlp, first, None), getattr(mlp, second, None)
+        activation = _activation(getattr(mlp, between, None))
+        if activation is None or type(into) is not nn.Linear or type(out) is not nn.Linear:
             continue
-        into, _, out = layers
         setattr(mlp, first, make(into.weight, into.bias, activation))
         setattr(mlp, between, nn.Identity())
         setattr(mlp, second, make(out.weight, out.bias, "none"))
