@@ -8,8 +8,8 @@ from pydantic_core import PydanticCustomError
 
 # Model and weights, as open_clip names them.
 PRESETS: Mapping[str, tuple[str, str]] = {
-    "fast": ("MobileCLIP2-S0", "dfndr2b"),
-    "balanced": ("ViT-B-32-quickgelu", "openai"),
+    "fast": ("ViT-B-32-quickgelu", "openai"),
+    "balanced": ("ViT-B-16-quickgelu", "dfn2b"),
     "best": ("ViT-L-14-quickgelu", "dfn2b"),
 }
 
