@@ -7,7 +7,7 @@ import numpy as np
 
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
-from assets.images import encoder_name, load_encoder
+from assets.images import load_encoder, text_encoder_name
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import UNSTATED_ENCODER
@@ -81,7 +81,7 @@ def _resolve_noun_embeddings(inputs: Inputs, nouns: Nouns, encoder: EncoderSetti
 
     if nouns.source != "wordnet" and _load(inputs, nouns).embeddings is not None:
         return {"given": _source_version(inputs, nouns)}
-    return {"encoder": encoder_name(inputs.project), "prompt": ONE_PROMPT}
+    return {"encoder": text_encoder_name(inputs.project), "prompt": ONE_PROMPT}
 
 
 @stored_asset(
@@ -146,7 +146,7 @@ def _open_table(inputs: Inputs, encoder: "Encoder", templates: "Sequence[str]") 
 
     store = open_store(inputs.project)
     known = PromptedNouns(
-        store.prompted_nouns_folder, encoder=encoder.fingerprint, templates=templates, dim=encoder.dim
+        store.prompted_nouns_folder, encoder=encoder.text_fingerprint, templates=templates, dim=encoder.dim
     )
     if known or seed_from_package(known, templates=templates):
         return known

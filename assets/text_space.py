@@ -157,11 +157,11 @@ def noun_shortlist(inputs: Inputs, out: Output, nouns: Nouns, **_: Any) -> None:
     Only these are encoded in all templates, and only once for all stores of the data folder.
     """
     from tac_pipeline.arrays import require_same_width
-    from tac_pipeline.arrow import require_same_encoder
+    from tac_pipeline.arrow import require_same_space
     from tac_pipeline.method.words.noun_shortlist import CandidateVectors, shortlist_nouns
 
     encoder = inputs.encoder(noun_embeddings)
-    require_same_encoder(inputs.encoder(semantic_centers), encoder)
+    require_same_space(inputs.encoder(semantic_centers), encoder)
     words = inputs.table(noun_embeddings, columns=["noun"])["noun"]
     seen, centers = inputs.vectors(noun_embeddings), inputs.vectors(semantic_centers)
     require_same_width(centers, seen, names=("the image vectors", "the noun vectors"))

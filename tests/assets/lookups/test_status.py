@@ -43,6 +43,8 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "images.concurrent_reads": (8, set()),
     "encoder.model": ("ViT-B-16-quickgelu", {*EMBEDDINGS_DOWN, *NOUN_EMBEDDINGS_DOWN}),
     "encoder.pretrained": ("random", {*EMBEDDINGS_DOWN, *NOUN_EMBEDDINGS_DOWN}),
+    "encoder.preset": (None, set()),
+    "encoder.precision": ("int8", EMBEDDINGS_DOWN),
     "encoder.batch_size": (3, set()),
     "encoder.device": ("cpu", set()),
     "nouns.source": ("other_nouns.parquet", {"candidate_nouns", *NOUN_EMBEDDINGS_DOWN}),
