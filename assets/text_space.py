@@ -129,8 +129,15 @@ def _resolve_shortlist(inputs: Inputs, nouns: Nouns, vocabulary: Vocabulary, met
         return {"nouns": "all, as given"}
     per_center: int | str | None = vocabulary.shortlist
     if per_center is None:
-        factor = load_method(method).shortlist_factor
-        per_center = "all" if factor is None else factor * vocabulary.nouns_per_center
+        from tac_pipeline.method.words.noun_shortlist import choose_list_length
+
+        per_center = choose_list_length(
+            inputs.rows(noun_embeddings),
+            inputs.rows(semantic_centers),
+            nouns_per_center=vocabulary.nouns_per_center,
+            factor=load_method(method).shortlist_factor,
+        )
+        per_center = "all" if per_center is None else per_center
     return {"per_center": per_center, "templates": nouns.templates}
 
 

@@ -195,7 +195,7 @@ class Vocabulary(Section):
         None,
         ge=1,
         description="nouns around each center that are encoded in all templates; all = every candidate noun; "
-        "null = 12 times nouns_per_center, or all in `method: published`",
+        "null = 12 times nouns_per_center, more where centers or nouns are few, all in `method: published`",
     )
 
     @model_validator(mode="after")

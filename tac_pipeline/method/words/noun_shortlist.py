@@ -21,6 +21,8 @@ OWNERS = 2
 # How many times the last list's length the earlier lists have, and after which share of the templates each is made.
 WIDTHS = (6.0, 3.0, 1.0)
 HEARD = (0.0, 1 / 7, 3 / 7)
+# So many nouns are heard in all templates at least: few centers get longer lists, and small sources need none.
+LEAST_NOUNS = 6000
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ class CandidateVectors:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+def choose_list_length(n_nouns: int, n_centers: int, *, nouns_per_center: int, factor: int | None) -> int | None:
+    """How many nouns each center's last list has; None where all nouns are to be heard in all templates.
+
+    Parameters
+    ----------
+    n_nouns, n_centers, nouns_per_center : int >= 1
+    factor : int, optional
+        Nouns on the list for each that the center gets; None asks for all nouns.
+    """
+    if factor is None or n_nouns <= LEAST_NOUNS:
+        return None
+    return max(factor * nouns_per_center, -(-LEAST_NOUNS // n_centers))
 
 
 def shortlist_nouns(

@@ -6,7 +6,7 @@ from reference import random_unit_rows
 
 from tac_pipeline.arrays import unit_rows
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.words.noun_shortlist import CandidateVectors, shortlist_nouns
+from tac_pipeline.method.words.noun_shortlist import CandidateVectors, choose_list_length, shortlist_nouns
 from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
 
 DIM, NOUNS, TEMPLATES = 64, 6000, 7
@@ -84,3 +84,19 @@ def test_a_length_below_one_is_refused() -> None:
     prompts = Prompts(4)
     with pytest.raises(InputError, match="at least 1; got 0"):
         shortlist_nouns(prompts.one, prompts.centers, per_center=0, n_templates=7, encode=prompts.encode)
+
+
+@pytest.mark.parametrize(
+    ("n_nouns", "n_centers", "factor", "length"),
+    [
+        (117_377, 300, 12, 60),
+        (117_377, 30, 12, 200),
+        (6000, 30, 12, None),
+        (6001, 30, 12, 200),
+        (117_377, 30, None, None),
+    ],
+)
+def test_few_centers_get_longer_lists_and_small_sources_none(
+    n_nouns: int, n_centers: int, factor: int | None, length: int | None
+) -> None:
+    assert choose_list_length(n_nouns, n_centers, nouns_per_center=5, factor=factor) == length
