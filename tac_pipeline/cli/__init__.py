@@ -19,6 +19,7 @@ from tac_pipeline.cli import (  # noqa: F401 - each adds its commands to the app
     reporting,
     running,
     serving,
+    starting,
 )
 from tac_pipeline.cli.shared import app, error_printer
 from tac_pipeline.errors import TacWarning

@@ -152,9 +152,12 @@ class _StepLines:
 
 def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     """Run everything that the store needs, and print the clusters."""
-    from assets.lookups.status import steps_to_run
+    from assets.lookups.readiness import plan_run
 
-    computed = materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
+    plan = plan_run(project, recluster=recluster)
+    for note in plan.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+    computed = materialize(console, project, plan.steps, publish=True)
     console.print()
     print_intake(console, project, now="image_embeddings" in computed)
     _print_clusters(console, project)

@@ -1,0 +1,106 @@
+"""What must hold before `tac run` does any work: packages, weights, room on the disk; and what is worth saying then."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from assets.engine.step import Step
+from assets.graph import LEARNING
+from assets.images import image_embeddings, image_manifest
+from assets.lookups.status import State, Status, all_status, choose_steps
+from assets.nouns import candidate_nouns, noun_embeddings
+from tac_pipeline.settings.project import Project
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a run, and sentences to print before it."""
+
+    steps: list[Step]
+    notes: list[str]
+
+
+def plan_run(project: Project, *, recluster: bool = False) -> Plan:
+    """The steps of `tac run`, once everything holds that would end it in the middle.
+
+    Raises
+    ------
+    MissingDependency
+        faiss is not installed.
+    EncoderError
+        Weights are damaged, or neither on this machine nor within reach.
+    StoreError
+        The disk has not enough room.
+    TacError
+        A step would refuse at once.
+    """
+    from tac_pipeline.first_run.installed import package_notes, require_faiss
+
+    found = all_status(project)
+    steps = choose_steps(found, recluster=recluster)
+    if any(step in LEARNING for step in steps):
+        require_faiss()
+    due = {status.step.name: status for status in found if status.state in (State.MISSING, State.STALE)}
+    notes = package_notes() if due else []
+    listed = due.get(image_manifest.name)
+    if listed is not None:
+        notes += passed_over_notes(listed.carry["listing"].passed_over_by_rule)
+    encoded = _to_encode(project, due)
+    if encoded:
+        _require_encoder(project, encoded)
+    return Plan(steps, notes)
+
+
+def nouns_to_encode(project: Project) -> list[str]:
+    """The nouns that the first run encodes: none when another store with this encoder has their vectors."""
+    from tac_pipeline.nouns import load_candidate_nouns
+
+    *_, status = all_status(project, (candidate_nouns, noun_embeddings))
+    if status.state in (State.FRESH, State.REUSABLE):
+        return []
+    nouns = project.settings.nouns
+    source = nouns.source if nouns.source == "wordnet" else project.resolve(nouns.source)
+    return load_candidate_nouns(source, exclude_offensive=nouns.exclude_offensive).table["noun"].to_list()
+
+
+def passed_over_notes(rules: Mapping[str, int]) -> list[str]:
+    """Images that only another package can read, as sentences with the line that installs it."""
+    from tac_pipeline.sources.formats import REMEDY
+
+    return [
+        f"{files:,} {rule.partition(' ')[0]} files cannot be read here: {REMEDY}"
+        for rule, files in rules.items()
+        if rule.endswith(f"({REMEDY})")
+    ]
+
+
+def _to_encode(project: Project, due: Mapping[str, Status]) -> dict[str, int]:
+    """How many images and nouns a run encodes at most, by the asset's name; none for those that have their vectors."""
+    from tac_pipeline.wordnet import load_nouns
+
+    wanted: dict[str, int] = {}
+    # A store that has vectors lacks only those of its new images, which the listing alone does not tell.
+    if image_embeddings.name in due and due[image_embeddings.name].current is None and _reads_images(project):
+        listing: Any = due[image_manifest.name].carry["listing"] if image_manifest.name in due else None
+        wanted["images"] = 0 if listing is None else len(listing.images)
+    if noun_embeddings.name in due and project.settings.nouns.source == "wordnet":
+        wanted["nouns"] = len(load_nouns())
+    return wanted
+
+
+def _reads_images(project: Project) -> bool:
+    from assets.images import open_project_source
+
+    return open_project_source(project).reader is not None
+
+
+def _require_encoder(project: Project, encoded: Mapping[str, int]) -> None:
+    from assets.images import load_encoder
+    from tac_pipeline.encoders.model_choice import choose_model
+    from tac_pipeline.encoders.weights import require_weights
+    from tac_pipeline.first_run.space import bytes_needed, require_space
+
+    require_weights(choose_model(*project.encoder_files))
+    dim = load_encoder(project).dim
+    needed = bytes_needed(images=encoded.get("images", 0), nouns=encoded.get("nouns", 0), dim=dim)
+    require_space(project.data_folder, needed)

@@ -1,0 +1,120 @@
+"""What the first run costs on this machine: measured on a few images and prompts, in seconds of a clock.
+
+What must stay out: which encoder and which nouns (settings), and printing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from tac_pipeline.arrays import row_chunks
+from tac_pipeline.embedding import NoKnownVectors, encoded_batches
+from tac_pipeline.errors import InputError, TacWarning
+from tac_pipeline.settings.keys import Settings
+from tac_pipeline.sources import Source
+
+if TYPE_CHECKING:
+    from tac_pipeline.encoders import Encoder
+
+SAMPLE_IMAGES = 32
+SAMPLE_NOUNS = 256
+# Learning, results and the page, with `clusters.count: auto`: a start, and so much for each image of the training set.
+# Measured on two cores with given vectors of width 512 (docs/how-to/know-the-cost.md).
+LEARNING_SECONDS = 15.0
+LEARNING_SECONDS_AN_IMAGE = 0.003
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast an encoder is here.
+
+    Attributes
+    ----------
+    seconds : float
+        An image: reading, decoding and encoding.
+    unreadable : int
+        Of the images that were tried.
+    tried : int
+    """
+
+    seconds: float
+    unreadable: int
+    tried: int
+
+
+def measure_images(images: pl.DataFrame, source: Source, encoder: Encoder, *, settings: Settings) -> Speed:
+    """Read and encode SAMPLE_IMAGES images, from all parts of a listing.
+
+    Parameters
+    ----------
+    images : DataFrame with image_id, uri, size, version
+        The listing of a source.
+    """
+    places = np.unique(np.linspace(0, len(images) - 1, num=min(SAMPLE_IMAGES, len(images))).astype(np.int64))
+    sample = images[places]
+    side, batch_size = encoder.image_size, settings.encoder.batch_size
+    reader = source.reader
+    if reader is None:
+        raise InputError("images must be files to be measured; the source holds vectors")
+    with warnings.catch_warnings():
+        # That weights are random is said elsewhere.
+        warnings.simplefilter("ignore", TacWarning)
+        # Loading, and what is prepared at the first batch, happen once in a run.
+        encoder.encode_images(np.zeros((min(batch_size, len(sample)), 3, side, side), dtype=np.uint8))
+    started = time.perf_counter()
+    unreadable = 0
+    for batch in encoded_batches(
+        sample,
+        reader,
+        encoder,
+        known=NoKnownVectors(),
+        batch_size=batch_size,
+        max_pixels=settings.images.max_pixels,
+        max_bytes=settings.images.max_bytes,
+    ):
+        unreadable += sum(row.error is not None for row in batch.rows)
+    return Speed((time.perf_counter() - started) / len(sample), unreadable, len(sample))
+
+
+def seconds_a_prompt(nouns: Sequence[str], encoder: Encoder, *, template: str, batch_size: int) -> float:
+    """Encode SAMPLE_NOUNS nouns, of all lengths, in one prompt; 0 for no nouns."""
+    if not nouns:
+        return 0.0
+    sample = nouns[:: max(1, len(nouns) // SAMPLE_NOUNS)][:SAMPLE_NOUNS]
+    times = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TacWarning)
+        # Twice: the first time loads the model. The median forgives a busy moment.
+        for _ in range(2):
+            times = []
+            for rows in row_chunks(len(sample), batch_size):
+                started = time.perf_counter()
+                encoder.encode_nouns(sample[rows], templates=[template], batch_size=batch_size)
+                times.append((time.perf_counter() - started) / len(sample[rows]))
+    return statistics.median(times)
+
+
+def learning_seconds(n_images: int) -> float:
+    """About how long learning, results and the page take for that many images to learn from."""
+    return LEARNING_SECONDS + LEARNING_SECONDS_AN_IMAGE * n_images
+
+
+def processor() -> str:
+    """The processor's name and cores, as a table of figures should name them."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {os.cpu_count()} cores"
