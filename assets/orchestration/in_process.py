@@ -17,6 +17,7 @@ from assets.orchestration.dagster_internals import find_asset_job, find_job, lis
 from assets.orchestration.instance import prepare_home
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import STORE_TAG
+from tac_pipeline.files import full_disk_told
 from tac_pipeline.settings.project import Project
 
 
@@ -51,10 +52,13 @@ def run_job(project: Project, name: str, *, listener: Listener) -> bool:
 
 def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **selection: Any) -> bool:
     """Hold the store's lock throughout, so that no other run changes what one step left for the next."""
-    prepare_home(project)
+    with full_disk_told(project.store_folder, kept="no run was started"):
+        prepare_home(project)
     run_id = str(uuid.uuid4())
+    store = open_store(project)
     with (
-        open_store(project).lock(on_wait=lambda text: listener(Progress("", "said", text))),
+        full_disk_told(store.folder, kept="the run ends here"),
+        store.lock(on_wait=lambda text: listener(Progress("", "said", text))),
         dg.DagsterInstance.get() as instance,
         _listening(instance, run_id, listener),
     ):

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from tac_pipeline.cli.shared import SettingsOption, app, complain, plain, printer, refusals
 from tac_pipeline.errors import InputError, MissingDependency, SettingsError
+from tac_pipeline.first_run.installed import require_own_assets
 from tac_pipeline.progress import duration
 from tac_pipeline.settings.keys import EncoderSettings
 from tac_pipeline.settings.project import SETTINGS_NAME, SETTINGS_VARIABLE, Project
@@ -44,6 +45,7 @@ def init(
             "it names model and weights itself: leave out --model and --pretrained", param_hint="--preset"
         )
     with refusals():
+        require_own_assets()
         path = _new_settings_file(settings)
         encoder = encoder_keys(model, pretrained, preset)
         project, text = _project(path, written_source(source, path), encoder)
@@ -111,8 +113,8 @@ def _look_at(console: Console, project: Project) -> Listing:
     with console.status(f"looking through {escape(place)}"):
         listing = source.listing()
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in format_counts(listing.images["image_id"]).items())
-    size = listing.images["size"].sum() / 1e6 if listing.images["size"].null_count() == 0 else None
-    told = "" if size is None else f" ({size / 1000:,.1f} GB)" if size >= 1000 else f" ({size:,.0f} MB)"
+    size = int(listing.images["size"].sum()) / 1e6 if listing.images["size"].null_count() == 0 else None
+    told = "" if size is None or size < 1 else f" ({size / 1000:,.1f} GB)" if size >= 1000 else f" ({size:,.0f} MB)"
     console.print(
         f"{len(listing.images):,} images in {escape(plain(place))}: {kinds}{told}",
         soft_wrap=True,

@@ -239,10 +239,11 @@ def _tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
     try:
         found = torch.load(path, map_location="meta", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
-        message = str(error).strip().partition("\n")[0]
+        # Torch's own message advises to run whatever code the file holds.
+        message = "" if "weights_only" in str(error) else f": {str(error).strip().partition(chr(10))[0]}"
         raise EncoderError(
-            f"{path} must hold tensors alone; it cannot be read: {message}. If it was cut short: {_FETCH_AGAIN} "
-            "Otherwise save its state_dict() as .safetensors."
+            f"{path} must hold tensors alone; it is cut short, damaged, or holds something else{message}. "
+            f"{_FETCH_AGAIN} If it is yours, save its state_dict() as .safetensors."
         ) from error
     tensors = found.get("state_dict", found) if isinstance(found, dict) else None
     if not isinstance(tensors, dict) or not any(isinstance(value, torch.Tensor) for value in tensors.values()):

@@ -93,7 +93,7 @@ def seconds_a_prompt(nouns: Sequence[str], encoder: Encoder, *, template: str, b
     if not nouns:
         return 0.0
     sample = nouns[:: max(1, len(nouns) // SAMPLE_NOUNS)][:SAMPLE_NOUNS]
-    times = []
+    times: list[float] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TacWarning)
         # Twice: the first time loads the model. The median forgives a busy moment.

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
-import tac_pipeline
 from tac_pipeline.errors import MissingDependency, TacError
 
 OWN_MODULE = "assets"
@@ -56,7 +55,7 @@ def _shared_module_notes(owners: Iterable[str]) -> list[str]:
 
 def require_own_assets() -> None:
     """Refuse to go on when another module on the path hides this project's own; raises TacError that names it."""
-    own = Path(tac_pipeline.__file__).parents[1] / OWN_MODULE / "__init__.py"
+    own = Path(__file__).parents[2] / OWN_MODULE / "__init__.py"
     spec = importlib.util.find_spec(OWN_MODULE)
     found = None if spec is None else spec.origin or next(iter(spec.submodule_search_locations or ()), None)
     if found is not None and own.is_file() and Path(found).resolve() == own.resolve():

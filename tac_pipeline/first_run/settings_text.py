@@ -49,7 +49,7 @@ def store_name(source: str) -> str:
 
 
 def written_source(source: str, settings_file: Path) -> str:
-    """A location as the settings file should have it: below the file's folder relative, else absolute; a URL as it is."""
+    """A location as the file should have it: relative below the file's folder, else absolute; URLs as they are."""
     if "://" in source:
         return source
     path = Path(source).expanduser()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from tac_pipeline.errors import StoreError
+from tac_pipeline.files import free_bytes
 
 # Vectors are float16. A row of all tables of an image, its typical pictures on the page, and scratch copies.
 BYTES_A_VALUE = 2
@@ -17,12 +17,6 @@ BYTES_AT_LEAST = 100_000_000
 def bytes_needed(*, images: int, nouns: int, dim: int) -> int:
     """About how much a run writes that embeds so many images and nouns."""
     return BYTES_AT_LEAST + (images + nouns) * dim * BYTES_A_VALUE + images * BYTES_AN_IMAGE
-
-
-def free_bytes(folder: Path) -> int:
-    """What the disk of a folder has left; the folder need not be there yet."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return shutil.disk_usage(there).free
 
 
 def require_space(folder: Path, needed: int) -> None:

@@ -108,11 +108,22 @@ def test_a_settings_mistake_names_the_line(vector_store: Writer) -> None:
 
 
 def test_a_refused_step_ends_the_run_with_its_message(vector_store: Writer) -> None:
+    assert tac("run", "-s", vector_store(), "--select", "+training_set").exit_code == 0
     result = tac("run", "-s", vector_store({"clusters.count": 61}))
     assert result.exit_code == 1
     assert "clusters.count must be at most the number of training images; got 61 and 60 images" in result.stderr
     assert "failed    cluster_count" in result.stdout
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("changes", [{"clusters.count": 61}, {"training_set.max_images": 2}])
+def test_more_groups_than_images_are_refused_before_anything_is_embedded(
+    vector_store: Writer, changes: dict[str, int]
+) -> None:
+    result = tac("run", "-s", vector_store(changes))
+    assert result.exit_code == 1
+    assert "clusters.count must be at most the number of images to learn from; got " in result.stderr
+    assert "store small" not in result.stdout, "no run was started"
 
 
 def test_a_source_that_is_not_there_ends_the_run_before_it_begins(vector_store: Writer) -> None:

@@ -55,6 +55,11 @@ def test_the_shipped_file_is_valid() -> None:
             "nouns.templates must each hold {} once, where the noun goes; got 'b' (tac.yaml, line 7)",
         ),
         ("nouns: {templates: []}", "nouns.templates must have at least 1 entry; got [] (tac.yaml, line 4)"),
+        (
+            "data: s3://bucket/data",
+            "data must be a folder on this machine, which may be a mounted one, and not a URL; got 's3://bucket/data' "
+            "(tac.yaml, line 4)",
+        ),
         ("neighbors: {count: 0}", "neighbors.count must be >= 1; got 0 (tac.yaml, line 4)"),
     ],
 )
