@@ -25,6 +25,7 @@ from tac_pipeline.cli.shared import (
     printer,
     refusals,
 )
+from tac_pipeline.cli.starting import place_demo_settings
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.progress import RateLog, duration
@@ -41,6 +42,8 @@ def demo(
     pictures: Annotated[int, typer.Option(min=100, help="How many drawn pictures the store should hold.")] = 3000,
 ) -> None:
     """Draw a picture store where images.source points, group it, name the groups, and say how right that was."""
+    with refusals():
+        settings = settings or place_demo_settings()
     with opened_project(settings) as project:
         from assets.graph import find
         from assets.lookups.status import State, all_status

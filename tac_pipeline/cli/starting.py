@@ -201,6 +201,17 @@ def _measurable(project: Project) -> Project:
     return replace(project, settings=project.settings.model_copy(update={"encoder": encoder}))
 
 
+def place_demo_settings() -> Path | None:
+    """The demo's settings file in the current folder, where neither that nor a variable names another."""
+    from tac_pipeline.demo import settings_file
+
+    path = Path(SETTINGS_NAME).absolute()
+    if SETTINGS_VARIABLE in os.environ or path.exists():
+        return None
+    _write(path, settings_file().read_text(encoding="utf-8"))
+    return path
+
+
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
