@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from command_line import ALL, below, done, tac
-from small_store import REPOSITORY, grouped_vectors, write_vectors
+from small_store import grouped_vectors, write_vectors
 
 from assets.graph import GROWTH
-from tac_pipeline.cli import app
 
 Writer = Callable[..., Path]
 
@@ -138,10 +137,3 @@ def test_a_data_folder_that_cannot_be_written_is_told(vector_store: Writer) -> N
     result = tac("run", "-s", path)
     assert result.exit_code == 1
     assert "Set `data` to a folder that can be" in result.stderr
-
-
-def test_every_command_is_in_the_readme() -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    assert commands
-    assert [name for name in commands if f"tac {name}" not in readme] == []
