@@ -21,8 +21,9 @@ def tac(*arguments):
     print(result.output)
     assert result.exit_code == 0, (arguments, result.exception)
 tac("init", "photos", "--model", "tac-small")
-with open("tac.yaml", "a") as file:
-    file.write("nouns: {source: nouns.txt}\\n")
+text = open("tac.yaml").read().replace("count: auto", "count: 3")
+with open("tac.yaml", "w") as file:
+    file.write(text + "nouns: {source: nouns.txt}\\n")
 tac("run")
 tac("report", "--no-open")
 """

@@ -62,12 +62,8 @@ def demo(
         console.print(f"set-up: {duration(time.monotonic() - started)}")
         _grow(console, project, recluster=False)
         console.print()
-        console.print("Look at it:      make ui, then open http://127.0.0.1:3000")
-        console.print(
-            f"Your own images: in {escape(project.path.name)} point images.source at them, set encoder: "
-            "{model: ViT-B-32-quickgelu, pretrained: openai}, then make run",
-            soft_wrap=True,
-        )
+        console.print("Look at it:      tac report, or tac ui", soft_wrap=True)
+        console.print("Your own images: tac init FOLDER --settings mine.yaml", soft_wrap=True)
 
 
 @app.command()

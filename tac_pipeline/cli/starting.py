@@ -48,13 +48,14 @@ def init(
         require_own_assets()
         path = _new_settings_file(settings)
         encoder = encoder_keys(model, pretrained, preset)
-        project, text = _project(path, written_source(source, path), encoder)
+        place = written_source(source, path)
+        project, _ = _project(path, place, encoder)
         console = printer()
         listing = _look_at(console, project)
         _tell_packages(console, listing)
-        text, wanted = _choose_weights(console, project, text)
+        encoder, wanted = _choose_weights(console, project, encoder)
         _tell_cost(console, project, listing)
-        _write(path, text)
+        _write(path, _project(path, place, encoder)[1])
         console.print(f"\nwritten: {escape(str(path))}", soft_wrap=True)
         if wanted is not None:
             console.print(f"first:   {escape(wanted)}", soft_wrap=True)
@@ -138,12 +139,13 @@ def _tell_packages(console: Console, listing: Listing) -> None:
         console.print(f"[yellow]note:[/] {escape(plain(note))}", soft_wrap=True)
 
 
-def _choose_weights(console: Console, project: Project, text: str) -> tuple[str, str | None]:
-    """The text with weights that can be had, and, if they cannot be had from here, what to fetch first."""
+def _choose_weights(
+    console: Console, project: Project, encoder: Mapping[str, str]
+) -> tuple[dict[str, str], str | None]:
+    """What the settings say of the encoder, and, if its weights cannot be had from here, what to fetch first."""
     from tac_pipeline.encoders.devices import choose_device
     from tac_pipeline.encoders.model_choice import choose_model
     from tac_pipeline.encoders.weights import WeightsOutOfReach, require_weights, weights_at_hand
-    from tac_pipeline.settings.yaml_text import set_key
 
     choice = choose_model(*project.encoder_files)
     device = choose_device(project.settings.encoder.device)
@@ -154,13 +156,14 @@ def _choose_weights(console: Console, project: Project, text: str) -> tuple[str,
         wanted = None
     except WeightsOutOfReach as error:
         place = Path(WEIGHTS_FOLDER) / error.file.name
-        text = set_key(text, "encoder.pretrained", str(place))
+        named = {"model": choice.name, "pretrained": str(place)}
+        encoder = {key: value for key, value in encoder.items() if key != "preset"} | named
         reach = f"weights cannot be fetched from here ({error.reason})"
         wanted = f"fetch {error.file.url} and save it as {project.path.parent / place}"
     label = "random" if choice.weights == "random" else Path(choice.pretrained).name
     reach = "good only for trying the pipeline" if choice.weights == "random" else reach
     console.print(f"encoder: {escape(f'{choice.name}, {label}, on {device}; {reach}')}", soft_wrap=True)
-    return text, wanted
+    return dict(encoder), wanted
 
 
 def _tell_cost(console: Console, project: Project, listing: Listing) -> None:
