@@ -9,8 +9,7 @@ from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import training_set
 from assets.neighbors import image_neighbors, text_neighbors, text_weight
-from assets.nouns import noun_embeddings
-from assets.text_space import cluster_count, text_counterparts
+from assets.text_space import cluster_count, noun_shortlist, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import IntVector
 from tac_pipeline.errors import InputError
@@ -53,7 +52,7 @@ def image_kmeans(inputs: Inputs, out: Output, **_: Any) -> None:
     group="clustering",
     schema=CLUSTER_ASSIGNMENT,
     settings=["method", "seed"],
-    deps=[training_set, text_counterparts, noun_embeddings, image_neighbors],
+    deps=[training_set, text_counterparts, noun_shortlist, image_neighbors],
     value_deps=[cluster_count, text_weight],
     by_method=True,
     load=_load_clusters,

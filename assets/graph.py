@@ -12,7 +12,7 @@ from assets.nouns import candidate_nouns, noun_embeddings
 from assets.report import report
 from assets.results import assignments, clusters, evaluation
 from assets.review import review
-from assets.text_space import cluster_count, noun_vocabulary, semantic_centers, text_counterparts
+from assets.text_space import cluster_count, noun_shortlist, noun_vocabulary, semantic_centers, text_counterparts
 from assets.tree import cluster_tree
 from tac_pipeline.errors import InputError
 
@@ -25,6 +25,7 @@ STEPS: tuple[Step, ...] = (
     noun_embeddings,
     cluster_count,
     semantic_centers,
+    noun_shortlist,
     noun_vocabulary,
     text_counterparts,
     whitening,

@@ -242,7 +242,7 @@ def _drop_unnamed_shards(store: Store) -> None:
 @stored_asset(
     group="images",
     schema=IMAGE_EMBEDDINGS,
-    settings=["images.source", "images.max_pixels", "images.max_bytes", "encoder.model", "encoder.pretrained"],
+    settings=["images.source", "images.max_pixels", "images.max_bytes", "encoder"],
     deps=[image_manifest],
     resolve=_resolve_embeddings,
     cleanup=_drop_unnamed_shards,
@@ -317,6 +317,13 @@ def encoder_name(project: Project) -> str:
     """The fingerprint of the encoder that the settings name, without loading the encoder."""
     from tac_pipeline.encoders import encoder_fingerprint
 
+    return encoder_fingerprint(*project.encoder_files, precision=project.settings.encoder.precision)
+
+
+def text_encoder_name(project: Project) -> str:
+    """The fingerprint of text vectors: nouns are encoded in float, whatever the precision of the images."""
+    from tac_pipeline.encoders import encoder_fingerprint
+
     return encoder_fingerprint(*project.encoder_files)
 
 
@@ -324,7 +331,8 @@ def load_encoder(project: Project) -> "Encoder":
     """The encoder that the settings name; nothing heavy is imported before it is first used."""
     from tac_pipeline.encoders.late import LateEncoder
 
-    return LateEncoder(*project.encoder_files, device=project.settings.encoder.device)
+    settings = project.settings.encoder
+    return LateEncoder(*project.encoder_files, device=settings.device, precision=settings.precision)
 
 
 def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:

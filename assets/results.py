@@ -17,8 +17,8 @@ from assets.clustering import (
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
-from assets.nouns import noun_embeddings
-from assets.text_space import naming_tau, noun_vocabulary, text_counterparts
+from assets.nouns import noun_embeddings, prompt_nouns
+from assets.text_space import naming_tau, noun_shortlist, noun_vocabulary, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import require_same_encoder
@@ -201,7 +201,15 @@ def _resolve_clusters(inputs: Inputs, names: Names, method: str, corrections: st
     group="results",
     schema=CLUSTERS,
     settings=["names", "method", "corrections"],
-    deps=[assignments, cluster_ids, training_set, text_counterparts, noun_vocabulary, noun_embeddings],
+    deps=[
+        assignments,
+        cluster_ids,
+        training_set,
+        text_counterparts,
+        noun_embeddings,
+        noun_shortlist,
+        noun_vocabulary,
+    ],
     as_of=cluster_ids,
     resolve=_resolve_clusters,
     code_version="4",
@@ -319,7 +327,12 @@ def _nouns_of_names(inputs: Inputs, names: set[str], vocabulary: list[str]) -> t
     wanted = [name.lower() for name in names]
     nouns = inputs.table(noun_embeddings, columns=["noun"]).with_row_index("row")
     found = nouns.filter(spelled.is_in(wanted) & ~pl.col("noun").is_in(vocabulary))
-    return found["noun"].to_list(), inputs.vectors_at(noun_embeddings, found["row"].to_numpy())
+    words = found["noun"].to_list()
+    templates = inputs.artifact(noun_shortlist).record["values"].get("templates")
+    if templates is None:
+        return words, inputs.vectors_at(noun_embeddings, found["row"].to_numpy())
+    # Only the shortlisted nouns are there in all templates; earlier names mostly wait in the shared table.
+    return words, prompt_nouns(inputs, words, templates=templates) if words else inputs.vectors(noun_vocabulary)[:0]
 
 
 def _tell_unused(inputs: Inputs, out: Output, ids: pl.Series, assigned: pl.DataFrame) -> None:

@@ -8,20 +8,26 @@ import polars as pl
 from assets.engine.by_method import compute_piece
 from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import training_set
-from assets.nouns import noun_embeddings
+from assets.nouns import noun_embeddings, prompt_nouns
 from assets.ui import previews
+from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import InputError
 from tac_pipeline.method import load_method
-from tac_pipeline.settings.keys import Clusters, Names
+from tac_pipeline.settings.keys import Clusters, Names, Nouns, Vocabulary
+from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import (
     CLUSTER_COUNT,
     COUNT_EVIDENCE,
+    NOUN_MEAN,
+    NOUN_SHORTLIST,
     NOUN_VOCABULARY,
     SEMANTIC_CENTERS,
     TEXT_COUNTERPARTS,
 )
 
 if TYPE_CHECKING:
+    from tac_pipeline.method.words.noun_shortlist import CandidateVectors
     from tac_pipeline.method.words.text_counterparts import Counterparts
 
 # Raised by hand when a number that is found may be another one; the code version would move given numbers as well.
@@ -118,25 +124,89 @@ def semantic_centers(inputs: Inputs, out: Output, **_: Any) -> None:
     out.fact(n_centers=len(numbers), objective=found.objective, iterations=found.iterations)
 
 
+def _resolve_shortlist(inputs: Inputs, nouns: Nouns, vocabulary: Vocabulary, method: str, **_: Any) -> Values:
+    if inputs.fact(noun_embeddings, "given"):
+        return {"nouns": "all, as given"}
+    return {"per_center": shortlist_length(vocabulary, method), "templates": nouns.templates}
+
+
+def shortlist_length(vocabulary: Vocabulary, method: str) -> int | str:
+    """Nouns around each center that are encoded in all templates, or `all`."""
+    if vocabulary.shortlist is not None:
+        return vocabulary.shortlist
+    factor = load_method(method).shortlist_factor
+    return "all" if factor is None else factor * vocabulary.nouns_per_center
+
+
+def _load_candidates(inputs: Inputs, asset: Step) -> "CandidateVectors":
+    from tac_pipeline.method.words.noun_shortlist import CandidateVectors
+
+    table = inputs.artifact(asset).table(NOUN_MEAN)
+    [direction], [length] = vectors_of(table), table.column("length").to_pylist()
+    return CandidateVectors(inputs.vectors(asset), direction * length)
+
+
+@stored_asset(
+    group="text space",
+    schema=NOUN_SHORTLIST,
+    settings=["vocabulary", "nouns.templates", "method", "encoder.model", "encoder.pretrained"],
+    deps=[semantic_centers, noun_embeddings],
+    resolve=_resolve_shortlist,
+    load=_load_candidates,
+    kinds=["parquet", "pytorch"],
+)
+def noun_shortlist(inputs: Inputs, out: Output, nouns: Nouns, **_: Any) -> None:
+    """The nouns nearest to the semantic centers, each as the mean of its prompts (paper step 2).
+
+    Only these are encoded in all templates, and only once for all stores of the data folder.
+    """
+    from tac_pipeline.arrays import require_same_width
+    from tac_pipeline.arrow import require_same_space
+    from tac_pipeline.method.words.noun_shortlist import CandidateVectors, shortlist_nouns
+
+    encoder = inputs.encoder(noun_embeddings)
+    require_same_space(inputs.encoder(semantic_centers), encoder)
+    words = inputs.table(noun_embeddings, columns=["noun"])["noun"]
+    seen, centers = inputs.vectors(noun_embeddings), inputs.vectors(semantic_centers)
+    require_same_width(centers, seen, names=("the image vectors", "the noun vectors"))
+    n_prompts = len(nouns.templates)
+
+    def encode(rows: IntVector, count: int) -> FloatMatrix:
+        inputs.log(f"{len(rows):,} of {len(words):,} nouns in {count} of {n_prompts} prompts")
+        return prompt_nouns(inputs, words[rows].to_list(), templates=nouns.templates, count=count)
+
+    rows = np.arange(len(words))
+    if "nouns" in inputs.values:
+        candidates = CandidateVectors.whole(seen)
+    elif inputs.values["per_center"] == "all":
+        candidates = CandidateVectors.whole(encode(rows, n_prompts))
+    else:
+        rows, candidates = shortlist_nouns(
+            seen, centers, per_center=inputs.values["per_center"], n_templates=n_prompts, encode=encode
+        )
+    chosen = words[rows]
+    out.write({"noun": chosen.to_arrow(), "embedding": candidates.vectors}, encoder=encoder)
+    length = float(np.linalg.norm(candidates.mean))
+    out.write_other(NOUN_MEAN, {"length": [length], "embedding": candidates.mean[None] / length}, encoder=encoder)
+    # Vectors of the same nouns, encoded in other batches, differ in their last bits only.
+    out.content = digest([inputs.values, inputs.artifact(noun_embeddings).content, chosen.to_list()])
+    out.fact(of=len(words))
+
+
 @stored_asset(
     group="text space",
     schema=NOUN_VOCABULARY,
-    settings=["vocabulary"],
-    deps=[semantic_centers, noun_embeddings],
+    settings=["vocabulary.nouns_per_center"],
+    deps=[semantic_centers, noun_shortlist],
     by_method=True,
     load=Inputs.vectors,
     kinds=["parquet", "numpy"],
 )
 def noun_vocabulary(inputs: Inputs, out: Output, **_: Any) -> None:
     """The most confident nouns of every semantic center (paper step 4)."""
-    from tac_pipeline.arrays import require_same_width
-    from tac_pipeline.arrow import require_same_encoder
-
-    require_same_encoder(inputs.encoder(semantic_centers), inputs.encoder(noun_embeddings))
-    nouns, centers = inputs.vectors(noun_embeddings), inputs.vectors(semantic_centers)
-    require_same_width(centers, nouns, names=("the image vectors", "the noun vectors"))
+    nouns, centers = inputs.vectors(noun_shortlist), inputs.vectors(semantic_centers)
     chosen = compute_piece(noun_vocabulary, inputs)
-    words = inputs.table(noun_embeddings, columns=["noun"])["noun"][chosen.rows.tolist()]
+    words = inputs.table(noun_shortlist, columns=["noun"])["noun"][chosen.rows.tolist()]
     out.write(
         {
             "noun": words.to_arrow(),
@@ -144,7 +214,7 @@ def noun_vocabulary(inputs: Inputs, out: Output, **_: Any) -> None:
             "confidence": chosen.confidence,
             "embedding": nouns[chosen.rows],
         },
-        encoder=inputs.encoder(noun_embeddings),
+        encoder=inputs.encoder(noun_shortlist),
     )
     out.fact(n_centers=len(centers), centers_without_noun=chosen.n_centers_without_noun)
     by_center = (

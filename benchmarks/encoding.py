@@ -26,7 +26,7 @@ from tac_pipeline.encoders import open_clip_encoder
 from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
 from tac_pipeline.encoders.model_choice import choose_model
 from tac_pipeline.encoders.weights import load_model
-from tac_pipeline.errors import TacWarning
+from tac_pipeline.errors import EncoderError, TacWarning
 from tac_pipeline.nouns import load_candidate_nouns
 from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES
 from tac_pipeline.sources.decoding import decode_image
@@ -47,7 +47,13 @@ def main() -> None:
     print(f"{asked.model} in {encoder._loaded.dtype}, per core-second")
     for wide, high in ((224, 224), (500, 375), (1600, 1200)):
         report(f"decode and resize, JPEG of {wide} x {high}", "images", decoding_ways(wide, high), asked.rounds)
-    report("image tower", "images", image_ways(encoder, plain), asked.rounds)
+    rounded: OpenClipEncoder | None = open_clip_encoder(asked.model, "random", device="cpu", precision="int8")
+    try:
+        rounded.encode_images(np.zeros((1, 3, encoder.image_size, encoder.image_size), dtype=np.uint8))
+    except EncoderError as error:
+        print(f"no int8: {error}")
+        rounded = None
+    report("image tower", "images", image_ways(encoder, plain, rounded), asked.rounds)
     nouns = load_candidate_nouns("wordnet", exclude_offensive=False).table["noun"].to_list()
     rates = report(
         "nouns of WordNet in 7 prompts", "prompts", noun_ways(encoder, plain, asked.model, some_of(nouns)), asked.rounds
@@ -102,20 +108,23 @@ def decoding_ways(wide: int, high: int) -> list[Way]:
     ]
 
 
-def image_ways(encoder: OpenClipEncoder, plain: torch.nn.Module) -> list[Way]:
-    """One batch through float32, and through the encoder."""
+def image_ways(encoder: OpenClipEncoder, plain: torch.nn.Module, rounded: OpenClipEncoder | None) -> list[Way]:
+    """One batch through float32, through the encoder, and through the encoder in 8 bits."""
     size = encoder.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (64, 3, size, size), dtype=np.uint8)
-    normalized = torch.randn(16, 3, size, size)
+    normalized = torch.randn(64, 3, size, size)
 
     def plainly() -> object:
         with torch.inference_mode():
             return plain.encode_image(normalized)
 
-    return [
-        ("plain: float32, batch 16", 16, plainly),
+    ways: list[Way] = [
+        ("plain: float32, batch 64", 64, plainly),
         ("encode_images, batch 64", 64, lambda: encoder.encode_images(pixels)),
     ]
+    if rounded is not None:
+        ways.append(("encode_images, int8, batch 64", 64, lambda: rounded.encode_images(pixels)))
+    return ways
 
 
 def noun_ways(encoder: OpenClipEncoder, plain: torch.nn.Module, model: str, nouns: list[str]) -> list[Way]:

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tac_pipeline.arrays import FloatMatrix, unit_rows
+from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 
 DIM, NOUNS = 512, 20_000
 STEPS = (
@@ -77,7 +78,7 @@ def measure(method: str, n_images: int, n_clusters: int) -> dict[str, float]:
     from tac_pipeline.method.recipe import Walk
 
     images, nouns = made_up(n_images, n_clusters)
-    given = {"training_set": images, "noun_embeddings": nouns, "cluster_count": n_clusters}
+    given = {"training_set": images, "noun_shortlist": CandidateVectors.whole(nouns), "cluster_count": n_clusters}
     walk = Walk(load_method(method), given=given, choices=CHOICES)
     found: dict[str, float] = {}
     for step in STEPS:

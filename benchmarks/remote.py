@@ -34,6 +34,7 @@ from rich.table import Table
 
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.embedding import NoKnownVectors, encoded_batches
+from tac_pipeline.first_run.cost import machine
 from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
 from tac_pipeline.sources.remote import read_url
 
@@ -193,14 +194,6 @@ def hanging(address: str, images: int) -> dict[str, float]:
     return {"others": others[-1], "without it": plain[-1][0], "end": arrived[-1][0]}
 
 
-def processor() -> str:
-    """The name of the processor."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return "an unknown processor"
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -217,7 +210,7 @@ def main() -> None:
         speeds = rates(address, asked.images, asked.rounds)
         large = {kind: large_answer(address, kind) for kind in ("huge", "endless")}
         hang = hanging(address, asked.images)
-    console.print(f"{processor()}, {multiprocessing.cpu_count()} cores; {LATENCY:g} s before every answer")
+    console.print(f"{machine()}; {LATENCY:g} s before every answer")
     table = Table("reads at once", "images a second", "rounds", box=None, pad_edge=False)
     for reads, found in speeds.items():
         table.add_row(str(reads), f"{np.median(found):.1f}", ", ".join(f"{speed:.1f}" for speed in found))

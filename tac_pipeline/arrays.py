@@ -14,6 +14,7 @@ from tac_pipeline.errors import InputError
 
 FloatMatrix = npt.NDArray[np.float32]
 IntMatrix = npt.NDArray[np.int64]
+FloatVector = npt.NDArray[np.float32]
 IntVector = npt.NDArray[np.int64]
 
 # Below this length a row has no direction that float32 could tell from rounding.

@@ -16,6 +16,8 @@ ENCODER_KEY = b"tac.encoder"
 
 # The encoder of given vectors when their file does not name one.
 UNSTATED_ENCODER = "unstated"
+# Ends the fingerprint of images encoded in 8 bits. Raise the number when encoders/int8_layers.py gives others.
+INT8_MARK = ":int8-1"
 
 
 def frame_of(table: pa.Table) -> pl.DataFrame:
@@ -61,6 +63,11 @@ def matrix_of_lists(column: pa.ChunkedArray, *, where: str) -> np.ndarray[Any, A
 def encoder_of(table: pa.Table) -> str:
     """The fingerprint of the encoder that made the table's vectors."""
     return str((table.schema.metadata or {}).get(ENCODER_KEY, UNSTATED_ENCODER.encode()).decode())
+
+
+def require_same_space(images: str, nouns: str) -> None:
+    """Raise EncoderError when image and noun vectors are in different spaces; the images' precision does not count."""
+    require_same_encoder(images.removesuffix(INT8_MARK), nouns.removesuffix(INT8_MARK))
 
 
 def require_same_encoder(images: str, nouns: str) -> None:

@@ -23,6 +23,7 @@ from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import soft_assignment
 from tac_pipeline.method.recipe import Walk
 from tac_pipeline.method.words.names import label, name_clusters, noun_profiles
+from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.text_counterparts import require_tau
 from tac_pipeline.wordnet import noun_kinds
 
@@ -177,7 +178,11 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self._require_parameters(n_images=len(images))
         seed = self._seed()
         self.n_features_in_ = images.shape[1]
-        given = {"training_set": images, "noun_embeddings": candidates, "cluster_count": self.n_clusters}
+        given = {
+            "training_set": images,
+            "noun_shortlist": CandidateVectors.whole(candidates),
+            "cluster_count": self.n_clusters,
+        }
         self._keep(Walk(load_method(self.method), given=given, choices=self._choices(seed)))
         self._name(images, candidates, words)
         return self

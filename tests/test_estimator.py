@@ -26,6 +26,7 @@ from tac_pipeline.method.heads.training import train_cluster_heads
 from tac_pipeline.method.values.published import training_schedule
 from tac_pipeline.method.values.trained import robust_schedule
 from tac_pipeline.method.words.grouping_by_words import Recipe, group_by_words
+from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
 from tac_pipeline.method.words.text_counterparts import choose_tau, retrieve_text_counterparts
 from tac_pipeline.method.words.text_weight import choose_text_weight
@@ -147,7 +148,9 @@ def test_robust_is_the_chain_of_the_robust_functions(fitted) -> None:
         shrinkage=0.3,
         scatter_images=10_000,
     )
-    free = group_by_words(IMAGES, texts, NOUN_EMBEDDINGS, neighbors, n_clusters=GROUPS, recipe=recipe, seed=0)
+    free = group_by_words(
+        IMAGES, texts, CandidateVectors.whole(NOUN_EMBEDDINGS), neighbors, n_clusters=GROUPS, recipe=recipe, seed=0
+    )
     np.testing.assert_array_equal(fitted.training_free_labels_, free.assignment)
     whitening = whiten_within(IMAGES, neighbors, free.assignment, group_share=0.5, shrinkage=0.3)
     head = center_head(IMAGES, free.assignment, n_clusters=GROUPS, whitening=whitening)

@@ -12,7 +12,7 @@ import polars as pl
 from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs
-from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder, training_set
+from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder, text_encoder_name, training_set
 from assets.lookups.reading import cluster_names, read_current
 from assets.neighbors import INDEX_NAME, image_neighbors, load_whitening, whitening
 from assets.nouns import noun_embeddings
@@ -67,14 +67,14 @@ def _has_text_tower(inputs: Inputs, reader: str) -> bool:
     """Whether the encoder that the settings name reads texts into the space of the store's vectors."""
     images = inputs.fact(image_embeddings, "encoder")
     try:
-        named = encoder_name(inputs.project)
+        named, texts = encoder_name(inputs.project), text_encoder_name(inputs.project)
     except EncoderError:
         return False  # a store of given vectors may name an encoder that does not exist: it is not needed
     if images != UNSTATED_ENCODER:
         return bool(images == named)
     # Vectors that name no encoder are in the same space as the nouns' vectors, by assumption.
     nouns = read_current(reader, inputs.project, noun_embeddings)
-    return bool(nouns.fact(noun_embeddings, "encoder") == named)
+    return bool(nouns.fact(noun_embeddings, "encoder") == texts)
 
 
 def search_by_image(project: Project, place: str, *, count: int) -> "Hits":

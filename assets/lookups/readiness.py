@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.graph import LEARNING
 from assets.images import image_embeddings, image_manifest
@@ -51,16 +52,56 @@ def plan_run(project: Project, *, recluster: bool = False) -> Plan:
     return Plan(steps, notes)
 
 
-def nouns_to_encode(project: Project) -> list[str]:
-    """The nouns that the first run encodes: none when another store with this encoder has their vectors."""
+@dataclass(frozen=True)
+class NounWork:
+    """The nouns that the first run hears in one prompt, and about how many prompts it encodes in all."""
+
+    nouns: list[str]
+    prompts: int
+
+
+def noun_work(project: Project, *, images: int) -> NounWork:
+    """What the first run encodes of nouns: nothing that the package has, or another store with this encoder."""
+    from assets.text_space import shortlist_length
+    from tac_pipeline.embedding.nouns import ONE_PROMPT
+    from tac_pipeline.first_run.cost import shortlisted_prompts
+
+    settings = project.settings
+    words = _unknown_nouns(project, [ONE_PROMPT])
+    length = shortlist_length(settings.vocabulary, settings.method)
+    if not words:
+        return NounWork([], 0)
+    if length == "all":
+        return NounWork(words, len(words) * (1 + len(settings.nouns.templates)))
+    more = shortlisted_prompts(settings, images=images, per_center=int(length), nouns=len(words))
+    return NounWork(words, len(words) + more)
+
+
+def _unknown_nouns(project: Project, templates: list[str]) -> list[str]:
+    """The candidate nouns of which no vector is on the disk."""
+    from assets.images import load_encoder
+    from tac_pipeline.encoders.small.nouns import packaged_noun_vectors
     from tac_pipeline.nouns import load_candidate_nouns
+    from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES
+    from tac_pipeline.store.prompted_nouns import PromptedNouns
+    from tac_pipeline.wordnet import load_nouns
 
     *_, status = all_status(project, (candidate_nouns, noun_embeddings))
-    if status.state in (State.FRESH, State.REUSABLE):
+    nouns, encoder = project.settings.nouns, load_encoder(project)
+    name = encoder.text_fingerprint
+    every = load_nouns()["noun"].to_list()
+    packaged = packaged_noun_vectors(every, encoder=name, templates=PUBLISHED_TEMPLATES) is not None
+    if status.state in (State.FRESH, State.REUSABLE) or (packaged and nouns.source == "wordnet"):
         return []
-    nouns = project.settings.nouns
     source = nouns.source if nouns.source == "wordnet" else project.resolve(nouns.source)
-    return load_candidate_nouns(source, exclude_offensive=nouns.exclude_offensive).table["noun"].to_list()
+    words = load_candidate_nouns(source, exclude_offensive=nouns.exclude_offensive).table["noun"].to_list()
+    folder = open_store(project).prompted_nouns_folder
+    known = PromptedNouns(folder, encoder=name, templates=templates, dim=encoder.dim).read(words, most=1)
+    return [
+        word
+        for word, prompts, mean in zip(words, known.prompts, known.means, strict=True)
+        if not prompts and not mean.any()
+    ]
 
 
 def passed_over_notes(rules: Mapping[str, int]) -> list[str]:

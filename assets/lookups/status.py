@@ -42,7 +42,7 @@ class Status:
     carry: Mapping[str, Any] = field(default_factory=dict)
 
 
-def all_status(project: Project, steps: Sequence[Step] = STEPS) -> list[Status]:
+def all_status(project: Project, steps: Sequence[Step] | None = None) -> list[Status]:
     """The state of every asset, or of some whose upstream is among them, in the order to run.
 
     A training set that is only older than the store counts as fresh, and so does everything learned from it: growth
@@ -51,7 +51,7 @@ def all_status(project: Project, steps: Sequence[Step] = STEPS) -> list[Status]:
     store = open_store(project)
     predicted: dict[str, Artifact] = {}
     found: list[Status] = []
-    for step in steps:
+    for step in STEPS if steps is None else steps:
         current = store.current(step.name)
         status, artifact = _status(step, project, predicted, current)
         if artifact is not None:

@@ -169,25 +169,27 @@ def _choose_weights(
 def _tell_cost(console: Console, project: Project, listing: Listing) -> None:
     """Measure a few images and prompts, and print what the first run takes, by its parts."""
     from assets.images import load_encoder, open_project_source
-    from assets.lookups.readiness import nouns_to_encode
-    from tac_pipeline.first_run.cost import learning_seconds, measure_images, processor, seconds_a_prompt
+    from assets.lookups.readiness import noun_work
+    from tac_pipeline.embedding.nouns import ONE_PROMPT
+    from tac_pipeline.first_run.cost import learning_seconds, machine, measure_images, seconds_a_prompt
 
     settings, count = project.settings, len(listing.images)
     encoder, source = load_encoder(_measurable(project)), open_project_source(project)
-    nouns, templates = nouns_to_encode(project), settings.nouns.templates
+    work = noun_work(project, images=count)
     with console.status("measuring a few images and prompts"):
         speed = measure_images(listing.images, source, encoder, settings=settings)
-        prompt = seconds_a_prompt(nouns, encoder, template=templates[0], batch_size=settings.encoder.batch_size)
+        prompt = seconds_a_prompt(work.nouns, encoder, template=ONE_PROMPT, batch_size=settings.encoder.batch_size)
     if speed.unreadable:
         console.print(f"  {speed.unreadable} of {speed.tried} that were tried cannot be read; the run says why")
-    of_images, of_nouns = count * speed.seconds, len(nouns) * len(templates) * prompt
+    of_images, of_nouns = count * speed.seconds, work.prompts * prompt
     learning = learning_seconds(min(count, settings.training_set.max_images))
-    told = f"{len(nouns):,} in {len(templates)} prompts, once for this encoder" if nouns else "their vectors are here"
+    told = f"{len(work.nouns):,} in about {work.prompts:,} prompts, once"
+    told = told if work.nouns else "their vectors are here"
     table = Table("the first run takes about", "", "", box=None, pad_edge=False)
     table.add_row("images", duration(of_images), f"{count:,}, {1 / speed.seconds:,.0f} a second")
     table.add_row("nouns", duration(of_nouns), told)
     table.add_row("learning", duration(learning), "groups, names and the page")
-    table.add_row("in all", f"[bold]{duration(of_images + of_nouns + learning)}[/]", f"on {escape(processor())}")
+    table.add_row("in all", f"[bold]{duration(of_images + of_nouns + learning)}[/]", f"on {escape(machine())}")
     console.print()
     console.print(table)
 

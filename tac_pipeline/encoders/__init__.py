@@ -16,6 +16,7 @@ from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
 
 if TYPE_CHECKING:
     from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
+    from tac_pipeline.encoders.model_choice import Precision
 
 
 class Encoder(Protocol):
@@ -24,6 +25,11 @@ class Encoder(Protocol):
     @property
     def fingerprint(self) -> str:
         """Model, weights, activation and preprocessing in a short text: equal texts mean vectors of one space."""
+        ...
+
+    @property
+    def text_fingerprint(self) -> str:
+        """The same for texts alone, which are encoded in float32 or its like whatever the images' precision."""
         ...
 
     @property
@@ -56,12 +62,20 @@ class Encoder(Protocol):
         """Vectors of nouns, averaged over prompts before normalizing: float32 (n_nouns, dim), unit rows."""
         ...
 
+    def average_prompts(
+        self, nouns: Sequence[str], *, templates: Sequence[str], batch_size: int, progress: Progress | None = None
+    ) -> FloatMatrix:
+        """The same before normalizing, so that means over some prompts add up: float32 (n_nouns, dim)."""
+        ...
+
     def encode_texts(self, texts: Sequence[str], *, batch_size: int) -> FloatMatrix:
         """Vectors of unchanged texts: float32 (n_texts, dim), unit rows."""
         ...
 
 
-def open_clip_encoder(model: str, pretrained: str | None, *, device: str = "auto") -> OpenClipEncoder:
+def open_clip_encoder(
+    model: str, pretrained: str | None, *, device: str = "auto", precision: Precision = "float"
+) -> OpenClipEncoder:
     """The encoder of an open_clip model; its weights are loaded when first used.
 
     Parameters
@@ -72,6 +86,8 @@ def open_clip_encoder(model: str, pretrained: str | None, *, device: str = "auto
         Tag of open_clip, path of a checkpoint (.safetensors, .pt, .pth, .bin), or ``random`` to try the pipeline.
     device : str
         auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps. Execution only: not part of the fingerprint.
+    precision : {"float", "int8"}
+        Of the image tower. int8 is part of the fingerprint: its vectors differ a little.
 
     Raises
     ------
@@ -83,11 +99,14 @@ def open_clip_encoder(model: str, pretrained: str | None, *, device: str = "auto
     from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
     from tac_pipeline.encoders.model_choice import choose_model
 
-    return OpenClipEncoder(choose_model(model, pretrained), device=device)
+    return OpenClipEncoder(choose_model(model, pretrained, precision=precision), device=device)
 
 
-def encoder_fingerprint(model: str, pretrained: str | None) -> str:
-    """The fingerprint of open_clip_encoder(model, pretrained), without loading the weights; raises the same errors."""
+def encoder_fingerprint(model: str, pretrained: str | None, *, precision: Precision = "float") -> str:
+    """The fingerprint of open_clip_encoder's images, without loading the weights; raises the same errors.
+
+    That of its texts is the one with the precision float.
+    """
     from tac_pipeline.encoders.model_choice import choose_model
 
-    return choose_model(model, pretrained).fingerprint
+    return choose_model(model, pretrained, precision=precision).fingerprint

@@ -71,11 +71,21 @@ class OpenClipEncoder(ChosenModel):
             return np.empty((0, self.dim), dtype=np.float32)
         return unit_rows(self._loaded.image_vectors(batch))
 
-    @torch.inference_mode()
     def encode_nouns(
         self, nouns: Sequence[str], *, templates: Sequence[str], batch_size: int, progress: Progress | None = None
     ) -> FloatMatrix:
         """One vector for each noun: the mean over its prompts, then unit length (paper step 2).
+
+        Returns float32 (n_nouns, dim), unit rows; see average_prompts for the rest.
+        """
+        means = self.average_prompts(nouns, templates=templates, batch_size=batch_size, progress=progress)
+        return unit_rows(means) if len(means) else means
+
+    @torch.inference_mode()
+    def average_prompts(
+        self, nouns: Sequence[str], *, templates: Sequence[str], batch_size: int, progress: Progress | None = None
+    ) -> FloatMatrix:
+        """The mean vector of each noun's prompts, as the text tower gives them.
 
         Parameters
         ----------
@@ -89,7 +99,7 @@ class OpenClipEncoder(ChosenModel):
 
         Returns
         -------
-        float32 (n_nouns, dim), unit rows, in the order of the nouns
+        float32 (n_nouns, dim), not of unit length, in the order of the nouns
 
         Raises
         ------
@@ -99,9 +109,9 @@ class OpenClipEncoder(ChosenModel):
             The model cannot be loaded, or gives NaN or infinity.
         """
         require_templates(templates)
-        vectors = np.empty((len(nouns), self.dim), dtype=np.float32)
+        means = np.empty((len(nouns), self.dim), dtype=np.float32)
         if not len(nouns):
-            return vectors
+            return means
         short_way = self._loaded.short_way
         pieces = short_way.prompts.noun_pieces(nouns) if short_way else [[] for _ in nouns]
         # Prompts of similar length run together, so that batches need little padding.
@@ -112,10 +122,10 @@ class OpenClipEncoder(ChosenModel):
             total = np.zeros((len(chosen), self.dim), dtype=np.float32)
             for template in templates:
                 total += self._prompt_vectors(template, chunk, chunk_pieces)
-            vectors[chosen] = unit_rows(total / len(templates))
+            means[chosen] = total / len(templates)
             if progress is not None:
                 progress(rows.stop, len(nouns))
-        return vectors
+        return means
 
     def _prompt_vectors(self, template: str, nouns: Sequence[str], pieces: Sequence[list[int]]) -> FloatMatrix:
         short_way = self._loaded.short_way

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tac_pipeline.arrays import FloatMatrix
-from tac_pipeline.encoders.model_choice import ChosenModel, choose_model
+from tac_pipeline.encoders.model_choice import ChosenModel, Precision, choose_model
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources.decoding import Pixels
 
@@ -24,8 +24,10 @@ class LateEncoder(ChosenModel):
     A device that does not exist is refused at the first image or text.
     """
 
-    def __init__(self, model: str, pretrained: str | None, *, device: str = "auto") -> None:
-        super().__init__(choose_model(model, pretrained))
+    def __init__(
+        self, model: str, pretrained: str | None, *, device: str = "auto", precision: Precision = "float"
+    ) -> None:
+        super().__init__(choose_model(model, pretrained, precision=precision))
         self._device = device
 
     def encode_images(self, pixels: Pixels) -> FloatMatrix:
@@ -37,6 +39,12 @@ class LateEncoder(ChosenModel):
     ) -> FloatMatrix:
         """See Encoder."""
         return self._encoder.encode_nouns(nouns, templates=templates, batch_size=batch_size, progress=progress)
+
+    def average_prompts(
+        self, nouns: Sequence[str], *, templates: Sequence[str], batch_size: int, progress: Progress | None = None
+    ) -> FloatMatrix:
+        """See Encoder."""
+        return self._encoder.average_prompts(nouns, templates=templates, batch_size=batch_size, progress=progress)
 
     def encode_texts(self, texts: Sequence[str], *, batch_size: int) -> FloatMatrix:
         """See Encoder."""

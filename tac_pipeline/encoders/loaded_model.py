@@ -1,7 +1,7 @@
 """A model ready to run: loaded, on its device, in its fastest precision, with the short text tower (text_tower.py).
 
-Precision and short tower are tried on a few inputs when the model is loaded. A saving that changes the vectors is not
-used.
+Precision, packed weights and short tower are tried on a few inputs when the model is loaded. A saving that changes the
+vectors is not used; 8 bits, which somebody asked for, are refused.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from typing import Any
 
 import open_clip
 import torch
+import torch.nn.functional as F
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import Tensor, nn
 
 from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.encoders.int8_layers import Int8Linear
 from tac_pipeline.encoders.model_choice import ModelChoice, Preprocessing
+from tac_pipeline.encoders.packed_layers import PackedLinear, swap_linears
 from tac_pipeline.encoders.precision import MIN_AGREEMENT, fastest_dtype
 from tac_pipeline.encoders.prompts import PromptTokenizer, pad_rows
 from tac_pipeline.encoders.text_tower import CausalTextTower
@@ -29,6 +32,9 @@ _LOG = logging.getLogger(__name__)
 
 _TRIAL_TEXTS = ("a photo of a dog.", "a photo of a dog house, seen from above", "a photo of x", "itap of 17 boats.")
 _TRIAL_AGREEMENT = 1 - 1e-5  # cosine in float32
+MIN_INT8_AGREEMENT = 0.98
+# Larger batches leave the processor's caches between two layers.
+CPU_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,17 @@ class LoadedModel:
     preprocessing: Preprocessing
     device: torch.device
     dtype: torch.dtype
+    image_dtype: torch.dtype
 
     def image_vectors(self, pixels: Tensor) -> FloatMatrix:
         """Uint8 (n_images, 3, size, size) to float32 (n_images, dim)."""
-        normalized = normalize(pixels.to(self.device), self.preprocessing)
-        return self._finite(lambda: self.model.encode_image(normalized.to(self.dtype), normalize=False))
+        at_once = CPU_IMAGES if self.device.type == "cpu" else len(pixels)
+
+        def encode() -> Tensor:
+            parts = (normalize(part.to(self.device), self.preprocessing) for part in torch.split(pixels, at_once))
+            return torch.cat([self.model.encode_image(part.to(self.image_dtype), normalize=False) for part in parts])
+
+        return self._finite(encode)
 
     def token_vectors(self, tower: CausalTextTower, rows: Sequence[list[int]]) -> FloatMatrix:
         """Rows of tokens through the short tower, float32 (n_rows, dim)."""
@@ -67,10 +79,10 @@ class LoadedModel:
 
     def _finite(self, encode: Callable[[], Tensor]) -> FloatMatrix:
         vectors = encode().float()
-        if not vectors.isfinite().all() and self.dtype != torch.float32:
+        if not vectors.isfinite().all() and self.dtype == torch.float16:
             # float16 ends at 65,504. A model trained in wider numbers may exceed it on some inputs.
             _LOG.warning("vectors leave the range of %s: continuing with float32", self.dtype)
-            self.model, self.dtype = self.model.float(), torch.float32
+            self.model, self.dtype, self.image_dtype = self.model.float(), torch.float32, torch.float32
             if self.short_way is not None:
                 self.short_way.tower.forget()
             vectors = encode().float()
@@ -87,9 +99,15 @@ def load(choice: ModelChoice, device: torch.device) -> LoadedModel:
     plain = load_model(choice)
     tokenizer = _tokenizer_of(choice, plain)
     prompts = PromptTokenizer.of(tokenizer, context_length=tokenizer.context_length)
-    with torch.inference_mode():
+    # Not inference_mode: tensors made within it cannot be changed or copied outside.
+    with torch.no_grad():
         shortened = prompts is not None and _short_way_agrees(plain, tokenizer, prompts)
         model = _in_fastest_dtype(plain.to(device), tokenizer, choice.preprocessing, device)
+        dtype = image_dtype = next(model.parameters()).dtype
+        if choice.precision == "int8":
+            model.visual, image_dtype = int8_tower(plain, choice), torch.float32
+        elif device.type == "cpu":
+            model.visual = packed_tower(model, choice.preprocessing, dtype)
     tower = CausalTextTower.of(model)
     return LoadedModel(
         model=model,
@@ -97,8 +115,70 @@ def load(choice: ModelChoice, device: torch.device) -> LoadedModel:
         short_way=ShortWay(prompts, tower) if shortened and prompts and tower else None,
         preprocessing=choice.preprocessing,
         device=device,
-        dtype=next(model.parameters()).dtype,
+        dtype=dtype,
+        image_dtype=image_dtype,
     )
+
+
+def packed_tower(model: Any, preprocessing: Preprocessing, dtype: torch.dtype) -> nn.Module:
+    """The image tower with packed weights where torch has them and the vectors agree, else as it is."""
+    plain: nn.Module = model.visual
+    tower = deepcopy(plain)
+    try:
+        swapped = swap_linears(tower, lambda weight, bias, kind: PackedLinear(weight, bias, activation=kind))
+        agreement = _image_agreement(model, tower, _trial_images(preprocessing).to(dtype)) if swapped else 1.0
+    except (RuntimeError, AttributeError, NotImplementedError) as error:  # a torch without oneDNN, as on ARM
+        _LOG.info("image weights are not packed: %s", error)
+        return plain
+    # Two ways of bfloat16 differ from each other as much as from float32.
+    if agreement >= (_TRIAL_AGREEMENT if dtype == torch.float32 else MIN_AGREEMENT):  # not so for NaN
+        return tower if swapped else plain
+    _LOG.warning("packed image weights are not used: their vectors agree by only %.6f", agreement)
+    return plain
+
+
+def int8_tower(model: Any, choice: ModelChoice) -> nn.Module:
+    """The float32 model's image tower in 8 bits; raises EncoderError when it has no linear layers or differs much."""
+    tower: nn.Module = deepcopy(model.visual)
+    if not swap_linears(tower, lambda weight, bias, kind: Int8Linear(weight, bias, activation=kind)):
+        raise EncoderError(
+            "encoder.precision: int8 is for image towers of linear layers; that of "
+            f"{choice.name} has none that can be rounded. Set encoder.precision to float."
+        )
+    images = _trial_images(choice.preprocessing).to(next(model.parameters()).device)
+    tower(images)
+    for layer in tower.modules():
+        if isinstance(layer, Int8Linear):
+            layer.settle()
+    agreement = _image_agreement(model, tower, images)
+    if agreement >= MIN_INT8_AGREEMENT:
+        return tower
+    raise EncoderError(
+        f"vectors in 8 bits must agree with float32 by a cosine of at least {MIN_INT8_AGREEMENT}; those of "
+        f"{choice.name} agree by only {agreement:.3f} on trial images. Set encoder.precision to float."
+    )
+
+
+def _image_agreement(model: Any, tower: nn.Module, images: Tensor) -> float:
+    """The lowest cosine between the vectors of a model's image tower and of another."""
+    plain = model.visual
+    expected = model.encode_image(images, normalize=False)
+    try:
+        model.visual = tower
+        found = model.encode_image(images, normalize=False)
+    finally:
+        model.visual = plain
+    return float(torch.cosine_similarity(expected.float(), found.float()).min())
+
+
+def _trial_images(preprocessing: Preprocessing) -> Tensor:
+    """Eight images with coarse and fine shapes as photographs have them, float32 and normalized."""
+    generator, size = torch.Generator().manual_seed(0), preprocessing.size
+    total = torch.zeros(8, 3, size, size)
+    for side in (2, 4, 8, 16, 32, size):
+        noise = torch.randn(8, 3, side, side, generator=generator)
+        total += F.interpolate(noise, size=(size, size), mode="bilinear") / side**0.5
+    return normalize((total * 60 + 128).clamp_(0, 255).byte(), preprocessing)
 
 
 def normalize(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tac_pipeline.arrow import INT8_MARK
 from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.encoders import small
 from tac_pipeline.errors import EncoderError
@@ -23,6 +24,7 @@ from tac_pipeline.sources.decoding import DECODING_VERSION, Interpolation, Resiz
 RANDOM = "random"
 RANDOM_SEED = 0
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+Precision = Literal["float", "int8"]
 HUB_CONFIG = "open_clip_config.json"
 # What open_clip does when neither weights nor config say otherwise (its PreprocessCfg).
 DEFAULT_PREPROCESSING: Mapping[str, Any] = {
@@ -61,6 +63,8 @@ class ModelChoice:
         Where the weights come from.
     pretrained : str
         The tag, the path of the file, or "random".
+    precision : {"float", "int8"}
+        Of the image tower.
     """
 
     name: str
@@ -69,6 +73,7 @@ class ModelChoice:
     weights: Literal["tag", "file", "random"]
     pretrained: str
     preprocessing: Preprocessing
+    precision: Precision = "float"
 
     @property
     def dim(self) -> int:
@@ -77,7 +82,15 @@ class ModelChoice:
 
     @property
     def fingerprint(self) -> str:
-        """Model, weights, activation and preprocessing; a checkpoint is identified by its content, not its path."""
+        """Of image vectors: the text's fingerprint, and the precision when it is not float."""
+        return self.text_fingerprint + (INT8_MARK if self.precision == "int8" else "")
+
+    @property
+    def text_fingerprint(self) -> str:
+        """Model, weights, activation and preprocessing; a checkpoint is identified by its content, not its path.
+
+        Texts are always encoded in float: nouns serve images of either precision.
+        """
         named = self.built_in or self.name == small.NAME
         model = self.name if named else f"config-{digest(self.config)[:12]}"
         if self.weights == "file":
@@ -98,8 +111,13 @@ class ChosenModel:
 
     @property
     def fingerprint(self) -> str:
-        """Model, weights, activation and preprocessing."""
+        """Of image vectors: model, weights, activation, preprocessing and precision."""
         return self._choice.fingerprint
+
+    @property
+    def text_fingerprint(self) -> str:
+        """Of text vectors: the same, without the precision of images."""
+        return self._choice.text_fingerprint
 
     @property
     def dim(self) -> int:
@@ -122,7 +140,7 @@ class ChosenModel:
         return self._choice.preprocessing.interpolation
 
 
-def choose_model(model: str, pretrained: str | None) -> ModelChoice:
+def choose_model(model: str, pretrained: str | None, *, precision: Precision = "float") -> ModelChoice:
     """Check a model and its weights without loading the weights; raises EncoderError with the remedy."""
     if not pretrained:
         raise EncoderError(
@@ -146,6 +164,7 @@ def choose_model(model: str, pretrained: str | None) -> ModelChoice:
         weights=weights,
         pretrained=label,
         preprocessing=_preprocessing(name, config, preprocess if stated is None else stated),
+        precision=precision,
     )
 
 

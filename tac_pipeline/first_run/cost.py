@@ -20,6 +20,7 @@ import polars as pl
 
 from tac_pipeline.embedding import NoKnownVectors, encoded_batches
 from tac_pipeline.errors import InputError, TacWarning
+from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
 from tac_pipeline.settings.keys import Settings
 from tac_pipeline.sources import Source
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 SAMPLE_IMAGES = 32
 SAMPLE_NOUNS = 512
+# From 95,000 prompts for lists of 60 around 135 centers (docs/EXPERIMENTS.md).
+PROMPTS_A_PLACE = 11.7
+# When their number is to be found.
+EXPECTED_CLUSTERS = 30
 # Learning, results and the page, with `clusters.count: auto`: a start, and so much for each image of the training set.
 # Two cores of an AMD EPYC at 1,000 and 4,000 given vectors of width 512 (docs/how-to/know-the-cost.md).
 LEARNING_SECONDS = 10.0
@@ -104,15 +109,31 @@ def seconds_a_prompt(nouns: Sequence[str], encoder: Encoder, *, template: str, b
     return (time.perf_counter() - started) / len(sample)
 
 
+def shortlisted_prompts(settings: Settings, *, images: int, per_center: int, nouns: int) -> int:
+    """About how many prompts the shortlist encodes beside the first of each noun.
+
+    Lists of neighboring centers overlap, and are narrowed prompt by prompt: about PROMPTS_A_PLACE for each place on the
+    last list, with seven templates.
+    """
+    wanted, templates = settings.clusters.count, len(settings.nouns.templates)
+    centers = count_semantic_centers(
+        min(images, settings.training_set.max_images),
+        wanted if isinstance(wanted, int) else EXPECTED_CLUSTERS,
+        images_per_center=settings.semantic_centers.images_per_center,
+        count=settings.semantic_centers.count,
+    )
+    return min(round(centers * per_center * PROMPTS_A_PLACE * templates / 7), nouns * templates)
+
+
 def learning_seconds(n_images: int) -> float:
     """About how long learning, results and the page take for that many images to learn from."""
     return LEARNING_SECONDS + LEARNING_SECONDS_AN_IMAGE * n_images
 
 
-def processor() -> str:
-    """The processor's name and cores, as a table of figures should name them."""
-    name = platform.processor() or platform.machine()
+def machine() -> str:
+    """The processor's name, and how many cores there are, as a table of figures should name them."""
+    lines: list[str] = []
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores"
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{os.cpu_count()} cores of {next(names, platform.processor() or 'an unknown processor')}"

@@ -53,14 +53,14 @@ def _find_centers(known: Known, values: Values) -> KMeansResult:
 
 def _choose_vocabulary(known: Known, _: Values) -> NounVocabulary:
     return choose_noun_vocabulary(
-        known.result("noun_embeddings"),
+        known.result("noun_shortlist").vectors,
         known.result("semantic_centers"),
         nouns_per_center=known.choices["nouns_per_center"],
     )
 
 
 def _chosen_vectors(known: Known, chosen: NounVocabulary) -> FloatMatrix:
-    vectors: FloatMatrix = known.result("noun_embeddings")[chosen.rows]
+    vectors: FloatMatrix = known.result("noun_shortlist").vectors[chosen.rows]
     return vectors
 
 
@@ -209,6 +209,7 @@ def _train_heads(known: Known, values: Values) -> TrainedHeads:
 
 PAPER = Method(
     name="published",
+    shortlist_factor=None,
     naming_tau=TAU,
     whitening=Piece(_no_whitening, lambda _: {}),
     semantic_centers=Piece(_find_centers, _center_values, passes_on=lambda _, found: found.centers),

@@ -29,7 +29,7 @@ class Known(Protocol):
         ...
 
     def result(self, name: str) -> Any:
-        """What another piece passes on, or what was given: training_set, noun_embeddings, cluster_count."""
+        """What another piece passes on, or what was given: training_set, noun_shortlist, cluster_count."""
         ...
 
     def progress(self, what: str) -> Progress | None:
@@ -90,6 +90,8 @@ class Method:
     ----------
     name : str
         What the settings file calls it.
+    shortlist_factor : int, optional
+        How many times the nouns that a center gets are encoded in all templates; None stands for all nouns.
     naming_tau : float
         The temperature at which names are chosen: names want the few nouns that an image is nearest to.
     whitening : Piece of a Whitening, or None
@@ -105,6 +107,7 @@ class Method:
     """
 
     name: str
+    shortlist_factor: int | None
     naming_tau: float
     whitening: Piece
     semantic_centers: Piece
@@ -136,8 +139,7 @@ class Walk:
     ----------
     method : Method
     given : mapping
-        training_set, float32 (n_images, dim), unit rows; noun_embeddings, float32 (n_nouns, dim), unit rows;
-        cluster_count, int.
+        training_set, float32 (n_images, dim), unit rows; noun_shortlist, CandidateVectors; cluster_count, int.
     choices : mapping
         See Known.
     """

@@ -32,6 +32,7 @@ from tac_pipeline.method.values.robust import (
     REGROUPINGS,
     ROUNDS,
     SCATTER_IMAGES,
+    SHORTLIST_FACTOR,
     SHRINKAGE,
     TAU_IMAGES,
     TAU_PER_SPREAD,
@@ -173,7 +174,7 @@ def _group(known: Known, values: Values) -> KMeansResult:
     return group_by_words(
         known.result("training_set"),
         counterparts.rows,
-        known.result("noun_embeddings"),
+        known.result("noun_shortlist"),
         known.result("image_neighbors"),
         n_clusters=values["count"],
         recipe=recipe,
@@ -219,6 +220,7 @@ def _find_heads(known: Known, values: Values) -> CenterHeads:
 ROBUST = replace(
     PAPER,
     name="robust",
+    shortlist_factor=SHORTLIST_FACTOR,
     whitening=Piece(_whiten, _whitening_values),
     image_neighbors=replace(PAPER.image_neighbors, compute=_image_neighbors, values=_neighbor_values),
     semantic_centers=replace(PAPER.semantic_centers, compute=_find_centers, values=_center_values),

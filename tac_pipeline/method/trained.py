@@ -18,6 +18,7 @@ from tac_pipeline.method.paper import (
     training_values,
 )
 from tac_pipeline.method.recipe import Known, Piece, Values
+from tac_pipeline.method.values.robust import SHORTLIST_FACTOR
 from tac_pipeline.method.values.trained import ASKED_NEIGHBORS, count_members, count_neighbors, robust_schedule
 from tac_pipeline.method.words.text_weight import TextWeight, choose_text_weight, given_text_weight
 
@@ -94,6 +95,7 @@ def _learn_heads(known: Known, values: Values) -> JoinedHeads:
 TRAINED = replace(
     PAPER,
     name="trained",
+    shortlist_factor=SHORTLIST_FACTOR,
     image_neighbors=replace(PAPER.image_neighbors, values=_neighbor_values),
     text_weight=Piece(_weigh_text, _weight_values),
     text_rows=Piece(_image_and_text),

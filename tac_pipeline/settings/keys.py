@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.method import METHODS
+from tac_pipeline.settings.presets import fill_preset
 
 PUBLISHED_TEMPLATES = (
     "itap of a {}.",
@@ -107,14 +108,26 @@ class Images(Section):
 class EncoderSettings(Section):
     """What turns images and nouns into vectors."""
 
+    preset: Literal["fast", "balanced", "best"] | None = execution(
+        None, description="a name for model and pretrained, which are then left out; see the guide to encoders"
+    )
     model: str = result(
         "ViT-B-32-quickgelu", min_length=1, description="an open_clip model name or its config file, or `tac-small`"
     )
     pretrained: str = result(
         "openai", min_length=1, description="an open_clip tag, a checkpoint file, or `random` to try the pipeline"
     )
+    precision: Literal["float", "int8"] = result(
+        "float",
+        description="of the image tower; int8 is faster where there is no bfloat16; its vectors differ a bit",
+    )
     batch_size: int = execution(64, ge=1, description="images or prompts encoded at once")
     device: str = execution("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N, mps")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_preset(cls, written: object) -> object:
+        return fill_preset(written)
 
 
 class Nouns(Section):
@@ -178,6 +191,18 @@ class Vocabulary(Section):
     """Step 4: which nouns are kept."""
 
     nouns_per_center: int = result(5, ge=1, description="the most confident nouns of each center")
+    shortlist: int | Literal["all"] | None = result(
+        None,
+        ge=1,
+        description="nouns around each center that are encoded in all templates; all = every candidate noun; "
+        "null = 12 times nouns_per_center, or all in `method: published`",
+    )
+
+    @model_validator(mode="after")
+    def _require_enough(self) -> Vocabulary:
+        if isinstance(self.shortlist, int) and self.shortlist < self.nouns_per_center:
+            raise PydanticCustomError("shortlist", "must have shortlist >= nouns_per_center")
+        return self
 
 
 class Retrieval(Section):

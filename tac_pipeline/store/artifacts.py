@@ -13,6 +13,7 @@
       .runs/              a lock for every run that is alive
       .listings/          what was found in archives
     data/.shared/         versions of the assets that depend on no image: every store finds them
+      prompted_nouns/     append-only noun vectors, found by encoder, templates and noun (prompted_nouns.py)
 
 An artifact is built in a scratch folder, validated, renamed whole, and only then made current. A recipe that exists is
 used again.
@@ -50,6 +51,7 @@ LISTINGS_NAME = ".listings"
 ASSIGNED_NAME = "assigned"
 LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
+PROMPTED_NOUNS_NAME = "prompted_nouns"
 # Files of an artifact that only people look at.
 SHOWN_SUFFIXES = (".png", ".md")
 
@@ -191,6 +193,11 @@ class Store:
     def runs_folder(self) -> Path:
         """A lock for every run that is alive."""
         return self.folder / RUNS_NAME
+
+    @property
+    def prompted_nouns_folder(self) -> Path:
+        """Append-only noun vectors of all stores."""
+        return self._home(shared=True) / PROMPTED_NOUNS_NAME
 
     @property
     def listings_folder(self) -> Path:

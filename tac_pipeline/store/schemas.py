@@ -94,6 +94,23 @@ CANDIDATE_NOUNS = TableSchema(
     key="noun",
 )
 NOUN_EMBEDDINGS = TableSchema("noun_embeddings", (_NOUN, _EMBEDDING), key="noun")
+NOUN_SHORTLIST = TableSchema("noun_shortlist", (_NOUN, _EMBEDDING), key="noun")
+NOUN_MEAN = TableSchema(
+    "noun_mean",
+    (
+        Column("length", pa.float32(), "of the mean vector of all candidate nouns"),
+        Column("embedding", None, "its direction, float16"),
+    ),
+)
+PROMPTED_NOUNS = TableSchema(
+    "prompted_nouns",
+    (
+        _NOUN,
+        Column("prompts", pa.int32(), "how many of the templates, from the first, it is the mean of; 0: any"),
+        Column("length", pa.float32(), "of that mean"),
+        Column("embedding", None, "its direction, float16"),
+    ),
+)
 CLUSTER_COUNT = TableSchema("cluster_count", (Column("count", pa.int32(), "K"),))
 COUNT_EVIDENCE = TableSchema(
     "count_evidence",

@@ -34,7 +34,7 @@ def pictures(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def few_nouns(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many nouns as a test has patience for."""
-    monkeypatch.setattr("assets.lookups.readiness.nouns_to_encode", lambda project: NOUNS)
+    monkeypatch.setattr("assets.lookups.readiness._unknown_nouns", lambda project, templates: NOUNS)
 
 
 TINY = ("--model", "config.json", "--pretrained", "random")
@@ -50,7 +50,7 @@ def test_from_a_folder_to_named_groups(folder: Path) -> None:
     assert "random, on cpu; good only for trying the pipeline" in begun.stdout
     for part in (
         r"images +\S+ \S+ +30, ",
-        r"nouns +\S+ \S+ +12 in 7 prompts",
+        r"nouns +\S+ \S+ +12 in about 96 prompts",
         r"learning +\S+",
         r"in all +\S+ \S+ +on \w",
     ):

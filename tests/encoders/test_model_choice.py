@@ -10,10 +10,12 @@ import open_clip
 import pytest
 from small_models import save_model, small_config
 
+from tac_pipeline.arrow import INT8_MARK
 from tac_pipeline.digest import file_sha256
 from tac_pipeline.encoders import encoder_fingerprint, open_clip_encoder
 from tac_pipeline.encoders.model_choice import HUB_CONFIG, choose_model
 from tac_pipeline.errors import EncoderError
+from tac_pipeline.settings.presets import PRESETS
 
 
 def write_hub_config(folder: Path, **preprocess: object) -> Path:
@@ -207,3 +209,12 @@ def test_images_are_square(tmp_path: Path) -> None:
     path.write_text(json.dumps(small_config(vision_cfg={"image_size": [32, 64]})))
     with pytest.raises(EncoderError, match="must be square"):
         choose_model(str(path), "random")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_models_and_tags_of_open_clip(preset: str) -> None:
+    model, pretrained = PRESETS[preset]
+    assert f":{model}:{pretrained}:" in encoder_fingerprint(model, pretrained)
+    assert (
+        encoder_fingerprint(model, pretrained, precision="int8") == encoder_fingerprint(model, pretrained) + INT8_MARK
+    )

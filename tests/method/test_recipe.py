@@ -13,6 +13,7 @@ from assets.graph import STEPS
 from tac_pipeline.method import METHODS, load_method
 from tac_pipeline.method.paper import PAPER
 from tac_pipeline.method.recipe import CHOICES, Method, Piece, Walk
+from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.text_counterparts import Counterparts
 from tac_pipeline.settings.keys import settings_keys
 
@@ -31,7 +32,7 @@ CHOSEN = dict.fromkeys(CHOICES) | {
 
 
 def walk(method: Method, **choices) -> Walk:
-    given = {"training_set": IMAGES, "noun_embeddings": NOUNS, "cluster_count": 3}
+    given = {"training_set": IMAGES, "noun_shortlist": CandidateVectors.whole(NOUNS), "cluster_count": 3}
     return Walk(method, given=given, choices=CHOSEN | choices)
 
 

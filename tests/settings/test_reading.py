@@ -7,6 +7,7 @@ from small_store import REPOSITORY
 
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES, HeadSettings, result_slice, settings_keys, value_at
+from tac_pipeline.settings.presets import PRESETS
 from tac_pipeline.settings.project import find_settings, load_project
 from tac_pipeline.settings.reading import parse_settings
 
@@ -46,6 +47,10 @@ def test_the_shipped_file_is_valid() -> None:
         ("seed: true", "seed must be a whole number; got True (tac.yaml, line 4)"),
         ("method: robus", "method must be 'robust' or 'published' or 'trained'; got 'robus' (tac.yaml, line 4)"),
         ("heads: 3", "heads must be a section of keys; got 3 (tac.yaml, line 4)"),
+        (
+            "encoder: {precision: int4}",
+            "encoder.precision must be 'float' or 'int8'; got 'int4' (tac.yaml, line 4)",
+        ),
         (
             "encoder: {device: gpu}",
             "encoder.device must be auto, cpu, mps, cuda or cuda:N; got 'gpu' (tac.yaml, line 4)",
@@ -132,6 +137,7 @@ def test_every_key_is_marked_and_described() -> None:
         "images.timeout",
         "images.concurrent_reads",
         "encoder.batch_size",
+        "encoder.preset",
         "encoder.device",
         "schedule.observe",
         "schedule.recluster",
@@ -143,11 +149,27 @@ def test_every_key_is_marked_and_described() -> None:
     }
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_its_names_written_out(preset: str) -> None:
+    model, pretrained = PRESETS[preset]
+    named = parse_settings(LEAST + f"encoder: {{preset: {preset}}}\n", name="tac.yaml")
+    written = parse_settings(LEAST + f"encoder: {{model: {model}, pretrained: {pretrained}}}\n", name="tac.yaml")
+    assert result_slice(named, ["encoder"]) == result_slice(written, ["encoder"])
+
+
+def test_a_preset_beside_a_model_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"must not have preset and pretrained together: leave one out"):
+        parse_settings(LEAST + "encoder: {preset: fast, pretrained: openai}\n", name="tac.yaml")
+    with pytest.raises(SettingsError, match=r"encoder.preset must be 'fast', 'balanced' or 'best'"):
+        parse_settings(LEAST + "encoder: {preset: quick}\n", name="tac.yaml")
+
+
 def test_a_slice_holds_result_keys_alone() -> None:
     settings = parse_settings(LEAST, name="tac.yaml")
     assert result_slice(settings, ["encoder"]) == {
         "encoder.model": "ViT-B-32-quickgelu",
         "encoder.pretrained": "openai",
+        "encoder.precision": "float",
     }
     assert result_slice(settings, ["encoder.device"]) == {}
     assert result_slice(settings, ["seed", "retrieval.tau"]) == {"retrieval.tau": None, "seed": 0}

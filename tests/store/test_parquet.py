@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_store import grouped_vectors
 
 from tac_pipeline import arrow
-from tac_pipeline.arrow import encoder_of, require_same_encoder
+from tac_pipeline.arrow import INT8_MARK, encoder_of, require_same_encoder, require_same_space
 from tac_pipeline.errors import ArtifactDamaged, EncoderError, InputError
 from tac_pipeline.store import schemas
 from tac_pipeline.store.parquet import Column, TableSchema, read_frame, read_table, vectors_of, write_table
@@ -150,3 +150,12 @@ def test_a_nullable_column_that_is_newer_than_the_file_is_null(tmp_path: Path) -
     stricter = TableSchema("things", (Column("name", pa.string(), "x"), Column("size", pa.int64(), "y")))
     with pytest.raises(ArtifactDamaged):
         read_table(tmp_path / "t.parquet", stricter, columns=["size"])
+
+
+def test_the_precision_of_images_leaves_their_space() -> None:
+    require_same_space("a" + INT8_MARK, "a")
+    require_same_space("a" + INT8_MARK, arrow.UNSTATED_ENCODER)
+    with pytest.raises(EncoderError, match="same encoder"):
+        require_same_space("a" + INT8_MARK, "b")
+    with pytest.raises(EncoderError, match="same encoder"):
+        require_same_encoder("a" + INT8_MARK, "a")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, unit_rows
+from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.tensors import group_sums
 
 
 def nouns_of_groups(
     image_embeddings: FloatMatrix,
-    noun_embeddings: FloatMatrix,
+    candidates: CandidateVectors,
     groups: IntVector,
     *,
     n_groups: int,
@@ -18,22 +19,22 @@ def nouns_of_groups(
 ) -> IntVector:
     """Row numbers of the nouns nearest to each group's mean, int64 (n_chosen,), ascending, each once.
 
-    Both sides are centered first, the group means on the mean of all images and the nouns on their own mean, because
+    Both sides are centered first, the group means on the mean of all images and the nouns on that of all nouns, because
     images and nouns are in different parts of CLIP's space. Ties go to the earlier noun.
 
     Parameters
     ----------
     image_embeddings : float32 (n_images, dim), unit rows
-    noun_embeddings : float32 (n_nouns, dim), unit rows
+    candidates : CandidateVectors, n_nouns of them
     groups : int64 (n_images,), from 0 to n_groups - 1
     n_groups, nouns_per_group : int >= 1
     """
-    require_same_width(image_embeddings, noun_embeddings, names=("image_embeddings", "noun_embeddings"))
+    require_same_width(image_embeddings, candidates.vectors, names=("image_embeddings", "candidates"))
     sizes = np.bincount(groups, minlength=n_groups)
     means = group_sums(image_embeddings, groups, n_groups=n_groups) / np.maximum(sizes, 1)[:, None]
     filled = unit_rows(means[sizes > 0] - image_embeddings.mean(axis=0))
-    centered = unit_rows(noun_embeddings - noun_embeddings.mean(axis=0))
+    centered = unit_rows(candidates.vectors - candidates.mean)
     nearness = filled @ centered.T  # (n_filled, n_nouns)
-    count = min(nouns_per_group, len(noun_embeddings))
+    count = min(nouns_per_group, len(candidates))
     chosen: IntVector = np.unique(np.argsort(-nearness, axis=1, kind="stable")[:, :count])
     return chosen.astype(np.int64)

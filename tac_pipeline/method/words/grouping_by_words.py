@@ -19,6 +19,7 @@ from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
 from tac_pipeline.method.grouping.ward import ward_kmeans
 from tac_pipeline.method.grouping.whitening import whiten_within
 from tac_pipeline.method.words.group_nouns import nouns_of_groups
+from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
 
 
@@ -53,7 +54,7 @@ class Recipe:
 def group_by_words(
     image_embeddings: FloatMatrix,
     text_counterparts: FloatMatrix,
-    noun_embeddings: FloatMatrix,
+    candidates: CandidateVectors,
     neighbors: IntMatrix,
     *,
     n_clusters: int,
@@ -69,8 +70,7 @@ def group_by_words(
     ----------
     image_embeddings, text_counterparts : float32 (n_images, dim), unit rows, in the same order
         The counterparts of the first vocabulary; later ones are retrieved here.
-    noun_embeddings : float32 (n_nouns, dim), unit rows
-        All candidates.
+    candidates : CandidateVectors
     neighbors : int64 (n_images, count)
         By image; later ones are found among image and text side by side.
     n_clusters : int
@@ -97,9 +97,9 @@ def group_by_words(
         del rows  # the next ones are as large
         if turn < recipe.rounds and recipe.text_weight > 0:
             chosen = nouns_of_groups(
-                images, noun_embeddings, groups, n_groups=n_clusters, nouns_per_group=recipe.nouns_per_group
+                images, candidates, groups, n_groups=n_clusters, nouns_per_group=recipe.nouns_per_group
             )
-            texts = retrieve_text_counterparts(images, noun_embeddings[chosen], tau=recipe.tau)
+            texts = retrieve_text_counterparts(images, candidates.vectors[chosen], tau=recipe.tau)
         if progress is not None:
             progress(turn + 1, recipe.rounds + 1)
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, row_chunks
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, require_same_width, row_chunks
 from tac_pipeline.errors import InputError
 
 
@@ -58,28 +58,47 @@ def choose_noun_vocabulary(
     InputError
         The widths differ, or nouns_per_center is below 1.
     """
-    require_same_width(noun_embeddings, semantic_centers, names=("noun_embeddings", "semantic_centers"))
-    if nouns_per_center < 1:
-        raise InputError(f"nouns_per_center must be at least 1; got {nouns_per_center}")
-    center, confidence = _owning_centers(noun_embeddings, semantic_centers, chunk_rows=chunk_rows)
-    # Stable in the noun's row: by center, then by falling confidence.
-    order = np.lexsort((-confidence, center))
-    first_of_center = np.searchsorted(center[order], center[order], side="left")
-    rank = np.arange(len(order)) - first_of_center
-    rows = np.sort(order[rank < nouns_per_center])
+    center, confidence = nearest_centers(noun_embeddings, semantic_centers, count=1, chunk_rows=chunk_rows)
+    center, confidence = center[:, 0], confidence[:, 0]
+    rows = most_confident(center, confidence, per_center=nouns_per_center)
     return NounVocabulary(rows, center[rows], confidence[rows], len(semantic_centers))
 
 
-def _owning_centers(
-    noun_embeddings: FloatMatrix, semantic_centers: FloatMatrix, *, chunk_rows: int
-) -> tuple[IntVector, npt.NDArray[np.float32]]:
-    """The center of each noun, int64 (n_nouns,), and its softmax probability, float32 (n_nouns,)."""
-    center = np.empty(len(noun_embeddings), dtype=np.int64)
-    confidence = np.empty(len(noun_embeddings), dtype=np.float32)
+def nearest_centers(
+    noun_embeddings: FloatMatrix, semantic_centers: FloatMatrix, *, count: int, chunk_rows: int = 8192
+) -> tuple[IntMatrix, npt.NDArray[np.float32]]:
+    """The most probable centers of each noun, the most probable first: int64 and float32 (n_nouns, count).
+
+    The probabilities are a softmax over the cosines with all centers, without a temperature. Of equally probable
+    centers the first comes first. Raises InputError when the widths differ.
+    """
+    require_same_width(noun_embeddings, semantic_centers, names=("noun_embeddings", "semantic_centers"))
+    count = min(count, len(semantic_centers))
+    center = np.empty((len(noun_embeddings), count), dtype=np.int64)
+    confidence = np.empty(center.shape, dtype=np.float32)
     for nouns in row_chunks(len(noun_embeddings), chunk_rows):
         cosine = noun_embeddings[nouns] @ semantic_centers.T  # (chunk, n_centers)
         best = cosine.max(axis=1, keepdims=True)
-        center[nouns] = cosine.argmax(axis=1)
-        # The softmax at its own maximum.
-        confidence[nouns] = 1 / np.exp(cosine - best).sum(axis=1)
+        shares = np.exp(cosine - best)
+        total = shares.sum(axis=1)
+        for place in range(count):
+            center[nouns, place] = owner = cosine.argmax(axis=1)
+            own = np.arange(len(cosine)), owner
+            confidence[nouns, place] = shares[own] / total
+            cosine[own] = -np.inf
     return center, confidence
+
+
+def most_confident(center: IntVector, confidence: npt.NDArray[np.float32], *, per_center: int) -> IntVector:
+    """The entries that are among the `per_center` most confident of their center, int64, ascending.
+
+    Of equally confident ones the first stay. Raises InputError when per_center is below 1.
+    """
+    if per_center < 1:
+        raise InputError(f"nouns_per_center must be at least 1; got {per_center}")
+    # Stable in the entry: by center, then by falling confidence.
+    order = np.lexsort((-confidence, center))
+    first_of_center = np.searchsorted(center[order], center[order], side="left")
+    rank = np.arange(len(order)) - first_of_center
+    kept: IntVector = np.sort(order[rank < per_center])
+    return kept

@@ -36,10 +36,11 @@ def test_a_second_store_with_the_same_encoder_and_nouns_embeds_none(store: Path)
     assert second["noun_embeddings"].artifact.folder == first["noun_embeddings"].artifact.folder
 
 
-def test_stores_with_other_nouns_or_prompts_keep_their_own_beside_each_other(store: Path) -> None:
+def test_stores_with_other_nouns_keep_their_own_beside_each_other(store: Path) -> None:
     path = another(store, "second")
     materialize(store, NOUNS)
-    assert computed(materialize(edit(path, "nouns.templates", ["a drawing of a {}"]), NOUNS)) == {"noun_embeddings"}
+    (store.parent / "other_nouns.txt").write_text("dog\ncat\nwheel\n")
+    assert computed(materialize(edit(path, "nouns.source", "other_nouns.txt"), NOUNS)) == set(NOUNS)
     assert computed(materialize(store, NOUNS)) == set()
     assert computed(materialize(path, NOUNS)) == set()
 
@@ -48,7 +49,8 @@ def test_pruning_in_one_store_leaves_what_another_uses(store: Path) -> None:
     path = another(store, "second", keep_versions=1)
     kept = materialize(store, NOUNS)["noun_embeddings"].artifact
     for number in range(3):
-        materialize(edit(path, "nouns.templates", [f"picture {number} of a {{}}"]), NOUNS)
+        (store.parent / "other_nouns.txt").write_text(f"dog\ncat\nwheel {number}\n")
+        materialize(edit(path, "nouns.source", "other_nouns.txt"), NOUNS)
     current = open_store(load_project(store)).require_current("noun_embeddings").artifact
     assert (current.recipe, current.damage()) == (kept.recipe, None)
 

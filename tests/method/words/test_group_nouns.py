@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from reference import random_unit_rows
 
 from tac_pipeline.method.words.group_nouns import nouns_of_groups
+from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 
 
 def plain_nouns(images: np.ndarray, nouns: np.ndarray, groups: np.ndarray, count: int) -> set[int]:
@@ -22,12 +23,12 @@ def plain_nouns(images: np.ndarray, nouns: np.ndarray, groups: np.ndarray, count
 def test_as_the_formula_says(seed: int, count: int) -> None:
     images, nouns = random_unit_rows(40, 12, seed), random_unit_rows(25, 12, seed + 100)
     groups = np.random.default_rng(seed).integers(0, 4, 40)
-    found = nouns_of_groups(images, nouns, groups, n_groups=4, nouns_per_group=count)
+    found = nouns_of_groups(images, CandidateVectors.whole(nouns), groups, n_groups=4, nouns_per_group=count)
     assert set(found.tolist()) == plain_nouns(images, nouns, groups, count)
     assert (np.diff(found) > 0).all()
 
 
 def test_an_empty_group_and_fewer_nouns_than_asked_for() -> None:
     images, nouns = random_unit_rows(10, 6, 0), random_unit_rows(2, 6, 1)
-    found = nouns_of_groups(images, nouns, np.arange(10) % 2, n_groups=5, nouns_per_group=3)
+    found = nouns_of_groups(images, CandidateVectors.whole(nouns), np.arange(10) % 2, n_groups=5, nouns_per_group=3)
     np.testing.assert_array_equal(found, [0, 1])

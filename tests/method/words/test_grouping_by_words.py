@@ -7,6 +7,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from tac_pipeline.method.grouping.neighbors import nearest_neighbors
 from tac_pipeline.method.words.grouping_by_words import Recipe, group_by_words
+from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
 
 DIM, GROUPS, EACH = 24, 6, 40
@@ -34,7 +35,9 @@ def overlapping(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def group(images: np.ndarray, nouns: np.ndarray, recipe: Recipe = RECIPE, *, count: int = GROUPS) -> np.ndarray:
     texts = retrieve_text_counterparts(images, nouns, tau=recipe.tau)
     neighbors = nearest_neighbors(images, count=min(10, len(images) - 1))
-    return group_by_words(images, texts, nouns, neighbors, n_clusters=count, recipe=recipe, seed=0).assignment
+    return group_by_words(
+        images, texts, CandidateVectors.whole(nouns), neighbors, n_clusters=count, recipe=recipe, seed=0
+    ).assignment
 
 
 def test_words_that_fit_find_the_groups_better_than_images_alone() -> None:
