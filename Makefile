@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(FAISS)
 
-.PHONY: help install lint types tests test campaign docs demo run ui clean
+.PHONY: help install lint types tests test campaign docs site demo run ui clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/'
@@ -40,8 +40,14 @@ test: lint types tests  ## set up, lint, check types, run every test
 campaign: $(INSTALLED)  ## thousands of damaged images and archives through the sources and decoding (minutes)
 	$(BIN)/python -m benchmarks.mutations
 
-docs: $(INSTALLED)  ## write docs/settings.md from the settings models
+docs: $(INSTALLED)  ## write the pages of settings and commands from the code
 	$(BIN)/python -m scripts.write_settings_page
+	$(BIN)/python -m scripts.write_commands_page
+
+site: $(INSTALLED)  ## the documentation as a site, in build/site/
+	@$(BIN)/python -c 'import material' 2>/dev/null \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # How many pictures the demo draws.
 PICTURES ?= 3000

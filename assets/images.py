@@ -127,8 +127,21 @@ def _list_source(inputs: Inputs, images: Images) -> Values:
 
     inputs.carry["listing"] = list_source(inputs.project)
     found = inputs.carry["listing"]
+    _require_as_many_images(inputs.project, len(found.images))
     others = others_digest(found)
     return {"listing": listing_digest(found.images)} | ({} if others is None else {"others": others})
+
+
+def _require_as_many_images(project: Project, images: int) -> None:
+    """Refuse more groups than images before anything is encoded: learning would refuse them hours later."""
+    wanted = project.settings.clusters.count
+    most = min(images, project.settings.training_set.max_images)
+    # A store that has groups keeps growing, or shrinking, without learning.
+    if isinstance(wanted, int) and wanted > most and open_store(project).current(training_set.name) is None:
+        raise InputError(
+            f"clusters.count must be at most the number of images to learn from; got {wanted} and {most} images. "
+            "Lower clusters.count, or add images."
+        )
 
 
 @stored_asset(

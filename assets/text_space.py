@@ -127,18 +127,21 @@ def semantic_centers(inputs: Inputs, out: Output, **_: Any) -> None:
 def _resolve_shortlist(inputs: Inputs, nouns: Nouns, vocabulary: Vocabulary, method: str, **_: Any) -> Values:
     if inputs.fact(noun_embeddings, "given"):
         return {"nouns": "all, as given"}
-    per_center: int | str | None = vocabulary.shortlist
-    if per_center is None:
-        from tac_pipeline.method.words.noun_shortlist import choose_list_length
+    length = shortlist_length(
+        vocabulary, method, n_nouns=inputs.rows(noun_embeddings), n_centers=inputs.rows(semantic_centers)
+    )
+    return {"per_center": length, "templates": nouns.templates}
 
-        per_center = choose_list_length(
-            inputs.rows(noun_embeddings),
-            inputs.rows(semantic_centers),
-            nouns_per_center=vocabulary.nouns_per_center,
-            factor=load_method(method).shortlist_factor,
-        )
-        per_center = "all" if per_center is None else per_center
-    return {"per_center": per_center, "templates": nouns.templates}
+
+def shortlist_length(vocabulary: Vocabulary, method: str, *, n_nouns: int, n_centers: int) -> int | str:
+    """Nouns around each center that are encoded in all templates, or `all`."""
+    from tac_pipeline.method.words.noun_shortlist import choose_list_length
+
+    if vocabulary.shortlist is not None:
+        return vocabulary.shortlist
+    factor = load_method(method).shortlist_factor
+    length = choose_list_length(n_nouns, n_centers, nouns_per_center=vocabulary.nouns_per_center, factor=factor)
+    return "all" if length is None else length
 
 
 def _load_candidates(inputs: Inputs, asset: Step) -> "CandidateVectors":

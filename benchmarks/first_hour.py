@@ -27,8 +27,8 @@ from rich.table import Table
 from assets.graph import STEPS
 from benchmarks.drawn_store import Run, write_settings
 from benchmarks.drawn_store import run as run_steps
-from benchmarks.machine import machine
 from benchmarks.reference_data import reference_folder
+from tac_pipeline.first_run.cost import machine
 
 STAGES = {
     "images": {"image_manifest", "image_labels", "image_embeddings", "training_set"},

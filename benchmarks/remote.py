@@ -32,9 +32,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.embedding import NoKnownVectors, encoded_batches
+from tac_pipeline.first_run.cost import machine
 from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
 from tac_pipeline.sources.remote import read_url
 

@@ -20,10 +20,10 @@ import numpy as np
 from rich.console import Console
 from sklearn.metrics import normalized_mutual_info_score
 
-from benchmarks.machine import machine
 from benchmarks.reference_data import read_nouns, read_table, reference_folder
 from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
 from tac_pipeline.embedding.nouns import ONE_PROMPT
+from tac_pipeline.first_run.cost import machine
 from tac_pipeline.method import load_method
 from tac_pipeline.method.recipe import CHOICES, Walk
 from tac_pipeline.method.words.noun_shortlist import CandidateVectors, choose_list_length, shortlist_nouns

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tac_pipeline.settings.keys import SettingsKey, settings_keys
 
-PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
 COMMAND = "make docs"
 ABOVE = f"""\
 # Settings

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from filelock import FileLock, Timeout
 from tac_pipeline.errors import StoreError
 
 LOCK_POLL_SECONDS = 0.2
+# Less than a page of a database: it cannot write any more.
+_NO_ROOM = 1_000_000  # bytes
 
 
 @contextmanager
@@ -29,7 +33,9 @@ def hold_lock(folder: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        on_wait(f"waiting for the store's lock: {_holder(holder)} is building in {folder}")
+        on_wait(
+            f"waiting for the store's lock: {_holder(holder)} is building in {folder}. This run goes on when it ends"
+        )
         lock.acquire(poll_interval=LOCK_POLL_SECONDS)
     try:
         holder.write_text(str(os.getpid()), encoding="utf-8")
@@ -43,6 +49,42 @@ def _holder(path: Path) -> str:
         return f"process {int(path.read_text(encoding='utf-8'))}"
     except (OSError, ValueError):
         return "another process"
+
+
+@contextmanager
+def full_disk_told(folder: Path, *, kept: str) -> Iterator[None]:
+    """Turn what a full disk raises, from any depth, into a StoreError; `kept` ends its first sentence."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        if not _says_full(error, folder):
+            raise
+        raise _full_disk(folder, kept) from error
+    except Exception as error:
+        # Libraries wrap what their database raised.
+        if error.__cause__ is None or not _says_full(error.__cause__, folder):
+            raise
+        raise _full_disk(folder, kept) from error
+
+
+def _says_full(error: BaseException, folder: Path) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # SQLite calls it an I/O error as well.
+    return isinstance(error, sqlite3.Error) and free_bytes(folder) < _NO_ROOM
+
+
+def _full_disk(folder: Path, kept: str) -> StoreError:
+    return StoreError(
+        f"the disk of {folder} is full; {kept}. Make room there, or set `data` to a folder on another disk, and run "
+        "again: finished work is kept."
+    )
+
+
+def free_bytes(folder: Path) -> int:
+    """What the disk of a folder has left; the folder need not be there yet."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return shutil.disk_usage(there).free
 
 
 @contextmanager

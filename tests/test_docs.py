@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -12,16 +13,22 @@ from small_store import REPOSITORY
 
 from assets.graph import STEPS
 from assets.orchestration.publishing import PUBLISHED
-from scripts.write_settings_page import COMMAND, PAGE, write_page
+from scripts import site_pages, write_commands_page, write_settings_page
+from tac_pipeline.cli import app
 from tac_pipeline.settings.keys import settings_keys
 
 PAGES = [REPOSITORY / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")]
-PAGES += sorted((REPOSITORY / "docs").glob("*.md"))
+PAGES += sorted((REPOSITORY / "docs").rglob("*.md"))
+README_WORDS = 1_200
 # Folders that a run makes: a path below them is one on the reader's disk.
 MADE = ("data", ".venv")
 PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 FILE_SUFFIXES = (".py", ".md", ".toml", ".cff", ".js", ".css")
 LINK = re.compile(r"\]\(([^)#]+)\)")
+
+
+def page_name(page: Path) -> str:
+    return page.relative_to(REPOSITORY).as_posix()
 
 
 def named_paths(text: str) -> Iterator[str]:
@@ -62,13 +69,14 @@ def reachable(edges: set[tuple[str, str]], start: str) -> set[str]:
     return below.union(*(reachable(edges, other) for other in below))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+# Decisions name the files of their time.
+@pytest.mark.parametrize("page", [page for page in PAGES if "decisions" not in page.parts], ids=page_name)
 def test_every_path_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert [path for path in named_paths(text) if not (REPOSITORY / path).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_every_link_leads_somewhere(page: Path) -> None:
     links = LINK.findall(without_blocks(page.read_text(encoding="utf-8")))
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
@@ -96,14 +104,59 @@ def test_the_drawn_graph_is_the_real_one() -> None:
     assert {(above, below) for above, below in real if below not in reachable(drawn, above)} == set()
 
 
-def test_the_settings_page_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == write_page(), f"docs/settings.md is not current; write it: {COMMAND}"
+@pytest.mark.parametrize("writer", [write_settings_page, write_commands_page], ids=lambda writer: writer.PAGE.name)
+def test_a_written_page_is_current(writer: Any) -> None:
+    written = writer.PAGE.read_text(encoding="utf-8")
+    assert written == writer.write_page(), f"{writer.PAGE.name} is not current; write it: {writer.COMMAND}"
 
 
-def test_the_settings_page_has_every_key_and_the_readme_leads_there() -> None:
-    page = write_page()
+def test_the_settings_page_has_every_key_and_the_commands_page_every_command() -> None:
+    page = write_settings_page.write_page()
     assert [key.name for key in settings_keys() if f"| `{key.name}` |" not in page] == []
-    assert "(docs/settings.md)" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    page = write_commands_page.write_page()
+    assert "init" in commands
+    assert [name for name in commands if f"\n## tac {name}\n" not in page] == []
+
+
+def test_the_readme_is_short_and_leads_to_every_page_for_users() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert len(readme.split()) <= README_WORDS
+    folders = [REPOSITORY / "docs" / name for name in ("how-to", "reference", "explanation")]
+    pages = [REPOSITORY / "docs/tutorial.md", *(page for folder in folders for page in sorted(folder.glob("*.md")))]
+    assert [page.name for page in pages if f"({page.relative_to(REPOSITORY).as_posix()})" not in readme] == []
+
+
+def site_settings() -> dict[str, Any]:
+    read: dict[str, Any] = YAML(typ="safe").load(REPOSITORY / "mkdocs.yml")
+    return read
+
+
+def pages_of(nav: Any) -> Iterator[str]:
+    """Every page of the site's navigation."""
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for entry in nav.values() if isinstance(nav, dict) else nav:
+            yield from pages_of(entry)
+
+
+def test_the_site_has_every_page_once() -> None:
+    found = list(pages_of(site_settings()["nav"]))
+    docs = REPOSITORY / "docs"
+    wanted = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")} | set(site_pages.PAGES.values())
+    assert sorted(found) == sorted(wanted)
+
+
+def test_links_of_the_repositorys_pages_lead_somewhere_on_the_site() -> None:
+    on_site = set(pages_of(site_settings()["nav"]))
+    for name in site_pages.PAGES:
+        turned = site_pages.turn_links((REPOSITORY / name).read_text(encoding="utf-8"))
+        links = [link for link in LINK.findall(without_blocks(turned)) if "://" not in link]
+        gone = [link for link in links if link not in on_site and not (REPOSITORY / "docs" / link).is_file()]
+        assert gone == []
+    text = "[a](docs/x.md#y), [b](tac_pipeline/b.py), [c](CHANGELOG.md), [d](https://example.org)"
+    assert site_pages.turn_links(text) == "[a](x.md#y), b, [c](changelog.md), [d](https://example.org)"
 
 
 def test_make_help_lists_every_target() -> None:

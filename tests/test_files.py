@@ -1,10 +1,15 @@
 """Files take their place whole, or the old one stays."""
 
+import errno
+import shutil
+import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tac_pipeline.files import place_folder, replacing
+from tac_pipeline.errors import StoreError
+from tac_pipeline.files import full_disk_told, place_folder, replacing
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
@@ -42,3 +47,36 @@ def test_a_folder_is_moved_with_its_files(tmp_path: Path) -> None:
     place_folder(tmp_path / "built", tmp_path / "new" / "place")
     assert (tmp_path / "new" / "place" / "file.txt").read_text() == "text"
     assert not (tmp_path / "built").exists()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    ("error", "free", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 10**12, True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 10**12, True),
+        (sqlite3.OperationalError("disk I/O error"), 0, True),
+        (sqlite3.OperationalError("disk I/O error"), 10**12, False),
+        (OSError(errno.EACCES, "Permission denied"), 0, False),
+        (ValueError("a mistake"), 0, False),
+    ],
+    ids=["no space", "quota", "database", "a broken database", "no permission", "a mistake"],
+)
+def test_a_full_disk_is_one_sentence_and_nothing_else_is(
+    error: Exception, free: int, told: bool, wrapped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+
+    def fail() -> None:
+        if not wrapped:
+            raise error
+        try:
+            raise error
+        except Exception as caught:
+            raise RuntimeError("of a library") from caught
+
+    expected = StoreError if told else RuntimeError if wrapped else type(error)
+    with pytest.raises(expected) as raised, full_disk_told(tmp_path, kept="nothing was changed"):
+        fail()
+    if told:
+        assert f"the disk of {tmp_path} is full; nothing was changed. Make room there" in str(raised.value)

@@ -31,7 +31,7 @@ LAYERS = (
     ("tac_pipeline.encoders", "tac_pipeline.nouns"),
     ("tac_pipeline.store",),
     ("tac_pipeline.embedding", "tac_pipeline.estimator"),
-    ("tac_pipeline.results",),
+    ("tac_pipeline.results", "tac_pipeline.first_run"),
     ("tac_pipeline.report", "tac_pipeline.export"),
     ("tac_pipeline",),
     ("assets.engine", "assets.ui"),

@@ -1,13 +1,12 @@
 """Making a step current: find its recipe on disk, or compute it."""
 
-import errno
 import time
 from dataclasses import dataclass
 
 from assets.engine.recipe import resolve_recipe, usable
 from assets.engine.required import require_inputs
 from assets.engine.step import Inputs, Log, Output, Step
-from tac_pipeline.errors import StoreError
+from tac_pipeline.files import full_disk_told
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 
@@ -57,12 +56,8 @@ def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: floa
     store.sweep_scratch(shared=asset.shared)
     with store.scratch(asset.name, shared=asset.shared) as folder:
         out = Output(folder, asset.schema)
-        try:
+        with full_disk_told(store.folder, kept=f"{asset.name} was not changed"):
             asset.build(inputs, out, **asset.sections(inputs.project.settings))
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise StoreError(f"the disk of {store.folder} is full; {asset.name} was not changed") from error
-            raise
         record = {
             "content": out.content,
             "links": out.links,

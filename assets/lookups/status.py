@@ -3,9 +3,10 @@
 Computes nothing; the source is listed once. No image is read, except with images.compare: content (then all are).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from assets.engine.execute import open_store
 from assets.engine.recipe import resolve_recipe, usable
@@ -28,17 +29,21 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """The state of one asset, the reason, its current version, and the error that a run would raise at once."""
+    """The state of one asset, the reason, its current version, and the error that a run would raise at once.
+
+    `carry` is what was looked up to know, such as the listing of the source.
+    """
 
     step: Step
     state: State
     why: str
     current: Current | None
     refusal: TacError | None = None
+    carry: Mapping[str, Any] = field(default_factory=dict)
 
 
-def all_status(project: Project) -> list[Status]:
-    """The state of every asset, in the order to run.
+def all_status(project: Project, steps: Sequence[Step] | None = None) -> list[Status]:
+    """The state of every asset, or of some whose upstream is among them, in the order to run.
 
     A training set that is only older than the store counts as fresh, and so does everything learned from it: growth
     does not renew it, `recluster` does.
@@ -46,7 +51,7 @@ def all_status(project: Project) -> list[Status]:
     store = open_store(project)
     predicted: dict[str, Artifact] = {}
     found: list[Status] = []
-    for step in STEPS:
+    for step in STEPS if steps is None else steps:
         current = store.current(step.name)
         status, artifact = _status(step, project, predicted, current)
         if artifact is not None:
@@ -63,7 +68,11 @@ def steps_to_run(project: Project, *, recluster: bool = False) -> list[Step]:
     TacError
         A step would refuse at once, such as for a missing source or an unknown encoder.
     """
-    found = all_status(project)
+    return choose_steps(all_status(project), recluster=recluster)
+
+
+def choose_steps(found: list[Status], *, recluster: bool = False) -> list[Step]:
+    """The steps of `tac run`, from the state of every asset (see steps_to_run)."""
     refusal = next((status.refusal for status in found if status.refusal), None)
     if refusal is not None:
         # Refused before a run spends minutes on steps that do not depend on it.
@@ -104,7 +113,7 @@ def _status(
     if kept is not None:
         why = _why_settings(step, project, current) or "made before from the same inputs"
         return Status(step, State.REUSABLE, why, current), kept
-    return Status(step, missing_state, _why(step, project, inputs, current), current), None
+    return Status(step, missing_state, _why(step, project, inputs, current), current, carry=inputs.carry), None
 
 
 def _lag(current: Current, predicted: Mapping[str, Artifact]) -> str:

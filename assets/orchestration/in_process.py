@@ -24,6 +24,7 @@ from assets.orchestration.dagster_internals import (
 from assets.orchestration.instance import prepare_home
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import STORE_TAG
+from tac_pipeline.files import full_disk_told
 from tac_pipeline.settings.project import Project
 
 
@@ -64,10 +65,13 @@ def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **sele
     KeyboardInterrupt
         Ctrl-C ended the run.
     """
-    home, run_id = prepare_home(project), str(uuid.uuid4())
-    interrupted = threading.Event()
+    with full_disk_told(project.store_folder, kept="no run was started"):
+        home = prepare_home(project)
+    run_id, interrupted = str(uuid.uuid4()), threading.Event()
+    store = open_store(project)
     with (
-        open_store(project).lock(on_wait=lambda text: listener(Progress("", "said", text))),
+        full_disk_told(store.folder, kept="the run ends here"),
+        store.lock(on_wait=lambda text: listener(Progress("", "said", text))),
         open_instance_for_a_terminal(home) as instance,
     ):
         listen(instance, run_id, partial(_hear, listener=listener, interrupted=interrupted))

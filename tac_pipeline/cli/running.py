@@ -29,6 +29,7 @@ from tac_pipeline.cli.shared import (
     printer,
     refusals,
 )
+from tac_pipeline.cli.starting import place_demo_settings
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.progress import RateLog, duration
@@ -48,6 +49,8 @@ def demo(
     pictures: Annotated[int, typer.Option(min=100, help="How many drawn pictures the store should hold.")] = 3000,
 ) -> None:
     """Draw a picture store where images.source points, group it, name the groups, and say how right that was."""
+    with refusals():
+        settings = settings or place_demo_settings()
     with opened_project(settings) as project:
         from assets.graph import find
         from assets.lookups.status import State, all_status
@@ -66,12 +69,8 @@ def demo(
         console.print(f"set-up: {duration(time.monotonic() - started)}")
         _grow(console, project, recluster=False)
         console.print()
-        console.print("Its assets:      make ui, then open http://127.0.0.1:3000")
-        console.print(
-            f"Your own images: in {escape(project.path.name)} point images.source at them, set encoder: "
-            "{model: ViT-B-32-quickgelu, pretrained: openai}, then make run",
-            soft_wrap=True,
-        )
+        console.print("Look at it:      tac report, or tac ui", soft_wrap=True)
+        console.print("Your own images: tac init FOLDER --settings mine.yaml", soft_wrap=True)
 
 
 @app.command()
@@ -149,9 +148,12 @@ class _StepLines:
 
 def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     """Run everything that the store needs, and print the clusters."""
-    from assets.lookups.status import steps_to_run
+    from assets.lookups.readiness import plan_run
 
-    computed = materialize(console, project, steps_to_run(project, recluster=recluster), publish=True)
+    plan = plan_run(project, recluster=recluster)
+    for note in plan.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+    computed = materialize(console, project, plan.steps, publish=True)
     console.print()
     print_clusters(console, current_clusters(project), most=SHOWN_GROUPS)
     console.print()

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from tac_pipeline.cli.stopping import INTERRUPTED
 from tac_pipeline.errors import InputError, TacError
+from tac_pipeline.first_run.installed import require_own_assets
 from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project, find_settings, load_project
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ def refusals() -> Iterator[None]:
 def opened_project(settings: Path | None) -> Iterator[Project]:
     """The project of a command's settings file; what it refuses, and what the command refuses, is told (refusals)."""
     with refusals():
+        require_own_assets()
         yield load_project(find_settings(settings))
 
 

@@ -12,4 +12,12 @@
 What must stay out: encoders and clusters; the demo's pictures go through the pipeline like any others.
 """
 
+from pathlib import Path
+
 PICTURE_SIZE = 128  # pixels per side, by default
+
+
+def settings_file() -> Path:
+    """The demo's settings file: beside this module in an installed package, else at the top of the clone."""
+    packaged = Path(__file__).with_name("tac.yaml")
+    return packaged if packaged.is_file() else Path(__file__).parents[2] / "tac.yaml"

@@ -270,7 +270,10 @@ def _of_checkpoint(name: str, config: Mapping[str, Any], path: Path, built_in: b
     if path.suffix.lower() not in CHECKPOINT_SUFFIXES:
         raise EncoderError(f"a checkpoint must end in {', '.join(CHECKPOINT_SUFFIXES)}; encoder.pretrained is {path}")
     if not path.is_file():
-        raise EncoderError(f"encoder.pretrained must be a file that exists; there is no {path}")
+        raise EncoderError(
+            f"encoder.pretrained must be a file that exists; there is no {path}. Put the checkpoint there, or name "
+            "another place, or a tag of open_clip."
+        )
     beside = path.with_name(HUB_CONFIG)
     # These are the hub's names: files with these names belong together; with other names they may not.
     if path.name.startswith("open_clip_") and beside.is_file():

@@ -13,6 +13,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from safetensors import SafetensorError, safe_open
 
 from tac_pipeline.encoders.model_choice import RANDOM_SEED, ModelChoice
 from tac_pipeline.errors import EncoderError, TacWarning, first_few
+from tac_pipeline.sources.formats import HEAD_BYTES, HTML, sniff
 
 REACH_SECONDS = 5.0
+HTML_ANSWER = "an HTML page instead of the file, as a proxy or a login page does"
+_FETCH_AGAIN = "Delete it, and fetch it again."
 
 _POSITIONS = ("visual.positional_embedding", "positional_embedding", "text.positional_embedding")
 
@@ -78,43 +82,114 @@ def _build(choice: ModelChoice) -> torch.nn.Module:
     return model
 
 
-def _fetched(choice: ModelChoice) -> Path:
-    """The file of a tag: from the hub's cache if it is there, else downloaded."""
+@dataclass(frozen=True)
+class WantedFile:
+    """The file of a tag's weights: its name, where people find it, and the address that a download asks."""
+
+    name: str
+    page: str
+    url: str
+
+
+class WeightsOutOfReach(EncoderError):
+    """The weights of a tag are neither on this machine nor to be had from here; `file` and `reason` say more."""
+
+    def __init__(self, choice: ModelChoice, file: WantedFile, reason: str) -> None:
+        super().__init__(
+            f"the weights `{choice.pretrained}` of {choice.name} must be on this machine or within reach; they are not "
+            f"in the cache, and {file.page} gave: {reason}. Fetch {file.name} from there where there is a connection, "
+            f"and set `encoder.pretrained: /path/to/{file.name}`."
+        )
+        self.file, self.reason = file, reason
+
+
+def wanted_file(choice: ModelChoice) -> WantedFile:
+    """The file that the tag of a choice stands for."""
     tag = open_clip.get_pretrained_cfg(choice.name, choice.pretrained)
     repo, _, name = str(tag.get("hf_hub", "")).rpartition("/")
+    if not repo:
+        url = str(tag.get("url", ""))
+        return WantedFile(url.rpartition("/")[2], url, url)
     safe = Path(name).with_suffix(".safetensors").name if name else "open_clip_model.safetensors"
-    names = [safe, name or "open_clip_pytorch_model.bin"]
+    page = f"{hub.ENDPOINT}/{repo}"
+    return WantedFile(safe, page, f"{page}/resolve/main/{safe}")
+
+
+def weights_at_hand(choice: ModelChoice) -> Path | None:
+    """The file of the weights, if it is on this machine; None for random ones, and for a tag that is not fetched."""
+    if choice.weights == "random":
+        return None
+    return Path(choice.pretrained) if choice.weights == "file" else _cached(choice)
+
+
+def require_weights(choice: ModelChoice) -> None:
+    """Check, without loading or fetching anything, that the weights are there and whole, or within reach.
+
+    Raises
+    ------
+    EncoderError
+        The file is damaged or cut short, or a tag is neither on this machine nor within reach; with the remedy.
+    """
+    path = weights_at_hand(choice)
+    if path is not None:
+        _tensor_shapes(path)
+    elif choice.weights == "tag":
+        wanted = wanted_file(choice)
+        reason = _unreachable(wanted.url)
+        if reason is not None:
+            raise WeightsOutOfReach(choice, wanted, reason)
+
+
+def _cached(choice: ModelChoice) -> Path | None:
+    tag = open_clip.get_pretrained_cfg(choice.name, choice.pretrained)
+    repo, _, name = str(tag.get("hf_hub", "")).rpartition("/")
+    names = [wanted_file(choice).name, name or "open_clip_pytorch_model.bin"]
     for candidate in names if repo else []:
         cached = huggingface_hub.try_to_load_from_cache(repo, candidate)
         if isinstance(cached, str):
             return Path(cached)
-    where = f"{hub.ENDPOINT}/{repo}" if repo else str(tag.get("url", ""))
+    return None
+
+
+def _fetched(choice: ModelChoice) -> Path:
+    """The file of a tag: from the hub's cache if it is there, else downloaded."""
+    cached = _cached(choice)
+    if cached is not None:
+        return cached
+    wanted = wanted_file(choice)
     # Asked once, because the hub's client retries for most of a minute when there is no connection.
-    reason = _unreachable(hub.ENDPOINT if repo else where)
+    reason = _unreachable(wanted.url)
     if reason is None:
         try:
-            return Path(open_clip.download_pretrained(tag))
+            path = Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(choice.name, choice.pretrained)))
         except (OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-    raise EncoderError(
-        f"the weights `{choice.pretrained}` of {choice.name} must be on this machine or within reach; they are not in "
-        f"the cache, and {where} gave: {reason}. Fetch {names[0]} from there where there is a connection, and set "
-        f"`encoder.pretrained: /path/to/{names[0]}`."
-    )
+        else:
+            if _is_html(path):
+                # It would be taken from the cache the next time.
+                path.unlink(missing_ok=True)
+                raise WeightsOutOfReach(choice, wanted, HTML_ANSWER)
+            return path
+    raise WeightsOutOfReach(choice, wanted, reason)
 
 
 def _unreachable(url: str) -> str | None:
-    """Why a server cannot be reached; None if it can. Proxies of the environment are used."""
+    """Why a file cannot be had from a server; None if it seems to be there. Proxies of the environment are used."""
     if hub.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_SECONDS):
-            return None
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_SECONDS) as answer:
+            return HTML_ANSWER if answer.headers.get_content_type() == "text/html" else None
     except urllib.error.HTTPError:
         # It answered, even if with a refusal: the download will say more.
         return None
     except (OSError, ValueError) as error:
         return str(getattr(error, "reason", error))
+
+
+def _is_html(path: Path) -> bool:
+    with path.open("rb") as file:
+        return sniff(file.read(HEAD_BYTES)) == HTML
 
 
 def _fill(model: torch.nn.Module, path: Path, choice: ModelChoice) -> None:
@@ -142,12 +217,18 @@ def _unfit(path: Path, choice: ModelChoice, keys: list[Any]) -> EncoderError:
 
 def _tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
     """Names and shapes of the tensors in a checkpoint, without their data."""
+    if _is_html(path):
+        raise EncoderError(
+            f"{path} must be a checkpoint; it holds {HTML.name}, as a proxy or a login page sends it. {_FETCH_AGAIN}"
+        )
     if path.suffix.lower() == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
                 return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise EncoderError(f"{path} must be a safetensors file; it cannot be read: {error}") from error
+            raise EncoderError(
+                f"{path} must be a whole safetensors file; it cannot be read: {error}. {_FETCH_AGAIN}"
+            ) from error
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
@@ -158,9 +239,11 @@ def _tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
     try:
         found = torch.load(path, map_location="meta", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
-        message = str(error).strip().partition("\n")[0]
+        # Torch's own message advises to run whatever code the file holds.
+        message = "" if "weights_only" in str(error) else f": {str(error).strip().partition(chr(10))[0]}"
         raise EncoderError(
-            f"{path} must hold tensors alone; it cannot be read: {message}. Save its state_dict() as .safetensors."
+            f"{path} must hold tensors alone; it is cut short, damaged, or holds something else{message}. "
+            f"{_FETCH_AGAIN} If it is yours, save its state_dict() as .safetensors."
         ) from error
     tensors = found.get("state_dict", found) if isinstance(found, dict) else None
     if not isinstance(tensors, dict) or not any(isinstance(value, torch.Tensor) for value in tensors.values()):

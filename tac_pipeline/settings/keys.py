@@ -109,7 +109,7 @@ class EncoderSettings(Section):
     """What turns images and nouns into vectors."""
 
     preset: Literal["fast", "balanced", "best"] | None = execution(
-        None, description="a name for model and pretrained, which are then left out; see docs/encoders.md"
+        None, description="a name for model and pretrained, which are then left out; see the guide to encoders"
     )
     model: str = result(
         "ViT-B-32-quickgelu", min_length=1, description="an open_clip model name or its config file, or `tac-small`"
@@ -311,6 +311,13 @@ def _require_method(value: object) -> object:
     raise PydanticCustomError("method", "must be {expected}", {"expected": " or ".join(map(repr, METHODS))})
 
 
+def _require_local(value: object) -> object:
+    """A folder of this machine: a URL would become a folder that is called like it."""
+    if isinstance(value, str) and "://" in value:
+        raise PydanticCustomError("local_folder", "must be a local folder")
+    return value
+
+
 class Settings(Section):
     """The whole file."""
 
@@ -344,7 +351,9 @@ class Settings(Section):
         "auto", description="readers get a new version: auto, once its checks pass; manual, when somebody publishes it"
     )
     seed: int = result(0, ge=0, le=2**31 - 1, description="seed of every random choice")
-    data: str = execution("data", min_length=1, description="folder of all artifacts")
+    data: Annotated[str, BeforeValidator(_require_local)] = execution(
+        "data", min_length=1, description="folder of all artifacts, on this machine"
+    )
     keep_versions: int = execution(5, ge=1, description="kept versions of each artifact; going back to one is free")
 
 

@@ -1,4 +1,4 @@
-"""Names for three encoders, from the quickest to the best. docs/encoders.md has what each costs and gives."""
+"""Names for three encoders, from the quickest to the best. The guide to encoders has what each costs and gives."""
 
 from __future__ import annotations
 

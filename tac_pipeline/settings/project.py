@@ -77,7 +77,8 @@ def find_settings(given: str | Path | None = None) -> Path:
     if not path.is_file():
         raise SettingsError(
             f"no settings file at {path} (from {origin}). "
-            f"Name one with --settings FILE or ${SETTINGS_VARIABLE}, or go to the folder that holds {SETTINGS_NAME}."
+            f"Write one with `tac init FOLDER`, name one with --settings FILE or ${SETTINGS_VARIABLE}, or go to the "
+            f"folder that holds {SETTINGS_NAME}."
         )
     return path
 

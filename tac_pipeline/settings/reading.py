@@ -71,6 +71,7 @@ _SENTENCES = {
     "string_too_short": "must not be empty",
     "cluster_count": "must be a whole number, auto, fine or coarse",
     "cluster_bounds": "must have min <= max",
+    "local_folder": "must be a folder on this machine, which may be a mounted one, and not a URL",
 }
 
 # What a pattern asks for, in words.

@@ -9,7 +9,8 @@ import codecs
 import re
 import struct
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -196,6 +197,18 @@ def _sniff_text(head: bytes) -> Content:
     if re.match(r'\{\s*("|\}|$)|\[\s*([\[{"\d\]-]|$)', text):
         return Content("a JSON file")
     return TEXT
+
+
+def format_counts(names: Iterable[str]) -> dict[str, int]:
+    """How many of these file names have the suffix of each format, the most first; "other" for those of none."""
+    known = {
+        suffix: name
+        for formats in (BASE_FORMATS, EXTRA_FORMATS)
+        for name, suffixes in formats.items()
+        for suffix in suffixes
+    }
+    counts = Counter(known.get(f".{name.lower().rpartition('.')[2]}", "other") for name in names)
+    return dict(counts.most_common())
 
 
 # --- what can be read here --------------------------------------------------------------------------------------------

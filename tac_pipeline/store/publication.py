@@ -11,8 +11,8 @@
       hold.json               somebody rolled back: nothing is published automatically until somebody publishes
 
 Going back publishes an old version's tables under a new number, so that readers of the changes get these changes too.
-docs/published-tables.md describes the tables and what readers may rely on. What must stay out: when a result is good
-enough to be published (assets/orchestration/publishing.py).
+docs/reference/published-tables.md describes the tables and what readers may rely on. What must stay out: when a result
+is good enough to be published (assets/orchestration/publishing.py).
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_an_old_copy_of_the_ledger_gives_no_id_that_readers_know(path: Path, vec
 
 
 def test_going_back_tells_of_abandoned_ids_in_the_changes(path: Path, vector_store: Writer) -> None:
-    """As docs/published-tables.md promises: no row in clusters and lineage, but every image that left these ids."""
+    """As the page of published tables promises: no row in clusters and lineage, but every image that left these ids."""
     publication = Publication(store_of(path).published_folder)
     abandoned = publication.versions()[-1]
     learn(vector_store, 3)

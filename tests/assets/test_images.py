@@ -184,7 +184,8 @@ def test_an_empty_folder_and_a_folder_of_nothing_readable(store: Path) -> None:
     (store.parent / "nothing").mkdir()
     with pytest.raises(SourceError, match="holds no images"):
         materialize(edit(store, "images.source", "nothing"))
-    (store.parent / "nothing/a.jpg").write_bytes(b"")
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (store.parent / "nothing" / name).write_bytes(b"")
     with pytest.raises(TacError, match="no image of nothing can be read"):
         materialize(store)
 

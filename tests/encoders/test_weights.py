@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import pickle
 import random
+import threading
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from small_models import save_model
 
 from tac_pipeline.encoders import weights
 from tac_pipeline.encoders.model_choice import choose_model
-from tac_pipeline.encoders.weights import load_model
+from tac_pipeline.encoders.weights import WeightsOutOfReach, load_model, require_weights
 from tac_pipeline.errors import EncoderError, TacWarning
 
 REPOSITORY = "timm/vit_base_patch32_clip_224.openai"
@@ -126,6 +128,30 @@ def test_files_that_are_no_checkpoint(name: str, content: bytes, tmp_path: Path)
         load_model(choose_model(config, str(path)))
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
+def test_a_login_page_in_place_of_weights_is_called_one(name: str, tmp_path: Path) -> None:
+    config, _ = save_model(tmp_path)
+    (tmp_path / name).write_text("<!DOCTYPE html><html><body>Please log in</body></html>")
+    with pytest.raises(EncoderError, match=r"holds an HTML page, as a proxy or a login page sends it\. Delete it"):
+        require_weights(choose_model(config, str(tmp_path / name)))
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_weights_that_are_cut_short_are_refused_before_they_are_needed(suffix: str, tmp_path: Path) -> None:
+    config, saved = save_model(tmp_path)
+    path = tmp_path / f"weights.{suffix}"
+    if suffix == "pt":
+        torch.save(load_file(saved), path)
+    else:
+        Path(saved).rename(path)
+    choice = choose_model(config, str(path))
+    require_weights(choice)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(EncoderError, match=rf"weights\.{suffix} must .* Delete it, and fetch it again") as refused:
+        require_weights(choice)
+    assert "weights_only" not in str(refused.value), "torch's advice to run what the file holds"
+
+
 def test_a_damaged_safetensors_file(tmp_path: Path) -> None:
     config, saved = save_model(tmp_path)
     Path(saved).write_bytes(Path(saved).read_bytes()[:-100])
@@ -200,6 +226,50 @@ def test_offline_by_order_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
     with pytest.raises(EncoderError, match="HF_HUB_OFFLINE is set"):
         load_model(choose_model("ViT-B-32-quickgelu", "openai"))
+
+
+@pytest.fixture
+def guest_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server that answers everything with a page to log in."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = b"<html><body>Please log in</body></html>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(page)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(hub, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("empty_cache", "no_download", "guest_network")
+@pytest.mark.parametrize("ask", [require_weights, load_model])
+def test_a_proxy_that_answers_with_a_page_is_told_before_any_download(ask: Callable[[Any], object]) -> None:
+    with pytest.raises(WeightsOutOfReach, match="an HTML page instead of the file, as a proxy or a login page does"):
+        ask(choose_model("ViT-B-32-quickgelu", "openai"))
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_a_page_that_was_downloaded_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "weights.pt"
+    page.write_text("<html><body>Please log in</body></html>")
+    monkeypatch.setattr(weights, "_unreachable", lambda url: None)
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda tag: str(page))
+    with pytest.raises(WeightsOutOfReach, match="an HTML page"):
+        load_model(choose_model("ViT-B-32-quickgelu", "openai"))
+    assert not page.exists()
 
 
 @pytest.mark.usefixtures("empty_cache")

@@ -60,6 +60,11 @@ def test_the_shipped_file_is_valid() -> None:
             "nouns.templates must each hold {} once, where the noun goes; got 'b' (tac.yaml, line 7)",
         ),
         ("nouns: {templates: []}", "nouns.templates must have at least 1 entry; got [] (tac.yaml, line 4)"),
+        (
+            "data: s3://bucket/data",
+            "data must be a folder on this machine, which may be a mounted one, and not a URL; got 's3://bucket/data' "
+            "(tac.yaml, line 4)",
+        ),
         ("neighbors: {count: 0}", "neighbors.count must be >= 1; got 0 (tac.yaml, line 4)"),
     ],
 )
@@ -213,3 +218,26 @@ def test_a_section_whose_keys_are_all_commented_out_has_its_defaults() -> None:
     assert settings.heads == HeadSettings()
     with pytest.raises(SettingsError, match=r"images\.source is required"):
         parse_settings("store: a\nimages:\nclusters: {count: 3}\n", name="tac.yaml")
+
+
+# The packaged file of the first version, without its comments.
+FIRST_VERSION = """\
+store: photos
+images: {source: ~/Pictures, labels: none}
+encoder: {model: ViT-B-32-quickgelu, pretrained: openai, batch_size: 64, device: auto}
+nouns: {source: wordnet, exclude_offensive: true}
+training_set: {max_images: 200000}
+clusters: {count: 10}
+semantic_centers: {images_per_center: 300, count: null}
+vocabulary: {nouns_per_center: 5}
+retrieval: {tau: 0.005}
+neighbors: {count: 50}
+heads: {epochs: null, batch_size: null, temperature: null, balance_weight: 5.0, learning_rate: 0.001}
+method: published
+seed: 0
+"""
+
+
+def test_a_settings_file_of_the_first_version_is_still_one() -> None:
+    settings = parse_settings(FIRST_VERSION, name="tac.yaml")
+    assert (settings.method, settings.neighbors.count, settings.retrieval.tau) == ("published", 50, 0.005)

@@ -153,7 +153,10 @@ def test_the_lock_keeps_other_processes_out_and_ends_with_a_killed_one(store: St
             holder.kill()
 
         with store.lock(on_wait=kill), store.lock():
-            assert told == [f"waiting for the store's lock: process {holder.pid} is building in {store.folder}"]
+            assert told == [
+                f"waiting for the store's lock: process {holder.pid} is building in {store.folder}. "
+                "This run goes on when it ends"
+            ]
     finally:
         holder.kill()
         holder.wait()

@@ -169,7 +169,7 @@ def test_another_store_is_waited_for_where_both_build_what_they_share(
         with dogs.building(shared=shared, on_wait=end_wait), dogs.building(shared=shared):
             pass
         where = f"waiting for the store's lock: process {holder.pid} is building in {tmp_path}"
-        assert told == ([] if waits_in is None else [f"{where}/{waits_in}"])
+        assert told == ([] if waits_in is None else [f"{where}/{waits_in}. This run goes on when it ends"])
     finally:
         holder.kill()
         holder.wait()

@@ -1,0 +1,148 @@
+"""What must hold before `tac run` does any work: packages, weights, room on the disk; and what is worth saying then."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from assets.engine.execute import open_store
+from assets.engine.step import Step
+from assets.graph import LEARNING
+from assets.images import image_embeddings, image_manifest
+from assets.lookups.status import State, Status, all_status, choose_steps
+from assets.nouns import candidate_nouns, noun_embeddings
+from tac_pipeline.settings.project import Project
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a run, and sentences to print before it."""
+
+    steps: list[Step]
+    notes: list[str]
+
+
+def plan_run(project: Project, *, recluster: bool = False) -> Plan:
+    """The steps of `tac run`, once everything holds that would end it in the middle.
+
+    Raises
+    ------
+    MissingDependency
+        faiss is not installed.
+    EncoderError
+        Weights are damaged, or neither on this machine nor within reach.
+    StoreError
+        The disk has not enough room.
+    TacError
+        A step would refuse at once.
+    """
+    from tac_pipeline.first_run.installed import package_notes, require_faiss
+
+    found = all_status(project)
+    steps = choose_steps(found, recluster=recluster)
+    if any(step in LEARNING for step in steps):
+        require_faiss()
+    due = {status.step.name: status for status in found if status.state in (State.MISSING, State.STALE)}
+    notes = package_notes() if due else []
+    listed = due.get(image_manifest.name)
+    if listed is not None:
+        notes += passed_over_notes(listed.carry["listing"].passed_over_by_rule)
+    encoded = _to_encode(project, due)
+    if encoded:
+        _require_encoder(project, encoded)
+    return Plan(steps, notes)
+
+
+@dataclass(frozen=True)
+class NounWork:
+    """The nouns that the first run hears in one prompt, and about how many prompts it encodes in all."""
+
+    nouns: list[str]
+    prompts: int
+
+
+def noun_work(project: Project, *, images: int) -> NounWork:
+    """What the first run encodes of nouns: nothing that the package has, or another store with this encoder."""
+    from assets.text_space import shortlist_length
+    from tac_pipeline.embedding.nouns import ONE_PROMPT
+    from tac_pipeline.first_run.cost import expected_centers, shortlisted_prompts
+
+    settings = project.settings
+    words, templates = _unknown_nouns(project, [ONE_PROMPT]), len(settings.nouns.templates)
+    if not words:
+        return NounWork([], 0)
+    centers = expected_centers(settings, images=images)
+    length = shortlist_length(settings.vocabulary, settings.method, n_nouns=len(words), n_centers=centers)
+    if length == "all":
+        return NounWork(words, len(words) * (1 + templates))
+    more = shortlisted_prompts(centers=centers, per_center=int(length), nouns=len(words), templates=templates)
+    return NounWork(words, len(words) + more)
+
+
+def _unknown_nouns(project: Project, templates: list[str]) -> list[str]:
+    """The candidate nouns of which no vector is on the disk."""
+    from assets.images import load_encoder
+    from tac_pipeline.encoders.small.nouns import packaged_noun_vectors
+    from tac_pipeline.nouns import load_candidate_nouns
+    from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES
+    from tac_pipeline.store.prompted_nouns import PromptedNouns
+    from tac_pipeline.wordnet import load_nouns
+
+    *_, status = all_status(project, (candidate_nouns, noun_embeddings))
+    nouns, encoder = project.settings.nouns, load_encoder(project)
+    name = encoder.text_fingerprint
+    every = load_nouns()["noun"].to_list()
+    packaged = packaged_noun_vectors(every, encoder=name, templates=PUBLISHED_TEMPLATES) is not None
+    if status.state in (State.FRESH, State.REUSABLE) or (packaged and nouns.source == "wordnet"):
+        return []
+    source = nouns.source if nouns.source == "wordnet" else project.resolve(nouns.source)
+    words = load_candidate_nouns(source, exclude_offensive=nouns.exclude_offensive).table["noun"].to_list()
+    folder = open_store(project).prompted_nouns_folder
+    known = PromptedNouns(folder, encoder=name, templates=templates, dim=encoder.dim).read(words, most=1)
+    return [
+        word
+        for word, prompts, mean in zip(words, known.prompts, known.means, strict=True)
+        if not prompts and not mean.any()
+    ]
+
+
+def passed_over_notes(rules: Mapping[str, int]) -> list[str]:
+    """Images that only another package can read, as sentences with the line that installs it."""
+    from tac_pipeline.sources.formats import REMEDY
+
+    return [
+        f"{files:,} {rule.partition(' ')[0]} files cannot be read here: {REMEDY}"
+        for rule, files in rules.items()
+        if rule.endswith(f"({REMEDY})")
+    ]
+
+
+def _to_encode(project: Project, due: Mapping[str, Status]) -> dict[str, int]:
+    """How many images and nouns a run encodes at most, by the asset's name; none for those that have their vectors."""
+    from tac_pipeline.wordnet import load_nouns
+
+    wanted: dict[str, int] = {}
+    # A store that has vectors lacks only those of its new images, which the listing alone does not tell.
+    if image_embeddings.name in due and due[image_embeddings.name].current is None and _reads_images(project):
+        listing: Any = due[image_manifest.name].carry["listing"] if image_manifest.name in due else None
+        wanted["images"] = 0 if listing is None else len(listing.images)
+    if noun_embeddings.name in due and project.settings.nouns.source == "wordnet":
+        wanted["nouns"] = len(load_nouns())
+    return wanted
+
+
+def _reads_images(project: Project) -> bool:
+    from assets.images import open_project_source
+
+    return open_project_source(project).reader is not None
+
+
+def _require_encoder(project: Project, encoded: Mapping[str, int]) -> None:
+    from assets.images import load_encoder
+    from tac_pipeline.encoders.model_choice import choose_model
+    from tac_pipeline.encoders.weights import require_weights
+    from tac_pipeline.first_run.space import bytes_needed, require_space
+
+    require_weights(choose_model(*project.encoder_files))
+    dim = load_encoder(project).dim
+    needed = bytes_needed(images=encoded.get("images", 0), nouns=encoded.get("nouns", 0), dim=dim)
+    require_space(project.data_folder, needed)

@@ -1,0 +1,165 @@
+"""tac init: what it says of a folder and of this machine, what it writes, and what it never touches."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from colored_store import MODEL, NOUNS, colored_store  # noqa: F401 - a fixture
+from command_line import tac, told
+from huggingface_hub import constants as hub
+from ruamel.yaml import YAML
+from small_store import grouped_vectors, write_vectors
+
+from assets.lookups.readiness import plan_run
+from tac_pipeline.cli import starting
+from tac_pipeline.encoders import weights
+from tac_pipeline.errors import MissingDependency
+from tac_pipeline.first_run import installed
+from tac_pipeline.settings.project import load_project
+from tac_pipeline.sources import rules
+
+
+@pytest.fixture(name="folder")
+def pictures(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pictures, and a tiny model's config; the current folder, without a settings file."""
+    store.unlink()
+    folder = store.parent
+    (folder / "photos" / "notes.docx").write_bytes(b"")
+    (folder / "config.json").write_text(json.dumps(MODEL))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def few_nouns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many nouns as a test has patience for."""
+    monkeypatch.setattr("assets.lookups.readiness._unknown_nouns", lambda project, templates: NOUNS)
+
+
+TINY = ("--model", "config.json", "--pretrained", "random")
+
+
+@pytest.mark.filterwarnings("ignore:the weights of .* are random")
+@pytest.mark.usefixtures("few_nouns")
+def test_from_a_folder_to_named_groups(folder: Path) -> None:
+    begun = tac("init", "photos", *TINY)
+    assert begun.exit_code == 0, begun.output
+    assert "30 images in photos: 17 JPEG, 13 PNG" in begun.stdout
+    assert "1 passed over: .docx" in begun.stdout
+    assert "random, on cpu; good only for trying the pipeline" in begun.stdout
+    for part in (
+        r"images +\S+ \S+ +30, ",
+        r"nouns +\S+ \S+ +12 in about 96 prompts",
+        r"learning +\S+",
+        r"in all +\S+ \S+ +on \w",
+    ):
+        assert re.search(part, begun.stdout), part
+    assert begun.stdout.rstrip().endswith("next:    tac run")
+    assert not (folder / "data" / "photos" / "image_manifest").exists(), "it builds nothing"
+    settings = load_project(folder / "tac.yaml").settings
+    assert (settings.store, settings.images.source, settings.clusters.count) == ("photos", "photos", "auto")
+    with (folder / "tac.yaml").open("a") as file:
+        file.write("nouns: {source: nouns.txt}\n")
+    run = tac("run")
+    assert run.exit_code == 0, run.output
+    assert tac("report", "--no-open").stdout.rstrip().endswith("report.html")
+
+
+def test_a_settings_file_is_never_overwritten(folder: Path) -> None:
+    (folder / "tac.yaml").write_text("mine")
+    refused = tac("init", "photos", *TINY)
+    assert refused.exit_code == 1
+    assert "tac.yaml is there already, and is never overwritten. Use it (`tac run`)" in told(refused)
+    assert (folder / "tac.yaml").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("few_nouns")
+def test_another_place_for_the_settings_is_in_the_next_command(folder: Path) -> None:
+    begun = tac("init", "photos", *TINY, "--settings", "new place/mine.yaml")
+    assert begun.exit_code == 1, "the config file is relative to the settings file"
+    begun = tac(
+        "init", "photos", "--model", folder / "config.json", "--pretrained", "random", "-s", "new place/mine.yaml"
+    )
+    assert begun.exit_code == 0, begun.output
+    assert f"tac run --settings '{folder}/new place/mine.yaml'" in begun.stdout
+    written = YAML(typ="safe").load(folder / "new place" / "mine.yaml")
+    assert written["images"]["source"] == str(folder / "photos")
+
+
+@pytest.mark.usefixtures("few_nouns")
+def test_weights_out_of_reach_are_named_with_their_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(hub, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(weights, "_cached", lambda choice: None)
+    monkeypatch.setattr(starting, "_tell_cost", lambda *_: None)
+    begun = tac("init", "photos")
+    assert begun.exit_code == 0, begun.output
+    assert "weights cannot be fetched from here" in begun.stdout
+    place = folder / "weights" / "open_clip_model.safetensors"
+    assert re.search(rf"first:   fetch http://127\.0\.0\.1:9/\S+/{place.name} and save it as {place}", begun.stdout)
+    assert load_project(folder / "tac.yaml").encoder_files[1] == str(place)
+    run = tac("run")
+    assert run.exit_code == 1
+    assert f"there is no {place}. Put the checkpoint there" in told(run)
+
+
+def test_the_cost_is_measured_with_random_weights_when_the_real_ones_are_not_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "tac.yaml").write_text("store: a\nimages: {source: photos}\nclusters: {count: 2}\n")
+    project = load_project(folder / "tac.yaml")
+    monkeypatch.setattr(weights, "_cached", lambda choice: None)
+    assert starting._measurable(project).settings.encoder.pretrained == "random"
+    monkeypatch.setattr(weights, "_cached", lambda choice: Path("here"))
+    assert starting._measurable(project) is project
+
+
+@pytest.mark.usefixtures("few_nouns")
+def test_what_is_missing_is_told_before_any_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> None:
+        raise MissingDependency("pip install 'tac-pipeline[cpu]'")
+
+    (folder / "photos" / "phone.heic").write_bytes(b"")
+    monkeypatch.setattr(installed, "require_faiss", absent)
+    readable = tuple(suffix for suffix in rules.readable_suffixes() if suffix != ".heic")
+    monkeypatch.setattr(rules, "readable_suffixes", lambda: readable)
+    begun = tac("init", "photos", *TINY)
+    assert begun.exit_code == 0, begun.output
+    assert "pip install 'tac-pipeline[cpu]'" in begun.stderr
+    assert "note: 1 .heic files cannot be read here: pip install 'tac-pipeline[formats]'" in begun.stdout
+    run = tac("run")
+    assert run.exit_code == 1
+    assert "pip install 'tac-pipeline[cpu]'" in run.stderr
+    assert "computed" not in run.stdout
+    monkeypatch.setattr(installed, "require_faiss", lambda: None)
+    (folder / "tac.yaml").write_text((folder / "tac.yaml").read_text() + "nouns: {source: nouns.txt}\n")
+    assert plan_run(load_project(folder / "tac.yaml")).notes == [
+        "1 .heic files cannot be read here: pip install 'tac-pipeline[formats]'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("absent", *TINY), 1, "images.source must be an existing folder or table; nothing is at"),
+        (("photos", "--model", "tac-small", "--preset", "fast"), 2, "leave out --model and --pretrained"),
+        (("photos", "--model", "ViT-B-32"), 1, "--model and --pretrained belong together"),
+        (("images.parquet", *TINY), 1, "tac init is for images"),
+        (("empty", *TINY), 1, "images.source holds no images"),
+    ],
+)
+def test_mistakes_are_told_and_write_nothing(folder: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    (folder / "empty").mkdir()
+    vectors, _ = grouped_vectors()
+    write_vectors(folder / "images.parquet", list(map(str, range(len(vectors)))), vectors, ["x"] * len(vectors))
+    result = tac("init", *arguments)
+    assert result.exit_code == code, result.output
+    assert message in told(result)
+    assert not (folder / "tac.yaml").exists()
+
+
+def test_the_packaged_encoder_needs_its_name_alone() -> None:
+    assert starting.encoder_keys("tac-small", None, None) == {"model": "tac-small", "pretrained": "drawn"}
+    assert starting.encoder_keys(None, None, "fast") == {"preset": "fast"}
+    assert starting.encoder_keys(None, None, None) == {"model": "ViT-B-32-quickgelu", "pretrained": "openai"}
