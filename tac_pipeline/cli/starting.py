@@ -18,7 +18,6 @@ from tac_pipeline.cli.shared import SettingsOption, app, complain, plain, printe
 from tac_pipeline.errors import InputError, MissingDependency, SettingsError
 from tac_pipeline.first_run.installed import require_own_assets
 from tac_pipeline.progress import duration
-from tac_pipeline.settings.keys import EncoderSettings
 from tac_pipeline.settings.project import SETTINGS_NAME, SETTINGS_VARIABLE, Project
 
 if TYPE_CHECKING:
@@ -69,6 +68,8 @@ def encoder_keys(model: str | None, pretrained: str | None, preset: str | None) 
     if preset is not None:
         return {"preset": preset}
     if model is None and pretrained is None:
+        from tac_pipeline.settings.keys import EncoderSettings
+
         default = EncoderSettings()
         return {"model": default.model, "pretrained": default.pretrained}
     if model == NAME and pretrained is None:
