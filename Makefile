@@ -50,9 +50,9 @@ site: $(INSTALLED)  ## the documentation as a site, in build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # How many pictures the demo draws.
-PICTURES ?= 3000
+PICTURES ?= 1500
 
-demo: $(INSTALLED)  ## the whole product on drawn pictures: set up, draw, group, name, compare (PICTURES=3000)
+demo: $(INSTALLED)  ## the whole product on drawn pictures: set up, draw, group, name, compare (PICTURES=1500)
 	$(BIN)/tac demo --pictures $(PICTURES)
 
 run: $(INSTALLED)  ## materialize everything that tac.yaml describes

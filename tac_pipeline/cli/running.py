@@ -46,7 +46,7 @@ SHOWN_GROUPS = 20
 @app.command()
 def demo(
     settings: SettingsOption = None,
-    pictures: Annotated[int, typer.Option(min=100, help="How many drawn pictures the store should hold.")] = 3000,
+    pictures: Annotated[int, typer.Option(min=100, help="How many drawn pictures the store should hold.")] = 1500,
 ) -> None:
     """Draw a picture store where images.source points, group it, name the groups, and say how right that was."""
     with refusals():
