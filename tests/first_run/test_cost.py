@@ -11,7 +11,15 @@ from PIL import Image
 from small_store import grouped_vectors, write_vectors
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.first_run.cost import SAMPLE_IMAGES, learning_seconds, machine, measure_images, seconds_a_prompt
+from tac_pipeline.first_run.cost import (
+    SAMPLE_IMAGES,
+    expected_centers,
+    learning_seconds,
+    machine,
+    measure_images,
+    seconds_a_prompt,
+    shortlisted_prompts,
+)
 from tac_pipeline.settings.reading import parse_settings
 from tac_pipeline.sources import open_source
 
@@ -71,3 +79,12 @@ def test_vectors_are_not_measured(tmp_path: Path) -> None:
 def test_learning_takes_longer_for_more_images_and_the_processor_has_a_name() -> None:
     assert learning_seconds(100) < learning_seconds(100_000)
     assert re.fullmatch(r"\d+ cores of \S.*", machine())
+
+
+def test_the_shortlist_costs_about_what_was_measured_and_never_more_than_every_prompt() -> None:
+    settings = parse_settings("store: a\nimages: {source: x}\nclusters: {count: 45}\n", name="tac.yaml")
+    centers = expected_centers(settings, images=3_000)
+    assert centers == 135
+    few = shortlisted_prompts(centers=centers, per_center=60, nouns=117_377, templates=7)
+    assert few == pytest.approx(95_000, rel=0.01)
+    assert shortlisted_prompts(centers=centers, per_center=60, nouns=12, templates=7) == 12 * 7
