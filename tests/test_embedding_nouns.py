@@ -115,3 +115,18 @@ def test_changed_packaged_vectors_are_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(small_nouns, "NOUNS_FILE", changed)
     with pytest.raises(ArtifactDamaged, match=r"must have the SHA-256 .* Install tac-pipeline again"):
         small_nouns.packaged_noun_vectors(["dog"], encoder=small, templates=PUBLISHED_TEMPLATES)
+
+
+def test_packaged_noun_vectors_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_nouns, "NOUNS_FILE", tmp_path / "nouns.npz")
+    monkeypatch.setattr(small_nouns, "CHECKSUM_FILE", tmp_path / "nouns.sha256")
+    words, made_for = [f"noun {number}" for number in range(50)], {"encoder": "one", "templates": ["a {}"]}
+    vectors = unit_rows(np.random.default_rng(0).normal(size=(50, 8)))
+    small_nouns.write_noun_vectors(vectors, words, **made_for)
+    found = small_nouns.packaged_noun_vectors(words, **made_for)
+    assert found is not None
+    assert (found * vectors).sum(axis=1).min() > 0.999
+    assert small_nouns.packaged_noun_vectors(words[1:], **made_for) is None
+    monkeypatch.setattr(small_nouns, "STEP", 1e-4)
+    with pytest.raises(ValueError, match="make STEP larger"):
+        small_nouns.write_noun_vectors(vectors, words, **made_for)
