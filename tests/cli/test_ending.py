@@ -57,7 +57,11 @@ def test_output_that_cannot_be_written_is_a_failure(
     assert "error: the output could not be written: No space left on device" in capfd.readouterr().err
 
 
-def test_the_second_ctrl_c_ends_at_once_and_restores_first(capfd: pytest.CaptureFixture) -> None:
+def test_the_second_ctrl_c_ends_at_once_and_restores_first(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    # Its thread would outlive this test, and then really end the process.
+    monkeypatch.setattr(stopping, "_lose_patience", lambda: None)
     restored: list[bool] = []
     stopping.before_a_sudden_end(lambda: restored.append(True))
     stopping.before_a_sudden_end(lambda: 1 / 0)  # what fails there holds nothing up
