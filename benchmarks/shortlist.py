@@ -154,11 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     console = Console()
     console.print(f"all nouns in all templates, and the shortlist; {machine()}")
-    console.print(_line(HEADER))
+    console.print(_line(HEADER), soft_wrap=True)
     for name in asked.tables:
-        console.print(_line(measure(reference_case(name, cosine=asked.cosine))))
+        console.print(_line(measure(reference_case(name, cosine=asked.cosine))), soft_wrap=True)
     if asked.demo:
-        console.print(_line(measure(demo_case(asked.demo))))
+        console.print(_line(measure(demo_case(asked.demo))), soft_wrap=True)
 
 
 def _line(cells: Sequence[str]) -> str:
