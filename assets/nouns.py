@@ -131,8 +131,10 @@ def prompt_nouns(
         batch_size=inputs.project.settings.encoder.batch_size,
         progress=inputs.progress("nouns"),
     )
-    with store.building(shared=True, on_wait=inputs.log):
-        known.join_files()
+    if known.has_many_files:
+        # Only now: another store may hold this lock for as long as it encodes nouns.
+        with store.building(shared=True, on_wait=inputs.log):
+            known.join_files()
     return vectors
 
 

@@ -81,28 +81,22 @@ def noun_work(project: Project, *, images: int) -> NounWork:
 def _unknown_nouns(project: Project, templates: list[str]) -> list[str]:
     """The candidate nouns of which no vector is on the disk."""
     from assets.images import load_encoder
-    from tac_pipeline.encoders.small.nouns import packaged_noun_vectors
+    from tac_pipeline.embedding.nouns import packaged_nouns
     from tac_pipeline.nouns import load_candidate_nouns
-    from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES
     from tac_pipeline.store.prompted_nouns import PromptedNouns
-    from tac_pipeline.wordnet import load_nouns
 
     *_, status = all_status(project, (candidate_nouns, noun_embeddings))
     nouns, encoder = project.settings.nouns, load_encoder(project)
     name = encoder.text_fingerprint
-    every = load_nouns()["noun"].to_list()
-    packaged = packaged_noun_vectors(every, encoder=name, templates=PUBLISHED_TEMPLATES) is not None
-    if status.state in (State.FRESH, State.REUSABLE) or (packaged and nouns.source == "wordnet"):
+    if status.state in (State.FRESH, State.REUSABLE):
+        return []
+    if nouns.source == "wordnet" and packaged_nouns(name, templates=templates) is not None:
         return []
     source = nouns.source if nouns.source == "wordnet" else project.resolve(nouns.source)
     words = load_candidate_nouns(source, exclude_offensive=nouns.exclude_offensive).table["noun"].to_list()
     folder = open_store(project).prompted_nouns_folder
     known = PromptedNouns(folder, encoder=name, templates=templates, dim=encoder.dim).read(words, most=1)
-    return [
-        word
-        for word, prompts, mean in zip(words, known.prompts, known.means, strict=True)
-        if not prompts and not mean.any()
-    ]
+    return [word for word, prompts in zip(words, known.prompts, strict=True) if not prompts]
 
 
 def passed_over_notes(rules: Mapping[str, int]) -> list[str]:

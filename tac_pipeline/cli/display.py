@@ -124,17 +124,16 @@ class Display:
             self.console.print(line, soft_wrap=True)
 
     def _say_begun(self) -> None:
-        with self._lock:
-            timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
+        if self._settle():
             self._print(f"  began     {self._name}")
 
-    def _settle(self) -> None:
+    def _settle(self) -> bool:
+        """Say no more that the step has begun; whether that was still to be said."""
         with self._lock:
             timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+        return timer is not None
 
     def _line(self) -> Table:
         """The line that lives: spinner, how many steps, name, seconds, what it says; cut at the window's edge."""

@@ -52,8 +52,6 @@ def demo(
     with refusals():
         settings = settings or place_demo_settings()
     with opened_project(settings) as project:
-        from assets.graph import find
-        from assets.lookups.status import State, all_status
         from tac_pipeline.encoders import encoder_fingerprint
 
         # Damaged weights are told before anything is drawn.
@@ -62,10 +60,6 @@ def demo(
         console = printer()
         started = time.monotonic()
         _draw(console, _demo_folder(project), pictures, PICTURE_SIZE)
-        nouns = [find(name) for name in ("candidate_nouns", "noun_embeddings")]
-        states = {entry.step.name: entry.state for entry in all_status(project)}
-        if any(states[step.name] is not State.FRESH for step in nouns):
-            materialize(console, project, nouns)
         console.print(f"set-up: {duration(time.monotonic() - started)}")
         _grow(console, project, recluster=False)
         console.print()

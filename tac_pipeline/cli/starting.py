@@ -110,7 +110,7 @@ def _look_at(console: Console, project: Project) -> Listing:
     place = project.settings.images.places[0]
     if source.reader is None:
         raise InputError(
-            f"tac init is for images, and {place} holds vectors: docs/how-to/given-vectors.md has their settings"
+            f"tac init is for images, and {place} holds vectors: docs/how-to/use-given-vectors.md has their settings"
         )
     with console.status(f"looking through {escape(place)}"):
         listing = source.listing()

@@ -77,16 +77,24 @@ def embed_nouns(
 
 def seed_from_package(known: PromptedNouns, *, templates: Sequence[str]) -> bool:
     """Put the packaged vectors of WordNet's nouns into an empty table, if they are of its encoder and templates."""
+    packaged = packaged_nouns(known.encoder, templates=templates)
+    if packaged is None:
+        return False
+    nouns, vectors = packaged
+    known.append(nouns, NounMeans(np.full(len(nouns), ANY), vectors))
+    return True
+
+
+def packaged_nouns(encoder: str, *, templates: Sequence[str]) -> tuple[list[str], FloatMatrix] | None:
+    """WordNet's nouns and their packaged vectors, of the published templates or one prompt; None for other encoders."""
     from tac_pipeline.encoders.small.nouns import packaged_noun_vectors
     from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES
     from tac_pipeline.wordnet import load_nouns
 
     asked = PUBLISHED_TEMPLATES if list(templates) == [ONE_PROMPT] else templates
     nouns = load_nouns()["noun"].to_list()
-    vectors = packaged_noun_vectors(nouns, encoder=known.encoder, templates=asked)
-    if vectors is not None:
-        known.append(nouns, NounMeans(np.full(len(nouns), ANY), vectors))
-    return vectors is not None
+    vectors = packaged_noun_vectors(nouns, encoder=encoder, templates=asked)
+    return None if vectors is None else (nouns, vectors)
 
 
 class _Pending:

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from open_clip.modified_resnet import AttentionPool2d
-from open_clip.transformer import QuickGELU, ResidualAttentionBlock
+from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
+
+from tac_pipeline.encoders.text_tower import attends_plainly
 
 # Weight (n_out, n_in), bias and activation of a layer, to the layer that takes its place.
 MakeLayer = Callable[[Tensor, Tensor | None, str], nn.Module]
@@ -80,23 +82,12 @@ def swap_linears(module: nn.Module, make: MakeLayer) -> int:
         if type(child) is nn.Linear:
             setattr(module, name, make(child.weight, child.bias, "none"))
             swapped += 1
-        elif isinstance(module, ResidualAttentionBlock) and name == "attn" and _is_plain(module, child):
+        elif name == "attn" and attends_plainly(module) and type(child) is nn.MultiheadAttention and child.batch_first:
             setattr(module, name, _swapped_attention(child, make))
             swapped += 2
         elif not isinstance(child, nn.MultiheadAttention):
             swapped += _swap_mlp(child, make) + swap_linears(child, make)
     return swapped
-
-
-def _is_plain(block: nn.Module, attention: Any) -> bool:
-    return (
-        type(attention) is nn.MultiheadAttention
-        and not hasattr(block, "ln_1_kv")
-        and attention.in_proj_weight is not None
-        and attention.bias_k is None
-        and not attention.add_zero_attn
-        and bool(attention.batch_first)
-    )
 
 
 def _swapped_attention(attention: Any, make: MakeLayer) -> nn.Module:

@@ -42,7 +42,7 @@ class CausalTextTower:
             pooling == "argmax"
             and getattr(text, "cls_emb", None) is None
             and not getattr(text, "output_tokens", False)
-            and all(_is_plain(block) for block in text.transformer.resblocks)
+            and all(attends_plainly(block) for block in text.transformer.resblocks)
         )
         return cls(text) if plain and _is_causal(text.attn_mask) else None
 
@@ -94,7 +94,8 @@ class CausalTextTower:
         return self._prefixes[key]
 
 
-def _is_plain(block: Any) -> bool:
+def attends_plainly(block: Any) -> bool:
+    """Whether a block is open_clip's ResidualAttentionBlock of one sequence with itself, without extras."""
     return (
         type(block) is ResidualAttentionBlock
         and not hasattr(block, "ln_1_kv")

@@ -105,13 +105,18 @@ class PromptedNouns:
         path = self.folder / f"{uuid.uuid4().hex[:16]}.parquet"
         place_table(path, PROMPTED_NOUNS, columns, encoder=self.encoder)
 
+    @property
+    def has_many_files(self) -> bool:
+        """Whether it is time to join them."""
+        return len(self._files()) >= MANY_FILES
+
     def join_files(self) -> None:
         """Join many files into one for each number of templates; call it with the shared lock held."""
         old = self._files()
-        if len(old) < MANY_FILES:
-            return
-        for count in sorted(self._index()["prompts"].unique()):
-            nouns = self._index().filter(pl.col("prompts") == count)["noun"].unique(maintain_order=True).to_list()
+        if not self.has_many_files:
+            return  # another process was faster
+        for (count,), rows in self._index().group_by(["prompts"], maintain_order=True):
+            nouns = rows["noun"].unique(maintain_order=True).to_list()
             self.append(nouns, NounMeans(np.full(len(nouns), count), self.read(nouns, most=count).means))
         for path in old:
             path.unlink(missing_ok=True)
