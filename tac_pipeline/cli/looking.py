@@ -165,7 +165,7 @@ def clusters(
     group: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID|NAME]", help="Tell all of this group; else list them.", autocompletion=_complete_group
+            metavar="ID|NAME", help="Tell all of this group; else list them.", autocompletion=_complete_group
         ),
     ] = None,
     as_json: JsonOption = False,
