@@ -12,7 +12,7 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tac_pipeline.cli import stopping
+from tac_pipeline.cli.terminal import stopping
 
 if TYPE_CHECKING:
     import typer

@@ -13,8 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tac_pipeline.cli import stopping
-from tac_pipeline.cli.display import NAME_WIDTH, Display
 from tac_pipeline.cli.shared import (
     FAILED,
     SettingsOption,
@@ -30,6 +28,8 @@ from tac_pipeline.cli.shared import (
     refusals,
 )
 from tac_pipeline.cli.starting import place_demo_settings
+from tac_pipeline.cli.terminal import stopping
+from tac_pipeline.cli.terminal.display import NAME_WIDTH, Display
 from tac_pipeline.demo import PICTURE_SIZE
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.progress import RateLog, duration

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from tac_pipeline.cli import stopping
 from tac_pipeline.cli.shared import SettingsOption, app, error_printer, opened_project, refusals
+from tac_pipeline.cli.terminal import stopping
 from tac_pipeline.settings.project import SETTINGS_VARIABLE, find_settings, load_project
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from tac_pipeline.cli.stopping import INTERRUPTED
+from tac_pipeline.cli.terminal.stopping import INTERRUPTED
 from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.first_run.installed import require_own_assets
 from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project, find_settings, load_project

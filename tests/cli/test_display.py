@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from tac_pipeline.cli import stopping
-from tac_pipeline.cli.display import Display, can_redraw
 from tac_pipeline.cli.shared import print_clusters
+from tac_pipeline.cli.terminal import stopping
+from tac_pipeline.cli.terminal.display import Display, can_redraw
 from tac_pipeline.progress import Pace
 
 ESCAPE = "\x1b"

@@ -66,7 +66,7 @@ def test_any_other_command_just_stops(vector_store: Writer, monkeypatch: pytest.
 # A main thread that does not come back to Python's handler, as in a long computation of a compiled package.
 DEAF = """
 import signal, sys, threading
-from tac_pipeline.cli import stopping
+from tac_pipeline.cli.terminal import stopping
 stopping.GRACE_SECONDS = float(sys.argv[1])
 stopping.watch()
 stopping.before_a_sudden_end(lambda: print("restored", flush=True))

@@ -18,7 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from tac_pipeline.cli import stopping
+from tac_pipeline.cli.terminal import stopping
 from tac_pipeline.progress import Pace, duration, watching
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The terminal: what is drawn on it while a run goes on, and what Ctrl-C does. Imported before anything heavy."""
