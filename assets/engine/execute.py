@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from assets.engine.recipe import resolve_recipe, usable
-from assets.engine.required import require_inputs
+from assets.engine.required import known_versions, require_inputs
 from assets.engine.step import Inputs, Log, Output, Step
 from tac_pipeline.files import full_disk_told
 from tac_pipeline.settings.project import Project
@@ -25,8 +25,11 @@ def open_store(project: Project) -> Store:
     return Store(project.store_folder)
 
 
-def execute(asset: Step, project: Project, *, log: Log = lambda _: None) -> Outcome:
+def execute(asset: Step, project: Project, *, log: Log = lambda _: None, in_force: bool = False) -> Outcome:
     """Make an asset current: find its recipe on disk, or compute it, validate it and make it current.
+
+    With `in_force`, a step of growth reads what was learned last, also when the settings of learning have changed
+    since; it then stays stale for the new settings.
 
     Raises
     ------
@@ -38,15 +41,17 @@ def execute(asset: Step, project: Project, *, log: Log = lambda _: None) -> Outc
     started = time.monotonic()
     store = open_store(project)
     with store.building(shared=asset.shared, on_wait=log):
-        inputs = Inputs(project, require_inputs(asset, project, store, log), log)
+        known = known_versions(asset, store, in_force=in_force)
+        inputs = Inputs(project, require_inputs(asset, project, store, log, known), log)
         recipe = resolve_recipe(asset, inputs)
         artifact = usable(store.find(asset.name, recipe))
         reused = artifact is not None
         if artifact is None:
             artifact = _build(asset, inputs, store, recipe, started)
         settings = project.settings
-        store.make_current(artifact, version=asset.version(settings), written=asset.written(settings))
-        store.prune(asset.name, keep=settings.keep_versions, shared=asset.shared)
+        store.make_current(artifact, version=asset.version(settings, known), written=asset.written(settings))
+        # What the groups in force were learned from is needed until others are learned, however few versions are kept.
+        store.prune(asset.name, keep=settings.keep_versions, shared=asset.shared, in_use=asset.part == "learning")
         if asset.cleanup is not None:
             asset.cleanup(store)
     return Outcome(artifact, reused, time.monotonic() - started)

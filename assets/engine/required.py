@@ -1,9 +1,11 @@
 """The artifacts that a step reads: they must exist, be whole, have these settings, and be made from each other.
 
-Learning replaces its artifacts one by one. When it failed halfway, the current training set has no groups yet. Results
-then read the training set that the cluster ids in force were learned from, and everything made from that one.
+Learning replaces its artifacts one by one. When it failed halfway, or was stopped, some of them have no groups yet.
+Results then read what the cluster ids in force were learned from. A growth run does so even when the settings of
+learning have been edited since: readers need not wait for a learning that is still to come.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 
 from assets.engine.recipe import resolve_recipe, usable
@@ -12,33 +14,67 @@ from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdat
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 
+Versions = dict[str, str]
 
-def require_inputs(asset: Step, project: Project, store: Store, log: Log) -> dict[str, Artifact]:
+
+def known_versions(step: Step, store: Store, *, in_force: bool) -> Versions:
+    """The chained versions to start from, by name: none, or with `in_force` those of what was learned last."""
+    known: Versions = {}
+
+    def look(above: Step) -> None:
+        if above.name in known:
+            return
+        current = store.current(above.name) if above.part == "learning" else None
+        if current is not None:
+            known[above.name] = current.version
+        else:
+            for other in above.upstream:
+                look(other)
+
+    if in_force and step.part == "growth":
+        for above in step.upstream:
+            look(above)
+    return known
+
+
+def require_inputs(asset: Step, project: Project, store: Store, log: Log, known: Versions) -> dict[str, Artifact]:
     """The artifacts above a step (see require_current); call it with the store's lock held."""
-    artifacts = require_current(asset.name, asset.upstream, project, store, as_of=asset.as_of)
-    for name, artifact in artifacts.items():
-        if artifact.recipe != store.require_current(name).artifact.recipe:
-            log(f"{name}: the version that the groups were learned from; the current one has no groups yet")
+    artifacts = require_current(asset.name, asset.upstream, project, store, as_of=asset.as_of, known=known)
+    for above in asset.upstream:
+        if artifacts[above.name].recipe != store.require_current(above.name).artifact.recipe:
+            log(f"{above.name}: the version that the groups were learned from; the current one has no groups yet")
+        elif known.get(above.name, "") not in ("", above.version(project.settings)):
+            log(
+                f"{above.name}: as it was last learned; the settings have changed since, and are learned by another run"
+            )
     return artifacts
 
 
 def require_current(
-    reader: str, steps: Iterable[Step], project: Project, store: Store, *, as_of: Step | None = None
+    reader: str,
+    steps: Iterable[Step],
+    project: Project,
+    store: Store,
+    *,
+    as_of: Step | None = None,
+    known: Versions | None = None,
 ) -> dict[str, Artifact]:
     """The current artifacts of some steps, checked to be whole and made for these settings and from each other.
 
     Parameters
     ----------
     as_of : Step, optional
-        If an asset that this step was made from has been replaced since, the old version is read, and so is everything
-        between the two.
+        If something that this step was made from has been replaced since, the old version is read, and so is
+        everything between the two.
+    known : dict of name to version, optional
+        Versions that count as these settings' (see known_versions).
 
     Raises
     ------
     ArtifactMissing, ArtifactOutdated, ArtifactDamaged
     """
     steps = tuple(steps)
-    due = _not_current(steps, project, store)
+    due = _not_current(steps, project, store, dict(known or {}))
     if due:
         raise _not_built(reader, next(above for above in steps if above.name in due), due, store)
     earlier = {} if as_of is None else _as_of(reader, as_of, steps, project, store)
@@ -73,16 +109,18 @@ def _require_made_from_each_other(reader: str, artifacts: Mapping[str, Artifact]
                 )
 
 
-def _not_current(steps: Iterable[Step], project: Project, store: Store) -> dict[str, Step]:
+def _not_current(steps: Iterable[Step], project: Project, store: Store, versions: Versions) -> dict[str, Step]:
     """The steps, and all upstream of them, that are missing or made for other settings, in the order to build."""
     due: dict[str, Step] = {}
     looked_at: set[str] = set()
-    versions: dict[str, str] = {}
+    given = frozenset(versions)
 
     def look(step: Step) -> None:
         if step.name in looked_at:
             return
         looked_at.add(step.name)
+        if step.name in given:
+            return
         for above in step.upstream:
             look(above)
         current = store.current(step.name)
@@ -95,25 +133,53 @@ def _not_current(steps: Iterable[Step], project: Project, store: Store) -> dict[
     return due
 
 
-def _as_of(reader: str, anchor: Step, steps: Iterable[Step], project: Project, store: Store) -> dict[str, Artifact]:
-    """The old artifacts that the anchor was made from, and the steps' made from these; empty if all is current."""
+def learned_from(anchor: Step, store: Store) -> tuple[dict[str, Artifact], set[str]]:
+    """What the current version of a step was made from, by name, and the names of what is no longer kept.
+
+    Every learned artifact upstream is followed by the contents in the records. Contents of growth are left out: the
+    images that a store has now are read as they are now.
+    """
     current = store.current(anchor.name)
     if current is None:
+        return {}, set()
+    wanted, found = {anchor.name: current.artifact.content}, {anchor.name: current.artifact}
+    # Nearest first: equal contents may have been made again from newer ones, and lead there.
+    waiting = deque([anchor])
+    while waiting:
+        step = waiting.popleft()
+        contents = found[step.name].record["inputs"]
+        new = [above for above in step.deps if above.part == "learning" and above.name not in wanted]
+        new = [above for above in new if above.name in contents]
+        wanted |= {above.name: contents[above.name] for above in new}
+        for above in new:
+            artifact = _made_from(above.name, wanted, store)
+            if artifact is not None:
+                found[above.name] = artifact
+                waiting.append(above)
+    return found, set(wanted) - set(found)
+
+
+def _made_from(name: str, wanted: Versions, store: Store) -> Artifact | None:
+    """A whole version with the wanted content, if possible one that was made from the other wanted contents."""
+
+    def differs(artifact: Artifact) -> bool:
+        return any(wanted.get(above, content) != content for above, content in artifact.record["inputs"].items())
+
+    return min(store.find_contents(name, wanted[name]), key=differs, default=None)
+
+
+def _as_of(reader: str, anchor: Step, steps: Iterable[Step], project: Project, store: Store) -> dict[str, Artifact]:
+    """The old artifacts that the anchor was made from, and the steps' made from these; empty if all is current."""
+    found, gone = learned_from(anchor, store)
+    if not gone and all(store.require_current(name).artifact.recipe == kept.recipe for name, kept in found.items()):
         return {}
-    contents: dict[str, str] = current.artifact.record["inputs"]
-    if all(store.require_current(name).artifact.content == content for name, content in contents.items()):
-        return {}
-    found = {anchor.name: current.artifact}
-    for name, content in contents.items():
-        artifact = store.find_content(name, content)
-        if artifact is None:
-            raise _gone(reader, name, anchor)
-        found[name] = artifact
-    roots = frozenset(contents)
+    roots = frozenset(found)
 
     def find(step: Step) -> Artifact:
+        if step.name in gone:
+            raise _gone(reader, step.name, anchor)
         if step.name not in found:
-            if not _reads(step, roots) or _reads(step, {anchor.name}):
+            if step.part == "growth" or not _reads(step, roots) or _reads(step, {anchor.name}):
                 found[step.name] = store.require_current(step.name).artifact
             else:
                 inputs = Inputs(project, {above.name: find(above) for above in step.upstream})

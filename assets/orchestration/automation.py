@@ -2,7 +2,8 @@
 
 Growth follows the images: the schedule `observe` digests the source's listing, and the sensor `refresh` requests
 everything that a change makes stale, in one run. Learning follows its own schedule, `recluster`: training_set does not
-react to image_embeddings. A failed step is not requested again until something changes.
+react to image_embeddings. A failed step is not requested again until something changes; a learning that did not come
+to its end is (upkeep/unfinished.py).
 """
 
 from collections.abc import Mapping
@@ -13,11 +14,17 @@ import dagster as dg
 from dagster import AutomationCondition
 
 from assets.engine.step import Step
+from assets.graph import LEARNING, STEPS
 from assets.orchestration.run_liveness import STORE_TAG, build_watchman
+from assets.orchestration.upkeep.unfinished import AUTOMATIC_TAG, build_unfinished_sensor
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.project import Project
 
 TICK_SECONDS = 15
+GROW = "grow"
+# The settings that a run was asked for with.
+VERSIONS_TAG = "tac/versions"
 
 
 def refresh_condition(step: Step | None) -> AutomationCondition[dg.AssetKey]:
@@ -46,6 +53,16 @@ def refresh_condition(step: Step | None) -> AutomationCondition[dg.AssetKey]:
     ).with_label("refresh")
 
 
+def only_grows(run: dg.DagsterRun) -> bool:
+    """Whether a run takes images through growth, whatever the state of learning.
+
+    A person who asks for single assets is told instead when what they read is not there for the settings of today.
+    """
+    learning = {step.name for step in LEARNING}
+    chosen = {key.path[-1] for key in run.asset_selection or ()}
+    return run.job_name == GROW or (AUTOMATIC_TAG in run.tags and chosen.isdisjoint(learning))
+
+
 def build_sensors(project: Project) -> list[dg.SensorDefinition]:
     """The sensors of a store, switched on unless schedule.refresh says otherwise."""
     refresh = project.settings.schedule.refresh
@@ -55,11 +72,26 @@ def build_sensors(project: Project) -> list[dg.SensorDefinition]:
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING if refresh else dg.DefaultSensorStatus.STOPPED,
             minimum_interval_seconds=TICK_SECONDS,
-            run_tags={STORE_TAG: project.settings.store},
+            run_tags={STORE_TAG: project.settings.store, AUTOMATIC_TAG: "refresh", VERSIONS_TAG: versions_of(project)},
             description="Materializes what new images or edited settings make stale, in one run.",
         ),
+        build_unfinished_sensor(project),
         build_watchman(project),
     ]
+
+
+def versions_of(project: Project) -> str:
+    """A digest of what every asset is made with: settings and code."""
+    known: dict[str, str] = {}
+    return digest([step.version(project.settings, known) for step in STEPS])
+
+
+def is_overtaken(run: dg.DagsterRun, project: Project) -> bool:
+    """Whether the settings were edited between the request for a run and its start.
+
+    Such a run was asked for less than the settings of now need. The edit asks for another run, which has everything.
+    """
+    return run.tags.get(VERSIONS_TAG, "") not in ("", versions_of(project))
 
 
 def require_schedule(project: Project) -> None:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,14 @@ from assets.engine.execute import execute
 from assets.engine.step import Step
 from assets.graph import GROWTH, STEPS
 from assets.images import IMAGE_STORE, observed_version, training_set
-from assets.orchestration.automation import build_schedules, build_sensors, refresh_condition
+from assets.orchestration.automation import (
+    GROW,
+    build_schedules,
+    build_sensors,
+    is_overtaken,
+    only_grows,
+    refresh_condition,
+)
 from assets.orchestration.checks import build_check, build_checks
 from assets.orchestration.manual_jobs import build_manual_jobs
 from assets.orchestration.metadata import column_schema, describe_step, outcome_metadata, refusals
@@ -27,8 +34,10 @@ from assets.orchestration.run_liveness import (
     build_lock,
     build_sign_of_life,
 )
+from assets.orchestration.upkeep.unfinished import RECLUSTER
 from assets.results import assignments, clusters
 from tac_pipeline.digest import digest
+from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated
 from tac_pipeline.settings.project import Project, load_project
 from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS
 
@@ -105,11 +114,19 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(step.schema)},
         automation_condition=refresh_condition(step),
         required_resource_keys={LOCK_RESOURCE},
+        # A run that was overtaken leaves what it cannot build to the next one, and does not fail.
+        output_required=False,
     )
-    def materialize_step(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def materialize_step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         with refusals():
-            outcome = execute(step, project, log=context.log.info)
-        return dg.MaterializeResult(
+            try:
+                outcome = execute(step, project, log=context.log.info, in_force=only_grows(context.run))
+            except (ArtifactMissing, ArtifactOutdated) as error:
+                if not is_overtaken(context.run, project):
+                    raise
+                context.log.info(f"left to the run of the settings that were edited meanwhile: {error}")
+                return
+        yield dg.MaterializeResult(
             data_version=dg.DataVersion(outcome.artifact.content), metadata=dict(outcome_metadata(outcome))
         )
 
@@ -163,14 +180,14 @@ def build_jobs(project: Project) -> dict[str, Any]:
             tags={OBSERVE_TAG: project.settings.store},
             description="Digest the listing of the image store; changes in it are then processed automatically.",
         ),
-        "grow": dg.define_asset_job(
-            "grow",
+        GROW: dg.define_asset_job(
+            GROW,
             selection=growth,
             tags=tags,
             description="Read and assign the new images of the store; nothing is learned again.",
         ),
-        "recluster": dg.define_asset_job(
-            "recluster",
+        RECLUSTER: dg.define_asset_job(
+            RECLUSTER,
             selection=relearned | nouns,
             tags=tags,
             description="Learn the groups again from the images that the store holds now, and assign every image.",

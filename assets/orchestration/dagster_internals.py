@@ -5,12 +5,14 @@ change any of them: run tests/assets/orchestration/test_dagster_internals.py on 
 """
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.events import RunFailureReason
 from dagster._core.instance.ref import InstanceRef
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 # Minor version of Dagster: its releases on which the tests were run.
 TRIED: Mapping[str, tuple[str, ...]] = {"1.13": ("1.13.0", "1.13.28")}
@@ -69,3 +71,10 @@ def was_interrupted(entry: dg.EventLogEntry) -> bool:
 def report_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
     """Mark a run as failed from outside it: its own process can no longer do so."""
     instance.report_run_failed(run, why)
+
+
+def next_times(cron: str, timezone: str, *, after: float, count: int) -> list[float]:
+    """The next times at which a schedule fires, in seconds since 1970."""
+    # The first of the iterator may be the start itself.
+    times = schedule_execution_time_iterator(after + 1, cron, timezone)
+    return [moment.timestamp() for moment in islice(times, count)]

@@ -264,11 +264,11 @@ class Store:
         # A folder without a readable record is not an artifact: the next build replaces it.
         return None
 
-    def find_content(self, asset: str, content: str) -> Artifact | None:
-        """A whole version of an asset with this content, the current one first; None when none is kept."""
+    def find_contents(self, asset: str, content: str) -> list[Artifact]:
+        """The whole versions of an asset with this content, the current one first."""
         current = self.current(asset)
         kept = [*([current.artifact] if current else []), *self.versions(asset)]
-        return next((version for version in kept if version.content == content and not version.damage()), None)
+        return [version for version in kept if version.content == content and not version.damage()]
 
     @contextmanager
     def scratch(self, asset: str, *, shared: bool = False) -> Iterator[Path]:
@@ -328,15 +328,35 @@ class Store:
         found = (self.find(asset, recipe) for recipe in dict.fromkeys(path.parent.name for path in records))
         return [artifact for artifact in found if artifact is not None]
 
-    def prune(self, asset: str, *, keep: int, shared: bool = False) -> list[str]:
-        """Keep the `keep` versions that were used last, and current ones; returns the recipes that were removed."""
+    def prune(self, asset: str, *, keep: int, shared: bool = False, in_use: bool = False) -> list[str]:
+        """Keep the `keep` versions that were used last, and current ones; returns the recipes that were removed.
+
+        With `in_use`, versions that something current was made from, directly or not, are kept as well.
+        """
         stores = self.folder.parent.glob("*") if shared else [self.folder]
         pointers = [_pointed(folder / asset / CURRENT_NAME) for folder in stores]
         others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
         removed = others[max(keep - 1, 0) :]
+        needed = self._contents_in_use() if in_use and removed else set()
+        removed = [artifact for artifact in removed if artifact.content not in needed]
         for artifact in removed:
             self._discard(artifact.folder)
         return [artifact.recipe for artifact in removed]
+
+    def _contents_in_use(self) -> set[str]:
+        """The contents of everything current, and of all that it was made from."""
+        pointers = self.folder.glob(f"*/{CURRENT_NAME}")
+        currents = [self.current(path.parent.name) for path in pointers]
+        waiting = [current.artifact for current in currents if current is not None]
+        found: set[str] = set()
+        while waiting:
+            artifact = waiting.pop()
+            if artifact.content in found:
+                continue
+            found.add(artifact.content)
+            for name, content in artifact.record["inputs"].items():
+                waiting += self.find_contents(name, content)
+        return found
 
     def sweep_scratch(self, *, shared: bool = False) -> None:
         """Remove what killed builds of an asset left behind; call it with the lock held."""

@@ -7,11 +7,11 @@ from assets.graph import STEPS
 from tac_pipeline.settings.project import load_project
 
 
-def materialize(settings_path: Path, names: list[str] | None = None) -> dict[str, Outcome]:
+def materialize(settings_path: Path, names: list[str] | None = None, *, in_force: bool = False) -> dict[str, Outcome]:
     """Execute steps in order, without Dagster."""
     project = load_project(settings_path)
     chosen = [step for step in STEPS if names is None or step.name in names]
-    return {step.name: execute(step, project) for step in chosen}
+    return {step.name: execute(step, project, in_force=in_force) for step in chosen}
 
 
 def computed(outcomes: dict[str, Outcome]) -> set[str]:

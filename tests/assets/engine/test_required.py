@@ -1,5 +1,6 @@
 """What results read while learning is unfinished: the artifacts that the groups in force were learned from."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 from assets_helpers import materialize
 from small_store import grouped_vectors, write_vectors
 
-from assets.engine.execute import execute, open_store
-from assets.graph import GROWTH, find
+from assets.engine.execute import open_store
+from assets.graph import GROWTH, STEPS
 from assets.lookups.status import State, all_status
 from assets.orchestration.publishing import publish
 from tac_pipeline.errors import ArtifactOutdated, InputError
@@ -79,16 +80,69 @@ def test_after_a_failed_learning_growth_goes_on_with_the_groups_in_force(
     assert {entry.state for entry in all_status(load_project(path))} == {State.FRESH}
 
 
-def test_without_the_version_that_is_needed_the_way_out_is_a_run(
+def test_what_the_groups_in_force_were_learned_from_is_kept_however_few_versions_are(
     vector_store: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = vector_store({"keep_versions": 1})
     materialize(path)
+    for count in (3, 6):
+        grow(path, count)
+        fail_to_learn(path, monkeypatch)
+        assert open_store(load_project(path)).require_current("training_set").artifact.rows == 60 + count
+        materialize(path, GROWING)
+    # The first run ends the need for the older ones, the second removes them.
+    materialize(path)
+    materialize(path)
+    assert {entry.state for entry in all_status(load_project(path))} == {State.FRESH}
+    store = open_store(load_project(path))
+    assert [len(store.versions(name)) for name in ("training_set", "text_counterparts", "cluster_ids")] == [1, 1, 1]
+
+
+def test_without_the_version_that_is_needed_the_way_out_is_a_run(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = vector_store()
+    first = materialize(path)["training_set"].artifact
     grow(path, 3)
     fail_to_learn(path, monkeypatch)
+    shutil.rmtree(first.folder)
     with pytest.raises(ArtifactOutdated) as refused:
-        execute(find("assignments"), load_project(path))
-        execute(find("clusters"), load_project(path))
+        materialize(path, GROWING)
     assert str(refused.value).endswith("learning did not finish. Finish it: `tac run`.")
     materialize(path)
     assert {entry.state for entry in all_status(load_project(path))} == {State.FRESH}
+
+
+@pytest.mark.parametrize(
+    ("edit", "reached"),
+    [
+        ({"seed": 11}, None),
+        ({"clusters.count": 4}, "cluster_heads"),
+        ({"retrieval.tau": 0.02}, "training_free_clusters"),
+        ({"semantic_centers.images_per_center": 12}, "noun_vocabulary"),
+        ({"method": "published"}, "cluster_heads"),
+    ],
+)
+def test_growth_goes_on_when_edited_settings_have_not_been_learned(
+    vector_store: Writer, edit: dict[str, Any], reached: str | None
+) -> None:
+    """A learning that was stopped before it began, or after one of its steps, holds up no new image."""
+    path = vector_store({"keep_versions": 1})
+    first = materialize(path)
+    path = vector_store(edit)
+    names = [step.name for step in STEPS]
+    if reached is not None:
+        materialize(path, names[: names.index(reached) + 1])
+    grow(path, 3)
+    with pytest.raises(ArtifactOutdated, match="Build first"):
+        materialize(path, GROWING)
+    done = materialize(path, GROWING, in_force=True)
+    project = load_project(path)
+    assert done["assignments"].artifact.rows == 63
+    assert done["assignments"].artifact.record["inputs"]["cluster_ids"] == first["cluster_ids"].artifact.content
+    assert publish(project, by_hand=False).moved
+    states = {entry.step.name: entry.state for entry in all_status(project)}
+    assert State.FRESH not in (states["cluster_ids"], states["assignments"]), "that learning is due stays visible"
+    materialize(path)
+    assert {entry.state for entry in all_status(project)} == {State.FRESH}
+    assert publish(project, by_hand=True).moved

@@ -22,6 +22,7 @@ from waiting import wait_for
 from assets.graph import GROWTH
 from assets.orchestration.automation import TICK_SECONDS
 from assets.orchestration.publishing import PUBLISHED
+from assets.orchestration.upkeep.unfinished import ATTEMPT_TAG
 
 # A cron fires once a minute at most, and the sensor looks every tick.
 GROW_SECONDS = 60.0 + 3 * TICK_SECONDS + 60.0
@@ -29,6 +30,7 @@ QUIET_TICKS = 2.2
 COUNTERPARTS_DOWN = below("text_counterparts") | {PUBLISHED}
 # The learned assets are older than the newest images, until the store is clustered again.
 LAG = {"training_set": "STALE"}
+ENDS = ("SUCCESS", "FAILURE", "CANCELED")
 HEADS_DOWN = below("cluster_heads") | {PUBLISHED}
 
 
@@ -53,7 +55,12 @@ def test_schedules_and_sensors_are_there_and_switched_on(ui: Ui) -> None:
     [entry] = ui.ask(AUTOMATION)["workspaceOrError"]["locationEntries"]
     [repository] = entry["locationOrLoadError"]["repositories"]
     states = {found["name"]: found["state"]["status"] for found in (*repository["schedules"], *repository["sensors"])}
-    assert states == {"observe_on_schedule": "RUNNING", "refresh": "RUNNING", "dead_runs": "RUNNING"}
+    assert states == {
+        "observe_on_schedule": "RUNNING",
+        "refresh": "RUNNING",
+        "unfinished": "RUNNING",
+        "dead_runs": "RUNNING",
+    }
 
 
 def test_a_new_store_builds_itself_and_is_published(ui: Ui) -> None:
@@ -87,16 +94,33 @@ def test_a_setting_edited_by_tac_set_reruns_exactly_what_lies_below_once(ui: Ui)
     assert [chosen(run) for run in new] == [COUNTERPARTS_DOWN]
 
 
-def test_a_step_that_fails_is_left_alone_until_something_changes(ui: Ui) -> None:
+def test_a_learning_that_was_terminated_holds_up_no_image_and_is_taken_up(ui: Ui) -> None:
+    settle(ui)
+    before = set(runs(ui))
+    tac(ui, "set", "seed=11")
+    stopped = wait_for(lambda: started(ui, before), seconds=GROW_SECONDS, what="the run of the edit")
+    ui.ask(TERMINATE, run=stopped)
+    wait_for(lambda: runs(ui)[stopped]["status"] == "CANCELED" or None, seconds=GROW_SECONDS, what="the run to be over")
+    add_image(ui, "meanwhile")
+    found = wait_for(lambda: with_image(ui, "meanwhile"), seconds=2 * GROW_SECONDS, what="the image to be assigned")
+    assert found["cluster_id"].null_count() == 0
+    wait_for(lambda: taken_up(ui, before), seconds=2 * GROW_SECONDS, what="the learning to be taken up")
+    settle(ui)
+    assert ui.stale() == LAG
+    ends = [run["status"] for run_id, run in runs(ui).items() if run_id not in before and run_id != stopped]
+    assert set(ends) == {"SUCCESS"}
+
+
+def test_a_learning_that_fails_is_tried_again_at_the_next_look(ui: Ui) -> None:
     before = set(runs(ui))
     tac(ui, "set", "clusters.count=500")
     failed = wait_for(lambda: ended(ui, before), seconds=GROW_SECONDS, what="the run that must fail")
     assert failed["status"] == "FAILURE"
-    known = set(runs(ui))
-    settle(ui)
-    assert [run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]] == []
+    again = wait_for(lambda: taken_up(ui, before), seconds=GROW_SECONDS, what="the next attempt")
+    assert again["status"] == "FAILURE"
     readers = published(ui)
-    assert readers is not None and len(readers) == 61, "readers keep what they had"
+    assert readers is not None and len(readers) == 62, "readers keep what they had"
+    known = set(runs(ui))
     tac(ui, "set", "clusters.count=3")
     mended = wait_for(lambda: ended(ui, known), seconds=GROW_SECONDS, what="the run after the mend")
     assert mended["status"] == "SUCCESS"
@@ -104,6 +128,8 @@ def test_a_step_that_fails_is_left_alone_until_something_changes(ui: Ui) -> None
 
 
 def test_a_run_that_was_killed_is_told_and_automation_goes_on(ui: Ui) -> None:
+    # So that the slow learning is not taken up once more before the edit below.
+    tac(ui, "set", "schedule.observe=null")
     settle(ui)
     before = set(runs(ui))
     tac(ui, "set", "heads.epochs=1000000")
@@ -168,13 +194,21 @@ def chosen(run: dict[str, Any]) -> set[str]:
 def ended(ui: Ui, known: set[str]) -> dict[str, Any] | None:
     """A new run of assets that has ended."""
     new = [run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]]
-    return next((run for run in new if run["status"] in ("SUCCESS", "FAILURE", "CANCELED")), None)
+    return next((run for run in new if run["status"] in ENDS), None)
 
 
 def started(ui: Ui, known: set[str]) -> str | None:
     """The id of a new run of assets that is still going."""
     new = {run_id: run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]}
     return next((run_id for run_id, run in new.items() if run["status"] == "STARTED"), None)
+
+
+def taken_up(ui: Ui, known: set[str]) -> dict[str, Any] | None:
+    """A new run that took up an unfinished learning, and has ended."""
+    new = [run for run_id, run in runs(ui).items() if run_id not in known]
+    return next(
+        (run for run in new if {"key": ATTEMPT_TAG, "value": "1"} in run["tags"] and run["status"] in ENDS), None
+    )
 
 
 def training(ui: Ui, run_id: str) -> bool:
@@ -204,7 +238,9 @@ repositories {
 } } } } } } }
 """
 
-RUNS = "{ runsOrError { ... on Runs { results { runId status jobName assetSelection { path } } } } }"
+RUNS = "{ runsOrError { ... on Runs { results { runId status jobName assetSelection { path } tags { key value } } } } }"
+
+TERMINATE = "mutation Stop($run: String!) { terminateRun(runId: $run) { __typename } }"
 
 STEP_STARTS = """
 query Events($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {

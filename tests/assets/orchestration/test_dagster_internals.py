@@ -123,3 +123,8 @@ def test_a_run_in_a_terminal_leaves_its_output_alone(tmp_path: Path, definitions
         assert job.execute_in_process(instance=instance, run_id=run_id).success
     assert seen
     assert {(stat.st_dev, stat.st_ino) for stat in seen} == {(before.st_dev, before.st_ino)}
+
+
+def test_the_next_times_of_a_schedule_are_after_the_moment_given() -> None:
+    assert internals.next_times("*/15 * * * *", "UTC", after=0.0, count=3) == [900.0, 1800.0, 2700.0]
+    assert internals.next_times("0 3 * * *", "Europe/Berlin", after=3 * 3600.0 + 1, count=1) == [26 * 3600.0]

@@ -1,0 +1,104 @@
+"""Learning that was stopped or that failed is taken up again, some times and ever later, without anybody asking.
+
+An edit of the settings, or the weekly schedule, asks for a learning once. Growth goes on meanwhile with what was
+learned before (assets/engine/required.py), so readers do not wait for it.
+"""
+
+import time
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterRunStatus
+
+from assets.graph import LEARNING
+from assets.lookups.status import State, all_status, choose_steps
+from assets.orchestration.dagster_internals import next_times
+from assets.orchestration.run_liveness import STORE_TAG
+from tac_pipeline.errors import TacError
+from tac_pipeline.settings.project import Project
+
+# Runs that nobody chose the assets of, and what asked for them.
+AUTOMATIC_TAG = "tac/automatic"
+ATTEMPT_TAG = "tac/attempt"
+RECLUSTER = "recluster"
+MAX_ATTEMPTS = 5
+# Without a schedule of looks.
+HOURLY = "0 * * * *"
+LOOKED_AT = 50
+_UNFINISHED = (
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+)
+
+
+def build_unfinished_sensor(project: Project) -> dg.SensorDefinition:
+    """The sensor that asks for a learning again which did not come to its end."""
+    refresh = project.settings.schedule.refresh
+
+    @dg.sensor(
+        name="unfinished",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING if refresh else dg.DefaultSensorStatus.STOPPED,
+        target=dg.AssetSelection.all(),
+        description=f"Takes up a learning that was stopped or failed: at the next look, then after 2, 4, 8 and 16 "
+        f"looks; {MAX_ATTEMPTS} times, until something changes.",
+    )
+    def unfinished(context: dg.SensorEvaluationContext) -> Any:
+        return take_up(project, context.instance, now=time.time())
+
+    return unfinished
+
+
+def take_up(project: Project, instance: dg.DagsterInstance, *, now: float) -> dg.RunRequest | dg.SkipReason:
+    """A request for what the last learning left undone, or the reason why none is made now."""
+    store = project.settings.store
+    records = instance.get_run_records(dg.RunsFilter(tags={STORE_TAG: store}), limit=LOOKED_AT)
+    if any(record.dagster_run.status in _UNFINISHED for record in records):
+        return dg.SkipReason("a run of the store is not over yet")
+    last = next((record for record in records if _learns(record.dagster_run)), None)
+    if last is None or last.dagster_run.status == DagsterRunStatus.SUCCESS:
+        return dg.SkipReason("no learning was left unfinished")
+    attempt = int(last.dagster_run.tags.get(ATTEMPT_TAG, "0")) + 1
+    if attempt > MAX_ATTEMPTS:
+        return dg.SkipReason(
+            f"the learning was taken up {MAX_ATTEMPTS} times and failed each time: see run {last.dagster_run.run_id}. "
+            "It is tried again when settings change, on schedule.recluster, or by `tac run`."
+        )
+    due = _due_at(project, last.end_time or last.update_timestamp.timestamp(), looks=2 ** (attempt - 1))
+    if now < due:
+        return dg.SkipReason(f"the learning of run {last.dagster_run.run_id} is taken up in {due - now:,.0f} s")
+    return _request(project, last.dagster_run.run_id, attempt)
+
+
+def _request(project: Project, last: str, attempt: int) -> dg.RunRequest | dg.SkipReason:
+    try:
+        found = all_status(project)
+        if not any(status.step in LEARNING and status.state != State.FRESH for status in found):
+            return dg.SkipReason("what a run left unfinished is done")
+        steps = choose_steps(found)
+    except TacError as error:
+        return dg.SkipReason(f"an unfinished learning waits: {error}")
+    # Not at the top: publishing knows every result.
+    from assets.orchestration.publishing import PUBLISHED
+
+    store = project.settings.store
+    return dg.RunRequest(
+        run_key=f"take up {last}",
+        asset_selection=[dg.AssetKey([store, name]) for name in (*(step.name for step in steps), PUBLISHED)],
+        tags={STORE_TAG: store, AUTOMATIC_TAG: "unfinished", ATTEMPT_TAG: str(attempt)},
+    )
+
+
+def _learns(run: dg.DagsterRun) -> bool:
+    """Whether a run learns something: it was asked for assets of learning."""
+    names = {step.name for step in LEARNING}
+    return run.job_name == RECLUSTER or any(key.path[-1] in names for key in run.asset_selection or ())
+
+
+def _due_at(project: Project, ended: float, *, looks: int) -> float:
+    """The time of a later look at the source, in seconds since 1970."""
+    schedule = project.settings.schedule
+    return next_times(schedule.observe or HOURLY, schedule.timezone, after=ended, count=looks)[-1]
