@@ -20,7 +20,7 @@ LAYERS = (
         "tac_pipeline.arrays",
         "tac_pipeline.tensors",
     ),
-    ("tac_pipeline.arrow",),
+    ("tac_pipeline.arrow", "tac_pipeline.failures"),
     ("tac_pipeline.method.values",),
     ("tac_pipeline.method.grouping", "tac_pipeline.method.clusters"),
     ("tac_pipeline.method.words",),

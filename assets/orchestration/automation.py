@@ -16,6 +16,7 @@ from dagster import AutomationCondition
 from assets.engine.step import Step
 from assets.graph import LEARNING, STEPS
 from assets.orchestration.run_liveness import STORE_TAG, build_watchman
+from assets.orchestration.upkeep.history import build_history_sensor
 from assets.orchestration.upkeep.unfinished import AUTOMATIC_TAG, build_unfinished_sensor
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import SettingsError
@@ -77,6 +78,7 @@ def build_sensors(project: Project) -> list[dg.SensorDefinition]:
         ),
         build_unfinished_sensor(project),
         build_watchman(project),
+        build_history_sensor(project),
     ]
 
 

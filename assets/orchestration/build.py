@@ -91,7 +91,7 @@ def observe_image_store(project: Project) -> dg.SourceAsset:
         required_resource_keys={LIFE_RESOURCE},
     )
     def image_store() -> dg.DataVersion:
-        with refusals():
+        with refusals(project):
             return dg.DataVersion(observed_version(project, now=time.time()))
 
     return image_store
@@ -118,7 +118,7 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
         output_required=False,
     )
     def materialize_step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        with refusals():
+        with refusals(project):
             try:
                 outcome = execute(step, project, log=context.log.info, in_force=only_grows(context.run))
             except (ArtifactMissing, ArtifactOutdated) as error:
@@ -152,7 +152,7 @@ def build_published(project: Project) -> dg.AssetsDefinition:
         required_resource_keys={LOCK_RESOURCE},
     )
     def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        with refusals():
+        with refusals(project):
             decision = publish(project, by_hand=False, log=context.log.info)
         if not decision.moved:
             context.log.warning(decision.sentence)

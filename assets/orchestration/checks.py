@@ -189,7 +189,7 @@ def build_check(
         required_resource_keys={LIFE_RESOURCE},
     )
     def check() -> dg.AssetCheckResult:
-        with refusals():
+        with refusals(project):
             finding = find()
         return dg.AssetCheckResult(
             passed=finding.passed,

@@ -4,7 +4,9 @@ Each such need is a function here; the rest of assets/ uses public names alone. 
 change any of them: run tests/assets/orchestration/test_dagster_internals.py on it, then enter it in TRIED.
 """
 
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -12,10 +14,18 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.events import RunFailureReason
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.runs import SqlRunStorage
+from dagster._core.storage.runs.schema import RunTagsTable
 from dagster._utils.schedules import schedule_execution_time_iterator
+from sqlalchemy import delete, func, select
 
 # Minor version of Dagster: its releases on which the tests were run.
 TRIED: Mapping[str, tuple[str, ...]] = {"1.13": ("1.13.0", "1.13.28")}
+
+LEAST_VACUUMED = 1_000_000  # bytes
+FREE_SHARE = 0.25
 
 _INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
@@ -78,3 +88,76 @@ def next_times(cron: str, timezone: str, *, after: float, count: int) -> list[fl
     # The first of the iterator may be the start itself.
     times = schedule_execution_time_iterator(after + 1, cron, timezone)
     return [moment.timestamp() for moment in islice(times, count)]
+
+
+def report_canceled(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Mark a run as canceled that Dagster took for failed: somebody stopped it."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status != dg.DagsterRunStatus.CANCELED:
+        instance.report_run_canceled(run, "Somebody stopped this run. Its finished work is kept.")
+
+
+# Made when an instance is opened, by Dagster's own code.
+BOOKS = (Path("history/runs.db"), Path("history/runs/index.db"), Path("schedules/schedules.db"))
+
+
+def make_books(home: Path) -> None:
+    """Create the databases of an instance where they are missing; call it with a lock held.
+
+    Two processes that create them at once leave them broken for good.
+    """
+    if not all((home / name).exists() for name in BOOKS):
+        with dg.DagsterInstance.from_config(str(home)):
+            pass
+
+
+def latest_check_runs(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> set[str]:
+    """The runs that last looked at each check of some assets."""
+    table = AssetCheckExecutionsTable
+    newest = select(func.max(table.c.id)).where(table.c.asset_key.in_([key.to_string() for key in keys]))
+    newest = newest.group_by(table.c.asset_key, table.c.check_name)
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return set()
+    with storage.index_connection() as connection:
+        return {row[0] for row in connection.execute(select(table.c.run_id).where(table.c.id.in_(newest)))}
+
+
+def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Remove a run from Dagster's books with all that is kept of it.
+
+    Dagster itself removes its row and its events, and leaves its tags, its checks, its own database and its logs.
+    """
+    instance.delete_run(run_id)
+    runs, events = instance.run_storage, instance.event_log_storage
+    if isinstance(runs, SqlRunStorage):
+        with runs.connect() as connection:
+            connection.execute(delete(RunTagsTable).where(RunTagsTable.c.run_id == run_id))
+    if isinstance(events, SqlEventLogStorage):
+        table = AssetCheckExecutionsTable
+        with events.index_connection() as connection:
+            connection.execute(delete(table).where(table.c.run_id == run_id))
+    if isinstance(events, SqliteEventLogStorage):
+        own = Path(events.path_for_shard(run_id))
+        for path in (own, *own.parent.glob(f"{own.name}-*")):
+            path.unlink(missing_ok=True)
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
+
+
+def shrink_books(instance: dg.DagsterInstance) -> None:
+    """Give the disk back what the databases of an instance do not use any more, where that is much."""
+    home = Path(instance.root_directory)
+    for path in (home / name for name in BOOKS):
+        # Somebody writes there now: the next time will do.
+        with suppress(sqlite3.OperationalError):
+            _vacuum(path)
+
+
+def _vacuum(path: Path) -> None:
+    if not path.exists() or path.stat().st_size < LEAST_VACUUMED:
+        return
+    with closing(sqlite3.connect(path, timeout=1.0)) as connection:
+        [pages], [free] = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count"))
+        if free > pages * FREE_SHARE:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -19,11 +19,13 @@ from assets.orchestration.dagster_internals import (
     find_job,
     listen,
     open_instance_for_a_terminal,
+    report_canceled,
     was_interrupted,
 )
 from assets.orchestration.instance import prepare_home
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import STORE_TAG
+from assets.orchestration.upkeep.history import prune_history
 from tac_pipeline.files import full_disk_told
 from tac_pipeline.settings.project import Project
 
@@ -85,6 +87,11 @@ def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **sele
             tags={STORE_TAG: project.settings.store, "tac/origin": "command line", "dagster/max_retries": "0"},
             **selection,
         )
+        if interrupted.is_set():
+            report_canceled(instance, run_id)
+        else:
+            # Where nobody starts the UI, no sensor does this.
+            prune_history(project, instance)
     if interrupted.is_set():
         raise KeyboardInterrupt
     return result.success

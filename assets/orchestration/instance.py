@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from assets.orchestration.dagster_internals import make_books
 from tac_pipeline.errors import SettingsError, StoreError
-from tac_pipeline.files import write_atomically
+from tac_pipeline.files import hold_lock, write_atomically
 from tac_pipeline.settings.project import Project
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -31,6 +32,22 @@ run_queue:
       value:
         applyLimitPerUniqueValue: true
       limit: 1
+# A store looks at itself some thousand times a day; what it decided then is kept for a while.
+retention:
+  schedule:
+    purge_after_days: 30
+  sensor:
+    purge_after_days:
+      skipped: 1
+      success: 30
+      failure: 30
+      started: 30
+  auto_materialize:
+    purge_after_days:
+      skipped: 1
+      success: 30
+      failure: 30
+      started: 30
 # A killed run is started again once and continues; a failed step is not tried again until something changes.
 run_retries:
   enabled: true
@@ -48,6 +65,8 @@ def dagster_home(project: Project) -> Path:
 def prepare_home(project: Project) -> Path:
     """The instance's folder, created with telemetry off if it is new, and set in this process's environment.
 
+    Its databases are made here, by one process at a time.
+
     Raises
     ------
     StoreError
@@ -59,6 +78,8 @@ def prepare_home(project: Project) -> Path:
         home.mkdir(parents=True, exist_ok=True)
         if not settings.exists() or settings.read_text(encoding="utf-8").startswith(MARK):
             write_atomically(settings, INSTANCE_SETTINGS)
+        with hold_lock(home, lambda _: None):
+            make_books(home)
     except OSError as error:
         raise StoreError(f"cannot write to {home}: {error.strerror}. Set `data` to a folder that can be.") from error
     os.environ[HOME_VARIABLE] = str(home)

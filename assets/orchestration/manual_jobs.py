@@ -43,7 +43,7 @@ def _set_settings_job(project: Project) -> dg.JobDefinition:
     @dg.op(name="edit", required_resource_keys={LIFE_RESOURCE})
     def edit(context: dg.OpExecutionContext, config: Edit) -> None:
         changes: dict[str, Any] = config.changes.model_extra or {}
-        with refusals():
+        with refusals(project):
             if not changes:
                 raise SettingsError("changes must name at least one settings key, such as {retrieval.tau: 0.01}")
             for done in edit_settings(project.path, changes, accept=require_schedule):
@@ -66,7 +66,7 @@ def _set_settings_job(project: Project) -> dg.JobDefinition:
 def _publish_job(project: Project) -> dg.JobDefinition:
     @dg.op(required_resource_keys={LOCK_RESOURCE})
     def publish_result(context: dg.OpExecutionContext) -> None:
-        with refusals():
+        with refusals(project):
             _note(context, project, publish(project, by_hand=True, log=context.log.info))
 
     @dg.job(
@@ -84,7 +84,7 @@ def _publish_job(project: Project) -> dg.JobDefinition:
 def _rollback_job(project: Project) -> dg.JobDefinition:
     @dg.op(required_resource_keys={LOCK_RESOURCE})
     def roll_back(context: dg.OpExecutionContext, config: Target) -> None:
-        with refusals():
+        with refusals(project):
             _note(context, project, rollback(project, config.version, log=context.log.info))
 
     @dg.job(

@@ -11,6 +11,8 @@ from assets.engine.execute import Outcome
 from assets.engine.step import Step
 from assets.ui import previews
 from tac_pipeline.errors import TacError
+from tac_pipeline.failures import TRACES_NAME, tell
+from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact
 from tac_pipeline.store.parquet import TableSchema
 
@@ -79,9 +81,11 @@ def describe_step(step: Step) -> str:
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Turns a TacError into a failure whose text is the message, without a stack trace of its own."""
+def refusals(project: Project) -> Iterator[None]:
+    """Turns any error into a failure whose text is a sentence; the trace of one that nobody expected is in a file."""
     try:
         yield
-    except TacError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+    except Exception as error:
+        raise dg.Failure(
+            description=tell(error, project.data_folder / TRACES_NAME), allow_retries=not isinstance(error, TacError)
+        ) from error

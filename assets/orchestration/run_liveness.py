@@ -55,7 +55,7 @@ def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(_UNFINISHED))):
         run = record.dagster_run
         quiet = time.time() - record.update_timestamp.timestamp()
-        if _works_on(run, project) and quiet > STARTING_SECONDS and not _lock_path(project, run.run_id).exists():
+        if works_on(run, project) and quiet > STARTING_SECONDS and not _lock_path(project, run.run_id).exists():
             dead += [run.run_id] if _fail(instance, run.run_id) else []
     return dead
 
@@ -100,7 +100,7 @@ def _lock_path(project: Project, run_id: str) -> Path:
     return open_store(project).runs_folder / f"{run_id}.lock"
 
 
-def _works_on(run: dg.DagsterRun, project: Project) -> bool:
+def works_on(run: dg.DagsterRun, project: Project) -> bool:
     """Whether a run builds this store or looks at it, from its tags or its selected assets."""
     store = project.settings.store
     picked = any(key.path[0] == store for key in run.asset_selection or ())

@@ -1,7 +1,7 @@
 """The command line: `tac demo`, `draw`, `run`, `status`, `search`, `assign`, `set`, `diff` and the others (README.md).
 
 The only package of the library that imports assets, and only inside its functions. Exit codes: 0 all went well, 1 a
-step or the settings failed, 2 the command was misused, 130 somebody pressed Ctrl-C.
+step or the settings failed, 2 the command was misused, 130 somebody pressed Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> NoReturn:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         print("\rstopped" if sys.stderr.isatty() else "stopped", file=sys.stderr)  # noqa: T201 - the console that usually says so may not be there yet
-        code = stopping.INTERRUPTED
+        code = stopping.exit_code()
     stopping.leave(code)
 
 

@@ -17,14 +17,19 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from tac_pipeline.cli.terminal.stopping import INTERRUPTED
+from tac_pipeline.cli.terminal import stopping
 from tac_pipeline.errors import InputError, TacError
+from tac_pipeline.failures import TRACES_NAME, tell
 from tac_pipeline.first_run.installed import require_own_assets
 from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project, find_settings, load_project
 
 if TYPE_CHECKING:
     import polars as pl
 
+# What a misused command raises: click's, or since typer brings its own, that one.
+_MISUSE: type[Exception] = typer.BadParameter.__mro__[2]
+# Where this command keeps the trace of an error.
+_traces: dict[str, Path] = {}
 # What a command leaves behind when it is stopped; others just stop.
 _KEPT = {
     name: f": what was finished is kept, and `tac {name}` goes on from there" for name in ("run", "demo", "report")
@@ -34,18 +39,25 @@ _KEPT["draw"] = ": no picture was added"
 
 
 class StoppableGroup(TyperGroup):
-    """Ends every command on Ctrl-C with one sentence and exit code 130."""
+    """Ends every command with one sentence, whatever comes: Ctrl-C, SIGTERM, or an error from any depth."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except (_MISUSE, typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            complain(tell(error, _traces.get("folder")))
+            raise typer.Exit(FAILED) from error
         except KeyboardInterrupt:
             console = error_printer()
             # Over the ^C that the terminal showed.
             console.file.write("\r" if console.is_terminal else "")
             console.print(f"stopped{_KEPT.get(ctx.invoked_subcommand, '')}")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(stopping.exit_code()) from None
 
 
 app = typer.Typer(
@@ -72,6 +84,7 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and stop.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False,
 ) -> None:
     pass
 
@@ -205,7 +218,9 @@ def opened_project(settings: Path | None) -> Iterator[Project]:
     """The project of a command's settings file; what it refuses, and what the command refuses, is told (refusals)."""
     with refusals():
         require_own_assets()
-        yield load_project(find_settings(settings))
+        project = load_project(find_settings(settings))
+        _traces["folder"] = project.data_folder / TRACES_NAME
+        yield project
 
 
 def print_json(value: Any) -> None:

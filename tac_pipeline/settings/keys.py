@@ -354,6 +354,9 @@ class Settings(Section):
     data: Annotated[str, BeforeValidator(_require_local)] = execution(
         "data", min_length=1, description="folder of all artifacts, on this machine"
     )
+    history_days: int = execution(
+        30, ge=1, description="days that Dagster's history of runs is kept; the last run of each asset always is"
+    )
     keep_versions: int = execution(5, ge=1, description="kept versions of each artifact; going back to one is free")
 
 

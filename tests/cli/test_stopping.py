@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from command_line import done, tac, told
 from small_store import REPOSITORY
@@ -42,6 +44,8 @@ def test_a_stopped_run_says_so_and_goes_on_later(vector_store: Writer, monkeypat
     assert done(stopped, "computed") == {"image_manifest"}
     assert "failed" not in stopped.stdout
     assert not list(open_store(load_project(path)).folder.glob(".scratch/*"))
+    with dg.DagsterInstance.from_config(str(path.parent / "data/.dagster")) as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.CANCELED]
     again = tac("run", "-s", path, "--select", steps)
     assert again.exit_code == 0
     assert done(again, "computed") == {"image_embeddings", "training_set"}
@@ -63,6 +67,16 @@ def test_any_other_command_just_stops(vector_store: Writer, monkeypatch: pytest.
     assert (stopped.exit_code, told(stopped)) == (130, "stopped")
 
 
+def test_sigterm_stops_a_command_with_a_code_of_its_own(vector_store: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminated(_: object) -> None:
+        stopping._on_sigterm()
+
+    monkeypatch.setattr(stopping, "_terminated", threading.Event())
+    monkeypatch.setattr("tac_pipeline.cli.shared.load_project", terminated)
+    stopped = tac("search", "a red boat", "-s", vector_store())
+    assert (stopped.exit_code, told(stopped)) == (143, "stopped")
+
+
 # A main thread that does not come back to Python's handler, as in a long computation of a compiled package.
 DEAF = """
 import signal, sys, threading
@@ -77,19 +91,57 @@ threading.Event().wait(60)
 
 
 @pytest.mark.parametrize(
-    ("grace", "presses", "sentence"), [("60", 2, "stopped at once"), ("0.1", 1, "without waiting")]
+    ("grace", "sent", "sentence", "code"),
+    [
+        ("60", [signal.SIGINT] * 2, "stopped at once", 130),
+        ("0.1", [signal.SIGINT], "without waiting", 130),
+        ("0.1", [signal.SIGTERM], "without waiting", 143),
+    ],
 )
-def test_a_process_that_does_not_stop_is_ended(grace: str, presses: int, sentence: str) -> None:
+def test_a_process_that_does_not_stop_is_ended(
+    grace: str, sent: list[signal.Signals], sentence: str, code: int
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", DEAF, grace], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        for _ in range(presses):
-            process.send_signal(signal.SIGINT)
+        for number in sent:
+            process.send_signal(number)
             # The system joins signals that come at the same moment.
             time.sleep(0.2)
         out, err = process.communicate(timeout=20)
-    assert process.returncode == stopping.INTERRUPTED
+    assert process.returncode == code
     assert sentence in err
     assert out == "restored\n"
+
+
+def test_an_error_that_nobody_expected_is_a_sentence_and_a_file(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("deep down\nsecond line")
+
+    path = vector_store()
+    monkeypatch.setattr("assets.lookups.status.all_status", broken)
+    failed = tac("status", "-s", path)
+    assert failed.exit_code == 1
+    [trace] = (path.parent / "data/.traces").glob("*.txt")
+    assert told(failed).startswith("error: RuntimeError: deep down. This was not expected.")
+    assert told(failed).endswith(f"The trace is in {trace}.")
+    assert "second line" in trace.read_text()
+    shown = tac("--debug", "status", "-s", path)
+    assert isinstance(shown.exception, RuntimeError), "the whole trace is shown where the process ends"
+
+
+def test_a_step_that_fails_unexpectedly_is_a_sentence_too(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error", "/data")
+
+    path = vector_store()
+    monkeypatch.setitem(in_process.build_definitions.__globals__, "execute", full)
+    failed = tac("run", "-s", path, "--select", "image_manifest")
+    assert failed.exit_code == 1
+    assert "error: the disk of /data reports an error (Input/output error)." in told(failed)

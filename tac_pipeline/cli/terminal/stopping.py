@@ -1,8 +1,8 @@
-"""Ctrl-C and the end of the process.
+"""Ctrl-C, SIGTERM, and the end of the process.
 
 The first Ctrl-C raises KeyboardInterrupt in the main thread, or what Dagster makes of it there; the command then ends
 with one sentence. The second one ends the process at once, even while the main thread is deep in compiled code. A store
-bears both: an artifact appears whole or not at all.
+bears both: an artifact appears whole or not at all. SIGTERM does what Ctrl-C does, and has an exit code of its own.
 """
 
 from __future__ import annotations
@@ -18,18 +18,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 # A reader that waits for a dead server, or a long computation, must not keep somebody who wants to go.
 GRACE_SECONDS = 15.0
 
 _asked = threading.Event()
+_terminated = threading.Event()
 # Run before the process ends at once: a terminal gets its cursor back.
 _last_rites: list[Callable[[], None]] = []
 
 
 def asked() -> bool:
-    """Whether somebody pressed Ctrl-C in this process."""
+    """Whether somebody pressed Ctrl-C in this process, or sent it SIGTERM."""
     return _asked.is_set()
+
+
+def exit_code() -> int:
+    """The exit code of a command that was stopped: shells and services expect one for each signal."""
+    return TERMINATED if _terminated.is_set() else INTERRUPTED
 
 
 def before_a_sudden_end(restore: Callable[[], None]) -> None:
@@ -43,16 +49,28 @@ def watch() -> None:
     telling.setblocking(False)
     # Python's own handler writes here the moment that the signal comes; the main thread may be busy for long.
     signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, _on_sigterm)
     sys.unraisablehook = _quiet_once_asked(sys.unraisablehook)
     threading.Thread(target=_look, args=(listening, telling), name="ctrl-c", daemon=True).start()
 
 
+def _on_sigterm(*_: object) -> None:
+    """A service manager asks to stop: as with Ctrl-C, whoever handles that now."""
+    _terminated.set()
+    signal.raise_signal(signal.SIGINT)
+
+
 def _look(listening: socket.socket, _: socket.socket) -> None:
     """Wait for signals; it also keeps the other end alive, whose number alone the system knows."""
+    raised = False
     while True:
         for number in listening.recv(16):
-            if number != signal.SIGINT:
+            if number == signal.SIGINT and raised:
+                raised = False  # by the handler of SIGTERM, which has been counted
                 continue
+            if number not in (signal.SIGINT, signal.SIGTERM):
+                continue
+            raised = number == signal.SIGTERM
             if asked():
                 _end_at_once("stopped at once; what was finished is kept")
             _asked.set()
@@ -74,7 +92,7 @@ def _end_at_once(sentence: str) -> NoReturn:
             child.kill()
     with suppress(OSError):
         os.write(2, f"\n{sentence}\n".encode())
-    os._exit(INTERRUPTED)
+    os._exit(exit_code())
 
 
 def _quiet_once_asked(hook: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:

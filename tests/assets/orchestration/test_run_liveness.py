@@ -299,3 +299,31 @@ def test_two_runs_at_once_build_one_after_the_other(vector_store: Writer) -> Non
         records = sorted(instance.get_run_records(), key=lambda record: record.start_time or 0)
     assert [record.dagster_run.status for record in records] == [DagsterRunStatus.SUCCESS] * 2
     assert records[0].end_time <= records[1].start_time, "they never build at the same time"  # type: ignore[operator]
+
+
+OPENING = """
+import sys, time
+from pathlib import Path
+from assets.orchestration.instance import prepare_home
+from tac_pipeline.settings.project import load_project
+import dagster as dg
+project = load_project(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.read(1)
+with dg.DagsterInstance.from_config(str(prepare_home(project))) as instance:
+    print(len(instance.get_runs()), flush=True)
+"""
+
+
+def test_processes_that_open_a_new_instance_at_once_do_not_break_it(vector_store: Writer) -> None:
+    path = vector_store()
+    command = [sys.executable, "-c", OPENING, str(path)]
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    started = [subprocess.Popen(command, cwd=REPOSITORY, text=True, **streams) for _ in range(3)]  # type: ignore[call-overload]
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("x")
+        process.stdin.flush()
+    ends = [process.communicate(timeout=PATIENCE) for process in started]
+    assert [out for out, _ in ends] == ["0\n"] * 3, [err[-2000:] for _, err in ends]

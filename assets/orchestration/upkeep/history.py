@@ -1,0 +1,131 @@
+"""The history of runs stays small: what is older than the settings say goes, and so do looks that found nothing.
+
+Kept for good are the last run of each asset and of each check, and the last look at the source: Dagster decides by them
+what is stale. What a store holds is not in the history, so nothing of it is lost.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import dagster as dg
+
+from assets.graph import STEPS
+from assets.images import IMAGE_STORE
+from assets.orchestration.dagster_internals import forget_run, latest_check_runs, shrink_books
+from assets.orchestration.publishing import PUBLISHED
+from assets.orchestration.run_liveness import OBSERVE_TAG, works_on
+from tac_pipeline.settings.project import Project
+
+EVERY_SECONDS = 600
+DAY = 24 * 3600.0
+# At once: the first look at a history that was never pruned must not hold up anything else for long.
+MOST_AT_ONCE = 200
+# Looks that failed, as while a disk is away: so many show since when.
+FAILED_LOOKS = 20
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """How many runs and looks were removed, and whether there are more."""
+
+    runs: int
+    looks: int
+    more: bool
+
+    @property
+    def sentence(self) -> str:
+        """What was done, in words."""
+        more = "; more are left for the next time" if self.more else ""
+        return f"{self.runs:,} old runs and {self.looks:,} looks that found nothing were removed{more}"
+
+
+def prune_history(
+    project: Project, instance: dg.DagsterInstance, *, now: float | None = None, most: int = MOST_AT_ONCE
+) -> Pruned:
+    """Remove a store's old runs, and its looks that found nothing, from Dagster's books.
+
+    Holds one record per run that is removed. Runs of other stores and projects on the instance are not touched.
+    """
+    now = time.time() if now is None else now
+    looks = _idle_looks(project, instance, most=most)
+    old = _old_runs(project, instance, before=now - project.settings.history_days * DAY, most=most)
+    for run_id in (*looks, *old):
+        forget_run(instance, run_id)
+    if looks or old:
+        shrink_books(instance)
+    return Pruned(len(old), len(looks), len(looks) >= most or len(old) >= most)
+
+
+def _idle_looks(project: Project, instance: dg.DagsterInstance, *, most: int) -> list[str]:
+    """Looks at the source, never the last one, that saw what the look before had seen; and all but the last failed."""
+    key = dg.AssetKey([project.settings.store, IMAGE_STORE])
+    records = instance.fetch_observations(key, limit=most + 1).records
+    seen = [(record.run_id, _version(record)) for record in records]
+    # The last of each asset stays, however old.
+    spared = {run_id for run_id, _ in seen[:1]}
+    idle = [newer for newer, older in pairwise(seen) if newer[1] == older[1]]
+    found = [run_id for run_id, _ in idle if run_id not in spared and _is_look(project, instance, run_id)]
+    tags = {OBSERVE_TAG: project.settings.store}
+    failed = instance.get_run_records(
+        dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.FAILURE]), limit=FAILED_LOOKS + most
+    )
+    return [*found, *(record.dagster_run.run_id for record in failed[FAILED_LOOKS:])][:most]
+
+
+def _version(record: dg.EventLogRecord) -> str | None:
+    observed = record.event_log_entry.asset_observation
+    return None if observed is None else observed.data_version
+
+
+def _is_look(project: Project, instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run looked at the source and did nothing else, and is over."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.tags.get(OBSERVE_TAG) == project.settings.store and run.status in _ENDED
+
+
+def _old_runs(project: Project, instance: dg.DagsterInstance, *, before: float, most: int) -> list[str]:
+    spared = _last_runs(project, instance)
+    found: list[str] = []
+    cursor, ended = None, dg.RunsFilter(statuses=_ENDED, created_before=datetime.fromtimestamp(before, UTC))
+    while len(found) < most:
+        records = instance.get_run_records(ended, limit=most, cursor=cursor, ascending=True)
+        if not records:
+            break
+        runs = [record.dagster_run for record in records]
+        found += [run.run_id for run in runs if run.run_id not in spared and works_on(run, project)]
+        cursor = runs[-1].run_id
+    return found[:most]
+
+
+def _last_runs(project: Project, instance: dg.DagsterInstance) -> set[str]:
+    """The last run of every asset and check of a store."""
+    store = project.settings.store
+    keys = [dg.AssetKey([store, name]) for name in (IMAGE_STORE, *(step.name for step in STEPS), PUBLISHED)]
+    found = set(latest_check_runs(instance, keys))
+    for record in instance.get_asset_records(keys):
+        entry = record.asset_entry
+        events = (entry.last_materialization_record, entry.last_observation_record)
+        found |= {event.run_id for event in events if event is not None}
+        found |= {run_id for run_id in (entry.last_run_id,) if run_id is not None}
+    return found
+
+
+def build_history_sensor(project: Project) -> dg.SensorDefinition:
+    """The sensor that keeps the history small while a daemon runs."""
+
+    @dg.sensor(
+        name="history",
+        minimum_interval_seconds=EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Removes runs older than {project.settings.history_days} days (history_days), and looks that "
+        "found nothing; the last run of each asset stays.",
+        target=None,
+    )
+    def history(context: dg.SensorEvaluationContext) -> Any:
+        return dg.SkipReason(prune_history(project, context.instance).sentence)
+
+    return history
