@@ -145,6 +145,7 @@ def test_every_key_is_marked_and_described() -> None:
         "schedule.refresh",
         "publish",
         "data",
+        "history_days",
         "keep_versions",
     }
 

@@ -82,6 +82,7 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "publish": ("manual", set()),
     "seed": (1, TRAINING_SET_DOWN),
     "data": ("elsewhere", set()),
+    "history_days": (7, set()),
     "keep_versions": (2, set()),
 }
 
