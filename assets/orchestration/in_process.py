@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -26,6 +27,7 @@ from assets.orchestration.instance import prepare_home
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import STORE_TAG
 from assets.orchestration.upkeep.history import prune_history
+from tac_pipeline.failures import TRACES_NAME, in_words, keep_trace
 from tac_pipeline.files import full_disk_told
 from tac_pipeline.settings.project import Project
 
@@ -76,7 +78,8 @@ def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **sele
         store.lock(on_wait=lambda text: listener(Progress("", "said", text))),
         open_instance_for_a_terminal(home) as instance,
     ):
-        listen(instance, run_id, partial(_hear, listener=listener, interrupted=interrupted))
+        traces = project.data_folder / TRACES_NAME
+        listen(instance, run_id, partial(_hear, listener=listener, interrupted=interrupted, traces=traces))
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
@@ -90,23 +93,30 @@ def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **sele
         if interrupted.is_set():
             report_canceled(instance, run_id)
         else:
-            # Where nobody starts the UI, no sensor does this.
-            prune_history(project, instance)
+            _prune(project, instance, listener)
     if interrupted.is_set():
         raise KeyboardInterrupt
     return result.success
 
 
-def _hear(entry: dg.EventLogEntry, *, listener: Listener, interrupted: threading.Event) -> None:
+def _prune(project: Project, instance: dg.DagsterInstance, listener: Listener) -> None:
+    """Keep the history small where nobody starts the UI, whose sensor does it; never fails the run that is over."""
+    try:
+        prune_history(project, instance)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it waits for the next time
+        listener(Progress("", "said", f"the history of runs was not pruned: {in_words(error)}"))
+
+
+def _hear(entry: dg.EventLogEntry, *, listener: Listener, interrupted: threading.Event, traces: Path) -> None:
     if was_interrupted(entry):
         interrupted.set()
         return
-    told = _translate(entry)
+    told = _translate(entry, traces)
     if told is not None:
         listener(told)
 
 
-def _translate(entry: dg.EventLogEntry) -> Progress | None:
+def _translate(entry: dg.EventLogEntry, traces: Path) -> Progress | None:
     step = (entry.step_key or "").split("__", 1)[-1]
     event = entry.dagster_event
     if event is None:
@@ -130,5 +140,17 @@ def _translate(entry: dg.EventLogEntry) -> Progress | None:
         failure = event.step_failure_data
         if failure.user_failure_data is not None:
             return Progress(step, "failed", failure.user_failure_data.description or "")
-        return Progress(step, "failed", failure.error.to_string() if failure.error else "")
+        return Progress(step, "failed", _around_a_step(failure.error, traces) if failure.error else "")
+    if event.event_type == DagsterEventType.RUN_FAILURE and event.job_failure_data.error is not None:
+        # No step began: the store's lock could not be had, for instance.
+        return Progress("the run", "failed", _around_a_step(event.job_failure_data.error, traces))
     return None
+
+
+def _around_a_step(error: Any, traces: Path) -> str:
+    """What failed around a step, such as the store's lock: the innermost cause, and where the trace is."""
+    cause: Any = error
+    while cause.cause is not None:
+        cause = cause.cause
+    kept = keep_trace(error.to_string(), traces)
+    return str(cause.message).strip() + (f" The trace is in {kept}." if kept else "")

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 import pytest
@@ -17,6 +19,7 @@ from small_store import REPOSITORY
 from assets.engine.execute import open_store
 from assets.orchestration import in_process
 from tac_pipeline.cli import running, stopping
+from tac_pipeline.errors import StoreError
 from tac_pipeline.settings.project import load_project
 
 Writer = Callable[..., Path]
@@ -145,3 +148,25 @@ def test_a_step_that_fails_unexpectedly_is_a_sentence_too(
     failed = tac("run", "-s", path, "--select", "image_manifest")
     assert failed.exit_code == 1
     assert "error: the disk of /data reports an error (Input/output error)." in told(failed)
+
+
+def test_what_fails_around_a_step_is_told_by_its_cause(vector_store: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object) -> NoReturn:
+        raise StoreError("cannot create the store's folder")
+
+    path = vector_store()
+    monkeypatch.setattr("assets.orchestration.run_liveness.holding_store", locked)
+    failed = tac("run", "-s", path, "--select", "image_manifest")
+    assert failed.exit_code == 1
+    assert "StoreError: cannot create the store's folder The trace is in" in told(failed)
+    assert "Traceback" not in failed.output
+
+
+def test_a_history_that_cannot_be_pruned_fails_no_run(vector_store: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object) -> NoReturn:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(in_process, "prune_history", locked)
+    run = tac("run", "-s", vector_store(), "--select", "image_manifest")
+    assert run.exit_code == 0
+    assert "the history of runs was not pruned: Dagster's books in" in run.stdout
