@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from tac_pipeline.errors import SettingsError, StoreError
@@ -65,15 +65,14 @@ def prepare_home(project: Project) -> Path:
     return home
 
 
-def write_workspace(projects: Iterable[Project]) -> Path:
-    """A workspace for `tac ui`, with one code location for the store of each settings file.
+def require_one_home(projects: Sequence[Project]) -> None:
+    """Refuse stores that one UI cannot open together.
 
     Raises
     ------
     SettingsError
         Two stores have one name, or stores of several data folders would need several instances.
     """
-    projects = list(projects)
     names = [project.settings.store for project in projects]
     if len(set(names)) < len(names):
         raise SettingsError(f"stores that are opened together must have different names; got {', '.join(names)}")
@@ -83,7 +82,19 @@ def write_workspace(projects: Iterable[Project]) -> Path:
             f"stores that are opened together must share one data folder, so that they share one Dagster instance; got "
             f"{', '.join(sorted(str(home.parent) for home in homes))}. Set the same `data`, or set {HOME_VARIABLE}."
         )
-    folder, locations = homes.pop() / "locations", []
+
+
+def write_workspace(projects: Sequence[Project]) -> Path:
+    """A workspace for `tac ui`, with one code location for the store of each settings file.
+
+    Raises
+    ------
+    SettingsError
+        They cannot be opened together (require_one_home).
+    """
+    require_one_home(projects)
+    names = [project.settings.store for project in projects]
+    folder, locations = dagster_home(projects[0]) / "locations", []
     for project in projects:
         path = folder / f"{project.settings.store}.py"
         lines = ["from assets.orchestration.build import build_definitions", ""]
