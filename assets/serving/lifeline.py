@@ -22,7 +22,8 @@ def _watch() -> None:
     with suppress(OSError):
         while os.read(0, 1024):
             pass
-    end_group()
+    # Not a daemon thread: it must outlast what this process does on Ctrl-C, for the sake of those that do nothing.
+    threading.Thread(target=end_group, name="end of the group").start()
 
 
 def end_group() -> None:
