@@ -13,7 +13,7 @@ import dagster as dg
 from dagster import AutomationCondition
 
 from assets.engine.step import Step
-from assets.orchestration.run_liveness import STORE_TAG, build_watchman
+from assets.orchestration.run_liveness import build_watchman, run_tags
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.project import Project
 
@@ -55,7 +55,7 @@ def build_sensors(project: Project) -> list[dg.SensorDefinition]:
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING if refresh else dg.DefaultSensorStatus.STOPPED,
             minimum_interval_seconds=TICK_SECONDS,
-            run_tags={STORE_TAG: project.settings.store},
+            run_tags=run_tags(project),
             description="Materializes what new images or edited settings make stale, in one run.",
         ),
         build_watchman(project),

@@ -22,10 +22,9 @@ from assets.orchestration.publishing import PUBLISHED, decision_metadata, publis
 from assets.orchestration.run_liveness import (
     LIFE_RESOURCE,
     LOCK_RESOURCE,
-    OBSERVE_TAG,
-    STORE_TAG,
     build_lock,
     build_sign_of_life,
+    run_tags,
 )
 from assets.results import assignments, clusters
 from tac_pipeline.digest import digest
@@ -147,7 +146,7 @@ def build_published(project: Project) -> dg.AssetsDefinition:
 
 def build_jobs(project: Project) -> dict[str, Any]:
     """The jobs: `observe` looks at the source, `grow` assigns new images, `recluster` learns the groups again."""
-    tags = {STORE_TAG: project.settings.store}
+    tags = run_tags(project)
 
     def assets(names: Iterable[str]) -> dg.AssetSelection:
         return dg.AssetSelection.assets(*(asset_key(name, project) for name in names))
@@ -160,7 +159,7 @@ def build_jobs(project: Project) -> dict[str, Any]:
         "observe": dg.define_asset_job(
             "observe",
             selection=assets([IMAGE_STORE]),
-            tags={OBSERVE_TAG: project.settings.store},
+            tags=run_tags(project, looks=True),
             description="Digest the listing of the image store; changes in it are then processed automatically.",
         ),
         "grow": dg.define_asset_job(

@@ -81,11 +81,21 @@ def report_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) ->
     instance.report_run_failed(run, why)
 
 
+def tag_run(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
+    """Give a run that is there already more tags."""
+    instance.add_run_tags(run_id, tags)
+
+
 class CapturedLogs(LocalComputeLogManager):
     """Keeps what a step prints in files, as Dagster does, but starts no process for it.
 
     Dagster also shows the files on the terminal, with `tail -F`. A run that is killed can leave it behind for ever.
     """
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "CapturedLogs":
+        """As Dagster makes it from dagster.yaml."""
+        return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:  # type: ignore[override]

@@ -39,6 +39,18 @@ run_retries:
 """
 
 
+def instance_settings(home: Path) -> str:
+    """The settings of the instance in a folder, as its dagster.yaml."""
+    # What steps print is kept where Dagster keeps it, without a `tail` that a killed run leaves behind.
+    logs = {
+        "module": "assets.orchestration.dagster_internals",
+        "class": "CapturedLogs",
+        "config": {"base_dir": str(home / "storage")},
+    }
+    # JSON is YAML too, and quotes any character of a path.
+    return f"{INSTANCE_SETTINGS}compute_logs: {json.dumps(logs)}\n"
+
+
 def dagster_home(project: Project) -> Path:
     """The Dagster instance that the command line, the UI and the daemon share: $DAGSTER_HOME, else data/.dagster."""
     given = os.environ.get(HOME_VARIABLE)
@@ -58,7 +70,7 @@ def prepare_home(project: Project) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not settings.exists() or settings.read_text(encoding="utf-8").startswith(MARK):
-            write_atomically(settings, INSTANCE_SETTINGS)
+            write_atomically(settings, instance_settings(home))
     except OSError as error:
         raise StoreError(f"cannot write to {home}: {error.strerror}. Set `data` to a folder that can be.") from error
     os.environ[HOME_VARIABLE] = str(home)
