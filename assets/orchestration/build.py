@@ -1,5 +1,8 @@
 """Building the Dagster definitions of one store. What must stay out: computation (tac_pipeline)."""
 
+import json
+import multiprocessing
+import os
 import time
 import warnings
 from collections.abc import Iterable
@@ -14,7 +17,7 @@ from assets.engine.execute import execute
 from assets.engine.step import Step
 from assets.graph import GROWTH, STEPS
 from assets.images import IMAGE_STORE, observed_version, training_set
-from assets.orchestration.automation import build_schedules, build_sensors, refresh_condition
+from assets.orchestration.automation import build_schedules, build_sensors, refresh_condition, require_schedule
 from assets.orchestration.checks import build_check, build_checks
 from assets.orchestration.manual_jobs import build_manual_jobs
 from assets.orchestration.metadata import column_schema, describe_step, outcome_metadata, refusals
@@ -28,8 +31,15 @@ from assets.orchestration.run_liveness import (
 )
 from assets.results import assignments, clusters
 from tac_pipeline.digest import digest
+from tac_pipeline.errors import SettingsError
+from tac_pipeline.settings.keys import Settings
 from tac_pipeline.settings.project import Project, load_project
 from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS
+
+# Where the processes of a code location find the settings that it was loaded with, by settings file.
+AS_LOADED = "TAC_SETTINGS_AS_LOADED"
+# The system refuses to start a process with a longer text in its environment.
+LONGEST_TEXT = 100_000
 
 
 def build_definitions(settings_path: str | Path) -> dg.Definitions:
@@ -38,9 +48,9 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
     Raises
     ------
     SettingsError
-        The file cannot be used; the code location shows the message.
+        The file cannot be used; the code location shows the message. In the process of a run it is the run's failure.
     """
-    project = load_project(settings_path)
+    project, refused = _open_project(Path(settings_path).expanduser().absolute())
     jobs = build_jobs(project)
     about, look = readers_are_current.__doc__, partial(readers_are_current, project)
     readers = build_check(PUBLISHED, readers_are_current.__name__, about, look, project)
@@ -48,9 +58,9 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     return dg.Definitions(
         assets=[
-            observe_image_store(project),
-            *(build_asset(step, project) for step in STEPS),
-            build_published(project),
+            observe_image_store(project, refused),
+            *(build_asset(step, project, refused) for step in STEPS),
+            build_published(project, refused),
         ],
         asset_checks=[*build_checks(project), readers],
         jobs=[*jobs.values(), *build_manual_jobs(project)],
@@ -62,12 +72,39 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
     )
 
 
+def _open_project(path: Path) -> tuple[Project, SettingsError | None]:
+    """The project of a settings file, and what is wrong with the file now.
+
+    The process of a run cannot say why the file is refused until it has definitions: without them, Dagster marks the
+    run as failed from outside. So it gets those that its code location was loaded with, and fails by the reason.
+    """
+    known = json.loads(os.environ.get(AS_LOADED, "{}"))
+    try:
+        project = load_project(path)
+        require_schedule(project)
+    except SettingsError as error:
+        # The processes of runs are children of the code server, which has none above it that is known here.
+        if multiprocessing.parent_process() is None or str(path) not in known:
+            raise
+        return Project(Settings.model_validate(known[str(path)]), path), error
+    text = json.dumps({**known, str(path): project.settings.model_dump(mode="json")})
+    if len(text) < LONGEST_TEXT:
+        os.environ[AS_LOADED] = text
+    return project, None
+
+
+def _raise(refused: SettingsError | None) -> None:
+    """Fail a step of a run whose settings file is broken."""
+    if refused is not None:
+        raise refused
+
+
 def asset_key(name: str, project: Project) -> dg.AssetKey:
     """[store, asset]: keys are global to a Dagster instance, so two stores never share one."""
     return dg.AssetKey([project.settings.store, name])
 
 
-def observe_image_store(project: Project) -> dg.SourceAsset:
+def observe_image_store(project: Project, refused: SettingsError | None) -> dg.SourceAsset:
     """The source itself: observing it digests its listing, which changes when images come or go."""
 
     source = ", ".join(project.settings.images.places)
@@ -82,12 +119,13 @@ def observe_image_store(project: Project) -> dg.SourceAsset:
     )
     def image_store() -> dg.DataVersion:
         with refusals():
+            _raise(refused)
             return dg.DataVersion(observed_version(project, now=time.time()))
 
     return image_store
 
 
-def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
+def build_asset(step: Step, project: Project, refused: SettingsError | None) -> dg.AssetsDefinition:
     """The Dagster asset of a step."""
     above = [asset_key(dep.name, project) for dep in step.upstream]
     if step.observes is not None:
@@ -107,6 +145,7 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
     )
     def materialize_step(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with refusals():
+            _raise(refused)
             outcome = execute(step, project, log=context.log.info)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(outcome.artifact.content), metadata=dict(outcome_metadata(outcome))
@@ -115,7 +154,7 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
     return materialize_step
 
 
-def build_published(project: Project) -> dg.AssetsDefinition:
+def build_published(project: Project, refused: SettingsError | None) -> dg.AssetsDefinition:
     """The asset that readers build on: it follows the results when the checks and holds allow it."""
     schema, above = column_schema(PUBLISHED_ASSIGNMENTS), (assignments, clusters, cluster_ids)
 
@@ -135,6 +174,7 @@ def build_published(project: Project) -> dg.AssetsDefinition:
     )
     def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with refusals():
+            _raise(refused)
             decision = publish(project, by_hand=False, log=context.log.info)
         if not decision.moved:
             context.log.warning(decision.sentence)

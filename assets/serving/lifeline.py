@@ -23,7 +23,7 @@ def _watch() -> None:
         while os.read(0, 1024):
             pass
     # Not a daemon thread: it must outlast what this process does on Ctrl-C, for the sake of those that do nothing.
-    threading.Thread(target=end_group, name="end of the group").start()
+    threading.Thread(target=end_group, name="end of the group", daemon=False).start()
 
 
 def end_group() -> None:

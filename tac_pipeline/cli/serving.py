@@ -13,7 +13,7 @@ import typer
 
 from tac_pipeline.cli.shared import SettingsOption, app, error_printer, opened_project, refusals
 from tac_pipeline.cli.terminal.group import Stopped, run_group, stops_told
-from tac_pipeline.errors import UiError, first_few
+from tac_pipeline.errors import ArtifactMissing, UiError, first_few
 from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project, find_settings, load_project
 
 if TYPE_CHECKING:
@@ -27,17 +27,22 @@ def report(
 ) -> None:
     """Write the page of the current result: clusters, map, what is worth a look. Open it, and print its path."""
     with opened_project(settings) as project:
+        from assets.clustering import cluster_heads
         from assets.engine.execute import open_store
         from assets.lookups.status import State, all_status
         from assets.report import PAGE_NAME
         from assets.report import report as page
         from tac_pipeline.cli.running import materialize
 
+        store = open_store(project)
+        # The page shows a result; it does not start the work of hours that makes one.
+        if store.current(cluster_heads.name) is None:
+            raise ArtifactMissing(f"nothing was built yet in {store.folder}: `tac run` builds it, and then the page")
         above = {"map_layout", "image_map", "review", page.name}
         due = [entry.step for entry in all_status(project) if entry.step.name in above and entry.state != State.FRESH]
         if due:
             materialize(error_printer(), project, due)
-        path = open_store(project).require_current(page.name).artifact.file(PAGE_NAME)
+        path = store.require_current(page.name).artifact.file(PAGE_NAME)
         typer.echo(path)
         if open_page:
             webbrowser.open(path.as_uri())

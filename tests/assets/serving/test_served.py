@@ -20,7 +20,7 @@ import pytest
 from chromium import find_chromium
 from command_line import tac, told
 from guard_cases import ACT, CASES, Case, at
-from ui_server import Ui, tac_ui, write_store
+from ui_server import TAU, Ui, tac_ui, write_store
 from waiting import wait_for
 
 from assets.orchestration.webserver import find_ui
@@ -238,6 +238,18 @@ def test_a_taken_port_is_refused_before_anything_starts(ui: Ui, tmp_path: Path) 
     assert taken.exit_code == 1
     assert f"port {ui.port} of 127.0.0.1 is taken by another program. Choose another with --port" in told(taken)
     assert not (tmp_path / "data/.dagster/ui.json").exists()
+
+
+def test_a_run_that_is_started_with_broken_settings_says_what_is_wrong(ui: Ui) -> None:
+    good = ui.settings.read_text(encoding="utf-8")
+    ui.settings.write_text(good.replace(TAU, "tau: -1"), encoding="utf-8")
+    try:
+        run = ui.materialize(["image_manifest"])
+    finally:
+        ui.settings.write_text(good, encoding="utf-8")
+    assert run["status"] == "FAILURE"
+    [failure] = ui.failures(run["runId"]).values()
+    assert failure["failureMetadata"]["description"].startswith("retrieval.tau must be > 0; got -1 (tac.yaml, line ")
 
 
 def test_a_ui_that_is_killed_takes_everything_with_it(ui: Ui) -> None:
