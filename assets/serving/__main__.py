@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
+from typing import TextIO
 
 import dagster as dg
 import uvicorn
@@ -69,12 +70,12 @@ class Server(uvicorn.Server):
         note_ui(Path(self._plan.home), self._ui)
         names = ", ".join(self._plan.stores.values())
         kind = ", read-only" if self._plan.read_only else ""
-        print(f"Dagster UI on {self._ui.link} (store {names}{kind}; stop it with Ctrl-C)", flush=True)  # noqa: T201
+        _say(f"Dagster UI on {self._ui.link} (store {names}{kind}; stop it with Ctrl-C)", sys.stdout)
 
     def fail(self, sentence: str) -> None:
         """End because something else did."""
         if not self.should_exit:
-            print(f"error: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+            _say(f"error: {sentence}", sys.stderr)
             self.failed = self.should_exit = True
 
 
@@ -111,6 +112,12 @@ def main(plan: Plan) -> int:
             with _daemon(located, plan, server), suppress(KeyboardInterrupt):
                 server.run([bound.listener])
     return int(server.failed)
+
+
+def _say(text: str, stream: TextIO) -> None:
+    with suppress(OSError):  # nobody reads it any more
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
 @contextmanager
