@@ -98,7 +98,7 @@ class CapturedLogs(LocalComputeLogManager):
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
-    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:  # type: ignore[override]
+    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
         """Point the descriptors 1 and 2 at the files of a step."""
         kinds = {1: ComputeIOType.STDOUT, 2: ComputeIOType.STDERR}
         paths = {to: Path(self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind])) for to, kind in kinds.items()}
@@ -116,7 +116,7 @@ class CapturedLogs(LocalComputeLogManager):
                 os.dup2(was, to)
                 os.close(was)
         # The pages read this as: nothing more will come.
-        Path(self.complete_artifact_path(log_key)).touch()
+        Path(self.get_captured_local_path(log_key, "complete")).touch()
 
 
 def _flush_output() -> None:

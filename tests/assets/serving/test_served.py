@@ -266,7 +266,8 @@ def test_a_ui_that_is_killed_takes_everything_with_it(ui: Ui) -> None:
 
 def descendants(pid: int) -> list[int]:
     """The processes that a process started, and those that they started."""
-    children = [int(name) for name in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    lists = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
+    children = [int(name) for listed in lists for name in listed.read_text().split()]
     return children + [other for child in children for other in descendants(child)]
 
 
