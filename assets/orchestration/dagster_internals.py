@@ -181,4 +181,6 @@ def show_dagsters_log() -> None:
     """Show what Dagster's services log, in Dagster's own form."""
     from dagster._utils.log import configure_loggers
 
+    # As under `dagster dev`: a location that cannot load is told once, and without Dagster's own frames.
+    os.environ["DAGSTER_IS_DEV_CLI"] = "1"
     configure_loggers(log_level="INFO")

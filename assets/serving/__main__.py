@@ -12,8 +12,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import socket
+from traceback import format_exception
+from types import TracebackType
 from typing import TextIO
 
 import dagster as dg
@@ -25,6 +28,7 @@ from assets.serving.guard import BODY_BYTES, OWNER, Guard, Rules
 from assets.serving.lifeline import GRACE_SECONDS, end_with_starter
 from assets.serving.owner import Bound
 
+ERROR_LOG = "ui-error.log"
 # Pages keep connections open; they are not waited for longer.
 CLOSING_SECONDS = 2
 
@@ -114,6 +118,15 @@ def main(plan: Plan) -> int:
     return int(server.failed)
 
 
+def tell_error(home: Path, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Tell in a sentence what ended this process, and keep the trace in a file: the hook for uncaught errors."""
+    log = home / ERROR_LOG
+    with suppress(OSError):
+        log.write_text("".join(format_exception(kind, error, trace)), encoding="utf-8")
+    first = next(iter(str(error).splitlines()), "")
+    _say(f"error: the UI ended by {kind.__name__}: {first}. What led to it is in {log}", sys.stderr)
+
+
 def _say(text: str, stream: TextIO) -> None:
     with suppress(OSError):  # nobody reads it any more
         stream.write(f"{text}\n")
@@ -146,4 +159,6 @@ def _daemon(workspace: Path, plan: Plan, server: Server) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Plan(**json.loads(sys.argv[1]))))
+    handed = Plan(**json.loads(sys.argv[1]))
+    sys.excepthook = partial(tell_error, Path(handed.home))
+    sys.exit(main(handed))

@@ -159,6 +159,17 @@ def test_a_daemon_that_does_not_end_is_killed(start: Start, monkeypatch: pytest.
     assert start(daemon=deaf).end() == 0
 
 
+def test_an_error_that_nobody_expected_is_a_sentence_and_a_file(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    for home in (tmp_path, tmp_path / "absent"):
+        try:
+            raise ValueError("the books are damaged\n(Background on this error at: ...)")
+        except ValueError as error:
+            served.tell_error(home, ValueError, error, error.__traceback__)
+        sentence = "error: the UI ended by ValueError: the books are damaged. What led to it is in "
+        assert capfd.readouterr().err == f"{sentence}{home / served.ERROR_LOG}\n"
+    assert "Traceback" in (tmp_path / served.ERROR_LOG).read_text()
+
+
 def test_the_lifeline_ends_the_group_when_the_starter_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
     ended = threading.Event()

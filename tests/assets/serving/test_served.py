@@ -22,6 +22,7 @@ from command_line import tac, told
 from guard_cases import ACT, CASES, Case, at
 from ui_server import TAU, Ui, tac_ui, write_store
 from waiting import wait_for
+from websockets.sync.client import connect
 
 from assets.orchestration.webserver import find_ui
 
@@ -87,6 +88,16 @@ def test_websockets_through_a_real_server(ui: Ui, headers: dict[str, str], statu
         connection.sendall("\r\n".join(lines).encode())
         answer = connection.recv(4096).decode()
     assert answer.startswith(f"HTTP/1.1 {status} "), answer
+
+
+def test_a_websocket_takes_no_mutation(ui: Ui) -> None:
+    """It carries subscriptions: the one way to act is the POST that the guard looks at."""
+    with connect(f"ws://127.0.0.1:{ui.port}/graphql", subprotocols=["graphql-ws"]) as opened:  # type: ignore[list-item]
+        opened.send(json.dumps({"type": "connection_init"}))
+        assert json.loads(opened.recv(timeout=10)) == {"type": "connection_ack"}
+        opened.send(json.dumps({"type": "start", "id": "1", "payload": {"query": ACT}}))
+        assert json.loads(opened.recv(timeout=10))["type"] == "error"
+    assert runs(ui) == []
 
 
 # What a page may try without leave of the server that it asks.
