@@ -9,6 +9,7 @@
     │   ├── ArtifactMissing      never built; names the asset to materialize
     │   ├── ArtifactOutdated     built for other settings; names the asset to materialize
     │   └── ArtifactDamaged      a file was deleted, cut short or changed by hand
+    ├── UiError                  `tac ui` cannot start: its port, its address, or another UI that runs
     └── MissingDependency        an optional package is absent; says what to install
 
 A message says what must hold, what came and where, and the next thing to do.
@@ -53,6 +54,10 @@ class ArtifactOutdated(StoreError):
 
 class ArtifactDamaged(StoreError):
     """A file of the artifact was deleted, cut short or changed by hand."""
+
+
+class UiError(TacError):
+    """The UI cannot be started: its port is taken, its address is not this machine's, or another UI runs."""
 
 
 class MissingDependency(TacError, ImportError):

@@ -38,7 +38,7 @@ LAYERS = (
     ("assets",),
     ("assets.lookups",),
     ("assets.orchestration",),
-    ("assets.stores",),
+    ("assets.serving", "assets.stores"),
     ("tac_pipeline.cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -15,7 +15,7 @@ from dagster import AutomationCondition
 
 from assets.engine.step import Step
 from assets.graph import LEARNING, STEPS
-from assets.orchestration.run_liveness import STORE_TAG, build_watchman
+from assets.orchestration.run_liveness import build_watchman, run_tags
 from assets.orchestration.upkeep.history import build_history_sensor
 from assets.orchestration.upkeep.unfinished import AUTOMATIC_TAG, build_unfinished_sensor
 from tac_pipeline.digest import digest
@@ -73,7 +73,7 @@ def build_sensors(project: Project) -> list[dg.SensorDefinition]:
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING if refresh else dg.DefaultSensorStatus.STOPPED,
             minimum_interval_seconds=TICK_SECONDS,
-            run_tags={STORE_TAG: project.settings.store, AUTOMATIC_TAG: "refresh", VERSIONS_TAG: versions_of(project)},
+            run_tags=run_tags(project) | {AUTOMATIC_TAG: "refresh", VERSIONS_TAG: versions_of(project)},
             description="Materializes what new images or edited settings make stale, in one run.",
         ),
         build_unfinished_sensor(project),

@@ -1,5 +1,8 @@
 """Building the Dagster definitions of one store. What must stay out: computation (tac_pipeline)."""
 
+import json
+import multiprocessing
+import os
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -21,6 +24,7 @@ from assets.orchestration.automation import (
     is_overtaken,
     only_grows,
     refresh_condition,
+    require_schedule,
 )
 from assets.orchestration.checks import build_check, build_checks
 from assets.orchestration.manual_jobs import build_manual_jobs
@@ -29,17 +33,22 @@ from assets.orchestration.publishing import PUBLISHED, decision_metadata, publis
 from assets.orchestration.run_liveness import (
     LIFE_RESOURCE,
     LOCK_RESOURCE,
-    OBSERVE_TAG,
-    STORE_TAG,
     build_lock,
     build_sign_of_life,
+    run_tags,
 )
 from assets.orchestration.upkeep.unfinished import RECLUSTER
 from assets.results import assignments, clusters
 from tac_pipeline.digest import digest
-from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated
+from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated, SettingsError
+from tac_pipeline.settings.keys import Settings
 from tac_pipeline.settings.project import Project, load_project
 from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS
+
+# Where the processes of a code location find the settings that it was loaded with, by settings file.
+AS_LOADED = "TAC_SETTINGS_AS_LOADED"
+# The system refuses to start a process with a longer text in its environment.
+LONGEST_TEXT = 100_000
 
 
 def build_definitions(settings_path: str | Path) -> dg.Definitions:
@@ -48,9 +57,9 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
     Raises
     ------
     SettingsError
-        The file cannot be used; the code location shows the message.
+        The file cannot be used; the code location shows the message. In the process of a run it is the run's failure.
     """
-    project = load_project(settings_path)
+    project, refused = _open_project(Path(settings_path).expanduser().absolute())
     jobs = build_jobs(project)
     about, look = readers_are_current.__doc__, partial(readers_are_current, project)
     readers = build_check(PUBLISHED, readers_are_current.__name__, about, look, project)
@@ -58,9 +67,9 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     return dg.Definitions(
         assets=[
-            observe_image_store(project),
-            *(build_asset(step, project) for step in STEPS),
-            build_published(project),
+            observe_image_store(project, refused),
+            *(build_asset(step, project, refused) for step in STEPS),
+            build_published(project, refused),
         ],
         asset_checks=[*build_checks(project), readers],
         jobs=[*jobs.values(), *build_manual_jobs(project)],
@@ -72,12 +81,39 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
     )
 
 
+def _open_project(path: Path) -> tuple[Project, SettingsError | None]:
+    """The project of a settings file, and what is wrong with the file now.
+
+    The process of a run cannot say why the file is refused until it has definitions: without them, Dagster marks the
+    run as failed from outside. So it gets those that its code location was loaded with, and fails by the reason.
+    """
+    known = json.loads(os.environ.get(AS_LOADED, "{}"))
+    try:
+        project = load_project(path)
+        require_schedule(project)
+    except SettingsError as error:
+        # The processes of runs are children of the code server, which has none above it that is known here.
+        if multiprocessing.parent_process() is None or str(path) not in known:
+            raise
+        return Project(Settings.model_validate(known[str(path)]), path), error
+    text = json.dumps({**known, str(path): project.settings.model_dump(mode="json")})
+    if len(text) < LONGEST_TEXT:
+        os.environ[AS_LOADED] = text
+    return project, None
+
+
+def _raise(refused: SettingsError | None) -> None:
+    """Fail a step of a run whose settings file is broken."""
+    if refused is not None:
+        raise refused
+
+
 def asset_key(name: str, project: Project) -> dg.AssetKey:
     """[store, asset]: keys are global to a Dagster instance, so two stores never share one."""
     return dg.AssetKey([project.settings.store, name])
 
 
-def observe_image_store(project: Project) -> dg.SourceAsset:
+def observe_image_store(project: Project, refused: SettingsError | None) -> dg.SourceAsset:
     """The source itself: observing it digests its listing, which changes when images come or go."""
 
     source = ", ".join(project.settings.images.places)
@@ -92,12 +128,13 @@ def observe_image_store(project: Project) -> dg.SourceAsset:
     )
     def image_store() -> dg.DataVersion:
         with refusals(project):
+            _raise(refused)
             return dg.DataVersion(observed_version(project, now=time.time()))
 
     return image_store
 
 
-def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
+def build_asset(step: Step, project: Project, refused: SettingsError | None) -> dg.AssetsDefinition:
     """The Dagster asset of a step."""
     above = [asset_key(dep.name, project) for dep in step.upstream]
     if step.observes is not None:
@@ -119,6 +156,7 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
     )
     def materialize_step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         with refusals(project):
+            _raise(refused)
             try:
                 outcome = execute(step, project, log=context.log.info, in_force=only_grows(context.run))
             except (ArtifactMissing, ArtifactOutdated) as error:
@@ -133,7 +171,7 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
     return materialize_step
 
 
-def build_published(project: Project) -> dg.AssetsDefinition:
+def build_published(project: Project, refused: SettingsError | None) -> dg.AssetsDefinition:
     """The asset that readers build on: it follows the results when the checks and holds allow it."""
     schema, above = column_schema(PUBLISHED_ASSIGNMENTS), (assignments, clusters, cluster_ids)
 
@@ -153,6 +191,7 @@ def build_published(project: Project) -> dg.AssetsDefinition:
     )
     def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with refusals(project):
+            _raise(refused)
             decision = publish(project, by_hand=False, log=context.log.info)
         if not decision.moved:
             context.log.warning(decision.sentence)
@@ -164,7 +203,7 @@ def build_published(project: Project) -> dg.AssetsDefinition:
 
 def build_jobs(project: Project) -> dict[str, Any]:
     """The jobs: `observe` looks at the source, `grow` assigns new images, `recluster` learns the groups again."""
-    tags = {STORE_TAG: project.settings.store}
+    tags = run_tags(project)
 
     def assets(names: Iterable[str]) -> dg.AssetSelection:
         return dg.AssetSelection.assets(*(asset_key(name, project) for name in names))
@@ -177,7 +216,7 @@ def build_jobs(project: Project) -> dict[str, Any]:
         "observe": dg.define_asset_job(
             "observe",
             selection=assets([IMAGE_STORE]),
-            tags={OBSERVE_TAG: project.settings.store},
+            tags=run_tags(project, looks=True),
             description="Digest the listing of the image store; changes in it are then processed automatically.",
         ),
         GROW: dg.define_asset_job(

@@ -4,22 +4,31 @@ Each such need is a function here; the rest of assets/ uses public names alone. 
 change any of them: run tests/assets/orchestration/test_dagster_internals.py on it, then enter it in TRIED.
 """
 
+import json
+import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.events import RunFailureReason
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunTagsTable
 from dagster._utils.schedules import schedule_execution_time_iterator
 from sqlalchemy import delete, func, select
+
+if TYPE_CHECKING:
+    from dagster._core.workspace.context import WorkspaceRequestContext
 
 # Minor version of Dagster: its releases on which the tests were run.
 TRIED: Mapping[str, tuple[str, ...]] = {"1.13": ("1.13.0", "1.13.28")}
@@ -161,3 +170,108 @@ def _vacuum(path: Path) -> None:
         if free > pages * FREE_SHARE:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def tag_run(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
+    """Give a run that is there already more tags."""
+    instance.add_run_tags(run_id, tags)
+
+
+class CapturedLogs(LocalComputeLogManager):
+    """Keeps what a step prints in files, as Dagster does, but starts no process for it.
+
+    Dagster also shows the files on the terminal, with `tail -F`. A run that is killed can leave it behind for ever.
+    """
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "CapturedLogs":
+        """As Dagster makes it from dagster.yaml."""
+        return cls(inst_data=inst_data, **config_value)
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+        """Point the descriptors 1 and 2 at the files of a step."""
+        kinds = {1: ComputeIOType.STDOUT, 2: ComputeIOType.STDERR}
+        paths = {to: Path(self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind])) for to, kind in kinds.items()}
+        saved = {to: os.dup(to) for to in paths}
+        try:
+            for to, path in paths.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("ab") as file:
+                    _flush_output()
+                    os.dup2(file.fileno(), to)
+            yield CapturedLogContext(log_key)
+        finally:
+            _flush_output()
+            for to, was in saved.items():
+                os.dup2(was, to)
+                os.close(was)
+        # The pages read this as: nothing more will come.
+        Path(self.get_captured_local_path(log_key, "complete")).touch()
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+
+
+@contextmanager
+def open_code_servers(instance: dg.DagsterInstance, workspace: Path, *, target: Path) -> Iterator[None]:
+    """Start one code server for each location of a workspace; `target` becomes a workspace that points at them.
+
+    The web server and the daemon share them: a location is loaded once, and what one reloads the other sees.
+    """
+    from dagster._cli.proxy_server_manager import ProxyServerManager
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+    load_target = WorkspaceFileTarget([str(workspace)])
+    with ProxyServerManager(instance, load_target, code_server_log_level="WARNING") as servers:
+        # JSON is YAML too.
+        target.write_text(json.dumps({"load_from": servers.get_code_server_specs()}), encoding="utf-8")
+        yield
+
+
+@contextmanager
+def open_webserver(
+    instance: dg.DagsterInstance, workspace: Path, *, may_act: Callable[[Any], bool]
+) -> Iterator[Callable[..., Any]]:
+    """Dagster's web application on a workspace.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+    workspace : Path
+        Its workspace file.
+    may_act : callable
+        Whether a request, given as its ASGI scope, may start runs and change schedules, or only look.
+    """
+    from dagster import __version__
+    from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster_webserver.app import create_app_from_workspace_process_context
+
+    class Context(WorkspaceProcessContext):
+        def create_request_context(self, source: Any = None) -> "WorkspaceRequestContext":
+            return WorkspaceRequestContext(
+                instance=self.instance,
+                current_workspace=self.get_current_workspace(),
+                process_context=self,
+                version=self.version,
+                source=source,
+                read_only=source is not None and not may_act(source.scope),
+            )
+
+    # As Dagster's own command does: statements that hang are given up after 15 s, connections after an hour.
+    instance.optimize_for_webserver(15_000, 3600, 20)
+    with Context(instance, WorkspaceFileTarget([str(workspace)]), version=__version__) as context:
+        yield create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
+
+
+def show_dagsters_log() -> None:
+    """Show what Dagster's services log, in Dagster's own form."""
+    from dagster._utils.log import configure_loggers
+
+    # As under `dagster dev`: a location that cannot load is told once, and without Dagster's own frames.
+    os.environ["DAGSTER_IS_DEV_CLI"] = "1"
+    configure_loggers(log_level="INFO")

@@ -25,7 +25,7 @@ from assets.orchestration.dagster_internals import (
 )
 from assets.orchestration.instance import prepare_home
 from assets.orchestration.publishing import PUBLISHED
-from assets.orchestration.run_liveness import STORE_TAG
+from assets.orchestration.run_liveness import run_tags
 from assets.orchestration.upkeep.history import prune_history
 from tac_pipeline.failures import TRACES_NAME, in_words, keep_trace
 from tac_pipeline.files import full_disk_told
@@ -87,7 +87,7 @@ def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **sele
             # The listener reports what a user needs; the UI shows everything.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             # The user of the command sees it fail, so the daemon does not run it again.
-            tags={STORE_TAG: project.settings.store, "tac/origin": "command line", "dagster/max_retries": "0"},
+            tags={**run_tags(project), "tac/origin": "command line", "dagster/max_retries": "0"},
             **selection,
         )
         if interrupted.is_set():

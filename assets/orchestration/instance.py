@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from assets.orchestration.dagster_internals import make_books
@@ -56,6 +56,18 @@ run_retries:
 """
 
 
+def instance_settings(home: Path) -> str:
+    """The settings of the instance in a folder, as its dagster.yaml."""
+    # What steps print is kept where Dagster keeps it, without a `tail` that a killed run leaves behind.
+    logs = {
+        "module": "assets.orchestration.dagster_internals",
+        "class": "CapturedLogs",
+        "config": {"base_dir": str(home / "storage")},
+    }
+    # JSON is YAML too, and quotes any character of a path.
+    return f"{INSTANCE_SETTINGS}compute_logs: {json.dumps(logs)}\n"
+
+
 def dagster_home(project: Project) -> Path:
     """The Dagster instance that the command line, the UI and the daemon share: $DAGSTER_HOME, else data/.dagster."""
     given = os.environ.get(HOME_VARIABLE)
@@ -77,7 +89,7 @@ def prepare_home(project: Project) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not settings.exists() or settings.read_text(encoding="utf-8").startswith(MARK):
-            write_atomically(settings, INSTANCE_SETTINGS)
+            write_atomically(settings, instance_settings(home))
         with hold_lock(home, lambda _: None):
             make_books(home)
     except OSError as error:
@@ -86,15 +98,14 @@ def prepare_home(project: Project) -> Path:
     return home
 
 
-def write_workspace(projects: Iterable[Project]) -> Path:
-    """A workspace for `tac ui`, with one code location for the store of each settings file.
+def require_one_home(projects: Sequence[Project]) -> None:
+    """Refuse stores that one UI cannot open together.
 
     Raises
     ------
     SettingsError
         Two stores have one name, or stores of several data folders would need several instances.
     """
-    projects = list(projects)
     names = [project.settings.store for project in projects]
     if len(set(names)) < len(names):
         raise SettingsError(f"stores that are opened together must have different names; got {', '.join(names)}")
@@ -104,7 +115,19 @@ def write_workspace(projects: Iterable[Project]) -> Path:
             f"stores that are opened together must share one data folder, so that they share one Dagster instance; got "
             f"{', '.join(sorted(str(home.parent) for home in homes))}. Set the same `data`, or set {HOME_VARIABLE}."
         )
-    folder, locations = homes.pop() / "locations", []
+
+
+def write_workspace(projects: Sequence[Project]) -> Path:
+    """A workspace for `tac ui`, with one code location for the store of each settings file.
+
+    Raises
+    ------
+    SettingsError
+        They cannot be opened together (require_one_home).
+    """
+    require_one_home(projects)
+    names = [project.settings.store for project in projects]
+    folder, locations = dagster_home(projects[0]) / "locations", []
     for project in projects:
         path = folder / f"{project.settings.store}.py"
         lines = ["from assets.orchestration.build import build_definitions", ""]

@@ -9,7 +9,7 @@ from assets.orchestration.automation import require_schedule
 from assets.orchestration.instance import dagster_home
 from assets.orchestration.metadata import refusals
 from assets.orchestration.publishing import Decision, decision_event, publish, rollback
-from assets.orchestration.run_liveness import LIFE_RESOURCE, LOCK_RESOURCE, STORE_TAG, build_lock, build_sign_of_life
+from assets.orchestration.run_liveness import LIFE_RESOURCE, LOCK_RESOURCE, build_lock, build_sign_of_life, run_tags
 from assets.orchestration.webserver import reload_location
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.editing import edit_settings
@@ -72,7 +72,7 @@ def _publish_job(project: Project) -> dg.JobDefinition:
     @dg.job(
         name="publish",
         description="Let readers have the current result, whatever the checks say.",
-        tags={STORE_TAG: project.settings.store},
+        tags=run_tags(project),
         resource_defs={LOCK_RESOURCE: build_lock(project)},
     )
     def publish_job() -> None:
@@ -90,7 +90,7 @@ def _rollback_job(project: Project) -> dg.JobDefinition:
     @dg.job(
         name="rollback",
         description="Let readers have an older version, and hold there.",
-        tags={STORE_TAG: project.settings.store},
+        tags=run_tags(project),
         resource_defs={LOCK_RESOURCE: build_lock(project)},
     )
     def rollback_job() -> None:

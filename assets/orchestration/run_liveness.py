@@ -16,12 +16,14 @@ from filelock import FileLock, Timeout
 
 from assets.engine.execute import open_store
 from assets.engine.step import Log
-from assets.orchestration.dagster_internals import report_failed
+from assets.orchestration.dagster_internals import report_failed, tag_run
 from tac_pipeline.settings.project import Project
 
 STORE_TAG = "tac/store"
 # Looking at the source takes no lock: it does not wait for builds, only for another look.
 OBSERVE_TAG = "tac/observe"
+# Two projects on one Dagster home may have stores of one name; their data folders differ.
+DATA_TAG = "tac/data"
 LOCK_RESOURCE, LIFE_RESOURCE = "store_lock", "sign_of_life"
 # A run is marked as started some seconds before it has its file, because it must load the definitions first.
 STARTING_SECONDS = 300.0
@@ -32,10 +34,15 @@ _UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunSt
 _living: dict[Path, FileLock] = {}
 
 
+def run_tags(project: Project, *, looks: bool = False) -> dict[str, str]:
+    """The tags of a run that builds a store, or only looks at its source: the store's name, and where its data is."""
+    return {OBSERVE_TAG if looks else STORE_TAG: project.settings.store, DATA_TAG: _data(project)}
+
+
 @contextmanager
 def holding_store(project: Project, instance: dg.DagsterInstance, run_id: str, log: Log) -> Iterator[None]:
     """Hold a store for one run from its first step to its last; no other run builds it meanwhile."""
-    _declare_living(_lock_path(project, run_id))
+    _declare_living(project, instance, run_id)
     with open_store(project).lock(on_wait=log):
         fail_dead_runs(project, instance)
         yield
@@ -74,10 +81,15 @@ def _fail(instance: dg.DagsterInstance, run_id: str) -> bool:
     return True
 
 
-def _declare_living(path: Path) -> None:
-    """Hold a lock file until this process ends."""
+def _declare_living(project: Project, instance: dg.DagsterInstance, run_id: str) -> None:
+    """Hold a run's lock file until this process ends, and tell where its data is."""
+    path = _lock_path(project, run_id)
     if path in _living:
         return
+    run = instance.get_run_by_id(run_id)
+    # Runs that somebody starts by selecting assets have no tags of ours.
+    if run is not None and DATA_TAG not in run.tags:
+        tag_run(instance, run_id, {DATA_TAG: _data(project)})
     path.parent.mkdir(parents=True, exist_ok=True)
     # It gets its name only when it is already locked, so that nobody finds it free.
     aside = path.with_suffix(".new")
@@ -102,9 +114,16 @@ def _lock_path(project: Project, run_id: str) -> Path:
 
 def works_on(run: dg.DagsterRun, project: Project) -> bool:
     """Whether a run builds this store or looks at it, from its tags or its selected assets."""
+    if DATA_TAG in run.tags:
+        return run.tags[DATA_TAG] == _data(project)
+    # Not yet told: it has no process yet, or an earlier version started it.
     store = project.settings.store
     picked = any(key.path[0] == store for key in run.asset_selection or ())
     return picked or store in (run.tags.get(STORE_TAG), run.tags.get(OBSERVE_TAG))
+
+
+def _data(project: Project) -> str:
+    return str(project.store_folder.resolve())
 
 
 def build_lock(project: Project) -> dg.ResourceDefinition:
@@ -127,8 +146,8 @@ def build_sign_of_life(project: Project) -> dg.ResourceDefinition:
 
     @dg.resource(description="Shows that the process of a run is alive.")
     def sign_of_life(context: dg.InitResourceContext) -> None:
-        if context.run is not None:
-            _declare_living(_lock_path(project, context.run.run_id))
+        if context.run is not None and context.instance is not None:
+            _declare_living(project, context.instance, context.run.run_id)
 
     return sign_of_life
 

@@ -6,6 +6,7 @@ A code location keeps the settings that it was loaded with; Dagster reads them a
 
 import json
 import urllib.request
+from dataclasses import asdict, dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from tac_pipeline.files import write_atomically
+from tac_pipeline.files import replacing
 
 ADDRESS_NAME = "ui.json"
 ANSWER_SECONDS = 5.0
@@ -32,12 +33,58 @@ mutation Reload($name: String!) { reloadRepositoryLocation(repositoryLocationNam
 """
 
 
-def note_address(home: Path, host: str, port: int) -> None:
-    """Write down where the UI of an instance listens, for commands that ask it something."""
-    # A UI that listens on all addresses is found on this one.
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    address = f"[{shown}]" if ":" in shown else shown
-    write_atomically(home / ADDRESS_NAME, json.dumps({"url": f"http://{address}:{port}"}))
+@dataclass(frozen=True)
+class RunningUi:
+    """A UI that runs, as its note tells; only its user can read the note.
+
+    Parameters
+    ----------
+    url : str
+        Where this machine finds it.
+    pid : int, optional
+        The process of `tac ui`.
+    settings : tuple of str
+        The settings files of its stores.
+    key : str, optional
+        What shows that a request comes from its own user's commands.
+    link : str
+        What a person opens; the token is in it, if there is one.
+    """
+
+    url: str
+    pid: int | None = None
+    settings: tuple[str, ...] = ()
+    key: str | None = None
+    link: str = ""
+
+    @classmethod
+    def at(
+        cls, host: str, port: int, *, pid: int, settings: tuple[str, ...], key: str, token: str | None
+    ) -> "RunningUi":
+        """The UI that listens at a host and a port."""
+        # A UI that listens on all addresses is found on this one.
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+        url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+        return cls(url, pid, settings, key, f"{url}/?token={token}" if token else url)
+
+
+def note_ui(home: Path, ui: RunningUi) -> None:
+    """Write down the UI of an instance, for commands that ask it something; nobody else may read it."""
+    with replacing(home / ADDRESS_NAME) as aside:
+        aside.touch(mode=0o600, exist_ok=False)
+        aside.write_text(json.dumps(asdict(ui)), encoding="utf-8")
+
+
+def find_ui(home: Path) -> RunningUi | None:
+    """The UI of an instance as its note tells, whether it still runs or not; None when there is no note."""
+    try:
+        note = json.loads((home / ADDRESS_NAME).read_text(encoding="utf-8"))
+        url = str(note["url"])
+        pid, key = note.get("pid"), note.get("key")
+        settings = tuple(str(path) for path in note.get("settings", ()))
+        return RunningUi(url, pid, settings, None if key is None else str(key), str(note.get("link") or url))
+    except _NO_ANSWER:
+        return None
 
 
 def reload_location(home: Path, store: str) -> str | None:
@@ -48,22 +95,24 @@ def reload_location(home: Path, store: str) -> str | None:
     str or None
         The outcome, in words; None when no UI runs on this instance.
     """
+    ui = find_ui(home)
+    if ui is None:
+        return None
     try:
-        url = str(json.loads((home / ADDRESS_NAME).read_text(encoding="utf-8"))["url"])
-        answer = _ask(url, _LOCATIONS, {}, ANSWER_SECONDS)
+        answer = _ask(ui, _LOCATIONS, {}, ANSWER_SECONDS)
         names = [str(entry["name"]) for entry in answer["workspaceOrError"]["locationEntries"]]
         if _home_of(answer["instance"]["info"]) != home.resolve():
             return None
     except _NO_ANSWER:
         return None
     # `tac ui` names a location after its store; in a user's own workspace it may have any name.
-    problems = {name: _reload(url, name) for name in ([name for name in names if name == store] or names)}
+    problems = {name: _reload(ui, name) for name in ([name for name in names if name == store] or names)}
     if not problems:
         return None
     told = "; ".join(f"{name}: {problem}" for name, problem in problems.items() if problem)
     if told:
-        return f"the UI at {url} could not reload {told}"
-    return f"the UI at {url} has read the settings again"
+        return f"the UI at {ui.url} could not reload {told}"
+    return f"the UI at {ui.url} has read the settings again"
 
 
 def _home_of(info: str) -> Path:
@@ -72,10 +121,10 @@ def _home_of(info: str) -> Path:
     return Path(config["local_artifact_storage"]["config"]["base_dir"]).resolve()
 
 
-def _reload(url: str, name: str) -> str | None:
+def _reload(ui: RunningUi, name: str) -> str | None:
     """Reload a location; returns the error in one line, or None."""
     try:
-        answer = _ask(url, _RELOAD, {"name": name}, RELOAD_SECONDS)["reloadRepositoryLocation"]
+        answer = _ask(ui, _RELOAD, {"name": name}, RELOAD_SECONDS)["reloadRepositoryLocation"]
         if answer["__typename"] != "WorkspaceLocationEntry":
             return str(answer.get("message") or answer["__typename"])
         problem = (answer["locationOrLoadError"] or {}).get("message")
@@ -84,9 +133,10 @@ def _reload(url: str, name: str) -> str | None:
         return str(failure) or type(failure).__name__
 
 
-def _ask(url: str, query: str, variables: dict[str, Any], seconds: float) -> dict[str, Any]:
+def _ask(ui: RunningUi, query: str, variables: dict[str, Any], seconds: float) -> dict[str, Any]:
     body = json.dumps({"query": query, "variables": variables}).encode()
-    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {ui.key}"} if ui.key else {})}
+    request = urllib.request.Request(f"{ui.url}/graphql", body, headers)
     # A proxy for the outside world cannot reach this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=seconds) as answer:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
-import signal
-import subprocess
 import sys
 import webbrowser
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tac_pipeline.cli.shared import SettingsOption, app, error_printer, opened_project, refusals
-from tac_pipeline.cli.terminal import stopping
-from tac_pipeline.settings.project import SETTINGS_VARIABLE, find_settings, load_project
+from tac_pipeline.cli.terminal.group import Stopped, run_group, stops_told
+from tac_pipeline.errors import ArtifactMissing, UiError, first_few
+from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project, find_settings, load_project
+
+if TYPE_CHECKING:
+    from assets.orchestration.webserver import RunningUi
 
 
 @app.command()
@@ -25,17 +27,22 @@ def report(
 ) -> None:
     """Write the page of the current result: clusters, map, what is worth a look. Open it, and print its path."""
     with opened_project(settings) as project:
+        from assets.clustering import cluster_heads
         from assets.engine.execute import open_store
         from assets.lookups.status import State, all_status
         from assets.report import PAGE_NAME
         from assets.report import report as page
         from tac_pipeline.cli.running import materialize
 
+        store = open_store(project)
+        # The page shows a result; it does not start the work of hours that makes one.
+        if store.current(cluster_heads.name) is None:
+            raise ArtifactMissing(f"nothing was built yet in {store.folder}: `tac run` builds it, and then the page")
         above = {"map_layout", "image_map", "review", page.name}
         due = [entry.step for entry in all_status(project) if entry.step.name in above and entry.state != State.FRESH]
         if due:
             materialize(error_printer(), project, due)
-        path = open_store(project).require_current(page.name).artifact.file(PAGE_NAME)
+        path = store.require_current(page.name).artifact.file(PAGE_NAME)
         typer.echo(path)
         if open_page:
             webbrowser.open(path.as_uri())
@@ -51,49 +58,74 @@ def ui(
             help=f"The settings file; else ${SETTINGS_VARIABLE}, else ./tac.yaml. Several for several stores.",
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    host: Annotated[
+        str, typer.Option(help="Name or address to listen at; beyond this machine the UI asks for a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 3000,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Show everything, start and change nothing.")] = False,
+    token: Annotated[bool, typer.Option("--token", help="Ask for a token on this machine too.")] = False,
 ) -> None:
-    """Start the Dagster UI and its daemon for the store of the settings file, or for several stores."""
-    with refusals():
-        projects = [load_project(find_settings(path)) for path in (settings if settings else (None,))]
-        from assets.orchestration.instance import prepare_home, write_workspace
-        from assets.orchestration.webserver import note_address
+    """Start the Dagster UI and its daemon for the store of the settings file, or for several stores.
 
-        workspace = write_workspace(projects)
-        note_address(prepare_home(projects[0]), host, port)
-    names = ", ".join(project.settings.store for project in projects)
-    typer.echo(f"Dagster UI on http://{host}:{port} (store {names}; stop it with Ctrl-C)")
-    # Dagster recommends another command, which needs its own project layout.
-    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
-    command = [sys.executable, *quiet, "-m", "dagster", "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
-    code = _serve(command)
+    One UI runs for a data folder: where it runs already, its address is printed.
+    """
+    try:
+        with refusals(), stops_told():
+            projects = [load_project(find_settings(path)) for path in (settings if settings else (None,))]
+            code = _serve(projects, host=host, port=port, read_only=read_only, ask_token=token)
+    except Stopped as stop:
+        error_printer().print("stopped: the UI is down")
+        code = stop.code
     if code:
         raise typer.Exit(code)
 
 
-def _serve(command: list[str]) -> int:
-    """Run the UI and pass on what it prints; its exit code. Ctrl-C stops it, and what it says of that is left out.
+def _serve(projects: list[Project], *, host: str, port: int, read_only: bool, ask_token: bool) -> int:
+    """Start the UI and wait for its end; its exit code. Everything that can be refused is, before anything starts."""
+    from assets.orchestration.instance import prepare_home, require_one_home, write_workspace
+    from assets.orchestration.webserver import RunningUi
+    from assets.serving.owner import bind, own
 
-    A UI that is stopped under an open page prints tracebacks of the page's last questions.
+    require_one_home(projects)
+    home = prepare_home(projects[0])
+    lock = own(home, say=error_printer().print)
+    if isinstance(lock, RunningUi):
+        _tell_running(lock, projects, home)
+        return 0
+    with bind(host, port).listener as listener:
+        plan = {
+            "listener": listener.fileno(),
+            "lock": lock,
+            "pid": os.getpid(),
+            "host": host,
+            "home": str(home),
+            # Not before the home is ours: a UI that runs reads it.
+            "workspace": str(write_workspace(projects)),
+            "stores": {str(project.path.resolve()): project.settings.store for project in projects},
+            "read_only": read_only,
+            "ask_token": ask_token,
+        }
+        command = [sys.executable, "-m", "assets.serving", json.dumps(plan)]
+        return run_group(command, pass_fds=[listener.fileno(), lock], on_stop=_say_stopping)
+
+
+def _tell_running(running: RunningUi, projects: list[Project], home: Path) -> None:
+    """Print the address of the UI that has the home.
+
+    Raises
+    ------
+    UiError
+        It serves other stores.
     """
-    # In a group of its own, so that it hears of Ctrl-C from here alone, and once.
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0
-    ) as server:
-        stopping.before_a_sudden_end(lambda: os.killpg(server.pid, signal.SIGKILL))
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
-        lines = server.stdout or ()
-        try:
-            for line in lines:
-                sys.stdout.buffer.write(line)
-                sys.stdout.buffer.flush()
-        except KeyboardInterrupt:
-            error_printer().print("stopping the UI, which takes some seconds; Ctrl-C once more ends it at once")
-            with suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGINT)
-            for _ in lines:
-                pass  # read, so that it is not held up by a full pipe
-            raise
-    return server.returncode
+    wanted = {str(project.path.resolve()) for project in projects}
+    if not wanted <= set(running.settings):
+        raise UiError(
+            f"the UI on {running.url} (process {running.pid}) has {home}, and serves "
+            f"{first_few(running.settings, 3)}. Stop it and start one for all stores (`tac ui -s ONE -s OTHER`), "
+            "or set DAGSTER_HOME to another folder for this one"
+        )
+    typer.echo(f"Dagster UI on {running.link} (it runs already, as process {running.pid})")
+
+
+def _say_stopping() -> None:
+    error_printer().print("stopping the UI, which takes some seconds; Ctrl-C once more ends it at once")

@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 import tac_pipeline.cli
-from tac_pipeline.cli import serving, stopping
+from tac_pipeline.cli.terminal import stopping
 from tac_pipeline.errors import TacWarning
 
 
@@ -115,14 +115,3 @@ def test_the_command_ends_with_its_code(
     assert "warning: to be read by [users]" in told
     assert "file.py" not in told
     assert ("stopped" in told) == (code == 130)
-
-
-def test_the_ui_passes_on_what_it_prints_and_its_exit_code(capfdbinary: pytest.CaptureFixture) -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        code = serving._serve([sys.executable, "-c", "import sys; print('serving'); sys.exit(7)"])
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    assert code == 7
-    assert len(stopping._last_rites) == 1

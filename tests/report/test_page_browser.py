@@ -1,11 +1,11 @@
 """The page as a person uses it, in a headless Chromium that has no network, from the disk."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chromium import find_chromium
 from made_up import HOSTILE, made_up_changes, made_up_contents, made_up_tables, made_up_tree
 
 from tac_pipeline.report import ReportTables, write_page
@@ -15,17 +15,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESKTOP, PHONE = {"width": 1300, "height": 900}, {"width": 390, "height": 800}
 Opener = Callable[..., "Page"]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    pytest.importorskip("playwright", reason="playwright is not installed (it is in the extra `dev`)")
-    found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"no Chromium on the PATH (looked for {', '.join(CHROMIUMS)}); apt-get install chromium")
+    found = find_chromium()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

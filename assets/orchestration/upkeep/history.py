@@ -73,7 +73,8 @@ def _idle_looks(project: Project, instance: dg.DagsterInstance, *, most: int) ->
     failed = instance.get_run_records(
         dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.FAILURE]), limit=FAILED_LOOKS + most
     )
-    return [*found, *(record.dagster_run.run_id for record in failed[FAILED_LOOKS:])][:most]
+    ours = [record.dagster_run.run_id for record in failed if works_on(record.dagster_run, project)]
+    return [*found, *ours[FAILED_LOOKS:]][:most]
 
 
 def _version(record: dg.EventLogRecord) -> str | None:
@@ -84,7 +85,7 @@ def _version(record: dg.EventLogRecord) -> str | None:
 def _is_look(project: Project, instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether a run looked at the source and did nothing else, and is over."""
     run = instance.get_run_by_id(run_id)
-    return run is not None and run.tags.get(OBSERVE_TAG) == project.settings.store and run.status in _ENDED
+    return run is not None and OBSERVE_TAG in run.tags and works_on(run, project) and run.status in _ENDED
 
 
 def _old_runs(project: Project, instance: dg.DagsterInstance, *, before: float, most: int) -> list[str]:

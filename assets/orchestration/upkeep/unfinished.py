@@ -13,7 +13,7 @@ from dagster import DagsterRunStatus
 from assets.graph import LEARNING
 from assets.lookups.status import State, all_status, choose_steps
 from assets.orchestration.dagster_internals import next_times
-from assets.orchestration.run_liveness import STORE_TAG
+from assets.orchestration.run_liveness import STORE_TAG, run_tags, works_on
 from tac_pipeline.errors import TacError
 from tac_pipeline.settings.project import Project
 
@@ -56,6 +56,7 @@ def take_up(project: Project, instance: dg.DagsterInstance, *, now: float) -> dg
     """A request for what the last learning left undone, or the reason why none is made now."""
     store = project.settings.store
     records = instance.get_run_records(dg.RunsFilter(tags={STORE_TAG: store}), limit=LOOKED_AT)
+    records = [record for record in records if works_on(record.dagster_run, project)]
     if any(record.dagster_run.status in _UNFINISHED for record in records):
         return dg.SkipReason("a run of the store is not over yet")
     last = next((record for record in records if _learns(record.dagster_run)), None)
@@ -88,7 +89,7 @@ def _request(project: Project, last: str, attempt: int) -> dg.RunRequest | dg.Sk
     return dg.RunRequest(
         run_key=f"take up {last}",
         asset_selection=[dg.AssetKey([store, name]) for name in (*(step.name for step in steps), PUBLISHED)],
-        tags={STORE_TAG: store, AUTOMATIC_TAG: "unfinished", ATTEMPT_TAG: str(attempt)},
+        tags=run_tags(project) | {AUTOMATIC_TAG: "unfinished", ATTEMPT_TAG: str(attempt)},
     )
 
 

@@ -10,6 +10,7 @@ from colored_store import colored_store, edit  # noqa: F401 - a fixture
 from ruamel.yaml import YAML
 
 from assets.engine.execute import open_store
+from assets.orchestration import build
 from assets.orchestration.instance import dagster_home, write_workspace
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.project import load_project
@@ -72,3 +73,37 @@ def test_stores_that_cannot_be_opened_together_are_told_why(store: Path) -> None
     assert dagster_home(elsewhere) != dagster_home(first)
     with pytest.raises(SettingsError, match="must share one data folder"):
         write_workspace([first, elsewhere])
+
+
+def test_a_run_that_finds_broken_settings_fails_by_the_reason(
+    vector_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without definitions, Dagster would only mark the run as failed from outside."""
+    monkeypatch.setenv(build.AS_LOADED, "{}")
+    path = vector_store()
+    # As the code server loads it, whose process then starts that of the run.
+    build.build_definitions(path)
+    vector_store({"retrieval.tau": -1})
+    with pytest.raises(SettingsError, match=r"retrieval\.tau must be > 0"):
+        build.build_definitions(path)
+    monkeypatch.setattr(build.multiprocessing, "parent_process", lambda: object())
+    for job, step in (("observe", "image_store"), ("grow", "image_manifest")):
+        found = build.build_definitions(path).resolve_job_def(job)
+        result = found.execute_in_process(raise_on_error=False)
+        [failure] = result.get_step_failure_events()
+        assert failure.step_key is not None and failure.step_key.endswith(step)
+        said = failure.step_failure_data.user_failure_data
+        assert said is not None and str(said.description).startswith("retrieval.tau must be > 0; got -1 (tac.yaml, ")
+    with pytest.raises(SettingsError, match=r"retrieval\.tau must be > 0"):
+        build.build_definitions(path.rename(path.with_name("never-loaded.yaml")))
+
+
+def test_settings_that_were_mended_are_used_again(vector_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(build.AS_LOADED, "{}")
+    monkeypatch.setattr(build.multiprocessing, "parent_process", lambda: object())
+    project, refused = build._open_project(vector_store())
+    broken, told = build._open_project(vector_store({"schedule.observe": "whenever"}))
+    assert refused is None and broken.settings == project.settings
+    assert str(told).startswith("schedule.observe must be a cron")
+    mended, refused = build._open_project(vector_store({"schedule.observe": None}))
+    assert refused is None and mended.settings.schedule.observe is None

@@ -1,17 +1,21 @@
 """What the project needs of Dagster beyond its public names: each is used here, on a version that was tried."""
 
 import ast
+import json
 import os
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from small_store import REPOSITORY
+from starlette.testclient import TestClient
 
 from assets.orchestration import dagster_internals as internals
+from assets.orchestration.instance import instance_settings
 
 PLACE = Path("assets/orchestration/dagster_internals.py")
 
@@ -128,3 +132,87 @@ def test_a_run_in_a_terminal_leaves_its_output_alone(tmp_path: Path, definitions
 def test_the_next_times_of_a_schedule_are_after_the_moment_given() -> None:
     assert internals.next_times("*/15 * * * *", "UTC", after=0.0, count=3) == [900.0, 1800.0, 2700.0]
     assert internals.next_times("0 3 * * *", "Europe/Berlin", after=3 * 3600.0 + 1, count=1) == [26 * 3600.0]
+
+
+def test_more_tags_are_given_to_a_run(instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
+    run = instance.create_run_for_job(internals.find_job(definitions, "grow"), tags={"first": "1"})
+    internals.tag_run(instance, run.run_id, {"second": "/a b/\u00e4"})
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert (found.tags["first"], found.tags["second"]) == ("1", "/a b/\u00e4")
+
+
+def test_what_a_step_prints_is_kept_without_a_process_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster's own way starts `tail -F`, which a killed run can leave behind."""
+    children: list[str] = []
+
+    @dg.op
+    def speak() -> None:
+        os.write(1, b"from below\n")
+        print("from Python", flush=True)  # noqa: T201
+        os.write(2, b"a complaint\n")
+        for task in Path("/proc/self/task").iterdir():
+            children.extend((task / "children").read_text().split())
+
+    @dg.job
+    def talk() -> None:
+        speak()
+
+    # A folder with every character that YAML minds.
+    home = tmp_path / "a: 'b' #c"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(instance_settings(home), encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        before = os.fstat(1)
+        run_id = talk.execute_in_process(instance=instance).run_id
+        assert (os.fstat(1).st_dev, os.fstat(1).st_ino) == (before.st_dev, before.st_ino)
+        logs = list((home / "storage" / run_id / "compute_logs").iterdir())
+        told = {path.suffix: path.read_text() for path in logs}
+    assert children == []
+    assert told[".out"].splitlines()[0] == "from below" and "a complaint\n" in told[".err"]
+    assert ".complete" in told
+
+
+def test_a_step_that_fails_gives_the_output_back(tmp_path: Path) -> None:
+    before = os.fstat(1), os.fstat(2)
+    logs = internals.CapturedLogs(str(tmp_path))
+    with pytest.raises(ZeroDivisionError), logs.capture_logs(["run", "compute_logs", "step"]):
+        os.write(1, b"said\n")
+        _ = 1 / 0
+    assert [(stat.st_dev, stat.st_ino) for stat in (os.fstat(1), os.fstat(2))] == [
+        (stat.st_dev, stat.st_ino) for stat in before
+    ]
+    assert (tmp_path / "run/compute_logs/step.out").read_text() == "said\n"
+
+
+def test_the_web_application_looks_only_where_it_may_not_act(tmp_path: Path) -> None:
+    """One application: who asks decides whether a mutation is let through."""
+    workspace = tmp_path / "workspace.yaml"
+    workspace.write_text("load_from: []\n")
+    may_act = {"owner": True, "visitor": False}
+    with (
+        dg.DagsterInstance.local_temp(str(tmp_path)) as instance,
+        internals.open_webserver(instance, workspace, may_act=lambda scope: may_act[scope["who"]]) as app,
+    ):
+
+        def permission(who: str) -> bool:
+            async def as_somebody(scope: Any, receive: Any, send: Any) -> None:
+                await app({**scope, "who": who}, receive, send)
+
+            with TestClient(as_somebody) as client:
+                query = "{ permissions { permission value } }"
+                found = client.post("/graphql", json={"query": query}).json()["data"]["permissions"]
+            return bool({entry["permission"]: entry["value"] for entry in found}["launch_pipeline_execution"])
+
+        assert (permission("owner"), permission("visitor")) == (True, False)
+
+
+def test_code_servers_are_started_and_found(tmp_path: Path) -> None:
+    """Without a location none is started; tests/assets/serving starts one."""
+    workspace, target = tmp_path / "workspace.yaml", tmp_path / "target.yaml"
+    workspace.write_text("load_from: []\n")
+    with (
+        dg.DagsterInstance.local_temp(str(tmp_path)) as instance,
+        internals.open_code_servers(instance, workspace, target=target),
+    ):
+        assert json.loads(target.read_text()) == {"load_from": []}

@@ -27,6 +27,7 @@ from assets.orchestration.build import build_definitions
 from assets.orchestration.in_process import run_steps
 from assets.orchestration.instance import INSTANCE_SETTINGS, prepare_home
 from assets.orchestration.run_liveness import (
+    DATA_TAG,
     LIFE_RESOURCE,
     LOCK_RESOURCE,
     OBSERVE_TAG,
@@ -34,6 +35,7 @@ from assets.orchestration.run_liveness import (
     build_watchman,
     fail_dead_runs,
     holding_store,
+    run_tags,
 )
 from tac_pipeline.settings.editing import edit_settings
 from tac_pipeline.settings.project import Project, load_project
@@ -140,6 +142,40 @@ def test_a_run_that_never_got_its_lock_is_told_after_a_while(
     assert fail_dead_runs(project, instance) == [], "it may just be starting"
     monkeypatch.setattr(run_liveness, "STARTING_SECONDS", -1.0)
     assert fail_dead_runs(project, instance) == ([run_id] if ours else [])
+
+
+def elsewhere(project: Project) -> Project:
+    """Another project with a store of the same name."""
+    return replace(project, path=project.path.parent / "other" / "tac.yaml")
+
+
+def test_a_living_run_of_a_store_of_the_same_name_elsewhere_is_left_alone(
+    project: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On one Dagster home the name of a store does not tell two projects apart; their data folders do."""
+    monkeypatch.setattr(run_liveness, "STARTING_SECONDS", -1.0)
+    ours, theirs = start(instance, tags=run_tags(project)), start(instance, tags=run_tags(elsewhere(project)))
+    looking = start(instance, tags=run_tags(elsewhere(project), looks=True))
+    assert fail_dead_runs(project, instance) == [ours]
+    assert {status(instance, run_id) for run_id in (theirs, looking)} == {DagsterRunStatus.STARTED}
+
+
+def test_a_run_without_tags_of_ours_tells_where_its_data_is_when_it_begins(
+    project: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody selects assets in the UI."""
+    monkeypatch.setattr(run_liveness, "STARTING_SECONDS", -1.0)
+    picked = start(instance, asset_selection=frozenset({dg.AssetKey(["small", "clusters"])}))
+    with holding_store(elsewhere(project), instance, picked, print):
+        assert fail_dead_runs(project, instance) == []
+    run = instance.get_run_by_id(picked)
+    assert run is not None and run.tags[DATA_TAG] == str(elsewhere(project).store_folder)
+
+
+def test_every_job_and_sensor_tells_where_the_data_is(project: Project) -> None:
+    definitions = build_definitions(project.path)
+    tags = {name: definitions.resolve_job_def(name).tags for name in ("observe", "grow", "recluster", "publish")}
+    assert {name: found[DATA_TAG] for name, found in tags.items()} == dict.fromkeys(tags, str(project.store_folder))
 
 
 def test_every_step_of_every_job_shows_that_its_run_lives(project: Project) -> None:

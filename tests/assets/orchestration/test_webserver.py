@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from assets.orchestration import webserver
-from assets.orchestration.webserver import note_address, reload_location
+from assets.orchestration.webserver import RunningUi, find_ui, note_ui, reload_location
+
+
+def note_address(home: Path, host: str, port: int) -> None:
+    note_ui(home, RunningUi.at(host, port, pid=1, settings=("/s/tac.yaml",), key="the-key", token=None))
+
 
 RELOADED = {"__typename": "WorkspaceLocationEntry", "locationOrLoadError": {}}
 
@@ -30,6 +35,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.info: str | None = None if home is None else instance_info(home)
         self.answers, self.seconds, self.reloaded = answers, seconds, list[str]()
+        self.authorized = list[str | None]()
 
     @property
     def port(self) -> int:
@@ -43,6 +49,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
     def do_POST(self) -> None:
+        self.server.authorized.append(self.headers["Authorization"])
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/graphql":
             self.send_error(404)
@@ -261,7 +268,31 @@ def test_a_proxy_for_the_outside_world_is_not_asked(
 )
 def test_the_address_is_noted_as_it_is_found_from_here(tmp_path: Path, host: str, url: str) -> None:
     note_address(tmp_path / "new", host, 3000)
-    assert json.loads((tmp_path / "new" / "ui.json").read_text()) == {"url": url}
+    found = find_ui(tmp_path / "new")
+    assert found == RunningUi(url, 1, ("/s/tac.yaml",), "the-key", url)
+
+
+def test_the_note_is_its_users_alone_and_its_link_has_the_token(tmp_path: Path) -> None:
+    ui = RunningUi.at("box.local", 80, pid=1, settings=(), key="k", token="t")
+    assert ui.link == "http://box.local:80/?token=t"
+    (tmp_path / "ui.json").write_text("an older note, which everybody may read")
+    note_ui(tmp_path, ui)
+    assert find_ui(tmp_path) == ui
+    assert (tmp_path / "ui.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_note_of_an_earlier_version_is_read(serve: Any, tmp_path: Path) -> None:
+    server = serve(Server({"photos": RELOADED}, home=tmp_path))
+    (tmp_path / "ui.json").write_text(json.dumps({"url": f"http://127.0.0.1:{server.port}"}))
+    assert "has read the settings again" in str(reload_location(tmp_path, "photos"))
+    assert server.authorized == [None, None]
+
+
+def test_our_requests_show_the_key(serve: Any, tmp_path: Path) -> None:
+    server = serve(Server({"photos": RELOADED}, home=tmp_path))
+    note_address(tmp_path, "127.0.0.1", server.port)
+    reload_location(tmp_path, "photos")
+    assert server.authorized == ["Bearer the-key", "Bearer the-key"]
 
 
 def test_the_queries_are_dagsters_own() -> None:

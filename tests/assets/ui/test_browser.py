@@ -1,11 +1,11 @@
 """The UI as a person uses it, in a headless Chromium: materialize all, watch the run, read the pages."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from chromium import find_chromium
 from ui_server import RUN_SECONDS, Ui, tac_ui, write_store
 
 from assets.graph import STEPS
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # So large that the graph keeps its names: zoomed out further the UI leaves them away.
 WINDOW = {"width": 3000, "height": 2200}
 PAGE_MS = 60_000
@@ -51,15 +50,6 @@ def page(ui: Ui, complaints: list[str], tmp_path: Path) -> Iterator["Page"]:
         window.screenshot(path=tmp_path / "last.png")
         print(f"the last page: {tmp_path / 'last.png'}\n{ui.log.read_text(encoding='utf-8')[-10_000:]}")  # noqa: T201
         browser.close()
-
-
-def find_chromium() -> str:
-    """The Chromium of this machine; without one the test is skipped."""
-    pytest.importorskip("playwright", reason="playwright is not installed (it is in the extra `dev`)")
-    found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"no Chromium on the PATH (looked for {', '.join(CHROMIUMS)}); apt-get install chromium")
-    return found
 
 
 def test_materialize_all_watch_the_run_and_read_the_groups(ui: Ui, page: "Page", complaints: list[str]) -> None:

@@ -14,7 +14,7 @@ from dagster import DagsterRun, DagsterRunStatus
 from assets.graph import GROWTH
 from assets.orchestration.automation import only_grows
 from assets.orchestration.publishing import PUBLISHED
-from assets.orchestration.run_liveness import STORE_TAG
+from assets.orchestration.run_liveness import STORE_TAG, run_tags
 from assets.orchestration.upkeep.unfinished import ATTEMPT_TAG, AUTOMATIC_TAG, MAX_ATTEMPTS, take_up
 from tac_pipeline.settings.project import Project, load_project
 
@@ -73,7 +73,7 @@ def test_a_stopped_learning_is_taken_up_at_the_next_look(
     names = {key.path[-1] for key in request.asset_selection or ()}
     assert names > {"text_counterparts", "cluster_heads", "assignments", PUBLISHED}
     assert "training_set" not in names, "only what is due is learned"
-    assert request.tags == {STORE_TAG: "small", AUTOMATIC_TAG: "unfinished", ATTEMPT_TAG: "1"}
+    assert request.tags == run_tags(edited) | {AUTOMATIC_TAG: "unfinished", ATTEMPT_TAG: "1"}
 
 
 @pytest.mark.parametrize(("attempt", "looks"), [("0", 1), ("1", 2), ("2", 4), ("4", 16)])
