@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from assets.clustering import cluster_heads, cluster_ids, image_kmeans, training_free_clusters
+from assets.clustering import cluster_heads, cluster_ids, corrections, image_kmeans, training_free_clusters
 from assets.engine.step import Step
 from assets.images import image_embeddings, image_labels, image_manifest, training_set
 from assets.map import image_map, map_layout
@@ -36,6 +36,7 @@ STEPS: tuple[Step, ...] = (
     training_free_clusters,
     cluster_heads,
     cluster_ids,
+    corrections,
     assignments,
     clusters,
     cluster_tree,

@@ -11,6 +11,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.events import RunFailureReason
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
 # Minor version of Dagster: its releases on which the tests were run.
 TRIED: Mapping[str, tuple[str, ...]] = {"1.13": ("1.13.0", "1.13.28")}
@@ -21,6 +22,11 @@ _INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 def data_version_tags(version: str) -> dict[str, str]:
     """The tags by which an event that no run makes gives its asset a data version; only runs have a public way."""
     return {DATA_VERSION_TAG: version}
+
+
+def requested_by_a_change(run: dg.DagsterRun) -> bool:
+    """Whether the sensor requested a run because something changed; it requests it once, and a person did not."""
+    return AUTOMATION_CONDITION_TAG in run.tags
 
 
 def find_job(definitions: dg.Definitions, name: str) -> dg.JobDefinition:

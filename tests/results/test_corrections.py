@@ -11,17 +11,10 @@ from assets_helpers import computed, materialize
 from assets.engine.execute import open_store
 from assets.orchestration.publishing import publish
 from tac_pipeline.errors import InputError, SettingsError
-from tac_pipeline.results.corrections import (
-    Corrections,
-    groups_of,
-    load_corrections,
-    merge_lineage,
-    parse_corrections,
-    pin_images,
-    require_known,
-    sum_groups,
-    unused,
-)
+from tac_pipeline.results.corrections.applied import apply_corrections, tell_absent
+from tac_pipeline.results.corrections.merging import groups_of, merge_lineage, sum_groups
+from tac_pipeline.results.corrections.pinning import pin_images
+from tac_pipeline.results.corrections.written import Corrections, load_corrections, parse_corrections, require_known
 from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.publication import Publication
 
@@ -38,7 +31,7 @@ def test_a_file_is_read_and_chains_of_merges_are_followed() -> None:
     found = parse_corrections(TEXT, name="corrections.yaml")
     assert found.names == {17: "red boats"}
     assert found.merged_into == {9: 3, 12: 3}
-    assert found.pinned == {"path/of/image.jpg": 3}
+    assert apply_corrections(found, {3, 9, 12, 17}, {}).pins.rows() == [("path/of/image.jpg", 3)]
     assert found.ids == {3, 9, 12, 17}
 
 
@@ -93,14 +86,15 @@ def test_ids_that_no_cluster_ever_had_are_refused() -> None:
 
 def test_what_is_not_there_now_is_told_in_words() -> None:
     corrected = Corrections(names={1: "cat", 2: "dog"}, merge=[[3, 4]], pins={"a": 1, "b": 2, "gone": 1})
-    found = unused(corrected, ids=[1], images=pl.Series(["a", "b"]))
-    assert found == [
-        "names: no cluster has the id 2 any more",
+    found = apply_corrections(corrected, {1}, {})
+    assert [*found.unused, *tell_absent(found.pins, pl.Series(["a", "b"]))] == [
         "merge: nothing is left of 3 or of what is merged into it",
+        "names: no cluster has the id 2 any more",
         "pins: no cluster has the id that b is pinned to any more; it is left where it is",
         "pins: gone is not in the store, or cannot be read there",
     ]
-    assert unused(Corrections(), ids=[1], images=pl.Series([], dtype=pl.String)) == []
+    nothing = apply_corrections(Corrections(), {1}, {})
+    assert [*nothing.unused, *tell_absent(nothing.pins, pl.Series([], dtype=pl.String))] == []
 
 
 def test_columns_of_merged_ids_are_summed() -> None:
@@ -173,7 +167,8 @@ def test_pins_move_images_and_say_so() -> None:
         },
         orient="row",
     )
-    found = pin_images(assigned, {"a": 1, "b": 0, "c": 1, "d": 7, "gone": 1}, ids=[0, 1])
+    pins = {"a": 1, "b": 0, "c": 1, "d": 7, "gone": 1}
+    found = pin_images(assigned, apply_corrections(Corrections(pins=pins), {0, 1}, {}).pins)
     assert found.select("image_id", "cluster_id", "runner_up", "curated").rows() == [
         ("a", 1, 0, True),
         ("b", 0, 1, True),
@@ -203,7 +198,7 @@ def test_corrections_survive_a_reclustering_and_can_be_taken_back(vector_store: 
     path = vector_store({"corrections": "corrections.yaml"})
     write(path, text)
     assert computed(materialize(path)) == {
-        "cluster_ids",
+        "corrections",
         "assignments",
         "clusters",
         "cluster_tree",
