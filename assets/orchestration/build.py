@@ -112,9 +112,9 @@ def check_corrections_first(project: Project) -> Callable[[dg.AssetExecutionCont
     checked: set[str] = set()
 
     def check(context: dg.AssetExecutionContext) -> None:
-        if context.run_id not in checked and not requested_by_a_change(context.run):
+        if context.run.run_id not in checked and not requested_by_a_change(context.run):
             require_corrections(project)
-            checked.add(context.run_id)
+            checked.add(context.run.run_id)
 
     return check
 

@@ -42,13 +42,13 @@ class Heir:
 
     @property
     def has_it(self) -> bool:
-        """Whether at least half of the id's images are here, and enough of them are known to say so."""
-        return self.shared >= SHARED_PART * self.known and self.known >= KNOWN_PART * self.was
+        """Whether more than half of the id's images are here, and enough of them are known to say so."""
+        return self.shared > SHARED_PART * self.known and self.known >= KNOWN_PART * self.was
 
     @property
     def is_it(self) -> bool:
-        """Whether this cluster also holds little else: at least half of it are the id's images."""
-        return self.has_it and self.shared >= SHARED_PART * self.size
+        """Whether this cluster is also mostly it: more than half of its images are the id's."""
+        return self.has_it and self.shared > SHARED_PART * self.size
 
 
 def last_entries(ledger: Ledger, gone: Collection[int]) -> dict[int, int]:
@@ -103,7 +103,7 @@ def _heirs(
     pairs = known_images(before, after.rename({"cluster_id": "column"})).filter(
         pl.col("cluster_id").is_in(wanted.implode())
     )
-    counted = pairs.group_by("cluster_id", "column").len().sort("cluster_id", "len", "column", descending=[0, 1, 0])
+    counted = pairs.group_by("cluster_id", "column").len().sort("cluster_id", "len", "column", descending=[False, True, False])
     return {
         part["cluster_id"][0]: Heir(
             cluster_id=part["column"][0],
