@@ -79,6 +79,13 @@ def find_vector_files(location: Path) -> list[Path]:
     return _chosen_files([path for path in paths if path.is_file()])
 
 
+def files_of_table(location: str) -> list[Path]:
+    """Every file of the vector table at a location, with the tables beside its matrices; empty when it is none."""
+    files = find_vector_files(Path(location)) or [Path(location)]
+    beside = [_table_beside(path) for path in files if path.suffix.lower() == MATRIX_SUFFIX]
+    return [path for path in (*files, *beside) if path is not None and path.is_file()]
+
+
 def _folder_files(folder: Path) -> list[Path]:
     matrices, tables = (folder / name for name in _CLIP_FOLDERS)
     if matrices.is_dir() and tables.is_dir():
