@@ -1,4 +1,4 @@
-"""What must hold before `tac run` does any work: corrections, packages, weights, room on the disk; what is worth saying."""
+"""What must hold before `tac run` does any work: corrections, packages, weights, disk space; what is worth saying."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -43,10 +43,7 @@ def refresh_condition(step: Step | None, *, optional: Iterable[dg.AssetKey] = ()
     if optional:
         missing_above = missing_above.ignore(dg.AssetSelection.assets(*optional))
     return (
-        cause
-        & ~missing_above
-        & ~AutomationCondition.any_deps_in_progress()
-        & ~AutomationCondition.in_progress()
+        cause & ~missing_above & ~AutomationCondition.any_deps_in_progress() & ~AutomationCondition.in_progress()
     ).with_label("refresh")
 
 

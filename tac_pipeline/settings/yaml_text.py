@@ -45,13 +45,14 @@ def _compose(text: str) -> Any:
 
 def _set(text: str, key: str, value: object) -> str:
     place, names = _compose(text), key.split(".")
+    above = label = place
     for depth, name in enumerate(names):
         if not isinstance(place, MappingNode):
             return _fill(text, above, label, place, names[depth:], value)
-        above = place
         entry = next(((found, node) for found, node in place.value if found.value == name), None)
         if entry is None:
             return _add(text, place, names[depth:], value)
+        above = place
         label, place = entry
     if isinstance(place, SequenceNode) and not place.flow_style and isinstance(value, list) and value:
         return _set_items(text, place, value)
@@ -104,9 +105,7 @@ def _add(text: str, mapping: MappingNode, names: list[str], value: object) -> st
     return _insert_lines(text, _section_end(text, _line_end(text, _end(text, mapping)), column), lines)
 
 
-def _fill(
-    text: str, mapping: MappingNode, label: ScalarNode, section: Node, names: list[str], value: object
-) -> str:
+def _fill(text: str, mapping: MappingNode, label: ScalarNode, section: Node, names: list[str], value: object) -> str:
     """Add the first key to a section of a mapping that is null: written so, or all its keys are commented out."""
     if section.tag != _NULL:
         raise YAMLError(f"{label.value} must be a section of keys")

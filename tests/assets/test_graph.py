@@ -70,7 +70,16 @@ GROUPS = {
     "text space": {"cluster_count", "semantic_centers", "noun_shortlist", "noun_vocabulary", "text_counterparts"},
     "neighbors": {"whitening", "image_neighbors", "text_weight", "text_neighbors", "map_layout"},
     "clustering": {"image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids"},
-    "results": {"corrections", "assignments", "clusters", "cluster_tree", "evaluation", "image_map", "review", "report"},
+    "results": {
+        "corrections",
+        "assignments",
+        "clusters",
+        "cluster_tree",
+        "evaluation",
+        "image_map",
+        "review",
+        "report",
+    },
 }
 
 

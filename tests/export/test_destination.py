@@ -227,7 +227,9 @@ def test_the_images_are_never_exported_over_nor_into(result: ExportResult, tmp_p
 
 
 @pytest.mark.parametrize("form", FILES)
-@pytest.mark.parametrize("way", ["itself", "dotted", "link", "linked folder", "hard link", "another spelling", "linked"])
+@pytest.mark.parametrize(
+    "way", ["itself", "dotted", "link", "linked folder", "hard link", "another spelling", "linked"]
+)
 def test_a_file_is_never_exported_over_by_whatever_name(
     result: ExportResult, tmp_path: Path, form: Format, way: str
 ) -> None:

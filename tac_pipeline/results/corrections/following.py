@@ -94,16 +94,18 @@ def _images(entry: Entry) -> pl.DataFrame:
     return frame_of(entry.table("images", LEDGER_IMAGES))
 
 
-def _heirs(
-    before: pl.DataFrame, after: pl.DataFrame, ids: Iterable[int], sizes: Mapping[int, int]
-) -> dict[int, Heir]:
+def _heirs(before: pl.DataFrame, after: pl.DataFrame, ids: Iterable[int], sizes: Mapping[int, int]) -> dict[int, Heir]:
     """The heirs of ids that were clusters of one entry."""
     wanted, was = pl.Series(list(ids), dtype=pl.Int32), dict(before["cluster_id"].value_counts().iter_rows())
     # `column` is the caller's name for the side of today (see known_images).
     pairs = known_images(before, after.rename({"cluster_id": "column"})).filter(
         pl.col("cluster_id").is_in(wanted.implode())
     )
-    counted = pairs.group_by("cluster_id", "column").len().sort("cluster_id", "len", "column", descending=[False, True, False])
+    counted = (
+        pairs.group_by("cluster_id", "column")
+        .len()
+        .sort("cluster_id", "len", "column", descending=[False, True, False])
+    )
     return {
         part["cluster_id"][0]: Heir(
             cluster_id=part["column"][0],

@@ -70,7 +70,9 @@ def test_what_follows_is_told_once_for_each_id() -> None:
     [
         pytest.param([[0, 3]], {3: whole(7)}, {7: 0}, [], id="a part that is back"),
         pytest.param([[0, 3]], {3: whole(0)}, {}, [], id="a part that clustering merged too"),
-        pytest.param([[0, 3]], {3: part(7)}, {}, ["merge: no cluster is mostly 3 any more"], id="a part in a larger one"),
+        pytest.param(
+            [[0, 3]], {3: part(7)}, {}, ["merge: no cluster is mostly 3 any more"], id="a part in a larger one"
+        ),
         pytest.param([[3, 9]], {3: whole(9)}, {9: 3}, [], id="the one that stays went into its part"),
         pytest.param([[3, 4]], {}, {}, ["merge: nothing is left of 3"], id="both gone"),
         pytest.param([[3, 4]], {3: whole(7), 4: whole(9)}, {9: 7}, [], id="both are back"),
