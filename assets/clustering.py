@@ -1,6 +1,6 @@
-"""Group clustering: the baseline, the training-free result, the cluster heads, and the lasting cluster ids."""
+"""Group clustering: the baseline, the training-free result, the heads, the lasting ids, and corrections of them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -11,13 +11,29 @@ from assets.images import training_set
 from assets.neighbors import image_neighbors, text_neighbors, text_weight
 from assets.text_space import cluster_count, noun_shortlist, text_counterparts
 from assets.ui import previews
-from tac_pipeline.arrays import IntVector
-from tac_pipeline.errors import InputError
-from tac_pipeline.results.corrections import Corrections, load_corrections
+from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.digest import digest, file_sha256
+from tac_pipeline.results.corrections.merging import require_two_clusters
+from tac_pipeline.results.corrections.written import Corrections, load_corrections, require_known
 from tac_pipeline.results.in_force import entry_in_force, names_to_keep, next_id_elsewhere
-from tac_pipeline.store.schemas import CLUSTER_ASSIGNMENT, CLUSTER_CENTERS, CLUSTER_IDS, LINEAGE, LOSS_HISTORY
+from tac_pipeline.settings.project import Project
+from tac_pipeline.store.parquet import vectors_of
+from tac_pipeline.store.schemas import (
+    CLUSTER_ASSIGNMENT,
+    CLUSTER_CENTERS,
+    CLUSTER_IDS,
+    CORRECTIONS,
+    LINEAGE,
+    LOSS_HISTORY,
+    PINS,
+)
+
+if TYPE_CHECKING:
+    from tac_pipeline.results.corrections.applied import Applied
 
 HEADS_NAME = "heads.safetensors"
+# The file of corrections, which Dagster observes.
+CORRECTIONS_FILE = "corrections_file"
 
 
 def _load_clusters(inputs: Inputs, asset: Step) -> IntVector:
@@ -96,93 +112,189 @@ def cluster_heads(inputs: Inputs, out: Output, **_: Any) -> None:
         out.picture("loss curve", previews.loss_picture(history))
 
 
-def corrections_of(inputs: Inputs) -> Corrections:
-    """The corrections file, read once per step; only the applied corrections enter recipes."""
-    if "corrections" not in inputs.carry:
-        inputs.carry["corrections"] = load_corrections(inputs.project.corrections_file)
-    found: Corrections = inputs.carry["corrections"]
-    return found
-
-
-def _resolve_ids(inputs: Inputs, corrections: str | None) -> Values:
-    return {"merge": [list(pair) for pair in sorted(corrections_of(inputs).merged_into.items())]}
+def _resolve_ids(inputs: Inputs) -> Values:
+    # Earlier versions applied merges here. Without merges this was the value, and their artifacts are used again.
+    return {"merge": []}
 
 
 @stored_asset(
     group="clustering",
     schema=CLUSTER_IDS,
-    settings=["corrections"],
     deps=[cluster_heads, training_set],
     resolve=_resolve_ids,
     code_version="3",
 )
-def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
+def cluster_ids(inputs: Inputs, out: Output) -> None:
     """The lasting cluster id of each column of the image head, from the store's ledger, and the history of every id.
 
     Heads that the ledger knows keep their ids. New heads are matched to the ids that are published, or that were
-    current: a cluster that continues keeps its id, and no id is ever given twice. Ids that people merged (`merge` in
-    the corrections file) are shown as the first of them; the ledger itself still has the others.
+    current: a cluster that continues keeps its id, and no id is ever given twice.
     """
-    from tac_pipeline.digest import digest
     from tac_pipeline.method.clusters.cluster_matching import assignment_centers
-    from tac_pipeline.method.heads.cluster_head import load_heads, soft_assignment
-    from tac_pipeline.results.corrections import groups_of, merge_lineage, require_known, sum_groups
     from tac_pipeline.store.ledger import Learned, Ledger
 
-    store, corrected = open_store(inputs.project), corrections_of(inputs)
+    store = open_store(inputs.project)
     ledger = Ledger(store.ledger_folder)
-    vectors, encoder = inputs.vectors(training_set), inputs.encoder(training_set)
-    soft = soft_assignment(load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head, vectors)
+    vectors, encoder, soft = inputs.vectors(training_set), inputs.encoder(training_set), _soft(inputs)
     key = digest([inputs.artifact(cluster_heads).content, inputs.artifact(training_set).content])
     entry, floor = ledger.find(key), next_id_elsewhere(store)
+    centers = assignment_centers(vectors, soft)
     if entry is None:
         known = inputs.table(training_set, columns=["image_id", "content_hash"])
-        centers = assignment_centers(vectors, soft)
         learned = Learned(key, known["image_id"], known["content_hash"], soft.argmax(axis=1), centers, encoder)
         entry = ledger.enter(learned, in_force=entry_in_force(store), names=names_to_keep(store), lowest_new_id=floor)
-    next_id = max([floor, *(known.next_id for known in ledger.entries())])
-    require_known(corrected, next_id=next_id, path=inputs.project.corrections_file)
-    kept, groups = groups_of(entry.ids["cluster_id"].to_list(), corrected.merged_into)
-    if len(kept) < 2:
-        raise InputError(
-            f"merge must leave at least two clusters; {inputs.project.corrections_file} makes all of "
-            f"{len(groups)} one. Remove a merge from it."
-        )
-    ids = _merged_ids(entry.ids, kept, groups)
-    history = merge_lineage(ledger.history(entry), entry=entry.number, merged_into=corrected.merged_into)
-    out.write(ids)
-    out.write_other(
-        CLUSTER_CENTERS,
-        {"cluster_id": kept, "embedding": assignment_centers(vectors, sum_groups(soft, groups))},
-        encoder=encoder,
-    )
+    history = ledger.history(entry)
+    out.write(entry.ids)
+    out.write_other(CLUSTER_CENTERS, {"cluster_id": entry.ids["cluster_id"], "embedding": centers}, encoder=encoder)
     out.write_other(LINEAGE, history)
     latest = history.filter(pl.col("entry") == entry.number)
     counts = dict(latest["event"].value_counts().iter_rows())
-    # Earlier assignments by these heads are found by this key: merged columns are assigned as one, and the centers,
-    # which decide the similarity of images, are computed here.
-    assigned_key = digest([key, groups.tolist(), cluster_ids.code_version])
     out.fact(
         entry=entry.number,
         key=key,
-        assigned_key=assigned_key,
-        next_id=next_id,
-        n_clusters=len(kept),
-        merged_by_hand=len(ids) - len(kept),
+        next_id=max([floor, *(known.next_id for known in ledger.entries())]),
+        n_clusters=len(entry.ids),
         **{event: counts.get(event, 0) for event in EVENTS},
     )
     moved = latest.filter(pl.col("event") != "kept").drop("entry")
     out.markdown("what changed", previews.table(moved.head(60)) if len(moved) else "Every cluster kept its id.")
 
 
-def _merged_ids(ids: pl.DataFrame, kept: list[int], groups: IntVector) -> pl.DataFrame:
-    """The ledger's ids, with merged ids replaced by the ones that stay, and their names."""
-    names = dict(ids.select("cluster_id", "kept_name").iter_rows())
-    shown = [kept[group] for group in groups]
-    return ids.with_columns(
-        cluster_id=pl.Series(shown, dtype=pl.Int32),
-        kept_name=pl.Series([names.get(id_) for id_ in shown], dtype=pl.String),
-    )
+def _soft(inputs: Inputs) -> FloatMatrix:
+    """The soft assignment of the training images, float32 (n_images, n_columns)."""
+    from tac_pipeline.method.heads.cluster_head import load_heads, soft_assignment
+
+    head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
+    return soft_assignment(head, inputs.vectors(training_set))
 
 
 EVENTS = ("kept", "grown", "split", "merged", "born", "retired")
+
+
+def require_corrections(project: Project) -> Corrections:
+    """The corrections file, read and checked against every id that the store ever gave.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read, or says what cannot be.
+    InputError
+        It names an id that no cluster ever had.
+    """
+    found = load_corrections(project.corrections_file)
+    end = _end_of_ids(project, highest=max(found.ids)) if found.ids else None
+    if end is not None:
+        require_known(found, next_id=end, path=project.corrections_file)
+    return found
+
+
+def _end_of_ids(project: Project, *, highest: int) -> int | None:
+    """Higher than every id that was given; before there are any, than those to come. None if that is not known."""
+    from tac_pipeline.store.ledger import Ledger
+
+    store, wanted = open_store(project), project.settings.clusters.count
+    end = max((entry.next_id for entry in Ledger(store.ledger_folder).entries()), default=0)
+    if highest >= end:
+        end = max(end, next_id_elsewhere(store))
+    return end or (wanted if isinstance(wanted, int) else None)
+
+
+def observed_corrections(project: Project) -> str:
+    """A text that changes when the corrections file must be read again: a digest of its bytes."""
+    path = project.corrections_file
+    try:
+        return "none" if path is None else file_sha256(path)
+    except OSError:
+        # The step says what is wrong with it.
+        return "cannot be read"
+
+
+def _resolve_corrections(inputs: Inputs, corrections: str | None) -> Values:
+    from tac_pipeline.results.corrections.following import last_entries
+    from tac_pipeline.store.ledger import Ledger
+
+    found = require_corrections(inputs.project)
+    ids = inputs.table(cluster_ids, columns=["cluster_id"])["cluster_id"].to_list()
+    require_two_clusters(ids, found.merged_into, path=inputs.project.corrections_file)
+    last = last_entries(Ledger(open_store(inputs.project).ledger_folder), found.ids.difference(ids))
+    inputs.carry["corrections"] = found, last
+    return {"corrections": found.digest, "ids that are gone": [list(pair) for pair in last.items()]}
+
+
+@stored_asset(
+    group="results",
+    schema=CORRECTIONS,
+    settings=["corrections"],
+    deps=[cluster_ids, cluster_heads, training_set],
+    as_of=cluster_ids,
+    resolve=_resolve_corrections,
+    observes=CORRECTIONS_FILE,
+    part="growth",
+)
+def corrections(inputs: Inputs, out: Output, corrections: str | None) -> None:
+    """What people corrected, for the groups that there are now: ids and names by column, pins, and the ids' history.
+
+    The file is read only here, once in a run; the results read this copy, so that no result mixes two readings.
+    Corrections of an id that is gone follow its images.
+    """
+    from tac_pipeline.results.corrections.applied import apply_corrections
+    from tac_pipeline.results.corrections.following import find_heirs
+    from tac_pipeline.results.corrections.merging import groups_of, merge_lineage
+    from tac_pipeline.store.ledger import Ledger
+
+    written, last = inputs.carry["corrections"]
+    entry, known = inputs.fact(cluster_ids, "entry"), inputs.table(cluster_ids).sort("column")
+    ids = known["cluster_id"].to_list()
+    heirs = find_heirs(Ledger(open_store(inputs.project).ledger_folder), entry, last)
+    applied = apply_corrections(written, ids, heirs)
+    require_two_clusters(ids, applied.merged_into, path=inputs.project.corrections_file)
+    kept, groups = groups_of(ids, applied.merged_into)
+    out.write(_corrected_ids(known, [kept[group] for group in groups], applied))
+    out.write_other(PINS, applied.pins)
+    centers = {"cluster_id": kept, "embedding": _centers(inputs, groups)}
+    out.write_other(CLUSTER_CENTERS, centers, encoder=inputs.encoder(training_set))
+    history = inputs.artifact(cluster_ids).frame(LINEAGE)
+    out.write_other(LINEAGE, merge_lineage(history, entry=entry, merged_into=applied.merged_into))
+    # Earlier assignments by these heads are found by this key: merged columns are assigned as one, and the centers
+    # decide the similarity of images.
+    assigned_key = digest([inputs.fact(cluster_ids, "key"), groups.tolist(), cluster_ids.code_version])
+    out.fact(
+        entry=entry,
+        assigned_key=assigned_key,
+        n_clusters=len(kept),
+        merged_by_hand=len(ids) - len(kept),
+        names=len(applied.names),
+        pins=len(applied.pins),
+        followed=applied.followed,
+        unused=applied.unused,
+    )
+    for sentence in (*applied.followed, *applied.unused):
+        inputs.log(f"corrections, {sentence}")
+    if applied.followed:
+        told = pl.DataFrame({"what": applied.followed})
+        out.markdown("corrections that follow their images", previews.table(told))
+
+
+def _corrected_ids(known: pl.DataFrame, shown: list[int], applied: "Applied") -> pl.DataFrame:
+    """The table `corrections`: the id, the names and the marks of each column, after merges."""
+    earlier = dict(known.select("cluster_id", "kept_name").iter_rows())
+    return pl.DataFrame(
+        {
+            "column": known["column"],
+            "cluster_id": shown,
+            "kept_name": [earlier.get(id_) for id_ in shown],
+            "given_name": [applied.names.get(id_) for id_ in shown],
+            "curated": [id_ in applied.curated for id_ in shown],
+        },
+        schema_overrides={"cluster_id": pl.Int32, "kept_name": pl.String, "given_name": pl.String},
+    )
+
+
+def _centers(inputs: Inputs, groups: IntVector) -> FloatMatrix:
+    """The centers of the groups of columns: those of the ledger's clusters, unless some are merged."""
+    from tac_pipeline.method.clusters.cluster_matching import assignment_centers
+    from tac_pipeline.results.corrections.merging import sum_groups
+
+    if len(set(groups.tolist())) == len(groups):
+        return vectors_of(inputs.artifact(cluster_ids).table(CLUSTER_CENTERS))
+    return assignment_centers(inputs.vectors(training_set), sum_groups(_soft(inputs), groups))

@@ -3,9 +3,16 @@
 import difflib
 from collections.abc import Iterable
 
-from assets.clustering import cluster_heads, cluster_ids, image_kmeans, training_free_clusters
+from assets.clustering import (
+    CORRECTIONS_FILE,
+    cluster_heads,
+    cluster_ids,
+    corrections,
+    image_kmeans,
+    training_free_clusters,
+)
 from assets.engine.step import Step
-from assets.images import image_embeddings, image_labels, image_manifest, training_set
+from assets.images import IMAGE_STORE, image_embeddings, image_labels, image_manifest, training_set
 from assets.map import image_map, map_layout
 from assets.neighbors import image_neighbors, text_neighbors, text_weight, whitening
 from assets.nouns import candidate_nouns, noun_embeddings
@@ -15,6 +22,7 @@ from assets.review import review
 from assets.text_space import cluster_count, noun_shortlist, noun_vocabulary, semantic_centers, text_counterparts
 from assets.tree import cluster_tree
 from tac_pipeline.errors import InputError
+from tac_pipeline.settings.project import Project
 
 STEPS: tuple[Step, ...] = (
     image_manifest,
@@ -36,6 +44,7 @@ STEPS: tuple[Step, ...] = (
     training_free_clusters,
     cluster_heads,
     cluster_ids,
+    corrections,
     assignments,
     clusters,
     cluster_tree,
@@ -99,3 +108,8 @@ def find(name: str) -> Step:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(by_name)}"
         raise InputError(f"there is no asset {name!r}; {hint}")
     return by_name[name]
+
+
+def observed_sources(project: Project) -> list[str]:
+    """What people change outside Dagster: the images, and the file of corrections if the settings name one."""
+    return [IMAGE_STORE] if project.corrections_file is None else [IMAGE_STORE, CORRECTIONS_FILE]

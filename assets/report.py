@@ -53,13 +53,14 @@ def _not_read(inputs: Inputs) -> tuple[list[tuple[str, int]], list[tuple[str, st
 def earlier_version(inputs: Inputs) -> "Version | None":
     """The last published version with another result than this one; None when there is none, or its tables are gone.
 
-    Publishing this result does not change that, so the page that was made before is still right.
+    Names are part of a result: a version that changed only them is what readers had before. Publishing this result
+    does not change that, so the page that was made before is still right.
     """
     from tac_pipeline.store.publication import Publication
 
-    content = inputs.artifact(assignments).content
+    own = {step.name: inputs.artifact(step).content for step in (assignments, clusters)}
     versions = Publication(open_store(inputs.project).published_folder).versions()
-    other = [version for version in versions if version.source.get(assignments.name) != content]
+    other = [version for version in versions if own != {name: version.source.get(name) for name in own}]
     return other[-1] if other and other[-1].whole else None
 
 

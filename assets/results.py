@@ -10,7 +10,7 @@ from assets.clustering import (
     HEADS_NAME,
     cluster_heads,
     cluster_ids,
-    corrections_of,
+    corrections,
     image_kmeans,
     training_free_clusters,
 )
@@ -36,6 +36,7 @@ from tac_pipeline.store.schemas import (
     IMAGE_EMBEDDINGS,
     IMAGE_MANIFEST,
     LINEAGE,
+    PINS,
 )
 
 if TYPE_CHECKING:
@@ -52,23 +53,17 @@ def _drop_unused_assignments(store: Store) -> None:
     drop_unused(store.assigned_folder, kept, store.shards_folder)
 
 
-def _resolve_assignments(inputs: Inputs, corrections: str | None) -> Values:
-    return {"pins": corrections_of(inputs).pinned}
-
-
 @stored_asset(
     group="results",
     schema=ASSIGNMENTS,
-    settings=["corrections"],
-    deps=[image_embeddings, cluster_heads, cluster_ids],
+    deps=[image_embeddings, cluster_heads, corrections],
     as_of=cluster_ids,
-    resolve=_resolve_assignments,
     kinds=["parquet", "pytorch"],
     code_version="3",
     cleanup=_drop_unused_assignments,
     part="growth",
 )
-def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
+def assignments(inputs: Inputs, out: Output) -> None:
     """One row per image of the whole store: its group, the confidence, and the runner-up (paper step 10).
 
     Shards that the same heads and the same code assigned before are not read again. Pinned images are in the group
@@ -76,15 +71,16 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
     """
     from tac_pipeline.method.heads.cluster_head import load_heads
     from tac_pipeline.results.assigning import assign_shards
-    from tac_pipeline.results.corrections import groups_of, pin_images
+    from tac_pipeline.results.corrections.merging import groups_of
+    from tac_pipeline.results.corrections.pinning import pin_images
 
     store = open_store(inputs.project)
-    key = digest([inputs.fact(cluster_ids, "assigned_key"), assignments.code_version])
+    key = digest([inputs.fact(corrections, "assigned_key"), assignments.code_version])
     encoder = inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
     # Columns that people merged already have the same id.
-    ids, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
+    ids, groups = groups_of(inputs.table(corrections).sort("column")["cluster_id"].to_list(), {})
     found = assign_shards(
         inputs.table(image_embeddings),
         store.shards_folder,
@@ -95,7 +91,7 @@ def assignments(inputs: Inputs, out: Output, corrections: str | None) -> None:
         groups=groups,
         progress=inputs.progress("images"),
     )
-    table = pin_images(_by_lasting_ids(found.rows, ids), corrections_of(inputs).pinned, ids=ids)
+    table = pin_images(_by_lasting_ids(found.rows, ids), inputs.artifact(corrections).frame(PINS))
     out.write(table)
     sure = table.select(pl.mean("confidence")).item()
     out.fact(
@@ -181,29 +177,22 @@ def vocabulary_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatM
 
 def centers_of(inputs: Inputs, ids: Iterable[int]) -> FloatMatrix:
     """The centers of the clusters in the order of ids."""
-    table = inputs.artifact(cluster_ids).table(CLUSTER_CENTERS)
+    table = inputs.artifact(corrections).table(CLUSTER_CENTERS)
     position = {id_: row for row, id_ in enumerate(table.column("cluster_id").to_pylist())}
     return vectors_of(table)[[position[id_] for id_ in ids]]
 
 
-def _resolve_clusters(inputs: Inputs, names: Names, method: str, corrections: str | None) -> Values:
-    corrected = corrections_of(inputs)
-    return {
-        "names.tau": names.tau,
-        "method": method,
-        "names": [list(pair) for pair in sorted(corrected.names.items())],
-        "merge": [list(pair) for pair in sorted(corrected.merged_into.items())],
-        "pins": corrected.pinned,
-    }
+def _resolve_clusters(inputs: Inputs, names: Names, method: str) -> Values:
+    return {"names.tau": names.tau, "method": method}
 
 
 @stored_asset(
     group="results",
     schema=CLUSTERS,
-    settings=["names", "method", "corrections"],
+    settings=["names", "method"],
     deps=[
         assignments,
-        cluster_ids,
+        corrections,
         training_set,
         text_counterparts,
         noun_embeddings,
@@ -215,25 +204,21 @@ def _resolve_clusters(inputs: Inputs, names: Names, method: str, corrections: st
     code_version="4",
     part="growth",
 )
-def clusters(inputs: Inputs, out: Output, names: Names, method: str, corrections: str | None) -> None:
+def clusters(inputs: Inputs, out: Output, names: Names, method: str) -> None:
     """Every group: its name and alternatives, its size, its most typical images, and the history of its id.
 
     A group that continues keeps its name unless the name is clearly wrong. Corrected groups are marked as curated.
     """
-    from tac_pipeline.results.corrections import require_known
-
-    corrected, merge_targets = corrections_of(inputs), set(corrections_of(inputs).merged_into.values())
-    require_known(corrected, next_id=inputs.fact(cluster_ids, "next_id"), path=inputs.project.corrections_file)
-    known_ids = inputs.table(cluster_ids).sort("cluster_id", "column").unique("cluster_id", maintain_order=True)
+    known_ids = inputs.table(corrections).sort("cluster_id", "column").unique("cluster_id", maintain_order=True)
     ids = known_ids["cluster_id"]
     assigned = inputs.table(assignments)
     known = learned_members(inputs, ids)
     rows, members = known["row"].to_numpy(), known["position"].to_numpy().astype(np.int64)
     vectors = inputs.vectors(training_set)[rows]
     named = _names(inputs, known_ids, vectors, members, tau=naming_tau(inputs, names))
-    by_hand = {*corrected.names, *merge_targets, *assigned.filter("curated")["cluster_id"]}
-    history = inputs.artifact(cluster_ids).frame(LINEAGE)
-    lineage = lineage_in_words(history, entry=inputs.fact(cluster_ids, "entry"))
+    by_hand = {*known_ids.filter("curated")["cluster_id"], *assigned.filter("curated")["cluster_id"]}
+    history = inputs.artifact(corrections).frame(LINEAGE)
+    lineage = lineage_in_words(history, entry=inputs.fact(corrections, "entry"))
     table = (
         describe_clusters(
             ids, assigned, image_ids=known["image_id"].to_list(), vectors=vectors, members=members, n_medoids=MEDOIDS
@@ -242,7 +227,7 @@ def clusters(inputs: Inputs, out: Output, names: Names, method: str, corrections
         .join(lineage, on="cluster_id", how="left", maintain_order="left")
     )
     out.write(table.select(column.name for column in CLUSTERS.columns))
-    _tell_unused(inputs, out, ids, assigned)
+    _tell_unused(inputs, out, assigned)
     out.fact(
         n_clusters=len(ids),
         empty=int((table["size"] == 0).sum()),
@@ -310,8 +295,7 @@ def _names(
         n_clusters=len(known_ids),
         tau=tau,
     )
-    by_people = corrections_of(inputs).names
-    given = {row: by_people[id_] for row, id_ in enumerate(known_ids["cluster_id"]) if id_ in by_people}
+    given = {row: name for row, name in enumerate(known_ids["given_name"]) if name is not None}
     sizes = np.bincount(members, minlength=len(known_ids))
     return name_clusters(
         profiles, sizes, noun_kinds([*nouns, *more]), before=earlier, given=given, alternatives=ALTERNATIVES
@@ -335,14 +319,14 @@ def _nouns_of_names(inputs: Inputs, names: set[str], vocabulary: list[str]) -> t
     return words, prompt_nouns(inputs, words, templates=templates) if words else inputs.vectors(noun_vocabulary)[:0]
 
 
-def _tell_unused(inputs: Inputs, out: Output, ids: pl.Series, assigned: pl.DataFrame) -> None:
+def _tell_unused(inputs: Inputs, out: Output, assigned: pl.DataFrame) -> None:
     """Report corrections of clusters and images that are not there now."""
-    from tac_pipeline.results.corrections import unused
+    from tac_pipeline.results.corrections.applied import tell_absent
 
-    images = assigned.drop_nulls("cluster_id")["image_id"]
-    found = unused(corrections_of(inputs), ids=ids.to_list(), images=images)
+    absent = tell_absent(inputs.artifact(corrections).frame(PINS), assigned.drop_nulls("cluster_id")["image_id"])
+    found = [*inputs.fact(corrections, "unused"), *absent]
     out.fact(unused_corrections=found)
-    for sentence in found:
+    for sentence in absent:
         inputs.log(f"corrections, {sentence}")
     if found:
         out.markdown("corrections that do nothing now", previews.table(pl.DataFrame({"what": found})))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from assets.clustering import cluster_ids
+from assets.clustering import cluster_ids, corrections
 from assets.engine.step import Inputs, Output, stored_asset
 from assets.images import training_set
 from assets.results import assignments, centers_of, clusters, vocabulary_profiles
@@ -30,7 +30,7 @@ KIND_WEIGHT = 0.5
     group="results",
     schema=CLUSTER_TREE,
     settings=["names", "method"],
-    deps=[clusters, cluster_ids, assignments, training_set, noun_vocabulary],
+    deps=[clusters, corrections, assignments, training_set, noun_vocabulary],
     as_of=cluster_ids,
     kinds=["parquet", "numpy"],
     code_version="2",

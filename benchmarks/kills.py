@@ -34,9 +34,11 @@ from rich.table import Table
 
 from assets.engine.execute import open_store
 from assets.graph import GROWTH
-from assets.orchestration.build import IMAGE_STORE, asset_key, build_definitions
+from assets.images import IMAGE_STORE
+from assets.orchestration.build import build_definitions
 from assets.orchestration.dagster_internals import data_version_tags
 from assets.orchestration.instance import prepare_home
+from assets.orchestration.metadata import asset_key
 from assets.orchestration.publishing import PUBLISHED
 from benchmarks.drawn_store import write_settings
 from tac_pipeline.demo.picture_store import draw_store

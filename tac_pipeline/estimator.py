@@ -5,9 +5,11 @@ What must stay out: any step of its own. It calls the same functions as the Dags
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +19,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, require_unit_rows
-from tac_pipeline.errors import InputError
+from tac_pipeline.encoders.devices import choose_device
+from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.method import METHODS, load_method
 from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import soft_assignment
@@ -27,17 +30,20 @@ from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.text_counterparts import require_tau
 from tac_pipeline.wordnet import noun_kinds
 
-_LEAST = {
+# The least value of each parameter that is a whole number, and of those that may be any number.
+_WHOLE = {
+    "n_clusters": 2,
     "nouns_per_center": 1,
     "images_per_center": 1,
     "n_semantic_centers": 1,
     "n_neighbors": 1,
     "n_members": 1,
-    "text_weight": 0,
     "epochs": 1,
     "batch_size": 2,
-    "balance_weight": 0,
 }
+_ANY = {"text_weight": 0, "balance_weight": 0}
+_POSITIVE = ("tau", "temperature", "learning_rate")
+_REQUIRED = ("n_clusters", "nouns_per_center", "images_per_center", "balance_weight", "learning_rate")
 # How many repeated nouns a message names.
 SHOWN = 5
 
@@ -177,14 +183,16 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         words = _require_nouns(nouns, n_rows=len(candidates))
         self._require_parameters(n_images=len(images))
         seed = self._seed()
-        self.n_features_in_ = images.shape[1]
         given = {
             "training_set": images,
             "noun_shortlist": CandidateVectors.whole(candidates),
-            "cluster_count": self.n_clusters,
+            "cluster_count": int(self.n_clusters),
         }
-        self._keep(Walk(load_method(self.method), given=given, choices=self._choices(seed)))
-        self._name(images, candidates, words)
+        found = _found(Walk(load_method(self.method), given=given, choices=self._choices(seed)))
+        found |= _named(found, images, candidates, words, n_clusters=int(self.n_clusters), method=self.method)
+        kept = {name: value for name, value in vars(self).items() if not name.endswith("_")}
+        # In one move, so that a fit that is interrupted leaves the one before whole.
+        self.__dict__ = kept | found | {"n_features_in_": images.shape[1]}
         return self
 
     def predict(self, image_embeddings: npt.ArrayLike) -> IntVector:
@@ -214,71 +222,124 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _require_parameters(self, *, n_images: int) -> None:
         """Before the first long step, refuse everything that a later step would refuse."""
+        for name in (*_WHOLE, *_ANY, *_POSITIVE):
+            _require_kind(name, getattr(self, name))
         if not 2 <= self.n_clusters <= n_images:
             raise InputError(f"n_clusters must be from 2 to the number of images, {n_images}; got {self.n_clusters}")
-        if self.method not in METHODS:
+        if not isinstance(self.method, str) or self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}; got {self.method!r}")
         if self.tau is not None:
             require_tau(self.tau)
-        for name, least in _LEAST.items():
+        for name, least in (_WHOLE | _ANY).items():
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise InputError(f"{name} must be at least {least}; got {value}")
-        for name in ("temperature", "learning_rate"):
+        for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} must be > 0; got {value}")
+        _require_device(self.device)
 
     def _seed(self) -> int:
-        if isinstance(self.random_state, int | np.integer):
-            check_random_state(self.random_state)  # refuses invalid seeds
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31))
+        given = self.random_state
+        try:
+            if isinstance(given, bool | np.bool_):
+                raise ValueError(given)
+            generator = check_random_state(given)
+        except ValueError as error:
+            raise InputError(
+                f"random_state must be a seed, from 0 to 2**32 - 1, a RandomState or None; got {given!r}"
+            ) from error
+        return int(given) if isinstance(given, int | np.integer) else int(generator.randint(2**31))
 
     def _choices(self, seed: int) -> dict[str, Any]:
-        """The parameters by the names of the method's choices."""
-        return {
-            "images_per_center": self.images_per_center,
-            "n_centers": self.n_semantic_centers,
-            "nouns_per_center": self.nouns_per_center,
-            "tau": self.tau,
-            "text_weight": self.text_weight,
-            "neighbors": self.n_neighbors,
-            "members": self.n_members,
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "temperature": self.temperature,
-            "balance_weight": self.balance_weight,
-            "learning_rate": self.learning_rate,
-            "device": self.device,
-            "seed": seed,
+        """The parameters by the names of the method's choices, as Python's own numbers: faiss takes no others."""
+        names = {
+            "images_per_center": "images_per_center",
+            "n_centers": "n_semantic_centers",
+            "nouns_per_center": "nouns_per_center",
+            "tau": "tau",
+            "text_weight": "text_weight",
+            "neighbors": "n_neighbors",
+            "members": "n_members",
+            "epochs": "epochs",
+            "batch_size": "batch_size",
+            "temperature": "temperature",
+            "balance_weight": "balance_weight",
+            "learning_rate": "learning_rate",
         }
+        given = {choice: (getattr(self, name), int if name in _WHOLE else float) for choice, name in names.items()}
+        numbers = {choice: None if value is None else kind(value) for choice, (value, kind) in given.items()}
+        return {**numbers, "device": self.device, "seed": seed}
 
-    def _keep(self, walk: Walk) -> None:
-        """What the method found, as attributes."""
-        self.semantic_centers_ = walk.result("semantic_centers")
-        self.vocabulary_rows_ = walk.outcome("noun_vocabulary").rows
-        counterparts = walk.result("text_counterparts")
-        self.text_counterparts_, self.tau_ = counterparts.rows, counterparts.tau
-        self.text_weight_ = walk.result("text_weight")
-        self.training_free_labels_ = walk.result("training_free_clusters")
-        started = time.perf_counter()
-        trained = walk.result("cluster_heads")
-        self.training_seconds_ = time.perf_counter() - started
-        if walk.has("image_kmeans"):
-            self.image_kmeans_labels_ = walk.result("image_kmeans")
-        self.image_head_, self.text_head_ = trained.image_head, trained.text_head
-        self.loss_history_ = trained.history
-        self.labels_ = assign(soft_assignment(self.image_head_, walk.result("training_set"))).column
 
-    def _name(self, images: FloatMatrix, candidates: FloatMatrix, words: list[str]) -> None:
-        self.noun_vocabulary_ = [words[row] for row in self.vocabulary_rows_]
-        vocabulary = candidates[self.vocabulary_rows_]
-        tau = load_method(self.method).naming_tau
-        profiles = noun_profiles(images, vocabulary, self.labels_, n_clusters=self.n_clusters, tau=tau)
-        sizes = np.bincount(self.labels_, minlength=self.n_clusters)
-        self.cluster_words_ = name_clusters(profiles, sizes, noun_kinds(self.noun_vocabulary_))
-        self.cluster_names_ = [label(found, column) for column, found in enumerate(self.cluster_words_)]
+def _found(walk: Walk) -> dict[str, Any]:
+    """What the method found, by the names of the attributes."""
+    counterparts = walk.result("text_counterparts")
+    found = {
+        "semantic_centers_": walk.result("semantic_centers"),
+        "vocabulary_rows_": walk.outcome("noun_vocabulary").rows,
+        "text_counterparts_": counterparts.rows,
+        "tau_": counterparts.tau,
+        "text_weight_": walk.result("text_weight"),
+        "training_free_labels_": walk.result("training_free_clusters"),
+    }
+    started = time.perf_counter()
+    trained = walk.result("cluster_heads")
+    found["training_seconds_"] = time.perf_counter() - started
+    if walk.has("image_kmeans"):
+        found["image_kmeans_labels_"] = walk.result("image_kmeans")
+    labels = assign(soft_assignment(trained.image_head, walk.result("training_set"))).column
+    return found | {
+        "image_head_": trained.image_head,
+        "text_head_": trained.text_head,
+        "loss_history_": trained.history,
+        "labels_": labels,
+    }
+
+
+def _named(
+    found: dict[str, Any],
+    images: FloatMatrix,
+    candidates: FloatMatrix,
+    words: list[str],
+    *,
+    n_clusters: int,
+    method: str,
+) -> dict[str, Any]:
+    """The names of the clusters, by the names of the attributes."""
+    rows, labels = found["vocabulary_rows_"], found["labels_"]
+    vocabulary = [words[row] for row in rows]
+    tau = load_method(method).naming_tau
+    profiles = noun_profiles(images, candidates[rows], labels, n_clusters=n_clusters, tau=tau)
+    sizes = np.bincount(labels, minlength=n_clusters)
+    named = name_clusters(profiles, sizes, noun_kinds(vocabulary))
+    return {
+        "noun_vocabulary_": vocabulary,
+        "cluster_words_": named,
+        "cluster_names_": [label(name, column) for column, name in enumerate(named)],
+    }
+
+
+def _require_kind(name: str, value: object) -> None:
+    """Refuse a number parameter that is no number, before it is compared with one."""
+    kind, what = (Integral, "a whole number") if name in _WHOLE else (Real, "a number")
+    optional = name not in _REQUIRED
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise InputError(f"{name} must be {what}{' or None' if optional else ''}; got {value!r}")
+
+
+def _require_device(device: object) -> None:
+    there = isinstance(device, str) and re.fullmatch(r"cpu|mps|cuda(:\d+)?", device) is not None
+    if there:
+        try:
+            choose_device(str(device))
+        except TacError:
+            there = False
+    if not there:
+        raise InputError(f"device must be cpu, or cuda, cuda:N or mps where torch has it; got {device!r}")
 
 
 def _require_nouns(nouns: Sequence[str], *, n_rows: int) -> list[str]:
@@ -289,8 +350,8 @@ def _require_nouns(nouns: Sequence[str], *, n_rows: int) -> list[str]:
     InputError
         A noun is not text or is there twice, or the numbers of nouns and embeddings differ.
     """
-    words = list(nouns)
-    if isinstance(nouns, str) or not all(isinstance(word, str) for word in words):
+    words: list[str] = [] if isinstance(nouns, str) or not isinstance(nouns, Iterable) else list(nouns)
+    if not words or not all(isinstance(word, str) for word in words):
         raise InputError("nouns must be a list of strings, one for each row of noun_embeddings")
     if len(words) != n_rows:
         raise InputError(f"nouns must have one entry for each row of noun_embeddings; got {len(words)} for {n_rows}")

@@ -169,10 +169,10 @@ def _csv_records(lines: Iterable[str], path: Path) -> Iterator[tuple[int, dict[s
         raise InputError(f"{path}, line {rows.line_num}: not valid CSV: {error}") from error
 
 
-def _parsed_vector(text: str, path: Path, line: int) -> FloatMatrix:
+def _parsed_vector(text: str, path: Path, line: int) -> npt.NDArray[np.float64]:
     try:
-        vector: FloatMatrix = np.asarray(json.loads(text), dtype=np.float32)
-    except (ValueError, TypeError, RecursionError) as error:
+        vector = np.asarray(json.loads(text), dtype=np.float64)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}, line {line}: embedding must be a JSON list of numbers; got {text[:40]!r}") from error
     if vector.ndim != 1:
         raise InputError(f"{path}, line {line}: embedding must be a JSON list of numbers; got {text[:40]!r}")

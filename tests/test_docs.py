@@ -60,7 +60,7 @@ def real_edges() -> set[tuple[str, str]]:
     """The graph's arrows, with the source above the manifest and what readers have below the results."""
     edges = {(above.name, step.name) for step in STEPS for above in step.upstream}
     edges |= {(step.observes, step.name) for step in STEPS if step.observes}
-    return edges | {(name, PUBLISHED) for name in ("assignments", "clusters", "cluster_ids")}
+    return edges | {(name, PUBLISHED) for name in ("corrections", "assignments", "clusters", "cluster_ids")}
 
 
 def reachable(edges: set[tuple[str, str]], start: str) -> set[str]:

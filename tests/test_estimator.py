@@ -239,6 +239,31 @@ def test_random_states() -> None:
         ({"balance_weight": float("nan")}, "balance_weight must be at least 0; got nan"),
         ({"temperature": 0.0}, "temperature must be > 0; got 0.0"),
         ({"learning_rate": -1.0}, "learning_rate must be > 0; got -1.0"),
+        ({"n_clusters": 3.0}, "n_clusters must be a whole number; got 3.0"),
+        ({"n_clusters": "3"}, "n_clusters must be a whole number; got '3'"),
+        ({"n_clusters": None}, "n_clusters must be a whole number; got None"),
+        ({"n_clusters": True}, "n_clusters must be a whole number; got True"),
+        ({"epochs": 3.5}, "epochs must be a whole number or None; got 3.5"),
+        ({"n_neighbors": "10"}, "n_neighbors must be a whole number or None; got '10'"),
+        ({"n_semantic_centers": np.float64(3)}, r"n_semantic_centers must be a whole number or None; got "),
+        ({"images_per_center": None}, "images_per_center must be a whole number; got None"),
+        ({"tau": "0.1"}, "tau must be a number or None; got '0.1'"),
+        ({"text_weight": True}, "text_weight must be a number or None; got True"),
+        ({"learning_rate": None}, "learning_rate must be a number; got None"),
+        ({"balance_weight": [1]}, r"balance_weight must be a number; got \[1\]"),
+        ({"temperature": 1j}, "temperature must be a number or None; got 1j"),
+        ({"method": None}, "method must be one of robust, published, trained; got None"),
+        ({"method": ["robust"]}, r"method must be one of robust, published, trained; got \['robust'\]"),
+        ({"device": "auto"}, "device must be cpu, or cuda, cuda:N or mps where torch has it; got 'auto'"),
+        ({"device": None}, "device must be cpu, or .*; got None"),
+        ({"device": "cuda:99"}, "device must be cpu, or .*; got 'cuda:99'"),
+        ({"random_state": "seed"}, "random_state must be a seed, .*; got 'seed'"),
+        ({"random_state": -1}, "random_state must be a seed, .*; got -1"),
+        ({"random_state": 1.5}, "random_state must be a seed, .*; got 1.5"),
+        ({"random_state": True}, "random_state must be a seed, .*; got True"),
+        ({"nouns": None}, "nouns must be a list of strings"),
+        ({"nouns": 8}, "nouns must be a list of strings"),
+        ({"images": None}, "image_embeddings must be a matrix"),
         ({"nouns": NOUNS[:-1]}, "nouns must have one entry for each row of noun_embeddings; got 7 for 8"),
         ({"nouns": ["cat"] * 2 + NOUNS[2:7] + ["dog"]}, "2 are there more than once, such as 'cat', 'dog'"),
         ({"nouns": [*NOUNS[:7], 3]}, "nouns must be a list of strings"),
@@ -259,6 +284,39 @@ def test_what_cannot_be_used_is_refused_before_the_first_long_step(changes, mess
 def test_an_impossible_random_state_is_refused(state) -> None:
     with pytest.raises(ValueError, match=r"(?i)seed"):
         fit(random_state=state)
+
+
+def test_numbers_of_numpy_are_numbers(fitted) -> None:
+    found = fit(n_clusters=np.int32(GROUPS), tau=np.float32(0.05), n_neighbors=np.int64(10))
+    np.testing.assert_array_equal(found.labels_, fitted.labels_)
+
+
+def test_the_length_of_a_vector_has_no_limit(fitted) -> None:
+    long = IMAGES.copy()
+    long[0] *= 1e25
+    long[1] *= 1e-25
+    np.testing.assert_array_equal(fit(long).labels_, fitted.labels_)
+    np.testing.assert_array_equal(fitted.predict(long), fitted.labels_)
+
+
+@pytest.mark.parametrize("step", ["noun_profiles", "assign"])
+def test_a_fit_that_is_interrupted_leaves_the_one_before_whole(step: str, monkeypatch) -> None:
+    clusters = fit(method="published", epochs=1)
+    before = {name: value for name, value in vars(clusters).items() if name.endswith("_")}
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    clusters.set_params(n_clusters=2, method="robust")
+    with monkeypatch.context() as patched:
+        patched.setattr(f"tac_pipeline.estimator.{step}", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            clusters.fit(IMAGES, nouns=NOUNS[::-1], noun_embeddings=NOUN_EMBEDDINGS)
+    after = {name: value for name, value in vars(clusters).items() if name.endswith("_")}
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+    clusters.fit(IMAGES, nouns=NOUNS, noun_embeddings=NOUN_EMBEDDINGS)
+    assert not hasattr(clusters, "image_kmeans_labels_"), "nothing of another method's fit is left"
 
 
 def test_new_images_must_be_as_wide_as_those_fitted(fitted) -> None:

@@ -1,5 +1,6 @@
 """What `tac export` reads from a store, and the places that an export must not replace."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -78,16 +79,19 @@ def _published(project: Project) -> tuple[pl.DataFrame, pl.DataFrame, int]:
 
 
 def places_to_spare(project: Project) -> "list[Forbidden]":
-    """The places that an export must neither be in nor replace: the images, the nouns, the data and the settings."""
-    from pathlib import Path
-
+    """The places that an export must neither be in nor replace: everything that the settings name, and themselves."""
     from tac_pipeline.export.destination import Forbidden
+    from tac_pipeline.sources.tables.vectors import files_of_table
 
     settings = project.settings
-    written = [(place, "the images of the store") for place in settings.images.places]
-    written.append((settings.data, "the data folder"))
+    named = [(place, "the images of the store") for place in map(project.resolve, settings.images.places)]
+    named += [(str(file), meaning) for place, meaning in named if "://" not in place for file in files_of_table(place)]
+    named.append((project.resolve(settings.data), "the data folder"))
     if settings.nouns.source != "wordnet":
-        written.append((settings.nouns.source, "the nouns"))
-    found = [(project.resolve(place), meaning) for place, meaning in written]
-    places = [Forbidden(Path(place), meaning) for place, meaning in found if "://" not in place]
+        named.append((project.resolve(settings.nouns.source), "the nouns"))
+    if project.corrections_file is not None:
+        named.append((str(project.corrections_file), "the file of corrections"))
+    model, weights = project.encoder_files
+    named += [(file, "the encoder's files") for file in (model, weights) if Path(file).is_absolute()]
+    places = [Forbidden(Path(place), meaning) for place, meaning in named if "://" not in place]
     return [*places, Forbidden(project.path, "the settings file")]

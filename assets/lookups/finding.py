@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from assets.clustering import HEADS_NAME, cluster_heads, cluster_ids
+from assets.clustering import HEADS_NAME, cluster_heads, corrections
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs
 from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder, text_encoder_name, training_set
@@ -185,13 +185,13 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
     StoreError, EncoderError
     """
     from tac_pipeline.method.heads.cluster_head import load_heads
-    from tac_pipeline.results.corrections import groups_of
+    from tac_pipeline.results.corrections.merging import groups_of
     from tac_pipeline.results.description import with_cluster_names
     from tac_pipeline.results.new_images import assign_images, find_images
 
-    inputs = read_current("tac assign", project, image_embeddings, cluster_heads, cluster_ids, clusters)
+    inputs = read_current("tac assign", project, image_embeddings, cluster_heads, corrections, clusters)
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
-    kept, groups = groups_of(inputs.table(cluster_ids).sort("column")["cluster_id"].to_list(), {})
+    kept, groups = groups_of(inputs.table(corrections).sort("column")["cluster_id"].to_list(), {})
     batches = _embedded(inputs, find_images(places), _image_tower(inputs))
     found = assign_images(
         batches, head, kept, centers_of(inputs, kept), groups=groups, nearest=_nearest_learned(project)

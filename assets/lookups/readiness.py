@@ -1,9 +1,10 @@
-"""What must hold before `tac run` does any work: packages, weights, room on the disk; and what is worth saying then."""
+"""What must hold before `tac run` does any work: corrections, packages, weights, disk space; what is worth saying."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from assets.clustering import require_corrections
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.graph import LEARNING
@@ -32,11 +33,15 @@ def plan_run(project: Project, *, recluster: bool = False) -> Plan:
         Weights are damaged, or neither on this machine nor within reach.
     StoreError
         The disk has not enough room.
+    SettingsError, InputError
+        The file of corrections cannot be used.
     TacError
         A step would refuse at once.
     """
     from tac_pipeline.first_run.installed import package_notes, require_faiss
 
+    # The step that reads it waits for all of learning.
+    require_corrections(project)
     found = all_status(project)
     steps = choose_steps(found, recluster=recluster)
     if any(step in LEARNING for step in steps):

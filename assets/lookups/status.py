@@ -133,7 +133,7 @@ def _why(step: Step, project: Project, inputs: Inputs, current: Current | None) 
     if current.artifact.facts.get("try_again"):
         return "some images could not be reached; they are retried"
     old, new = current.artifact.record["values"], inputs.values
-    if step.observes is not None:
+    if "listing" in new:
         same = old.get("listing") == new.get("listing")
         return "what is passed over, or cannot be looked at, has changed" if same else "the source has changed"
     recorded = current.artifact.record["inputs"]

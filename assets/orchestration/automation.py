@@ -6,7 +6,7 @@ react to image_embeddings. A failed step is not requested again until something 
 to its end is (upkeep/unfinished.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,11 +28,12 @@ GROW = "grow"
 VERSIONS_TAG = "tac/versions"
 
 
-def refresh_condition(step: Step | None) -> AutomationCondition[dg.AssetKey]:
+def refresh_condition(step: Step | None, *, optional: Iterable[dg.AssetKey] = ()) -> AutomationCondition[dg.AssetKey]:
     """When an asset is requested: something that it reads was updated, or its settings or code changed.
 
     The condition includes changed settings, which plain `eager` ignores. An existing training set does not react to
     new images. Nothing is requested twice for one cause, so a failed step is not tried again until something changes.
+    Sources that are optional need not have been looked at.
     """
     updated: AutomationCondition[Any] = AutomationCondition.any_deps_updated()
     if step is not None and step.ignores_growth:
@@ -46,11 +47,11 @@ def refresh_condition(step: Step | None) -> AutomationCondition[dg.AssetKey]:
     changed = AutomationCondition.code_version_changed()
     edited = changed.since(AutomationCondition.newly_requested() & ~changed)
     cause = (missing | updated).since(handled) | edited
+    missing_above = AutomationCondition.any_deps_missing()
+    if optional:
+        missing_above = missing_above.ignore(dg.AssetSelection.assets(*optional))
     return (
-        cause
-        & ~AutomationCondition.any_deps_missing()
-        & ~AutomationCondition.any_deps_in_progress()
-        & ~AutomationCondition.in_progress()
+        cause & ~missing_above & ~AutomationCondition.any_deps_in_progress() & ~AutomationCondition.in_progress()
     ).with_label("refresh")
 
 

@@ -5,17 +5,17 @@ import multiprocessing
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from assets.clustering import cluster_ids
+from assets.clustering import CORRECTIONS_FILE, observed_corrections, require_corrections
 from assets.engine.execute import execute
 from assets.engine.step import Step
-from assets.graph import GROWTH, STEPS
+from assets.graph import GROWTH, STEPS, observed_sources
 from assets.images import IMAGE_STORE, observed_version, training_set
 from assets.orchestration.automation import (
     GROW,
@@ -27,9 +27,10 @@ from assets.orchestration.automation import (
     require_schedule,
 )
 from assets.orchestration.checks import build_check, build_checks
+from assets.orchestration.dagster_internals import requested_by_a_change
 from assets.orchestration.manual_jobs import build_manual_jobs
-from assets.orchestration.metadata import column_schema, describe_step, outcome_metadata, refusals
-from assets.orchestration.publishing import PUBLISHED, decision_metadata, publish, readers_are_current
+from assets.orchestration.metadata import asset_key, column_schema, describe_step, outcome_metadata, refusals
+from assets.orchestration.publishing import PARTS, PUBLISHED, decision_metadata, publish, readers_are_current
 from assets.orchestration.run_liveness import (
     LIFE_RESOURCE,
     LOCK_RESOURCE,
@@ -38,7 +39,6 @@ from assets.orchestration.run_liveness import (
     run_tags,
 )
 from assets.orchestration.upkeep.unfinished import RECLUSTER
-from assets.results import assignments, clusters
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated, SettingsError
 from tac_pipeline.settings.keys import Settings
@@ -60,15 +60,15 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
         The file cannot be used; the code location shows the message. In the process of a run it is the run's failure.
     """
     project, refused = _open_project(Path(settings_path).expanduser().absolute())
-    jobs = build_jobs(project)
+    jobs, before = build_jobs(project), look_first(project, refused)
     about, look = readers_are_current.__doc__, partial(readers_are_current, project)
     readers = build_check(PUBLISHED, readers_are_current.__name__, about, look, project)
     # Some of the automation is beta in Dagster; docs/decisions/0050 says why we use it.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     return dg.Definitions(
         assets=[
-            observe_image_store(project, refused),
-            *(build_asset(step, project, refused) for step in STEPS),
+            *observe_sources(project, refused),
+            *(build_asset(step, project, before=before) for step in STEPS),
             build_published(project, refused),
         ],
         asset_checks=[*build_checks(project), readers],
@@ -108,37 +108,64 @@ def _raise(refused: SettingsError | None) -> None:
         raise refused
 
 
-def asset_key(name: str, project: Project) -> dg.AssetKey:
-    """[store, asset]: keys are global to a Dagster instance, so two stores never share one."""
-    return dg.AssetKey([project.settings.store, name])
+def observe_sources(project: Project, refused: SettingsError | None) -> list[dg.SourceAsset]:
+    """What people change outside Dagster: the images, and the file of corrections if the settings name one."""
+    places = ", ".join(project.settings.images.places)
+    about = {
+        IMAGE_STORE: f"The images at {places}. Observing it digests their listing; no image is read, "
+        "except with images.compare: content (then all are).",
+        CORRECTIONS_FILE: f"{project.settings.corrections}: names, merges and pins. Observing it digests the file.",
+    }
+    looks: dict[str, Callable[[], str]] = {
+        IMAGE_STORE: lambda: observed_version(project, now=time.time()),
+        CORRECTIONS_FILE: lambda: observed_corrections(project),
+    }
+    return [_observed(name, about[name], looks[name], project, refused) for name in observed_sources(project)]
 
 
-def observe_image_store(project: Project, refused: SettingsError | None) -> dg.SourceAsset:
-    """The source itself: observing it digests its listing, which changes when images come or go."""
-
-    source = ", ".join(project.settings.images.places)
+def _observed(
+    name: str, description: str, look: Callable[[], str], project: Project, refused: SettingsError | None
+) -> dg.SourceAsset:
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
     @dg.observable_source_asset(
-        key=asset_key(IMAGE_STORE, project),
-        group_name="images",
-        description=f"The images at {source}. Observing it digests their listing; no image is read, "
-        "except with images.compare: content (then all are).",
+        key=asset_key(name, project),
+        group_name="images" if name == IMAGE_STORE else "results",
+        description=description,
         required_resource_keys={LIFE_RESOURCE},
     )
-    def image_store() -> dg.DataVersion:
+    def observe_source() -> dg.DataVersion:
         with refusals(project):
             _raise(refused)
-            return dg.DataVersion(observed_version(project, now=time.time()))
+            return dg.DataVersion(look())
 
-    return image_store
+    return observe_source
 
 
-def build_asset(step: Step, project: Project, refused: SettingsError | None) -> dg.AssetsDefinition:
-    """The Dagster asset of a step."""
+def look_first(project: Project, refused: SettingsError | None) -> Callable[[dg.AssetExecutionContext], None]:
+    """What every step does first: it refuses what cannot be used, before hours of work.
+
+    That is a settings file that was broken meanwhile, and a file of corrections. A run that a change requested is not
+    requested again when the corrections are mended, so it does what it can: only the step that reads the file refuses.
+    """
+    checked: set[str] = set()
+
+    def check(context: dg.AssetExecutionContext) -> None:
+        _raise(refused)
+        if context.run.run_id not in checked and not requested_by_a_change(context.run):
+            require_corrections(project)
+            checked.add(context.run.run_id)
+
+    return check
+
+
+def build_asset(
+    step: Step, project: Project, *, before: Callable[[dg.AssetExecutionContext], None]
+) -> dg.AssetsDefinition:
+    """The Dagster asset of a step; `before` is called before the step does anything."""
     above = [asset_key(dep.name, project) for dep in step.upstream]
-    if step.observes is not None:
-        above.append(asset_key(step.observes, project))
+    observed = [asset_key(step.observes, project)] if step.observes in observed_sources(project) else []
+    above += observed
 
     @dg.asset(
         key=asset_key(step.name, project),
@@ -149,14 +176,15 @@ def build_asset(step: Step, project: Project, refused: SettingsError | None) -> 
         kinds=set(step.kinds),
         tags={"tac/part": step.part},
         metadata={"dagster/column_schema": column_schema(step.schema)},
-        automation_condition=refresh_condition(step),
+        # A file of corrections that nobody has looked at yet is read all the same.
+        automation_condition=refresh_condition(step, optional=observed if step.observes == CORRECTIONS_FILE else ()),
         required_resource_keys={LOCK_RESOURCE},
         # A run that was overtaken leaves what it cannot build to the next one, and does not fail.
         output_required=False,
     )
     def materialize_step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         with refusals(project):
-            _raise(refused)
+            before(context)
             try:
                 outcome = execute(step, project, log=context.log.info, in_force=only_grows(context.run))
             except (ArtifactMissing, ArtifactOutdated) as error:
@@ -173,13 +201,13 @@ def build_asset(step: Step, project: Project, refused: SettingsError | None) -> 
 
 def build_published(project: Project, refused: SettingsError | None) -> dg.AssetsDefinition:
     """The asset that readers build on: it follows the results when the checks and holds allow it."""
-    schema, above = column_schema(PUBLISHED_ASSIGNMENTS), (assignments, clusters, cluster_ids)
+    schema = column_schema(PUBLISHED_ASSIGNMENTS)
 
     @dg.asset(
         key=asset_key(PUBLISHED, project),
-        deps=[asset_key(step.name, project) for step in above],
+        deps=[asset_key(step.name, project) for step in PARTS],
         # Chained like a step's, so that an edit marks the published asset together with its inputs.
-        code_version=digest([PUBLISHED, *(step.version(project.settings) for step in above)]),
+        code_version=digest([PUBLISHED, *(step.version(project.settings) for step in PARTS)]),
         group_name="results",
         description="What readers build on: the assignments and clusters in numbered versions. A new version comes "
         "when the checks pass (`publish: auto`) or somebody publishes it (`tac publish`, the job publish).",
@@ -215,9 +243,10 @@ def build_jobs(project: Project) -> dict[str, Any]:
     return {
         "observe": dg.define_asset_job(
             "observe",
-            selection=assets([IMAGE_STORE]),
+            selection=assets(observed_sources(project)),
             tags=run_tags(project, looks=True),
-            description="Digest the listing of the image store; changes in it are then processed automatically.",
+            description="Digest the listing of the image store, and the file of corrections; changes in them are then "
+            "processed automatically.",
         ),
         GROW: dg.define_asset_job(
             GROW,

@@ -24,6 +24,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunTagsTable
+from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 from dagster._utils.schedules import schedule_execution_time_iterator
 from sqlalchemy import delete, func, select
 
@@ -42,6 +43,11 @@ _INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 def data_version_tags(version: str) -> dict[str, str]:
     """The tags by which an event that no run makes gives its asset a data version; only runs have a public way."""
     return {DATA_VERSION_TAG: version}
+
+
+def requested_by_a_change(run: dg.DagsterRun) -> bool:
+    """Whether the sensor requested a run because something changed; it requests it once, and a person did not."""
+    return AUTOMATION_CONDITION_TAG in run.tags
 
 
 def find_job(definitions: dg.Definitions, name: str) -> dg.JobDefinition:

@@ -14,7 +14,7 @@ from dagster import DagsterEventType
 
 from assets.engine.execute import open_store
 from assets.engine.step import Step
-from assets.orchestration.build import asset_key, build_definitions
+from assets.orchestration.build import build_definitions
 from assets.orchestration.dagster_internals import (
     find_asset_job,
     find_job,
@@ -24,6 +24,7 @@ from assets.orchestration.dagster_internals import (
     was_interrupted,
 )
 from assets.orchestration.instance import prepare_home
+from assets.orchestration.metadata import asset_key
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import run_tags
 from assets.orchestration.upkeep.history import prune_history

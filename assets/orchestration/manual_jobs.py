@@ -1,10 +1,13 @@
 """Jobs for people who use only the UI: edit the settings, publish, roll back; values come from its launchpad."""
 
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from assets.clustering import require_corrections
 from assets.orchestration.automation import require_schedule
 from assets.orchestration.instance import dagster_home
 from assets.orchestration.metadata import refusals
@@ -34,6 +37,19 @@ class Target(dg.Config):
     version: int | None = Field(default=None, description="The published version to go back to; empty: the one before.")
 
 
+def require_usable(changed: Collection[str], project: Project) -> None:
+    """Refuse an edit of the settings that only a run could refuse otherwise: of a schedule, or of the corrections.
+
+    Raises
+    ------
+    TacError
+    """
+    require_schedule(project)
+    # A file that went missing meanwhile must not stand in the way of other edits.
+    if "corrections" in changed:
+        require_corrections(project)
+
+
 def build_manual_jobs(project: Project) -> list[dg.JobDefinition]:
     """The jobs `set_settings`, `publish` and `rollback` of a store."""
     return [_set_settings_job(project), _publish_job(project), _rollback_job(project)]
@@ -46,7 +62,7 @@ def _set_settings_job(project: Project) -> dg.JobDefinition:
         with refusals(project):
             if not changes:
                 raise SettingsError("changes must name at least one settings key, such as {retrieval.tau: 0.01}")
-            for done in edit_settings(project.path, changes, accept=require_schedule):
+            for done in edit_settings(project.path, changes, accept=partial(require_usable, changes)):
                 context.log.info(done.sentence)
         context.log.info(
             reload_location(dagster_home(project), project.settings.store)

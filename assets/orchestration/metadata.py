@@ -17,6 +17,11 @@ from tac_pipeline.store.artifacts import Artifact
 from tac_pipeline.store.parquet import TableSchema
 
 
+def asset_key(name: str, project: Project) -> dg.AssetKey:
+    """[store, asset]: keys are global to a Dagster instance, so two stores never share one."""
+    return dg.AssetKey([project.settings.store, name])
+
+
 def outcome_metadata(outcome: Outcome) -> Iterator[tuple[str, Any]]:
     """What the UI shows about a materialization, the most wanted first; numbers are plotted over time."""
     artifact = outcome.artifact

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assets.clustering import cluster_ids
+from assets.clustering import cluster_ids, corrections
 from assets.engine.execute import open_store
 from assets.engine.step import Log
 from assets.orchestration.checks import CHECKS, Finding
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     import dagster as dg
 
 PUBLISHED = "published"
+# What a version records, so that a result is known again; corrections decide both of the latter.
 _SOURCES = (cluster_ids, assignments, clusters)
+# What a result is made of.
+PARTS = (cluster_ids, corrections, assignments, clusters)
 # If more than this share of known images would change their cluster, somebody should look first.
 MAX_MOVED = 0.5
 
@@ -56,7 +59,7 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
     with store.lock(on_wait=log):
         artifacts = _result(store)
         publication = Publication(store.published_folder)
-        latest, source = publication.latest(), {name: artifact.content for name, artifact in artifacts.items()}
+        latest, source = publication.latest(), {step.name: artifacts[step.name].content for step in _SOURCES}
         if latest is not None and latest.source == source:
             ended = ""
             if by_hand and publication.held():
@@ -130,14 +133,14 @@ def blocking_findings(store: Store, artifacts: Mapping[str, Artifact]) -> list[F
 
 
 def _result(store: Store) -> dict[str, Artifact]:
-    """The current ids, assignments and clusters, whole and made from each other."""
-    missing = [step.name for step in _SOURCES if store.current(step.name) is None]
+    """The current ids, corrections, assignments and clusters, whole and made from each other."""
+    missing = [step.name for step in PARTS if store.current(step.name) is None]
     if missing:
         raise ArtifactMissing(
             f"there is no result to publish yet in {store.folder}: {', '.join(missing)} must be materialized first "
             "(`tac run`)."
         )
-    artifacts = {step.name: store.require_current(step.name).artifact for step in _SOURCES}
+    artifacts = {step.name: store.require_current(step.name).artifact for step in PARTS}
     for name, artifact in artifacts.items():
         damage = artifact.damage()
         if damage:
@@ -160,7 +163,7 @@ def _tables(artifacts: Mapping[str, Artifact]) -> dict[str, pl.DataFrame]:
     return {
         "assignments": named.select(column.name for column in PUBLISHED_ASSIGNMENTS.columns),
         "clusters": found,
-        "lineage": artifacts[cluster_ids.name].frame(LINEAGE),
+        "lineage": artifacts[corrections.name].frame(LINEAGE),
     }
 
 
@@ -201,7 +204,7 @@ def publication_in_words(project: Project) -> str:
 
 def _edited(project: Project, store: Store) -> bool:
     """Whether the settings have changed since the result, or an input of it, was made."""
-    return any(store.require_current(step.name).version != step.version(project.settings) for step in _SOURCES)
+    return any(store.require_current(step.name).version != step.version(project.settings) for step in PARTS)
 
 
 def _day(version: Version) -> str:

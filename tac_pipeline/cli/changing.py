@@ -29,14 +29,17 @@ def set_(
     """Edit the settings file, keep its comments, reload it in a running UI, and say what would run again."""
     with refusals():
         path = find_settings(settings)
-        from assets.orchestration.automation import require_schedule
+        from functools import partial
+
         from assets.orchestration.instance import dagster_home
+        from assets.orchestration.manual_jobs import require_usable
         from assets.orchestration.webserver import reload_location
         from tac_pipeline.cli.looking import print_status
         from tac_pipeline.settings.editing import edit_settings, read_assignments
 
         console = printer()
-        edits = edit_settings(path, read_assignments(assignments), accept=require_schedule)
+        changes = read_assignments(assignments)
+        edits = edit_settings(path, changes, accept=partial(require_usable, changes))
         for edit in edits:
             console.print(escape(edit.sentence), soft_wrap=True)
         project = load_project(path)

@@ -64,7 +64,7 @@ def export_to(
     vectors : bool
         Put each image's vector into the table; only for embedding-atlas.
     forbidden : sequence of Forbidden
-        Places that must neither contain the destination nor be inside it.
+        Places that must neither contain the destination nor be inside it, by whatever name.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def export_to(
     _require_options(form, result, link=link, vectors=vectors)
     target = Path(destination).absolute()
     _require_free(target, form, overwrite=overwrite)
-    _require_allowed(target, forbidden)
+    _require_allowed(target, result, forbidden)
     aside = target.with_name(f".export-{uuid.uuid4().hex[:12]}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,18 +128,49 @@ def _require_free(target: Path, form: Format, *, overwrite: bool) -> None:
         )
 
 
-def _require_allowed(target: Path, forbidden: Sequence[Forbidden]) -> None:
-    real = _resolved(target)
+def _require_allowed(target: Path, result: ExportResult, forbidden: Sequence[Forbidden]) -> None:
     for place in forbidden:
-        taken = _resolved(place.path)
-        if real == taken or taken in real.parents or real in taken.parents:
-            where = "is" if real == taken else "is in" if taken in real.parents else "holds"
-            raise InputError(f"an export must stay apart from {place.meaning}; {target} {where} {taken}")
+        where = _meeting(target, place.path)
+        if where is not None:
+            raise InputError(
+                f"an export must stay apart from {place.meaning}; {target} {where} {place.path}. Name another place."
+            )
+    # A table may list images anywhere; a member of an archive is behind a #.
+    files = result.images["uri"].str.split("#").list.first()
+    if files.is_in([str(target), str(target.resolve())]).any():
+        raise InputError(f"an export must not replace an image of the store, and {target} is one. Name another place.")
 
 
-def _resolved(path: Path) -> Path:
-    # If the last part of the path is a link, the link itself is replaced; only its folder counts here.
+def _meeting(target: Path, taken: Path) -> str | None:
+    """How a destination meets a place, in words; None when they are apart.
+
+    A link counts as itself and as what it leads to, and a file by whatever name: another spelling on a disk that does
+    not tell them apart, or a hard link.
+    """
+    for one in (_real(target), target.resolve()):
+        for other in (_real(taken), taken.resolve()):
+            if _same(one, other):
+                return "is"
+            if any(_same(parent, other) for parent in one.parents):
+                return "is in"
+            if any(_same(one, parent) for parent in other.parents):
+                return "holds"
+    return None
+
+
+def _real(path: Path) -> Path:
+    """The path with every link followed but the last part's."""
     return path.parent.resolve() / path.name
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        if one.samefile(other):
+            return True
+    except OSError:  # one of them is not there yet
+        pass
+    # The same name in other case could be the same file on the next machine.
+    return one == other or (one.parent == other.parent and one.name.casefold() == other.name.casefold())
 
 
 def _swap(aside: Path, target: Path) -> None:

@@ -107,7 +107,7 @@ def assign_vectors(
     """Columns column, confidence, runner_up, similarity for vectors, float32 (n_images, dim); see assign_shards."""
     from tac_pipeline.method.heads.assignment import assign
     from tac_pipeline.method.heads.cluster_head import soft_assignment
-    from tac_pipeline.results.corrections import sum_groups
+    from tac_pipeline.results.corrections.merging import sum_groups
 
     soft = soft_assignment(head, vectors)
     found = assign(soft if groups is None else sum_groups(soft, groups), ceilings=_ceilings(head, groups))

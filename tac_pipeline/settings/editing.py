@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from tac_pipeline.errors import SettingsError
+from tac_pipeline.errors import SettingsError, TacError
 from tac_pipeline.files import write_atomically
 from tac_pipeline.settings.keys import Settings, require_key, settings_keys, value_at
 from tac_pipeline.settings.project import Project, load_project
@@ -95,7 +95,7 @@ def edit_settings(
         The settings file; a link to it is followed.
     changes : mapping of dotted key to value
     accept : callable
-        Called with the edited project; raises SettingsError to refuse what this module cannot judge.
+        Called with the edited project; raises TacError to refuse what this module cannot judge.
 
     Raises
     ------
@@ -111,8 +111,8 @@ def edit_settings(
     after = _validated(_edited(text, changes, path.name), before, changes, path)
     try:
         accept(Project(after, path))
-    except SettingsError as error:
-        raise SettingsError(f"{error}. Nothing was changed.") from error
+    except TacError as error:
+        raise SettingsError(f"{str(error).removesuffix('.')}. Nothing was changed.") from error
     edits = [Edit(key, value_at(before, key), value_at(after, key)) for key in changes]
     changed = {edit.key: changes[edit.key] for edit in edits if edit.old != edit.new}
     if changed:

@@ -12,7 +12,10 @@ import re
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+_NULL = "tag:yaml.org,2002:null"
 
 
 def set_key(text: str, key: str, value: object) -> str:
@@ -42,10 +45,14 @@ def _compose(text: str) -> Any:
 
 def _set(text: str, key: str, value: object) -> str:
     place, names = _compose(text), key.split(".")
+    above = label = place
     for depth, name in enumerate(names):
+        if not isinstance(place, MappingNode):
+            return _fill(text, above, label, place, names[depth:], value)
         entry = next(((found, node) for found, node in place.value if found.value == name), None)
         if entry is None:
             return _add(text, place, names[depth:], value)
+        above = place
         label, place = entry
     if isinstance(place, SequenceNode) and not place.flow_style and isinstance(value, list) and value:
         return _set_items(text, place, value)
@@ -94,10 +101,33 @@ def _add(text: str, mapping: MappingNode, names: list[str], value: object) -> st
         end = _end(text, mapping.value[-1][1])
         return f"{text[:end]}, {new}{text[end:]}"
     column = mapping.value[0][0].start_mark.column
-    indents = [column + _indent(mapping) * depth for depth in range(len(names))]
-    lines = [f"{' ' * indent}{section}:" for indent, section in zip(indents, sections, strict=False)]
-    lines.append(f"{' ' * indents[-1]}{last}: {_as_yaml(value)}")
+    lines = _lines_of(names, value, column, _indent(mapping))
     return _insert_lines(text, _section_end(text, _line_end(text, _end(text, mapping)), column), lines)
+
+
+def _fill(text: str, mapping: MappingNode, label: ScalarNode, section: Node, names: list[str], value: object) -> str:
+    """Add the first key to a section of a mapping that is null: written so, or all its keys are commented out."""
+    if section.tag != _NULL:
+        raise YAMLError(f"{label.value} must be a section of keys")
+    if section.start_mark.index < _end(text, section) or mapping.flow_style:
+        *sections, last = names
+        new = f"{{{last}: {_as_yaml(value)}}}"
+        for name in reversed(sections):
+            new = f"{{{name}: {new}}}"
+        return _put(text, section.start_mark.index, _end(text, section), new)
+    column, start = label.start_mark.column, _line_end(text, text.find(":", label.end_mark.index))
+    end = _section_end(text, start, column + 1)
+    # The comments are where its keys were.
+    comment = re.search(r"^( +)#", text[start:end], flags=re.MULTILINE)
+    first = len(comment[1]) if comment else column + _indent(mapping)
+    return _insert_lines(text, end, _lines_of(names, value, first, _indent(mapping)))
+
+
+def _lines_of(names: list[str], value: object, column: int, indent: int) -> list[str]:
+    """The lines of a key, and of the sections above it that are new."""
+    *sections, last = names
+    lines = [f"{' ' * (column + indent * depth)}{section}:" for depth, section in enumerate(sections)]
+    return [*lines, f"{' ' * (column + indent * len(sections))}{last}: {_as_yaml(value)}"]
 
 
 def _indent(mapping: MappingNode) -> int:

@@ -212,7 +212,7 @@ class Ledger:
         old_ids = table.column("cluster_id").to_numpy().astype(np.int64)
         before = frame_of(parent.table("images", LEDGER_IMAGES))
         after = _image_digests(learned).with_columns(column=pl.Series(learned.column))
-        known = _known_images(before, after)
+        known = known_images(before, after)
         positions = {id_: position for position, id_ in enumerate(old_ids)}
         was = np.array([positions[id_] for id_ in known["cluster_id"].to_list()], dtype=np.int64)
         old_sizes = np.zeros(len(old_ids), dtype=np.int64)
@@ -257,7 +257,7 @@ def _encoder(entry: Entry) -> str:
     return encoder_of(entry.table("centers", CLUSTER_CENTERS).slice(0, 0))
 
 
-def _known_images(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+def known_images(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """Images on both sides, matched one to one: by the same bytes, or else by the same id.
 
     Bytes are compared first, so renamed files are found too. Among images with equal bytes, the same id is preferred.

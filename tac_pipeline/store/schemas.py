@@ -185,6 +185,22 @@ CLUSTER_IDS = TableSchema(
     ),
     key="column",
 )
+CORRECTIONS = TableSchema(
+    "corrections",
+    (
+        Column("column", pa.int32(), "column of the image head"),
+        Column("cluster_id", pa.int32(), "the lasting id, after merges by hand; merged columns have the same"),
+        Column("kept_name", pa.string(), "the name that the id had when these heads were new", nullable=True),
+        Column("given_name", pa.string(), "the name that people gave it", nullable=True),
+        Column("curated", pa.bool_(), "people named it or merged others into it"),
+    ),
+    key="column",
+)
+PINS = TableSchema(
+    "pins",
+    (_IMAGE_ID, Column("cluster_id", pa.int32(), "where people want it, after merges by hand")),
+    key="image_id",
+)
 CLUSTER_CENTERS = TableSchema(
     "cluster_centers",
     (

@@ -45,17 +45,18 @@ EDGES = {
         "cluster_count",
     },
     "cluster_ids": {"cluster_heads", "training_set"},
-    "assignments": {"image_embeddings", "cluster_heads", "cluster_ids"},
+    "corrections": {"cluster_ids", "cluster_heads", "training_set"},
+    "assignments": {"image_embeddings", "cluster_heads", "corrections"},
     "clusters": {
         "assignments",
-        "cluster_ids",
+        "corrections",
         "training_set",
         "text_counterparts",
         "noun_embeddings",
         "noun_shortlist",
         "noun_vocabulary",
     },
-    "cluster_tree": {"clusters", "cluster_ids", "assignments", "training_set", "noun_vocabulary"},
+    "cluster_tree": {"clusters", "corrections", "assignments", "training_set", "noun_vocabulary"},
     "evaluation": {"image_labels", "image_kmeans", "training_free_clusters", "assignments", "training_set"},
     "map_layout": {"training_set"},
     "image_map": {"image_embeddings", "map_layout"},
@@ -69,7 +70,16 @@ GROUPS = {
     "text space": {"cluster_count", "semantic_centers", "noun_shortlist", "noun_vocabulary", "text_counterparts"},
     "neighbors": {"whitening", "image_neighbors", "text_weight", "text_neighbors", "map_layout"},
     "clustering": {"image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids"},
-    "results": {"assignments", "clusters", "cluster_tree", "evaluation", "image_map", "review", "report"},
+    "results": {
+        "corrections",
+        "assignments",
+        "clusters",
+        "cluster_tree",
+        "evaluation",
+        "image_map",
+        "review",
+        "report",
+    },
 }
 
 
@@ -95,6 +105,7 @@ def test_growth_relearns_nothing() -> None:
         "image_manifest",
         "image_labels",
         "image_embeddings",
+        "corrections",
         "assignments",
         "clusters",
         "cluster_tree",
@@ -111,7 +122,10 @@ def test_growth_relearns_nothing() -> None:
     [
         ("text_counterparts", ["text_counterparts"]),
         ("evaluation, image_manifest", ["image_manifest", "evaluation"]),
-        ("cluster_ids+", ["cluster_ids", "assignments", "clusters", "cluster_tree", "evaluation", "review", "report"]),
+        (
+            "cluster_ids+",
+            ["cluster_ids", "corrections", "assignments", "clusters", "cluster_tree", "evaluation", "review", "report"],
+        ),
         (
             "+image_neighbors",
             ["image_manifest", "image_embeddings", "training_set", "cluster_count", "whitening", "image_neighbors"],
@@ -130,6 +144,7 @@ def test_everything_below_and_above() -> None:
         "image_labels",
         "cluster_heads",
         "cluster_ids",
+        "corrections",
         "assignments",
         "clusters",
         "cluster_tree",

@@ -142,6 +142,24 @@ def test_publishing_the_result_leaves_its_page_as_it_is(vector_store: Callable[.
     assert computed(materialize(path)) == set()
 
 
+def test_the_page_tells_what_changed_since_the_version_before(vector_store: Callable[..., Path]) -> None:
+    """A version may differ from the one before it only in names."""
+    from assets.orchestration.publishing import publish
+
+    path = vector_store({"corrections": "corrections.yaml"})
+    corrections = path.parent / "corrections.yaml"
+    for text in ("", "merge: [[1, 2]]\n", "merge: [[1, 2]]\nnames: {0: boats}\n"):
+        corrections.write_text(text)
+        materialize(path, None if text == "" else [step.name for step in GROWTH])
+        publish(load_project(path), by_hand=True)
+    # The third version has the assignments of the second.
+    assert '"changes":{"version":2,' in page_of(path)
+    assert '"moved":0' in page_of(path)
+    corrections.write_text("merge: [[1, 2]]\nnames: {0: ships}\n")
+    materialize(path, [step.name for step in GROWTH])
+    assert '"changes":{"version":3,' in page_of(path)
+
+
 def test_the_command_writes_the_page_and_opens_it(
     vector_store: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

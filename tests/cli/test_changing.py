@@ -12,8 +12,8 @@ from command_line import ALL, below, done, tac, told
 from small_store import grouped_vectors, write_vectors
 
 from assets.graph import GROWTH
-from assets.orchestration.build import asset_key
 from assets.orchestration.instance import prepare_home
+from assets.orchestration.metadata import asset_key
 from tac_pipeline.settings.project import load_project
 
 Writer = Callable[..., Path]
@@ -195,3 +195,23 @@ def test_manual_publishing_waits_and_says_for_what(path: Path) -> None:
         "  nothing is published yet: publish is manual; `tac publish` publishes this result\n"
         in tac("run", "-s", path).stdout
     )
+
+
+def test_a_file_of_corrections_is_looked_at_before_it_is_named(path: Path) -> None:
+    before = path.read_bytes()
+    refused = tac("set", "corrections=nope.yaml", "-s", path)
+    assert refused.exit_code == 1
+    assert f"cannot read the file of corrections {path.parent / 'nope.yaml'}" in told(refused)
+    assert "Nothing was changed." in told(refused)
+    (path.parent / "nope.yaml").write_text("names: {99: cat}\n")
+    refused = tac("set", "corrections=nope.yaml", "-s", path)
+    assert "no cluster ever had the id 99; ids go up to 2" in told(refused)
+    assert path.read_bytes() == before
+    (path.parent / "nope.yaml").write_text("names: {2: cat}\n")
+    assert tac("set", "corrections=nope.yaml", "-s", path).exit_code == 0
+    (path.parent / "nope.yaml").unlink()
+    assert tac("set", "keep_versions=4", "-s", path).exit_code == 0, "another key can be set while the file is gone"
+    stopped = tac("run", "-s", path)
+    assert stopped.exit_code == 1
+    assert "cannot read the file of corrections" in told(stopped)
+    assert done(stopped, "reused") == done(stopped, "computed") == set()

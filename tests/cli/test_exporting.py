@@ -8,6 +8,13 @@ import polars as pl
 import pytest
 from command_line import tac, told
 
+from assets.lookups.exporting import places_to_spare
+from tac_pipeline.errors import InputError
+from tac_pipeline.export.destination import export_to
+from tac_pipeline.export.formats import Format
+from tac_pipeline.export.result import ExportResult
+from tac_pipeline.settings.project import load_project
+
 Writer = Callable[..., Path]
 
 
@@ -83,3 +90,37 @@ def test_mistakes_are_told_and_change_nothing(
     assert result.exit_code == code
     assert message in told(result)
     assert before == {name: (tmp_path / name).read_bytes() for name in before}
+
+
+def test_everything_that_the_settings_name_is_spared(vector_store: Writer, tmp_path: Path) -> None:
+    names = ("corrections.yaml", "model.json", "weights.pt", "vectors.npy", "vectors.csv", "nouns.parquet", "tac.yaml")
+    for name in names:
+        if not (tmp_path / name).exists():
+            (tmp_path / name).write_text("kept")
+    path = vector_store(
+        {
+            "corrections": "corrections.yaml",
+            "images.source": "vectors.npy",
+            "encoder": {"model": "model.json", "pretrained": "weights.pt"},
+        }
+    )
+    before = {name: (tmp_path / name).read_bytes() for name in names}
+    places = places_to_spare(load_project(path))
+    rows = pl.DataFrame({"image_id": ["a"], "uri": [None], "cluster_id": [0]}, schema_overrides={"uri": pl.String})
+    for name in names:
+        for form in (Format.CSV, Format.PARQUET, Format.EMBEDDING_ATLAS):
+            with pytest.raises(InputError, match="an export must stay apart from"):
+                export_to(tmp_path / name, ExportResult({}, rows, None), form, overwrite=True, forbidden=places)
+    with pytest.raises(InputError, match="must stay apart from the data folder"):
+        export_to(tmp_path / "data/deep/out.csv", ExportResult({}, rows, None), Format.CSV, forbidden=places)
+    assert {name: (tmp_path / name).read_bytes() for name in names} == before
+
+
+def test_the_file_of_corrections_is_not_replaced(vector_store: Writer, tmp_path: Path) -> None:
+    path = vector_store({"corrections": "corrections.yaml"})
+    (tmp_path / "corrections.yaml").write_text("names: {0: boats}\n")
+    assert tac("run", "-s", path).exit_code == 0
+    refused = tac("export", tmp_path / "corrections.yaml", "-f", "csv", "--overwrite", "-s", path)
+    assert refused.exit_code == 1
+    assert "an export must stay apart from the file of corrections" in told(refused)
+    assert (tmp_path / "corrections.yaml").read_text() == "names: {0: boats}\n"

@@ -226,6 +226,48 @@ def test_the_images_are_never_exported_over_nor_into(result: ExportResult, tmp_p
     assert (tmp_path / "photos/x/1.png").exists()
 
 
+@pytest.mark.parametrize("form", FILES)
+@pytest.mark.parametrize(
+    "way", ["itself", "dotted", "link", "linked folder", "hard link", "another spelling", "linked"]
+)
+def test_a_file_is_never_exported_over_by_whatever_name(
+    result: ExportResult, tmp_path: Path, form: Format, way: str
+) -> None:
+    (tmp_path / "deep").mkdir()
+    kept = tmp_path / "deep/kept.yaml"
+    kept.write_text("names: {}")
+    named, target = kept, kept
+    if way == "dotted":
+        target = tmp_path / "deep/../deep/kept.yaml"
+    elif way == "link":
+        target = tmp_path / "out.csv"
+        target.symlink_to(kept)
+    elif way == "linked folder":
+        (tmp_path / "other").symlink_to(tmp_path / "deep")
+        target = tmp_path / "other/kept.yaml"
+    elif way == "hard link":
+        target = tmp_path / "out.csv"
+        target.hardlink_to(kept)
+    elif way == "another spelling":
+        target = tmp_path / "deep/Kept.YAML"
+    elif way == "linked":  # the settings name a link
+        named = tmp_path / "named.yaml"
+        named.symlink_to(kept)
+    with pytest.raises(InputError, match=r"must stay apart from the file of corrections; .* Name another place"):
+        export_to(target, result, form, overwrite=True, forbidden=[Forbidden(named, "the file of corrections")])
+    assert kept.read_text() == "names: {}"
+
+
+def test_an_image_that_a_table_lists_is_never_exported_over(result: ExportResult, tmp_path: Path) -> None:
+    image = tmp_path / "photos/x/1.png"
+    before = image.read_bytes()
+    with pytest.raises(InputError, match="must not replace an image of the store"):
+        export_to(image, result, Format.CSV, overwrite=True)
+    with pytest.raises(InputError, match="must not replace an image of the store"):
+        export_to(tmp_path / "photos/shard.tar", result, Format.CSV, overwrite=True)
+    assert image.read_bytes() == before
+
+
 @pytest.mark.parametrize("form", list(Format))
 def test_what_fails_half_way_leaves_what_was_there(
     result: ExportResult, tmp_path: Path, form: Format, monkeypatch: pytest.MonkeyPatch

@@ -53,6 +53,13 @@ def test_a_key_of_a_section_that_the_file_does_not_have(path: Path) -> None:
     )
 
 
+def test_a_key_of_a_section_with_all_its_keys_commented_out(path: Path) -> None:
+    commented = FILE.replace("    tau: 0.005\n", "    # tau: 0.005\n")
+    path.write_text(commented)
+    assert edit_settings(path, {"retrieval.tau": 0.02}) == [Edit("retrieval.tau", None, 0.02)]
+    assert path.read_text() == commented.replace("    # tau: 0.005\n", "    # tau: 0.005\n    tau: 0.02\n")
+
+
 def test_several_keys_are_all_set_or_none(path: Path) -> None:
     before = state(path)
     for bad in ({"retrieval.tau": -1}, {"heads.epohcs": 3}, {"images.labels": "folders"}):

@@ -91,6 +91,16 @@ def test_a_section_in_braces_stays_in_braces(key: str, value: object, line: str)
         ("a: 2\r\nb:\r\n  c: 3\r\n", "d.e", "a: 2\r\nb:\r\n  c: 3\r\nd:\r\n  e: 1\r\n"),
         ("a: 2  # é\r\nb: 3\r\n", "a", "a: 1  # é\r\nb: 3\r\n"),
         ("ä: 'ö'\nb: 3\n", "b", "ä: 'ö'\nb: 1\n"),
+        # A section that is null: all its keys are commented out, or it says so.
+        ("a:\n    # b: 2\n    # c: 3\nd: 4\n", "a.b", "a:\n    # b: 2\n    # c: 3\n    b: 1\nd: 4\n"),
+        ("a:   # note\n\n# next\nd:\n    e: 4\n", "a.b", "a:   # note\n    b: 1\n\n# next\nd:\n    e: 4\n"),
+        ("a:\n# b: 2\nd: 4\n", "a.b", "a:\n  b: 1\n# b: 2\nd: 4\n"),
+        ("a:", "a.b", "a:\n  b: 1"),
+        ("a:\r\n  # b: 2\r\n", "a.b", "a:\r\n  # b: 2\r\n  b: 1\r\n"),
+        ("a: ~  # none\n", "a.b", "a: {b: 1}  # none\n"),
+        ("x:\n  a:\n    # b: 2\n  c: 3\n", "x.a.b", "x:\n  a:\n    # b: 2\n    b: 1\n  c: 3\n"),
+        ("a:\n  # b: 2\n", "a.b.c", "a:\n  # b: 2\n  b:\n    c: 1\n"),
+        ("{a: null, d: 2}", "a.b", "{a: {b: 1}, d: 2}"),
     ],
 )
 def test_the_value_lands_where_a_person_would_put_it(text: str, key: str, new: str) -> None:

@@ -3,7 +3,7 @@
 from assets.graph import STEPS
 
 ALL = {step.name for step in STEPS}
-RESULTS = {"assignments", "clusters", "cluster_tree", "evaluation", "review", "report"}
+RESULTS = {"corrections", "assignments", "clusters", "cluster_tree", "evaluation", "review", "report"}
 MAP_DOWN = {"map_layout", "image_map", "review", "report"}
 HEADS_DOWN = {"cluster_heads", "cluster_ids", *RESULTS}
 WEIGHT_DOWN = {"text_weight", "text_neighbors", "training_free_clusters", *HEADS_DOWN}

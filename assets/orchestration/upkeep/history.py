@@ -12,9 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.graph import STEPS
-from assets.images import IMAGE_STORE
+from assets.graph import STEPS, observed_sources
 from assets.orchestration.dagster_internals import forget_run, latest_check_runs, shrink_books
+from assets.orchestration.metadata import asset_key
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import OBSERVE_TAG, works_on
 from tac_pipeline.settings.project import Project
@@ -61,14 +61,17 @@ def prune_history(
 
 
 def _idle_looks(project: Project, instance: dg.DagsterInstance, *, most: int) -> list[str]:
-    """Looks at the source, never the last one, that saw what the look before had seen; and all but the last failed."""
-    key = dg.AssetKey([project.settings.store, IMAGE_STORE])
-    records = instance.fetch_observations(key, limit=most + 1).records
-    seen = [(record.run_id, _version(record)) for record in records]
-    # The last of each asset stays, however old.
-    spared = {run_id for run_id, _ in seen[:1]}
-    idle = [newer for newer, older in pairwise(seen) if newer[1] == older[1]]
-    found = [run_id for run_id, _ in idle if run_id not in spared and _is_look(project, instance, run_id)]
+    """Looks, never the last one, that saw what the look before had seen; and all but the last failed ones."""
+    idle: set[str] = set()
+    telling: set[str] = set()
+    for name in observed_sources(project):
+        records = instance.fetch_observations(asset_key(name, project), limit=most + 1).records
+        seen = [(record.run_id, _version(record)) for record in records]
+        # Dagster decides by the last look at each source.
+        telling |= {run_id for run_id, _ in seen[:1]}
+        for newer, older in pairwise(seen):
+            (idle if newer[1] == older[1] else telling).add(newer[0])
+    found = [run_id for run_id in idle - telling if _is_look(project, instance, run_id)]
     tags = {OBSERVE_TAG: project.settings.store}
     failed = instance.get_run_records(
         dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.FAILURE]), limit=FAILED_LOOKS + most
@@ -104,8 +107,9 @@ def _old_runs(project: Project, instance: dg.DagsterInstance, *, before: float, 
 
 def _last_runs(project: Project, instance: dg.DagsterInstance) -> set[str]:
     """The last run of every asset and check of a store."""
-    store = project.settings.store
-    keys = [dg.AssetKey([store, name]) for name in (IMAGE_STORE, *(step.name for step in STEPS), PUBLISHED)]
+    keys = [
+        asset_key(name, project) for name in (*observed_sources(project), *(step.name for step in STEPS), PUBLISHED)
+    ]
     found = set(latest_check_runs(instance, keys))
     for record in instance.get_asset_records(keys):
         entry = record.asset_entry

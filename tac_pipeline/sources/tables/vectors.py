@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.arrays import FloatMatrix, IntVector, scaled_unit_rows
 from tac_pipeline.arrow import ENCODER_KEY, UNSTATED_ENCODER
 from tac_pipeline.errors import SourceError, first_few
 from tac_pipeline.sources.formats import HEAD_BYTES, IMAGE_SUFFIXES
@@ -77,6 +77,13 @@ def find_vector_files(location: Path) -> list[Path]:
     except ValueError:  # no pattern after all
         return []
     return _chosen_files([path for path in paths if path.is_file()])
+
+
+def files_of_table(location: str) -> list[Path]:
+    """Every file of the vector table at a location, with the tables beside its matrices; empty when it is none."""
+    files = find_vector_files(Path(location)) or [Path(location)]
+    beside = [_table_beside(path) for path in files if path.suffix.lower() == MATRIX_SUFFIX]
+    return [path for path in (*files, *beside) if path is not None and path.is_file()]
 
 
 def _folder_files(folder: Path) -> list[Path]:
@@ -187,13 +194,8 @@ class VectorRows:
             raw = self.values[np.repeat(fits, np.maximum(self.widths, 0))].reshape(-1, width).astype(np.float64)
         finite = np.isfinite(raw).all(axis=1)
         raw[~finite] = 0
-        # The squares of large rows are infinite, and those of small ones are zero.
-        peaks = np.abs(raw).max(axis=1, keepdims=True)
-        raw /= np.where(peaks > 0, peaks, 1)
-        lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-        raw /= np.where(peaks > 0, lengths, 1)
         vectors = np.zeros((len(self), width), dtype=np.float32)
-        vectors[fits] = raw
+        vectors[fits] = scaled_unit_rows(raw)
         errors: list[str | None] = [None] * len(self)
         for row in np.flatnonzero(~fits):
             held = self.widths[row]
@@ -203,7 +205,7 @@ class VectorRows:
         for place, row in enumerate(np.flatnonzero(fits)):
             if not finite[place]:
                 errors[row] = "the vector must be finite; it holds NaN or infinity"
-            elif not peaks[place]:
+            elif not raw[place].any():
                 errors[row] = "the vector must not be zero: it has no direction"
         return vectors, errors
 

@@ -78,7 +78,7 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "schedule.recluster": (None, set()),
     "schedule.timezone": ("Europe/Berlin", set()),
     "schedule.refresh": (False, set()),
-    "corrections": ("corrections.yaml", {"cluster_ids", *RESULTS}),
+    "corrections": ("corrections.yaml", RESULTS),
     "publish": ("manual", set()),
     "seed": (1, TRAINING_SET_DOWN),
     "data": ("elsewhere", set()),

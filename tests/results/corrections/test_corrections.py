@@ -1,27 +1,29 @@
 """People's corrections: read with care, applied on top of the ledger, and kept through re-clustering."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
 from assets_helpers import computed, materialize
+from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
 from assets.engine.execute import open_store
+from assets.graph import GROWTH, LEARNING, STEPS
+from assets.lookups.readiness import plan_run
+from assets.lookups.status import State, all_status
+from assets.orchestration.build import build_definitions
+from assets.orchestration.dagster_internals import find_job
+from assets.orchestration.in_process import Progress, run_steps
 from assets.orchestration.publishing import publish
 from tac_pipeline.errors import InputError, SettingsError
-from tac_pipeline.results.corrections import (
-    Corrections,
-    groups_of,
-    load_corrections,
-    merge_lineage,
-    parse_corrections,
-    pin_images,
-    require_known,
-    sum_groups,
-    unused,
-)
+from tac_pipeline.results.corrections.applied import apply_corrections, tell_absent
+from tac_pipeline.results.corrections.merging import groups_of, merge_lineage, sum_groups
+from tac_pipeline.results.corrections.pinning import pin_images
+from tac_pipeline.results.corrections.written import Corrections, load_corrections, parse_corrections, require_known
 from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.publication import Publication
 
@@ -38,7 +40,7 @@ def test_a_file_is_read_and_chains_of_merges_are_followed() -> None:
     found = parse_corrections(TEXT, name="corrections.yaml")
     assert found.names == {17: "red boats"}
     assert found.merged_into == {9: 3, 12: 3}
-    assert found.pinned == {"path/of/image.jpg": 3}
+    assert apply_corrections(found, {3, 9, 12, 17}, {}).pins.rows() == [("path/of/image.jpg", 3)]
     assert found.ids == {3, 9, 12, 17}
 
 
@@ -93,14 +95,15 @@ def test_ids_that_no_cluster_ever_had_are_refused() -> None:
 
 def test_what_is_not_there_now_is_told_in_words() -> None:
     corrected = Corrections(names={1: "cat", 2: "dog"}, merge=[[3, 4]], pins={"a": 1, "b": 2, "gone": 1})
-    found = unused(corrected, ids=[1], images=pl.Series(["a", "b"]))
-    assert found == [
-        "names: no cluster has the id 2 any more",
+    found = apply_corrections(corrected, {1}, {})
+    assert [*found.unused, *tell_absent(found.pins, pl.Series(["a", "b"]))] == [
         "merge: nothing is left of 3 or of what is merged into it",
+        "names: no cluster has the id 2 any more",
         "pins: no cluster has the id that b is pinned to any more; it is left where it is",
         "pins: gone is not in the store, or cannot be read there",
     ]
-    assert unused(Corrections(), ids=[1], images=pl.Series([], dtype=pl.String)) == []
+    nothing = apply_corrections(Corrections(), {1}, {})
+    assert [*nothing.unused, *tell_absent(nothing.pins, pl.Series([], dtype=pl.String))] == []
 
 
 def test_columns_of_merged_ids_are_summed() -> None:
@@ -173,7 +176,8 @@ def test_pins_move_images_and_say_so() -> None:
         },
         orient="row",
     )
-    found = pin_images(assigned, {"a": 1, "b": 0, "c": 1, "d": 7, "gone": 1}, ids=[0, 1])
+    pins = {"a": 1, "b": 0, "c": 1, "d": 7, "gone": 1}
+    found = pin_images(assigned, apply_corrections(Corrections(pins=pins), {0, 1}, {}).pins)
     assert found.select("image_id", "cluster_id", "runner_up", "curated").rows() == [
         ("a", 1, 0, True),
         ("b", 0, 1, True),
@@ -203,7 +207,7 @@ def test_corrections_survive_a_reclustering_and_can_be_taken_back(vector_store: 
     path = vector_store({"corrections": "corrections.yaml"})
     write(path, text)
     assert computed(materialize(path)) == {
-        "cluster_ids",
+        "corrections",
         "assignments",
         "clusters",
         "cluster_tree",
@@ -282,3 +286,129 @@ def test_a_name_taken_back_is_not_kept_as_if_the_nouns_had_given_it(vector_store
     path = vector_store({"seed": 2})
     materialize(path)
     assert "boats" not in table(path, "clusters")["name"].to_list()
+
+
+def test_growth_applies_an_edited_file_whole_and_learns_nothing(vector_store: Writer) -> None:
+    path = vector_store({"corrections": "corrections.yaml"})
+    write(path, "names: {0: boats}\n")
+    materialize(path)
+    image = table(path, "assignments").filter(pl.col("cluster_id") == 0)["image_id"][0]
+    ids = table(path, "cluster_ids")
+    write(path, f'names: {{0: "red <boats> | 1"}}\nmerge: [[1, 2]]\npins: {{{image}: 2}}\n')
+    states = {status.step.name: status.state for status in all_status(load_project(path))}
+    assert states["corrections"] == State.STALE
+    assert {states[step.name] for step in LEARNING} == {State.FRESH}
+    done = materialize(path, [step.name for step in GROWTH])
+    assert {"corrections", "assignments", "clusters"} <= computed(done)
+    check(path, image)
+    assert table(path, "cluster_ids").equals(ids), "the ledger's ids are as they were"
+
+
+def test_a_file_edited_while_a_run_goes_on_is_not_mixed_into_it(vector_store: Writer) -> None:
+    path = vector_store({"corrections": "corrections.yaml"})
+    write(path, "names: {0: boats}\nmerge: [[1, 2]]\n")
+    names = [step.name for step in STEPS]
+    materialize(path, names[: names.index("assignments")])
+    write(path, "names: {0: ships}\n")
+    materialize(path, names[names.index("assignments") :])
+    assert table(path, "clusters").select("cluster_id", "name").row(0) == (0, "boats")
+    assert set(table(path, "assignments")["cluster_id"]) == {0, 1}
+    materialize(path, [step.name for step in GROWTH])
+    assert table(path, "clusters")["name"][0] == "ships"
+    assert set(table(path, "assignments")["cluster_id"]) == {0, 1, 2}
+
+
+def test_comments_and_order_make_nothing_again(vector_store: Writer) -> None:
+    path = vector_store({"corrections": "corrections.yaml"})
+    write(path, "names: {0: boats, 1: cats}\n")
+    materialize(path)
+    write(path, "# checked\nnames:\n  1: cats\n  0: boats\n")
+    assert computed(materialize(path)) == set()
+
+
+def test_corrections_follow_a_group_that_vanished_and_came_back(vector_store: Writer) -> None:
+    """Three groups, two of them joined, three again: the one that vanished has a new id, and its corrections."""
+    path = vector_store({"corrections": "corrections.yaml"})
+    write(path, "")
+    materialize(path)
+    members = {id_: set(part["image_id"]) for (id_,), part in table(path, "assignments").group_by("cluster_id")}
+    path = vector_store({"clusters.count": 2})
+    materialize(path)
+    [gone] = set(members) - set(table(path, "cluster_ids")["cluster_id"])
+    stranger = min(members[(gone + 1) % 3])
+    text = f"names: {{{gone}: boats}}\npins: {{{stranger}: {gone}}}\n"
+    write(path, text)
+    materialize(path)
+    facts = open_store(load_project(path)).require_current("corrections").artifact.facts
+    assert (facts["names"], facts["pins"]) == (0, 1), "a pin follows the images; a name would name two groups"
+    assert facts["unused"] == [f"names: no cluster is mostly {gone} any more"]
+    path = vector_store({"clusters.count": 3, "seed": 1})
+    materialize(path)
+    back = table(path, "assignments").filter(pl.col("image_id").is_in(members[gone] - {stranger}))["cluster_id"]
+    assert back.unique().to_list() == [3], "the ledger gives no id twice"
+    found = {row["cluster_id"]: row for row in table(path, "clusters").iter_rows(named=True)}
+    assert (found[3]["name"], found[3]["curated"]) == ("boats", True)
+    assert table(path, "assignments").filter(image_id=stranger)["cluster_id"].to_list() == [3]
+    facts = open_store(load_project(path)).require_current("corrections").artifact.facts
+    assert facts["followed"] == [
+        f"{gone} is no cluster any more; 20 of its 20 images are in 3 now, which has its name and its pin"
+    ]
+    assert (path.parent / "corrections.yaml").read_text() == text, "the file is the user's"
+
+
+def test_a_store_that_kept_merges_in_its_ids_goes_on_with_the_ledgers(vector_store: Writer) -> None:
+    """Earlier versions wrote merged ids into cluster_ids."""
+    path = vector_store({"corrections": "corrections.yaml"})
+    write(path, "merge: [[1, 2]]\n")
+    materialize(path)
+    before = table(path, "assignments")
+    store = open_store(load_project(path))
+    current = store.require_current("cluster_ids").artifact
+    old = current.folder.with_name("0" * 20)
+    current.folder.rename(old)
+    merged = table_of(old).with_columns(pl.col("cluster_id").replace({2: 1}))
+    merged.write_parquet(old / "cluster_ids.parquet")
+    record = json.loads((old / "artifact.json").read_text())
+    size = (old / "cluster_ids.parquet").stat().st_size
+    record["files"]["cluster_ids.parquet"]["size"] = size
+    (old / "artifact.json").write_text(json.dumps(record | {"content": "merged", "values": {"merge": [[2, 1]]}}))
+    pointer = json.loads((old.parent / "current.json").read_text())
+    (old.parent / "current.json").write_text(json.dumps(pointer | {"recipe": old.name, "version": "earlier"}))
+    assert {"cluster_ids"} == computed(materialize(path, [step.name for step in LEARNING]))
+    materialize(path)
+    assert table(path, "assignments").equals(before)
+    assert sorted(table(path, "cluster_ids")["cluster_id"]) == [0, 1, 2]
+
+
+def table_of(folder: Path) -> pl.DataFrame:
+    return pl.read_parquet(folder / "cluster_ids.parquet")
+
+
+def test_a_bad_file_is_refused_before_any_work(vector_store: Writer) -> None:
+    path = vector_store({"corrections": "corrections.yaml"})
+    with pytest.raises(SettingsError, match="cannot read the file of corrections"):
+        plan_run(load_project(path))
+    write(path, "names: {3: cat}\n")
+    with pytest.raises(InputError, match="no cluster ever had the id 3; ids go up to 2"):
+        plan_run(load_project(path))
+    write(path, "names: {2: cat}\n")
+    assert plan_run(load_project(path)).steps
+    materialize(path)
+    path = vector_store({"seed": 4})
+    write(path, "names: {2: cat}\nmerge: [[0, 9]]\n")
+    with pytest.raises(InputError, match="no cluster ever had the id 9; ids go up to 2"):
+        plan_run(load_project(path))
+
+
+def test_the_first_step_of_a_job_refuses_a_bad_file_but_not_of_a_run_for_a_change(vector_store: Writer) -> None:
+    path = vector_store({"corrections": "corrections.yaml"})
+    said: list[Progress] = []
+    assert not run_steps(load_project(path), STEPS, listener=said.append)
+    failed = [entry for entry in said if entry.event == "failed"]
+    assert failed and all("cannot read the file of corrections" in entry.text for entry in failed)
+    assert not [entry for entry in said if entry.event == "computed"]
+    instance = dg.DagsterInstance.ephemeral()
+    job = find_job(build_definitions(path), "grow")
+    done = job.execute_in_process(instance=instance, raise_on_error=False, tags={AUTOMATION_CONDITION_TAG: "true"})
+    assert done.asset_materializations_for_node("small__image_manifest"), "what new images need is done all the same"
+    assert not done.is_node_success("small__corrections")

@@ -5,24 +5,24 @@
     pins: {path/of/image.jpg: 17}     this image belongs here
 
 The ids are the lasting ones of the ledger. Corrections are applied on top of the ledger, which keeps the clustering's
-own result; removing a correction brings that result back. What must stay out: which asset applies which correction
-(assets/), and what an id means (store/ledger.py).
+own result; removing a correction brings that result back. What must stay out: what a correction means for the clusters
+there are now (applied.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml.nodes import Node
 
-from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import InputError, SettingsError, first_few
 from tac_pipeline.nouns import CONTROL, LONGEST_NOUN
+from tac_pipeline.results.corrections.many_pins import take_pins
 from tac_pipeline.settings.reading import line_of, read_text, read_yaml, shown
 
 LARGEST_FILE = 50_000_000  # bytes
@@ -63,10 +63,10 @@ class Corrections(BaseModel):
         return found
 
     @property
-    def pinned(self) -> dict[str, int]:
-        """Every pinned image with its cluster id after merges, by image_id."""
-        merged = self.merged_into
-        return {image_id: merged.get(id_, id_) for image_id, id_ in sorted(self.pins.items())}
+    def digest(self) -> str:
+        """Digest of what the file says; comments and the order of its lines do not count, but the order of merges."""
+        names = {str(id_): name for id_, name in self.names.items()}
+        return digest({"names": names, "merge": self.merge, "pins": self.pins})
 
     @property
     def ids(self) -> set[int]:
@@ -91,7 +91,29 @@ def load_corrections(path: Path | None) -> Corrections:
 
 def parse_corrections(text: str, *, name: str) -> Corrections:
     """Validate the text of a corrections file; `name` is what messages call it."""
+    with suppress(SettingsError):
+        found = _parse_by_lines(text, name)
+        if found is not None:
+            return found
     tree, written = read_yaml(text, name=name)
+    return _validated(tree, written, name)
+
+
+def _parse_by_lines(text: str, name: str) -> Corrections | None:
+    """The corrections of a file with plain lines of pins; None when they are not plain (see many_pins.py)."""
+    taken = take_pins(text)
+    if taken is None:
+        return None
+    before, rest, pins = taken
+    read_yaml(before, name=name)
+    tree, written = read_yaml(rest, name=name)
+    others = {} if written is None else written
+    if not isinstance(others, Mapping) or "pins" in others:
+        return None
+    return _validated(tree, {**others, "pins": pins}, name)
+
+
+def _validated(tree: Node | None, written: Any, name: str) -> Corrections:
     if written is None:
         return Corrections()
     if not isinstance(written, Mapping):
@@ -114,134 +136,6 @@ def require_known(corrections: Corrections, *, next_id: int, path: Path | None) 
             f"{path}: no cluster ever had the id {first_few(unknown, SHOWN)}; ids go up to {next_id - 1}. "
             "Look them up in the table clusters, and correct the file."
         )
-
-
-def unused(corrections: Corrections, *, ids: Iterable[int], images: pl.Series) -> list[str]:
-    """The parts of the file about clusters and images that are not there now, in words; empty when all applies.
-
-    Parameters
-    ----------
-    ids : iterable of int
-        The existing cluster ids, without merged ones.
-    images : Series of String
-        The image_ids that are in a cluster.
-    """
-    merged, live, pinned = corrections.merged_into, set(ids), corrections.pinned
-    there = set(images.filter(images.is_in(list(pinned))))
-    nameless = sorted(id_ for id_ in corrections.names if id_ not in live)
-    bare = sorted({stays for stays in merged.values() if stays not in live})
-    astray = [image_id for image_id, id_ in pinned.items() if id_ not in live]
-    gone = [image_id for image_id in pinned if image_id not in there and image_id not in set(astray)]
-    found = []
-    if nameless:
-        found.append(f"names: no cluster has the id {first_few(nameless, SHOWN)} any more")
-    if bare:
-        found.append(f"merge: nothing is left of {first_few(bare, SHOWN)} or of what is merged into it")
-    if astray:
-        found.append(
-            f"pins: no cluster has the id that {first_few(astray, SHOWN)} is pinned to any more; it is left where it is"
-        )
-    if gone:
-        found.append(f"pins: {first_few(gone, SHOWN)} is not in the store, or cannot be read there")
-    return found
-
-
-def groups_of(ids: Sequence[int], merged_into: Mapping[int, int]) -> tuple[list[int], IntVector]:
-    """The ids that stay, in order of first appearance, and for each of `ids` the position of the one that holds it."""
-    stays = [merged_into.get(id_, id_) for id_ in ids]
-    kept = list(dict.fromkeys(stays))
-    place = {id_: number for number, id_ in enumerate(kept)}
-    return kept, np.array([place[id_] for id_ in stays], dtype=np.int64)
-
-
-def sum_groups(soft: FloatMatrix, groups: IntVector) -> FloatMatrix:
-    """The soft assignment to groups of columns, float32 (n_images, n_groups), rows sum to 1."""
-    n_groups = int(groups.max()) + 1
-    if n_groups == len(groups):
-        return soft
-    member = np.zeros((len(groups), n_groups), dtype=np.float32)
-    member[np.arange(len(groups)), groups] = 1
-    summed: FloatMatrix = soft @ member
-    return summed
-
-
-def merge_lineage(lineage: pl.DataFrame, *, entry: int, merged_into: Mapping[int, int]) -> pl.DataFrame:
-    """The lineage, with merges by hand shown as events of the latest re-clustering.
-
-    Parameters
-    ----------
-    lineage : DataFrame of LINEAGE
-        What the ledger says.
-    entry : int
-        The latest re-clustering; older ones do not change.
-    merged_into : mapping of id to id
-
-    Returns
-    -------
-    DataFrame of LINEAGE, sorted by entry and id
-        An id that is merged away but still in the ledger gets the event `merged` into the id that stays. Splits from
-        it and merges into it then name the id that stays, which has the images of all.
-    """
-    if not merged_into:
-        return lineage
-    rows = {row["cluster_id"]: row for row in lineage.filter(pl.col("entry") == entry).iter_rows(named=True)}
-    alive = {id_ for id_, row in rows.items() if row["event"] not in ("merged", "retired")}
-    for id_, row in rows.items():
-        other = row["other_id"]
-        if other is not None:
-            row["other_id"] = merged_into.get(other, other)
-        if row["other_id"] == id_ or (row["event"] == "split" and row["other_id"] == merged_into.get(id_, id_)):
-            row |= {"event": "kept", "other_id": None}
-    for stays in sorted(set(merged_into.values())):
-        parts = [id_ for id_ in sorted(merged_into) if merged_into[id_] == stays and id_ in alive]
-        if not parts:
-            continue
-        old = rows.get(stays)
-        own = old if old is not None and stays in alive else None
-        total = sum(rows[id_]["images_after"] for id_ in parts) + (own["images_after"] if own else 0)
-        kept = own or rows[parts[0]]
-        before = old["images_before"] if old is not None else kept["images_before"]
-        event = kept["event"] if kept["event"] in ("kept", "grown", "born") or own else "kept"
-        rows[stays] = {**kept, "cluster_id": stays, "event": event, "images_before": before, "images_after": total}
-        for id_ in parts:
-            rows[id_] = {
-                **rows[id_],
-                "event": "merged",
-                "other_id": stays,
-                "shared": rows[id_]["images_after"],
-                "images_after": 0,
-            }
-    latest = pl.DataFrame(list(rows.values()), schema=lineage.schema)
-    return pl.concat([lineage.filter(pl.col("entry") != entry), latest.sort("cluster_id")])
-
-
-def pin_images(assigned: pl.DataFrame, pinned: Mapping[str, int], *, ids: Iterable[int]) -> pl.DataFrame:
-    """Put pinned images where people want them: adds the column `curated`.
-
-    A pinned image has confidence and margin 1; its runner-up is the cluster that it was in before, if any. A moved
-    image has no similarity (null), because it was not measured to that center. Images that cannot be read stay in no
-    cluster, and pins to clusters that no longer exist do nothing.
-    """
-    live = set(ids)
-    wanted = pl.DataFrame(
-        [(image_id, id_) for image_id, id_ in pinned.items() if id_ in live],
-        schema={"image_id": pl.String, "pin": pl.Int32},
-        orient="row",
-    )
-    pin, was = pl.col("pin"), pl.col("cluster_id")
-    here, moved = pin.is_not_null() & was.is_not_null(), pin.is_not_null() & was.is_not_null() & (pin != was)
-    return (
-        assigned.join(wanted, on="image_id", how="left", maintain_order="left")
-        .with_columns(
-            cluster_id=pl.when(here).then(pin).otherwise(was),
-            confidence=pl.when(here).then(pl.lit(1, dtype=pl.Float32)).otherwise("confidence"),
-            margin=pl.when(here).then(pl.lit(1, dtype=pl.Float32)).otherwise("margin"),
-            runner_up=pl.when(moved).then(was).otherwise("runner_up"),
-            similarity=pl.when(moved).then(None).otherwise("similarity"),
-            curated=here,
-        )
-        .drop("pin")
-    )
 
 
 def _name_faults(found: Corrections) -> Iterable[tuple[str, tuple[str | int, ...]]]:
