@@ -1,7 +1,8 @@
 """The command line: `tac demo`, `draw`, `run`, `status`, `search`, `assign`, `set`, `diff` and the others (README.md).
 
 The only package of the library that imports assets, and only inside its functions. Exit codes: 0 all went well, 1 a
-step or the settings failed, 2 the command was misused, 130 somebody pressed Ctrl-C.
+step or the settings failed, 2 the command was misused, 130 somebody pressed Ctrl-C, 143 `tac ui` was asked to
+end (SIGTERM).
 """
 
 from __future__ import annotations
