@@ -44,7 +44,8 @@ def test_selecting_only_the_end_after_a_change_names_what_to_build(vector_store:
     path = vector_store({"retrieval.tau": 0.02})
     refused = tac("run", "-s", path, "--select", "assignments")
     assert refused.exit_code == 1
-    due = "text_counterparts, text_weight, text_neighbors, training_free_clusters, cluster_heads, cluster_ids, corrections"
+    due = "text_counterparts, text_weight, text_neighbors, training_free_clusters, cluster_heads, cluster_ids, "
+    due += "corrections"
     assert f"Build first: {due}" in refused.stderr
     assert "Traceback" not in refused.output
     built = tac(
