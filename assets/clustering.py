@@ -255,12 +255,9 @@ def corrections(inputs: Inputs, out: Output, corrections: str | None) -> None:
     out.write_other(CLUSTER_CENTERS, centers, encoder=inputs.encoder(training_set))
     history = inputs.artifact(cluster_ids).frame(LINEAGE)
     out.write_other(LINEAGE, merge_lineage(history, entry=entry, merged_into=applied.merged_into))
-    # Earlier assignments by these heads are found by this key: merged columns are assigned as one, and the centers
-    # decide the similarity of images.
-    assigned_key = digest([inputs.fact(cluster_ids, "key"), groups.tolist(), cluster_ids.code_version])
     out.fact(
         entry=entry,
-        assigned_key=assigned_key,
+        assigned_key=_assigned_key(inputs.fact(cluster_ids, "key"), groups),
         n_clusters=len(kept),
         merged_by_hand=len(ids) - len(kept),
         names=len(applied.names),
@@ -273,6 +270,15 @@ def corrections(inputs: Inputs, out: Output, corrections: str | None) -> None:
     if applied.followed:
         told = pl.DataFrame({"what": applied.followed})
         out.markdown("corrections that follow their images", previews.table(told))
+
+
+def _assigned_key(heads: str, groups: IntVector) -> str:
+    """What earlier assignments by these heads are found by: merged columns are one, and centers decide similarity."""
+    tags = cluster_ids.code_version
+    # Before there was this step, that was all; what was assigned then is found again.
+    if corrections.code_version != "1":
+        tags += f" {corrections.code_version}"
+    return digest([heads, groups.tolist(), tags])
 
 
 def _corrected_ids(known: pl.DataFrame, shown: list[int], applied: "Applied") -> pl.DataFrame:

@@ -93,9 +93,8 @@ def assignments(inputs: Inputs, out: Output) -> None:
     )
     table = pin_images(_by_lasting_ids(found.rows, ids), inputs.artifact(corrections).frame(PINS))
     out.write(table)
-    sure = table.select(pl.mean("confidence")).item()
     out.fact(
-        mean_confidence=None if sure is None else float(sure),
+        mean_confidence=table["confidence"].mean(),
         n_clusters=len(ids),
         key=key,
         images_computed=found.computed,

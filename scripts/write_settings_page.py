@@ -35,7 +35,7 @@ N is the number of training images, K the number of groups.
 - `heads` are the settings of a training, which `method: robust` does without. `heads.members: null` is 6,000 / N, from
   2 to 6, with `trained`.
 - `heads.epochs`, `heads.batch_size` and `heads.temperature`: `null` is the method's value for N and K.
-- `corrections` names a YAML file with `names`, `merge` and `pins`.
+- `corrections` names a YAML file with `names`, `merge` and `pins`. An edit of it never starts a learning.
 """
 
 

@@ -5,6 +5,7 @@ It is handed a socket that listens and the lock of the one owner, and ends with 
 
 import json
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,8 @@ class Plan:
     host, home, workspace : str
     stores : dict of str to str
         The name of each store, by the path of its settings file.
+    forwarded : list of str
+        More Host headers to take (Rules.forwarded).
     read_only : bool
     ask_token : bool
     """
@@ -57,6 +60,7 @@ class Plan:
     home: str
     workspace: str
     stores: dict[str, str]
+    forwarded: list[str]
     read_only: bool
     ask_token: bool
 
@@ -88,8 +92,10 @@ def main(plan: Plan) -> int:
     end_with_starter()
     show_dagsters_log()
     bound = Bound(socket(fileno=plan.listener), plan.host)
-    token = secrets.token_urlsafe(32) if plan.ask_token or not bound.local else None
-    rules = Rules(bound.names, bound.port, secrets.token_urlsafe(32), token, bound.any_address)
+    forwarded = frozenset(name.lower() for name in plan.forwarded)
+    open_to_others = bool(forwarded) or not bound.local
+    token = secrets.token_urlsafe(32) if plan.ask_token or open_to_others else None
+    rules = Rules(bound.names, bound.port, secrets.token_urlsafe(32), token, bound.any_address, forwarded)
     ui = RunningUi.at(plan.host, bound.port, pid=plan.pid, settings=tuple(plan.stores), key=rules.key, token=token)
 
     with dg.DagsterInstance.get() as instance, tempfile.TemporaryDirectory() as folder:
@@ -120,6 +126,8 @@ def main(plan: Plan) -> int:
 
 def tell_error(home: Path, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Tell in a sentence what ended this process, and keep the trace in a file: the hook for uncaught errors."""
+    if issubclass(kind, KeyboardInterrupt):
+        return  # somebody stopped it while it started
     log = home / ERROR_LOG
     with suppress(OSError):
         log.write_text("".join(format_exception(kind, error, trace)), encoding="utf-8")
@@ -159,6 +167,8 @@ def _daemon(workspace: Path, plan: Plan, server: Server) -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    # Whoever asks only this process to end gets the same end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     handed = Plan(**json.loads(sys.argv[1]))
     sys.excepthook = partial(tell_error, Path(handed.home))
     sys.exit(main(handed))

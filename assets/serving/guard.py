@@ -47,6 +47,8 @@ class Rules:
     port : int
     any_address : bool
         Whether it listens on all addresses: then every literal address is one of its names.
+    forwarded : frozenset of str
+        Host headers, in lower case and with their port if they have one, that a proxy or a forwarded port brings.
     key : str
         What the owner's own commands send.
     token : str, optional
@@ -58,6 +60,7 @@ class Rules:
     key: str
     token: str | None = None
     any_address: bool = False
+    forwarded: frozenset[str] = frozenset()
 
     @property
     def cookie(self) -> str:
@@ -66,12 +69,20 @@ class Rules:
 
     def serves(self, host: str) -> bool:
         """Whether a Host header names this server."""
+        if host.lower() in self.forwarded:
+            return True
         name, colon, port = host.lower().rpartition(":")
         if not colon or host.endswith("]"):
             name, port = host.lower(), "80"
         if port != str(self.port):
             return False
         return name in self.names or (self.any_address and _is_address(name))
+
+    def origins(self, host: str) -> tuple[str, ...]:
+        """The origins of our own pages at a Host that names this server."""
+        # A proxy may have taken the encryption off.
+        schemes = ("http", "https") if host.lower() in self.forwarded else ("http",)
+        return tuple(f"{scheme}://{host.lower()}" for scheme in schemes)
 
 
 @dataclass(frozen=True)
@@ -216,12 +227,10 @@ def _refuse_place(request: _Request, rules: Rules) -> Refusal | None:
     """Refuse what comes to another name than ours (DNS rebinding), or from another page than ours."""
     hosts, origins = request.all("host"), request.all("origin")
     if len(hosts) != 1 or not rules.serves(hosts[0]):
-        names = ", ".join(sorted(rules.names))
-        return Refusal(
-            403, f"the Host header must be one of {names} with port {rules.port}; open the UI at its address"
-        )
-    if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
-        return Refusal(403, f"a page of another origin asked; only pages of http://{hosts[0]} may")
+        known = sorted({f"{name}:{rules.port}" for name in rules.names} | rules.forwarded)
+        return Refusal(403, f"the Host header must be one of {', '.join(known)}: open the UI at its own address")
+    if any(origin.lower() not in rules.origins(hosts[0]) for origin in origins):
+        return Refusal(403, "a page of another origin asked; only pages of this UI may")
     site = request.header("sec-fetch-site").lower()
     if site not in ("", "same-origin", "none") and not request.visits:
         return Refusal(403, "a page of another site asked; it may only link to pages of this UI")

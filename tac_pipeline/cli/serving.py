@@ -7,7 +7,7 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,6 +64,13 @@ def ui(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 3000,
     read_only: Annotated[bool, typer.Option("--read-only", help="Show everything, start and change nothing.")] = False,
     token: Annotated[bool, typer.Option("--token", help="Ask for a token on this machine too.")] = False,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name, with its port if it has one, by which a proxy or a forwarded port brings visitors; then the "
+            "UI asks for a token. Several for several names."
+        ),
+    ] = None,
 ) -> None:
     """Start the Dagster UI and its daemon for the store of the settings file, or for several stores.
 
@@ -72,7 +79,8 @@ def ui(
     try:
         with refusals(), stops_told():
             projects = [load_project(find_settings(path)) for path in (settings if settings else (None,))]
-            code = _serve(projects, host=host, port=port, read_only=read_only, ask_token=token)
+            asked = {"read_only": read_only, "ask_token": token, "forwarded": name or []}
+            code = _serve(projects, host=host, port=port, asked=asked)
     except Stopped as stop:
         error_printer().print("stopped: the UI is down")
         code = stop.code
@@ -80,7 +88,7 @@ def ui(
         raise typer.Exit(code)
 
 
-def _serve(projects: list[Project], *, host: str, port: int, read_only: bool, ask_token: bool) -> int:
+def _serve(projects: list[Project], *, host: str, port: int, asked: dict[str, Any]) -> int:
     """Start the UI and wait for its end; its exit code. Everything that can be refused is, before anything starts."""
     from assets.orchestration.instance import prepare_home, require_one_home, write_workspace
     from assets.orchestration.webserver import RunningUi
@@ -102,8 +110,7 @@ def _serve(projects: list[Project], *, host: str, port: int, read_only: bool, as
             # Not before the home is ours: a UI that runs reads it.
             "workspace": str(write_workspace(projects)),
             "stores": {str(project.path.resolve()): project.settings.store for project in projects},
-            "read_only": read_only,
-            "ask_token": ask_token,
+            **asked,
         }
         command = [sys.executable, "-m", "assets.serving", json.dumps(plan)]
         return run_group(command, pass_fds=[listener.fileno(), lock], on_stop=_say_stopping)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from assets_helpers import materialize
@@ -12,6 +13,7 @@ from assets_helpers import materialize
 from assets import clustering, results
 from assets.engine.execute import execute, open_store
 from assets.orchestration.publishing import publish, rollback
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.artifacts import Store
@@ -96,13 +98,13 @@ def test_raised_code_reads_every_shard_again(path: Path, monkeypatch: pytest.Mon
     assert before["key"] != after["key"]
 
 
-def test_raised_code_of_the_centers_does_so_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    project = load_project(path)
-    before = execute(clustering.cluster_ids, project).artifact.facts
-    monkeypatch.setattr(clustering, "cluster_ids", replace(clustering.cluster_ids, code_version="raised"))
-    after = execute(clustering.cluster_ids, project).artifact.facts
-    assert before["assigned_key"] != after["assigned_key"]
-    assert before["key"] == after["key"], "the heads are the same: so are their ids"
+@pytest.mark.parametrize("name", ["cluster_ids", "corrections"])
+def test_raised_code_of_the_centers_does_so_too(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    groups = np.arange(3)
+    before = clustering._assigned_key("heads", groups)
+    assert before == digest(["heads", [0, 1, 2], "3"]), "what earlier versions assigned is found again"
+    monkeypatch.setattr(clustering, name, replace(getattr(clustering, name), code_version="raised"))
+    assert clustering._assigned_key("heads", groups) != before
 
 
 def test_ids_that_were_never_published_are_not_given_again_either(vector_store: Writer) -> None:

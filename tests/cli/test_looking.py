@@ -61,7 +61,7 @@ def test_status_says_what_would_rerun_why_and_how_long_that_took(path: Path, vec
     states = dict(re.findall(r"^(\w+) +(fresh|stale|missing)\b", changed, flags=re.MULTILINE))
     assert {name for name, state in states.items() if state == "stale"} == below("cluster_heads")
     assert re.search(r"^cluster_heads +stale +60 +\d+\.\d s +heads\.epochs: 60 -> 61 *$", changed, flags=re.MULTILINE)
-    assert re.search(r"^assignments +stale .* waits for cluster_heads, cluster_ids *$", changed, flags=re.MULTILINE)
+    assert re.search(r"^assignments +stale .* waits for cluster_heads, corrections *$", changed, flags=re.MULTILINE)
     stale = len(below("cluster_heads"))
     assert re.search(rf"^a run computes {stale} assets, which took \d+\.\d s last time$", changed, flags=re.MULTILINE)
 

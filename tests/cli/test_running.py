@@ -44,7 +44,8 @@ def test_selecting_only_the_end_after_a_change_names_what_to_build(vector_store:
     path = vector_store({"retrieval.tau": 0.02})
     refused = tac("run", "-s", path, "--select", "assignments")
     assert refused.exit_code == 1
-    due = "text_counterparts, text_weight, text_neighbors, training_free_clusters, cluster_heads, cluster_ids"
+    due = "text_counterparts, text_weight, text_neighbors, training_free_clusters, cluster_heads, cluster_ids, "
+    due += "corrections"
     assert f"Build first: {due}" in refused.stderr
     assert "Traceback" not in refused.output
     built = tac(
@@ -52,10 +53,11 @@ def test_selecting_only_the_end_after_a_change_names_what_to_build(vector_store:
         "-s",
         path,
         "--select",
-        "text_counterparts,text_weight,text_neighbors,training_free_clusters,cluster_heads,cluster_ids,assignments",
+        "text_counterparts,text_weight,text_neighbors,training_free_clusters,cluster_heads,cluster_ids,corrections,"
+        "assignments",
     )
     assert built.exit_code == 0
-    assert len(done(built, "computed")) == 7
+    assert len(done(built, "computed")) == 8
 
 
 def test_reclustering_learns_from_what_came(vector_store: Writer) -> None:

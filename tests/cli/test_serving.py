@@ -37,13 +37,14 @@ def test_what_the_server_is_handed(vector_store: Writer, monkeypatch: pytest.Mon
         return 5
 
     monkeypatch.setattr(serving, "run_group", run)
-    ended = tac("ui", "-s", path, "--port", "0", "--read-only", "--token")
+    ended = tac("ui", "-s", path, "--port", "0", "--read-only", "--token", "--name", "a.example", "--name", "b:1")
     assert ended.exit_code == 5
     assert ended.stderr.startswith("stopping the UI, which takes some seconds")
     [(module, plan)] = seen
     assert module == ["-m", "assets.serving"]
     assert plan["stores"] == {str(path): "small"}
     assert (plan["read_only"], plan["ask_token"], plan["pid"]) == (True, True, os.getpid())
+    assert plan["forwarded"] == ["a.example", "b:1"]
     assert json.loads(Path(plan["workspace"]).read_text())["load_from"]
 
 

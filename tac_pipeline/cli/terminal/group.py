@@ -73,12 +73,7 @@ def run_group(command: Sequence[str], *, pass_fds: Sequence[int] = (), on_stop: 
     quiet = threading.Event()
     with subprocess.Popen(command, **pipes, process_group=0, pass_fds=pass_fds) as leader:
         stopping.before_a_sudden_end(lambda: os.killpg(leader.pid, signal.SIGKILL))
-        pumps = [
-            threading.Thread(target=_pump, args=(source, sink, quiet), daemon=True)
-            for source, sink in ((leader.stdout, sys.stdout), (leader.stderr, sys.stderr))
-        ]
-        for pump in pumps:
-            pump.start()
+        pumps = [_pumping(leader.stdout, sys.stdout, quiet), _pumping(leader.stderr, sys.stderr, quiet)]
         try:
             return leader.wait()
         except Stopped:
@@ -104,6 +99,13 @@ def _ask_to_end(leader: subprocess.Popen[bytes], pumps: Sequence[threading.Threa
     for pump in pumps:
         # It ends when no process of the group can print any more.
         pump.join(timeout=max(0.0, ends - time.monotonic()))
+
+
+def _pumping(source: IO[bytes] | None, sink: Any, quiet: threading.Event) -> threading.Thread:
+    """A thread that passes lines on."""
+    pump = threading.Thread(target=_pump, args=(source, sink, quiet), daemon=True)
+    pump.start()
+    return pump
 
 
 def _pump(source: IO[bytes], sink: Any, quiet: threading.Event) -> None:

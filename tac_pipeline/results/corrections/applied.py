@@ -85,7 +85,8 @@ class _Work:
 
     def merges(self) -> dict[int, int]:
         """Every id that is shown as another, chains followed to their end."""
-        direct: dict[int, int] = {}
+        written: list[tuple[int, int]] = []
+        followed: list[tuple[int, int]] = []
         bare: list[int] = []
         lost: list[int] = []
         for stays, others in self._groups().items():
@@ -98,9 +99,13 @@ class _Work:
             root = there.get(stays, stays) if there.get(stays) not in others else stays
             for id_, now in there.items():
                 if now != root:
-                    self._join(direct, now, root)
+                    (written if now == id_ and root == stays else followed).append((now, root))
                 if now != id_ and (now == root) == (id_ == stays):
                     self._follow(id_, "merge")
+        direct: dict[int, int] = {}
+        # What the file says of ids that are there goes before what follows from ids that are gone.
+        for now, root in (*written, *followed):
+            self._join(direct, now, root)
         self._tell_merges(bare, lost)
         return {id_: _end(direct, id_) for id_ in sorted(direct)}
 

@@ -81,6 +81,7 @@ def test_another_count_with_the_same_centers_spares_the_text_space(vector_store:
         "training_free_clusters",
         "cluster_heads",
         "cluster_ids",
+        "corrections",
         "assignments",
         "clusters",
         "cluster_tree",
@@ -176,8 +177,9 @@ def test_only_what_changed_is_refused_without_its_inputs(vector_store: Writer) -
         execute(find("assignments"), project)
     assert str(refused.value) == (
         "assignments reads cluster_heads, which was made for other settings. Build first: text_counterparts, "
-        "text_weight, text_neighbors, training_free_clusters, cluster_heads, cluster_ids (`tac run` does, or `tac run "
-        "--select text_counterparts,text_weight,text_neighbors,training_free_clusters,cluster_heads,cluster_ids`)."
+        "text_weight, text_neighbors, training_free_clusters, cluster_heads, cluster_ids, corrections (`tac run` does, "
+        "or `tac run --select text_counterparts,text_weight,text_neighbors,training_free_clusters,cluster_heads,"
+        "cluster_ids,corrections`)."
     )
 
 

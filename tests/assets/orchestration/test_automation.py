@@ -39,7 +39,8 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     """`tac ui` on a small store that looks at its source every minute."""
     settings = write_store(tmp_path_factory.mktemp("automation"))
     text = SETTINGS.replace("observe: null", 'observe: "* * * * *"').replace("refresh: false", "refresh: true")
-    settings.write_text(text, encoding="utf-8")
+    settings.write_text(f"{text}corrections: corrections.yaml\n", encoding="utf-8")
+    (settings.parent / "corrections.yaml").write_text("# nothing yet\n", encoding="utf-8")
     with tac_ui(settings) as running:
         yield running
 
@@ -65,12 +66,20 @@ def test_a_new_store_builds_itself_and_is_published(ui: Ui) -> None:
     wait_for(lambda: ui.stale() == {} or None, seconds=GROW_SECONDS, what="everything to be fresh")
 
 
-def test_an_image_that_is_added_appears_in_the_assignments(ui: Ui) -> None:
+def test_an_image_that_is_added_and_edited_corrections_appear_together(ui: Ui) -> None:
+    """Nobody touches the settings: the file of corrections is looked at together with the images."""
     settle(ui)
     before = set(runs(ui))
+    text = "names: {0: boats}\nmerge: [[1, 2]]\npins: {image-000: 2, image-020: 2, image-040: 2}\n"
+    (ui.settings.parent / "corrections.yaml").write_text(text, encoding="utf-8")
     add_image(ui, "late")
     found = wait_for(lambda: with_image(ui, "late"), seconds=GROW_SECONDS, what="the new image to be assigned")
     assert found["cluster_id"].null_count() == 0
+    names = dict(found.select("cluster_id", "cluster_name").unique().iter_rows())
+    assert names.keys() == {0, 1}, "merged"
+    assert names[0] == "boats"
+    pinned = found.filter("curated").sort("image_id").select("image_id", "cluster_id").rows()
+    assert pinned == [("image-000", 1), ("image-020", 1), ("image-040", 1)]
     settle(ui)
     made = [run for run_id, run in runs(ui).items() if run_id not in before and run["assetSelection"]]
     assert [chosen(run) for run in made] == [{*(step.name for step in GROWTH), PUBLISHED}], "one run, nothing relearned"

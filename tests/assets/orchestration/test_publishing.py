@@ -201,7 +201,9 @@ def test_a_rollback_that_cannot_be_is_a_sentence(path: Path) -> None:
 
 def test_before_a_run_there_is_nothing_to_publish(vector_store: Writer) -> None:
     path = vector_store()
-    with pytest.raises(ArtifactMissing, match=r"no result to publish yet .*: cluster_ids, assignments, clusters must"):
+    with pytest.raises(
+        ArtifactMissing, match=r"no result to publish yet .*: cluster_ids, corrections, assignments, clusters must"
+    ):
         publish(path, by_hand=True)
 
 
@@ -224,9 +226,12 @@ def test_results_that_were_not_made_from_each_other_are_refused(vector_store: Wr
     )
     for by_hand in (False, True):
         with pytest.raises(
-            ArtifactOutdated, match="assignments was made from another version of cluster_ids: there is"
+            ArtifactOutdated, match="corrections was made from another version of cluster_ids: there is"
         ):
             publish(path, by_hand=by_hand)
+    materialize(path, ["corrections"])
+    with pytest.raises(ArtifactOutdated, match="assignments was made from another version of corrections"):
+        publish(path)
     materialize(path, ["assignments"])
     with pytest.raises(ArtifactOutdated, match="clusters was made from another version of assignments"):
         publish(path)

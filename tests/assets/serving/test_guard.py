@@ -162,6 +162,29 @@ def test_on_all_addresses_every_address_is_ours_and_no_other_name(host: str, ser
     assert replace(SHARED, any_address=True).serves(host) is served
 
 
+FORWARDED = replace(LOCAL, forwarded=frozenset({"photos.example.org", "localhost:8001"}))
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("Photos.example.org", "https://photos.example.org", 200),
+        ("photos.example.org", "http://photos.example.org", 200),
+        ("localhost:8001", "http://localhost:8001", 200),
+        (HOST, f"http://{HOST}", 200),
+        (HOST, f"https://{HOST}", 403),
+        ("photos.example.org", "https://elsewhere.example", 403),
+        ("photos.example.org", f"http://{HOST}", 403),
+        ("photos.example.org:8001", "http://photos.example.org:8001", 403),
+        ("localhost:8002", "http://localhost:8002", 403),
+    ],
+)
+def test_a_proxy_brings_visitors_by_the_names_that_were_given(
+    inner: Inner, host: str, origin: str, status: int
+) -> None:
+    assert ask(Guard(inner, FORWARDED), posted("", status, host=host, origin=origin)).status_code == status
+
+
 def test_at_port_80_browsers_leave_the_port_out() -> None:
     rules = replace(LOCAL, port=80)
     assert rules.serves("localhost") and rules.serves("[::1]") and rules.serves("127.0.0.1:80")

@@ -96,7 +96,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
             home=str(tmp_path),
             workspace=str(tmp_path / "workspace.yaml"),
             stores={"/s/tac.yaml": "small", "/s/b.yaml": "b"},
-            **{"read_only": False, "ask_token": False, **more},
+            **{"read_only": False, "ask_token": False, "forwarded": [], **more},
         )
         started = Started(plan, servers)
         running.append(started)
@@ -128,7 +128,9 @@ def test_a_ui_for_looking_lets_the_owners_commands_act(start: Start, capfd: pyte
 
 
 @pytest.mark.parametrize(
-    "options", [{"host": "0.0.0.0"}, {"ask_token": True}], ids=["beyond this machine", "asked for"]
+    "options",
+    [{"host": "0.0.0.0"}, {"ask_token": True}, {"forwarded": ["a.example"]}],
+    ids=["all addresses", "asked for", "proxy"],
 )
 def test_the_token_is_printed_once_as_a_link(
     start: Start, capfd: pytest.CaptureFixture, options: dict[str, Any]
@@ -167,6 +169,8 @@ def test_an_error_that_nobody_expected_is_a_sentence_and_a_file(tmp_path: Path, 
             served.tell_error(home, ValueError, error, error.__traceback__)
         sentence = "error: the UI ended by ValueError: the books are damaged. What led to it is in "
         assert capfd.readouterr().err == f"{sentence}{home / served.ERROR_LOG}\n"
+    served.tell_error(tmp_path, KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capfd.readouterr().err == ""
     assert "Traceback" in (tmp_path / served.ERROR_LOG).read_text()
 
 

@@ -4,10 +4,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
 
+from tac_pipeline.errors import SettingsError
 from tac_pipeline.results.corrections.applied import apply_corrections, tell_absent
 from tac_pipeline.results.corrections.following import Heir
-from tac_pipeline.results.corrections.written import Corrections
+from tac_pipeline.results.corrections.written import Corrections, parse_corrections
 
 
 def whole(now: int, images: int = 10) -> Heir:
@@ -122,3 +125,42 @@ def test_pins_to_an_id_that_is_gone_are_looked_up_once(monkeypatch: pytest.Monke
     assert tell_absent(found.pins, pl.Series(["0.jpg"])) == [
         "pins: 10.jpg, 100.jpg, 1000.jpg, 1002.jpg, 1004.jpg and 3994 more is not in the store, or cannot be read there"
     ]
+
+
+LIVE, GONE = st.integers(0, 4), st.integers(5, 9)
+IDS = LIVE | GONE
+
+
+@st.composite
+def files(draw: st.DrawFn) -> Corrections:
+    """Any file that is accepted, about five ids that are there and five that are not."""
+    merge = draw(st.lists(st.lists(IDS, min_size=2, max_size=3), max_size=4))
+    names = draw(st.dictionaries(IDS, st.sampled_from("abc"), max_size=4))
+    pins = draw(st.dictionaries(st.sampled_from("xyz"), IDS, max_size=3))
+    text = "\n".join(
+        [
+            f"names: {{{', '.join(f'{id_}: {name}{id_}' for id_, name in names.items())}}}",
+            f"merge: {merge}",
+            f"pins: {{{', '.join(f'{image}: {id_}' for image, id_ in pins.items())}}}",
+        ]
+    )
+    try:
+        return parse_corrections(text, name="c")
+    except SettingsError:
+        reject()
+
+
+@given(files(), st.dictionaries(GONE, st.builds(Heir, LIVE, *[st.integers(0, 9)] * 4), max_size=5))
+def test_whatever_is_written_means_something_sound(written: Corrections, heirs: dict[int, Heir]) -> None:
+    live = set(range(5))
+    found = apply_corrections(written, live, heirs)
+    shown = {found.merged_into.get(id_, id_) for id_ in live}
+    assert found.merged_into.keys() <= live
+    assert not found.merged_into.keys() & set(found.merged_into.values()), "chains are followed to their end"
+    assert found.names.keys() <= shown
+    assert set(found.pins["cluster_id"]) <= shown
+    for id_, stays in written.merged_into.items():
+        if id_ in live and stays in live:
+            assert found.merged_into.get(id_, id_) == found.merged_into.get(stays, stays), "what is there is merged"
+    for id_, name in written.names.items():
+        assert id_ not in shown or found.names[id_] == name

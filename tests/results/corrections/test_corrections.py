@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 from assets_helpers import computed, materialize
-from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
 from assets.engine.execute import open_store
 from assets.graph import GROWTH, LEARNING, STEPS
@@ -409,6 +408,8 @@ def test_the_first_step_of_a_job_refuses_a_bad_file_but_not_of_a_run_for_a_chang
     assert not [entry for entry in said if entry.event == "computed"]
     instance = dg.DagsterInstance.ephemeral()
     job = find_job(build_definitions(path), "grow")
-    done = job.execute_in_process(instance=instance, raise_on_error=False, tags={AUTOMATION_CONDITION_TAG: "true"})
+    done = job.execute_in_process(
+        instance=instance, raise_on_error=False, tags={"dagster/from_automation_condition": "true"}
+    )
     assert done.asset_materializations_for_node("small__image_manifest"), "what new images need is done all the same"
     assert not done.is_node_success("small__corrections")
