@@ -9,12 +9,14 @@ from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import training_set
 from assets.neighbors import image_neighbors, text_neighbors, text_weight
+from assets.nouns import noun_embeddings
 from assets.text_space import cluster_count, noun_shortlist, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import IntVector
 from tac_pipeline.errors import InputError
 from tac_pipeline.results.corrections import Corrections, load_corrections
 from tac_pipeline.results.in_force import entry_in_force, names_to_keep, next_id_elsewhere
+from tac_pipeline.store.artifacts import Store
 from tac_pipeline.store.schemas import CLUSTER_ASSIGNMENT, CLUSTER_CENTERS, CLUSTER_IDS, LINEAGE, LOSS_HISTORY
 
 HEADS_NAME = "heads.safetensors"
@@ -138,7 +140,9 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
     if entry is None:
         known = inputs.table(training_set, columns=["image_id", "content_hash"])
         centers = assignment_centers(vectors, soft)
-        learned = Learned(key, known["image_id"], known["content_hash"], soft.argmax(axis=1), centers, encoder)
+        columns = soft.argmax(axis=1)
+        roots = _roots(inputs, store)
+        learned = Learned(key, known["image_id"], known["content_hash"], columns, centers, encoder, roots)
         entry = ledger.enter(learned, in_force=entry_in_force(store), names=names_to_keep(store), lowest_new_id=floor)
     next_id = max([floor, *(known.next_id for known in ledger.entries())])
     require_known(corrected, next_id=next_id, path=inputs.project.corrections_file)
@@ -169,10 +173,20 @@ def cluster_ids(inputs: Inputs, out: Output, corrections: str | None) -> None:
         next_id=next_id,
         n_clusters=len(kept),
         merged_by_hand=len(ids) - len(kept),
+        otherwise=entry.otherwise,
         **{event: counts.get(event, 0) for event in EVENTS},
     )
     moved = latest.filter(pl.col("event") != "kept").drop("entry")
     out.markdown("what changed", previews.table(moved.head(60)) if len(moved) else "Every cluster kept its id.")
+
+
+def _roots(inputs: Inputs, store: Store) -> str:
+    """A digest of what learning starts from: the settings and the code, the training images, and the nouns."""
+    from tac_pipeline.digest import digest
+
+    nouns = store.current(noun_embeddings.name)
+    version = cluster_heads.version(inputs.project.settings)
+    return digest([version, inputs.artifact(training_set).content, None if nouns is None else nouns.artifact.content])
 
 
 def _merged_ids(ids: pl.DataFrame, kept: list[int], groups: IntVector) -> pl.DataFrame:

@@ -32,6 +32,9 @@ from tac_pipeline.digest import digest
 from tac_pipeline.settings.project import Project, load_project
 from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS
 
+# Of a run that learns again on request: a lost training set is then drawn anew, and not made as it was.
+RECLUSTER_TAG = "tac/recluster"
+
 
 def build_definitions(settings_path: str | Path) -> dg.Definitions:
     """The assets, checks and jobs of the store that a settings file describes; keys are [store, asset].
@@ -108,7 +111,7 @@ def build_asset(step: Step, project: Project) -> dg.AssetsDefinition:
     )
     def materialize_step(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with refusals():
-            outcome = execute(step, project, log=context.log.info)
+            outcome = execute(step, project, log=context.log.info, anew=RECLUSTER_TAG in context.run.tags)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(outcome.artifact.content), metadata=dict(outcome_metadata(outcome))
         )
@@ -172,7 +175,7 @@ def build_jobs(project: Project) -> dict[str, Any]:
         "recluster": dg.define_asset_job(
             "recluster",
             selection=relearned | nouns,
-            tags=tags,
+            tags={**tags, RECLUSTER_TAG: "yes"},
             description="Learn the groups again from the images that the store holds now, and assign every image.",
         ),
     }
