@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from tac_pipeline.digest import digest
-from tac_pipeline.errors import ArtifactMissing
+from tac_pipeline.errors import ArtifactMissing, StoreError
 from tac_pipeline.files import LEFTOVER_SECONDS, hold_lock, place_folder, sweep
 from tac_pipeline.store.artifact import Artifact as Artifact
 from tac_pipeline.store.artifact import Current as Current
@@ -232,7 +232,11 @@ class Store:
     def prune(self, asset: str, *, keep: int, shared: bool = False) -> list[str]:
         """Keep the `keep` versions that were used last, and current ones; returns the recipes that were removed."""
         stores = self.folder.parent.glob("*") if shared else [self.folder]
-        pointers = [pointer["recipe"] for folder in stores if (pointer := _pointer(folder / asset / CURRENT_NAME))]
+        try:
+            found = [_pointer(folder / asset / CURRENT_NAME) for folder in stores]
+        except StoreError:
+            return []  # another store's, which may need any of them
+        pointers = [pointer["recipe"] for pointer in found if pointer is not None]
         others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
         removed = others[max(keep - 1, 0) :]
         for artifact in removed:
@@ -326,6 +330,8 @@ def _pointer(path: Path) -> dict[str, Any] | None:
         return {"recipe": str(found["recipe"]), "version": str(found["version"]), "written": dict(found["written"])}
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Let this user read the store's folder.") from error
 
 
 def _content_of(files: Mapping[str, Mapping[str, Any]]) -> str:

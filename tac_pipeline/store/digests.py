@@ -96,7 +96,12 @@ def read_sealed(path: Path) -> dict[str, Any]:
     ValueError
         It is not a JSON object, or not what was written.
     """
-    record = json.loads(path.read_text(encoding="utf-8"))
+    return parse_sealed(path.read_bytes())
+
+
+def parse_sealed(text: bytes) -> dict[str, Any]:
+    """Like read_sealed, of the bytes of the file."""
+    record = json.loads(text.decode("utf-8"))
     if not isinstance(record, dict):
         raise ValueError(f"it must be a JSON object, and is a {type(record).__name__}")
     if record.get(SEAL, (expected := _seal_of(record))) != expected:

@@ -99,6 +99,14 @@ def check_store(store: Store, *, assets: Set[str], progress: Progress | None = N
     return look.report
 
 
+def check_kept(store: Store) -> list[Finding]:
+    """The damage of what cannot be computed again: the ledger, and what is published."""
+    look = _Look(store, frozenset(), None)
+    look.ledger()
+    look.published()
+    return look.report.damaged
+
+
 class _Look:
     def __init__(self, store: Store, assets: Set[str], progress: Progress | None) -> None:
         self.store, self.assets, self.report = store, assets, Report()
@@ -164,8 +172,9 @@ class _Look:
 
     def _added(self, path: Path, schema: TableSchema) -> None:
         self._took(path)
-        self.report.without_digest += not is_named_by_digest(path) and schema in (EMBEDDING_SHARD, PROMPTED_NOUNS)
-        self._find(path, name_problem(path) or _table_problem(path, schema), Loss.COMPUTED)
+        named = schema in (EMBEDDING_SHARD, PROMPTED_NOUNS)
+        self.report.without_digest += named and not is_named_by_digest(path)
+        self._find(path, (name_problem(path) if named else None) or _table_problem(path, schema), Loss.COMPUTED)
 
     def ledger(self) -> None:
         """Every entry, by the digests in its record, and the rows of training sets."""
