@@ -158,24 +158,39 @@ def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None
         Not Parquet, cut short, not a table of this schema, or a page without its checksum.
     """
     try:
-        there = set(pq.read_schema(path, memory_map=True).names)
-        wanted = [column.name for column in schema.columns if columns is None or column.name in columns]
-        absent = {column.name: column for column in schema.columns if column.nullable and column.name not in there}
-        asked = None if columns is None else [name for name in columns if name not in absent]
-        table = pq.read_table(path, columns=asked, memory_map=True, page_checksum_verification=True)
-        for name in wanted:
-            if name in absent:
-                table = table.append_column(name, pa.nulls(len(table), absent[name].type))
+        return _read(path, schema, columns)
     except UNREADABLE as error:
+        file = path if spoiled(error) else None
         raise ArtifactDamaged(
-            f"{path} must be a Parquet file with the table {schema.name}: {error}",
-            file=path if spoiled(error) else None,
+            f"{path} must be a Parquet file with the table {schema.name}: {error}", file=file
         ) from error
-    metadata = table.schema.metadata or {}
-    found = metadata.get(SCHEMA_KEY, b"").decode(errors="replace")
+
+
+def _read(path: Path, schema: TableSchema, columns: Sequence[str] | None) -> pa.Table:
+    there = set(pq.read_schema(path, memory_map=True).names)
+    wanted = [column for column in schema.columns if columns is None or column.name in columns]
+    asked = [column.name for column in wanted if column.name in there or not column.nullable]
+    table = pq.read_table(path, columns=asked, memory_map=True, page_checksum_verification=True)
+    told = table.schema.metadata or {}
+    metadata = {key: told[key] for key in (SCHEMA_KEY, ENCODER_KEY, DIM_KEY, NORM_KEY) if key in told}
+    found = {key: value.decode() for key, value in metadata.items()}.get(SCHEMA_KEY)
     if found != schema.name:
-        raise ArtifactDamaged(f"{path} must hold the table {schema.name}; it says {found or 'nothing'}", file=path)
-    return table
+        raise ValueError(f"it says {found or 'nothing'}")
+    # The footer has no checksum: names and types are compared, and nothing else of it is passed on.
+    arrays, fields = [], []
+    for column in wanted:
+        array = table.column(column.name) if column.name in asked else pa.nulls(len(table), column.type)
+        if not _fits(array.type, column):
+            raise ValueError(f"its column {column.name} is {array.type}")
+        arrays.append(array)
+        fields.append(pa.field(column.name, array.type, nullable=column.nullable))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
+
+
+def _fits(kind: pa.DataType, column: Column) -> bool:
+    if column.type is None:
+        return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_float16(kind.value_type))
+    return bool(kind == column.type)
 
 
 def spoiled(error: BaseException) -> bool:

@@ -277,20 +277,17 @@ def repair(store: Store, report: Report) -> list[Path]:
         path = finding.path
         if finding.loss == Loss.LEFTOVER:
             done += sweep(path.parent)
-        elif finding.loss == Loss.COMPUTED and path.exists() and _take_away(store, path):
-            done.append(path)
+        elif finding.loss == Loss.COMPUTED:
+            # Without its record, or one of its tables, a folder is nothing.
+            whole = path.name == RECORD_NAME or path.parent.parent.name == TRAINING_SETS_NAME
+            if whole and path.parent.is_dir():
+                shutil.rmtree(path.parent)
+                done.append(path.parent)
+            elif not whole and path.exists():
+                if not store.set_aside(path):
+                    path.unlink()
+                done.append(path)
     return list(dict.fromkeys(done))
-
-
-def _take_away(store: Store, path: Path) -> bool:
-    if path.name == RECORD_NAME:
-        # Without a readable record its files are no artifact.
-        shutil.rmtree(path.parent)
-    elif path.parent.parent.name == TRAINING_SETS_NAME:
-        shutil.rmtree(path.parent)
-    elif not store.set_aside(path):
-        path.unlink()
-    return True
 
 
 def _table_problem(path: Path, schema: TableSchema) -> str | None:

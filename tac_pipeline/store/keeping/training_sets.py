@@ -23,7 +23,7 @@ from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, StoreError
 from tac_pipeline.files import building_folder, place_folder
 from tac_pipeline.store.artifacts import Current, Store
-from tac_pipeline.store.digests import describe_files, read_sealed, write_sealed
+from tac_pipeline.store.digests import damage_of, describe_files, read_sealed, write_sealed
 from tac_pipeline.store.parquet import read_frame, write_table
 from tac_pipeline.store.schemas import TRAINING_ROWS, TRAINING_SET
 from tac_pipeline.store.shards import gather_vectors, read_shard_index
@@ -108,6 +108,8 @@ class TrainingSets:
         try:
             made = read_sealed(folder / MADE_NAME)
             record = {name: made[name] for name in _KEPT}
+            if damage_of(folder, made["files"]):
+                return None
             return KnownTrainingSet(made["recipe"], made["version"], made["encoder"], record, folder)
         except (OSError, ValueError, KeyError):
             return None
@@ -156,8 +158,3 @@ def require_readable(known: KnownTrainingSet) -> pl.DataFrame:
             f"the training set was lost, and which images it had cannot be read either: {error}. Restore the ledger "
             "from a backup (`tac restore`), or learn from the images that the store holds now: `tac run --recluster`."
         ) from error
-
-
-def remember_training_set(store: Store) -> None:
-    """Keep the rows of the current training set, if they are not kept yet; see TrainingSets.keep."""
-    TrainingSets(store).keep(store.current(TRAINING_SET.name))
