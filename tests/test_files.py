@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tac_pipeline.errors import StoreError
-from tac_pipeline.files import full_disk_told, place_folder, replacing
+from tac_pipeline.files import adding, full_disk_told, leftovers, place_folder, replacing, sweep
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
@@ -80,3 +80,25 @@ def test_a_full_disk_is_one_sentence_and_nothing_else_is(
         fail()
     if told:
         assert f"the disk of {tmp_path} is full; nothing was changed. Make room there" in str(raised.value)
+
+
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    inner = tmp_path / "in"
+    kept = [tmp_path / "a.txt", tmp_path / ".lock", inner / "b-12345678", tmp_path / ".lock-holder"]
+    left = [tmp_path / ".a.txt-0123abcd", inner / ".b.parquet-ffffffff", inner / ".building-0123456789ab"]
+    inner.mkdir()
+    for path in [*kept, *left[:2]]:
+        path.write_text("text")
+    left[2].mkdir()
+    (left[2] / ".c-0123abcd").write_text("text")
+    assert sorted(leftovers(tmp_path)) == sorted(left)
+    assert leftovers(tmp_path, older_than=60) == []
+    assert sorted(sweep(tmp_path)) == sorted(left)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_the_name_of_every_half_written_file_is_that_of_a_leftover(tmp_path: Path) -> None:
+    with replacing(tmp_path / "one.json") as first, adding(tmp_path, "two") as (second, _):
+        first.write_text("")
+        second.write_text("")
+        assert sorted(leftovers(tmp_path)) == sorted([first, second])

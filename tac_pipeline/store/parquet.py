@@ -167,15 +167,15 @@ def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None
 
 
 def _read(path: Path, schema: TableSchema, columns: Sequence[str] | None) -> pa.Table:
-    there = set(pq.read_schema(path, memory_map=True).names)
-    wanted = [column for column in schema.columns if columns is None or column.name in columns]
-    asked = [column.name for column in wanted if column.name in there or not column.nullable]
-    table = pq.read_table(path, columns=asked, memory_map=True, page_checksum_verification=True)
-    told = table.schema.metadata or {}
+    head = pq.read_schema(path, memory_map=True)
+    told, there = head.metadata or {}, set(head.names)
     metadata = {key: told[key] for key in (SCHEMA_KEY, ENCODER_KEY, DIM_KEY, NORM_KEY) if key in told}
     found = {key: value.decode() for key, value in metadata.items()}.get(SCHEMA_KEY)
     if found != schema.name:
         raise ValueError(f"it says {found or 'nothing'}")
+    wanted = [column for column in schema.columns if columns is None or column.name in columns]
+    asked = [column.name for column in wanted if column.name in there or not column.nullable]
+    table = pq.read_table(path, columns=asked, memory_map=True, page_checksum_verification=True)
     # The footer has no checksum: names and types are compared, and nothing else of it is passed on.
     arrays, fields = [], []
     for column in wanted:
