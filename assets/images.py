@@ -244,12 +244,14 @@ def _remember_training_set(store: Store) -> None:
 
 
 def _drop_unnamed_shards(store: Store) -> None:
+    from tac_pipeline.store.digests import beside
     from tac_pipeline.store.shards import unnamed_shards
 
     kept = [version for version in store.versions(image_embeddings.name) if not version.damage()]
     views = (version.frame(IMAGE_EMBEDDINGS) for version in kept)
     for path in unnamed_shards(views, store.shards_folder):
         path.unlink(missing_ok=True)
+        beside(path).unlink(missing_ok=True)
 
 
 @stored_asset(
@@ -268,7 +270,7 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
     from tac_pipeline.embedding import embed_missing
     from tac_pipeline.embedding.bounded_reads import UNREACHED
     from tac_pipeline.results.intake import compare_views
-    from tac_pipeline.store.keeping.shard_links import describe_shards
+    from tac_pipeline.store.keeping.shard_digests import take_in_shards
 
     store = open_store(inputs.project)
     fingerprint, shards = inputs.values["encoder"], store.shards_folder
@@ -289,8 +291,9 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
     out.write(view.drop("computed", "copied"))
     # Vectors differ in their last bits from batch to batch; the images and the encoder do not.
     out.content = digest([fingerprint, view["image_id"].to_list(), view["content_hash"].to_list()])
-    known_links = [version.record["links"] for version in store.versions(image_embeddings.name)]
-    out.links = describe_shards(view["shard"].unique().sort(), shards, known=known_links, log=inputs.log)
+    names = view["shard"].unique().sort().to_list()
+    take_in_shards(names, shards, log=inputs.log)
+    out.links = {f"shards/{name}": (shards / name).stat().st_size for name in names}
     out.fact(
         encoder=fingerprint,
         computed=int(view["computed"].sum()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import shutil
@@ -186,7 +187,15 @@ def adding(folder: Path, name: str) -> Iterator[tuple[Path, Callable[[str], Path
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that readers see the old text or the new one, never a part."""
+    """Write a file so that readers see the old text or the new one, never a part.
+
+    What a process that was killed here left of it is removed a day later.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}-*"):
+        if is_leftover(left):
+            with suppress(OSError):
+                if left.lstat().st_mtime < time.time() - LEFTOVER_SECONDS:
+                    left.unlink(missing_ok=True)
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8")
 

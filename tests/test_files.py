@@ -1,15 +1,17 @@
 """Files take their place whole, or the old one stays."""
 
 import errno
+import os
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tac_pipeline.errors import StoreError
-from tac_pipeline.files import adding, full_disk_told, leftovers, place_folder, replacing, sweep
+from tac_pipeline.files import adding, full_disk_told, leftovers, place_folder, replacing, sweep, write_atomically
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
@@ -102,3 +104,13 @@ def test_the_name_of_every_half_written_file_is_that_of_a_leftover(tmp_path: Pat
         first.write_text("")
         second.write_text("")
         assert sorted(leftovers(tmp_path)) == sorted([first, second])
+
+
+def test_a_file_sweeps_what_its_own_writers_left_a_day_ago(tmp_path: Path) -> None:
+    old, new, other = (tmp_path / name for name in (".a.yaml-0123abcd", ".a.yaml-0123abce", ".b.yaml-0123abcd"))
+    for path in (old, new, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
+    write_atomically(tmp_path / "a.yaml", "text")
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.yaml", new, other])

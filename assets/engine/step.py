@@ -222,7 +222,7 @@ class Output:
         self.rows: int | None = None
         self.facts: dict[str, Any] = {}
         self.notes: dict[str, dict[str, str]] = {}
-        self.links: dict[str, int | dict[str, Any]] = {}
+        self.links: dict[str, int] = {}
         self.content: str | None = None
 
     def write(self, columns: Columns, *, encoder: str | None = None) -> None:

@@ -38,13 +38,18 @@ def check(project: Project, *, mend: bool, progress: Progress | None = None, log
     StoreError
         There is no store yet.
     """
-    store = open_store(project)
-    if not store.folder.is_dir():
-        raise StoreError(f"there is no store in {store.folder} yet: there is nothing to check. `tac run` builds it.")
+    store = _built_store(project)
     names = {step.name for step in STEPS}
     with _locked(store, log, required=mend):
         report = check_store(store, assets=names, progress=progress)
         return Checked(report, repair(store, report) if mend else [])
+
+
+def _built_store(project: Project) -> Store:
+    store = open_store(project)
+    if not store.folder.is_dir():
+        raise StoreError(f"there is nothing in {store.folder} yet: `tac run` builds this store.")
+    return store
 
 
 @contextmanager
@@ -65,7 +70,7 @@ def _locked(store: Store, log: Log, *, required: bool) -> Iterator[None]:
 
 def backup(project: Project, destination: Path, *, log: Log = lambda _: None) -> Backup:
     """Back up what cannot be computed again; see back_up."""
-    store = open_store(project)
+    store = _built_store(project)
     with store.lock(on_wait=log):
         return back_up(store, destination, settings=_settings_files(project))
 

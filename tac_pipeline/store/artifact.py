@@ -33,9 +33,8 @@ class Artifact:
         Holds the files.
     record : dict
         artifact.json: content (digest of what it holds), files ({name: {size, sha256}}), links (files of the store
-        that it refers to, {path: size}, or {path: {size, sha256}} where the name is not the digest), values (resolved
-        settings), inputs ({asset: content}), facts (small numbers that later steps read), rows, seconds, made_at,
-        notes (texts that the UI shows).
+        that it refers to, {path: size}), values (resolved settings), inputs ({asset: content}), facts (small numbers
+        that later steps read), rows, seconds, made_at, notes (texts that the UI shows).
     """
 
     asset: str

@@ -37,7 +37,7 @@ from tac_pipeline.errors import ArtifactMissing, StoreError
 from tac_pipeline.files import LEFTOVER_SECONDS, hold_lock, place_folder, sweep
 from tac_pipeline.store.artifact import Artifact as Artifact
 from tac_pipeline.store.artifact import Current as Current
-from tac_pipeline.store.digests import describe_files, read_sealed, write_sealed
+from tac_pipeline.store.digests import beside, describe_files, read_sealed, write_sealed
 
 RECORD_NAME = "artifact.json"
 CURRENT_NAME = "current.json"
@@ -53,6 +53,8 @@ PROMPTED_NOUNS_NAME = "prompted_nouns"
 # Damaged files that a run made again, so that somebody can still look at them for some days.
 SET_ASIDE_NAME = ".damaged"
 SET_ASIDE_SECONDS = 7 * 24 * 3600.0
+# Where a restore keeps what was there (keeping/backup.py); a time follows.
+BEFORE_RESTORE = ".before-restore"
 # Files of an artifact that only people look at.
 SHOWN_SUFFIXES = (".png", ".md")
 
@@ -230,7 +232,10 @@ class Store:
         return [artifact for artifact in found if artifact is not None]
 
     def prune(self, asset: str, *, keep: int, shared: bool = False) -> list[str]:
-        """Keep the `keep` versions that were used last, and current ones; returns the recipes that were removed."""
+        """Keep the `keep` versions that were used last, and current ones; returns the recipes that were removed.
+
+        Damaged ones are of no use to anybody, unless they are current: the next run makes these again.
+        """
         stores = self.folder.parent.glob("*") if shared else [self.folder]
         try:
             found = [_pointer(folder / asset / CURRENT_NAME) for folder in stores]
@@ -238,7 +243,8 @@ class Store:
             return []  # another store's, which may need any of them
         pointers = [pointer["recipe"] for pointer in found if pointer is not None]
         others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
-        removed = others[max(keep - 1, 0) :]
+        whole = [artifact for artifact in others if artifact.damage() is None]
+        removed = [artifact for artifact in others if artifact not in whole[: max(keep - 1, 0)]]
         for artifact in removed:
             self._discard(artifact.folder)
         return [artifact.recipe for artifact in removed]
@@ -283,6 +289,7 @@ class Store:
         except FileNotFoundError:
             return False
         os.utime(aside)
+        beside(path).unlink(missing_ok=True)
         return True
 
     def _discard(self, folder: Path) -> None:

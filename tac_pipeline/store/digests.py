@@ -1,8 +1,8 @@
 """How a file or a record shows that its bytes are those that were written.
 
-A file that is only added, such as a shard, has its digest as its name. The files of a folder that appears whole have
-theirs in the folder's record. A record (a JSON file) carries its own, the seal. Files from before have none: their
-pages may have checksums, and are otherwise only read.
+A file that is only added, such as a shard, has its digest as its name; one from before has it in a small file beside
+it, once it was read whole. The files of a folder that appears whole have theirs in the folder's record. A record (a
+JSON file) carries its own, the seal.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ SEAL = "seal"
 # Hex digits of a sha256 in a file's name: 128 bits. Names from before have 16 digits, which mean nothing.
 NAME_DIGITS = 32
 _NAMED = re.compile(rf"[0-9a-f]{{{NAME_DIGITS}}}\.\w+")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Files = Mapping[str, Mapping[str, Any]]
 
@@ -57,9 +59,26 @@ def bytes_problem(path: Path, sha256: str) -> str | None:
     return f"{path} has other bytes than were written: its sha256 must be {sha256[:12]}..., and is {found[:12]}..."
 
 
+def known_digest(path: Path) -> str | None:
+    """The digest, or the first digits of it, that a file must have; None of a file from before, not yet taken in."""
+    if is_named_by_digest(path):
+        return path.stem
+    try:
+        text = beside(path).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return text if _SHA256.fullmatch(text) else None
+
+
+def beside(path: Path) -> Path:
+    """The small file that has the digest of a file with a name from before."""
+    return path.with_suffix(".sha256")
+
+
 def name_problem(path: Path) -> str | None:
-    """What is wrong with a file that is named by its digest, in words; None when nothing is."""
-    return bytes_problem(path, path.stem) if is_named_by_digest(path) else None
+    """What is wrong with a file whose digest is known by itself, in words; None when nothing is, or none is known."""
+    known = known_digest(path)
+    return None if known is None else bytes_problem(path, known)
 
 
 def file_problem(path: Path, wanted: Mapping[str, Any]) -> str | None:

@@ -24,6 +24,7 @@ from tac_pipeline.arrow import encoder_of, frame_of
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, InputError
 from tac_pipeline.progress import Progress
+from tac_pipeline.store.digests import is_named_by_digest, name_problem
 from tac_pipeline.store.parquet import add_table, read_table, vectors_of
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
 
@@ -188,6 +189,7 @@ def read_shard(path: Path, *, encoder: str) -> tuple[pl.DataFrame, FloatMatrix]:
         It is gone or damaged, or another encoder made it.
     """
     try:
+        _require_same_bytes(path)
         table = read_table(path, EMBEDDING_SHARD)
         if encoder_of(table) != encoder:
             # A folder of shards is named by its encoder, which the file itself says too.
@@ -196,6 +198,12 @@ def read_shard(path: Path, *, encoder: str) -> tuple[pl.DataFrame, FloatMatrix]:
         return frame_of(table.select(_ROW_COLUMNS)), _vectors(table, path)
     except ArtifactDamaged as error:
         raise ArtifactDamaged(f"{error}. {SHARD_REMEDY}", file=error.file) from error
+
+
+def _require_same_bytes(path: Path) -> None:
+    # The pages of newer shards have checksums, which the read verifies.
+    if not is_named_by_digest(path) and path.exists() and (problem := name_problem(path)):
+        raise ArtifactDamaged(problem, file=path)
 
 
 def require_whole_shard(path: Path) -> None:

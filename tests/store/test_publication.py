@@ -331,7 +331,7 @@ def test_changes_that_cannot_be_compared_again_are_named(publication: Publicatio
     version = publish(publication, B)
     publication.prune(keep=1)
     (version.folder / "changes.parquet").unlink()
-    with pytest.raises(ArtifactDamaged, match="version 1, with which .* is not kept.*restore"):
+    with pytest.raises(ArtifactDamaged, match=r"version 1, with which .* is not kept.*restore"):
         publication.repair(version, _kept(version))
 
 

@@ -26,15 +26,13 @@ from typing import IO, Any
 
 from tac_pipeline.errors import ArtifactDamaged, InputError, StoreError
 from tac_pipeline.files import flush, is_leftover, replacing
-from tac_pipeline.store.artifacts import LEDGER_NAME, PUBLISHED_NAME, Store
+from tac_pipeline.store.artifacts import BEFORE_RESTORE, LEDGER_NAME, PUBLISHED_NAME, Store
 from tac_pipeline.store.digests import describe_files, parse_sealed, write_sealed
 from tac_pipeline.store.keeping.check import check_kept
 from tac_pipeline.store.publication import LATEST_NAME
 
 MANIFEST_NAME, SETTINGS_NAME = "manifest.json", "settings"
 FORMAT = 1
-# Where a restore keeps what was there, in the store's folder.
-BEFORE_RESTORE = ".before-restore"
 _ROOMS = (LEDGER_NAME, PUBLISHED_NAME, SETTINGS_NAME)
 _NUMBERED = re.compile(r"v?(\d{6,})")
 _VERSION = re.compile(r"v\d{6,}")

@@ -15,11 +15,19 @@ from pathlib import Path
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.files import LEFTOVER_SECONDS, is_leftover, leftovers, sweep
 from tac_pipeline.progress import Progress
-from tac_pipeline.store.artifacts import CURRENT_NAME, RECORD_NAME, RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME, Store
+from tac_pipeline.store.artifacts import (
+    BEFORE_RESTORE,
+    CURRENT_NAME,
+    RECORD_NAME,
+    RUNS_NAME,
+    SCRATCH_NAME,
+    SET_ASIDE_NAME,
+    Store,
+)
 from tac_pipeline.store.digests import (
-    bytes_problem,
+    beside,
     file_problem,
-    is_named_by_digest,
+    known_digest,
     name_problem,
     read_sealed,
     size_problem,
@@ -135,9 +143,9 @@ class _Look:
             path = folder / name
             self._took(path)
             self._find(path, file_problem(path, wanted), Loss.COMPUTED)
-        for name, link in found.record["links"].items():
+        for name, size in found.record["links"].items():
             path = self.store.folder / name
-            self._find(path, size_problem(path, link["size"] if isinstance(link, dict) else link), Loss.COMPUTED)
+            self._find(path, size_problem(path, size), Loss.COMPUTED)
 
     def _pointer(self, asset: str) -> None:
         pointer = self.store.folder / asset / CURRENT_NAME
@@ -147,18 +155,10 @@ class _Look:
             self._find(pointer, f"{pointer} is gone, or is not what was written", Loss.COMPUTED)
 
     def shards(self) -> None:
-        """Every shard, by its name, by a link to it, or by reading it."""
-        linked: dict[Path, str] = {}
-        for version in self.store.versions("image_embeddings"):
-            for name, link in version.record["links"].items():
-                if isinstance(link, dict):
-                    linked[self.store.folder / name] = link["sha256"]
+        """Every shard, by its digest, and by reading it."""
         for path in sorted(self.store.shards_folder.glob("*/*.parquet")):
-            if path in linked:
-                self._took(path)
-                self._find(path, bytes_problem(path, linked[path]), Loss.COMPUTED)
-            else:
-                self._added(path, EMBEDDING_SHARD)
+            self._added(path, EMBEDDING_SHARD)
+            self._known.add(beside(path))
 
     def tables(self) -> None:
         """Noun vectors, assignments of shards, listings: tables that are found by their names."""
@@ -173,7 +173,7 @@ class _Look:
     def _added(self, path: Path, schema: TableSchema) -> None:
         self._took(path)
         named = schema in (EMBEDDING_SHARD, PROMPTED_NOUNS)
-        self.report.without_digest += named and not is_named_by_digest(path)
+        self.report.without_digest += named and known_digest(path) is None
         self._find(path, (name_problem(path) if named else None) or _table_problem(path, schema), Loss.COMPUTED)
 
     def ledger(self) -> None:
@@ -243,7 +243,9 @@ class _Look:
             self._known |= {path, *_files(path)}
         for path in self._all:
             home = shared if path.is_relative_to(shared) else own
-            if path.name in _LOCKS or path.relative_to(home).parts[0] in _PASSED_OVER or path in self._known:
+            first = path.relative_to(home).parts[0]
+            passed = first in _PASSED_OVER or first.startswith(BEFORE_RESTORE) or path.name in _LOCKS
+            if passed or path in self._known:
                 continue
             if path.exists() and not (home == shared and is_leftover(path)):
                 self._find(path, f"{path} was written by nothing in this project", Loss.FOREIGN)
