@@ -69,10 +69,8 @@ def _compare_passes(folder: Path, turns: int) -> None:
         columns = {"image_id": ids, "version": ids, "content_hash": ids, **rest}
         vectors = unit_rows(generator.normal(size=(ROWS, DIM)).astype(np.float32))
         path = add_table(folder / "e", EMBEDDING_SHARD, {**columns, "embedding": vectors}, encoder="e")
-        placed = pl.DataFrame(
-            {"row": range(ROWS), "error": [None] * ROWS}, schema={"row": pl.Int32, "error": pl.String}
-        )
-        views.append(placed.with_columns(shard=pl.lit(f"e/{path.name}")))
+        placed = pl.DataFrame({"row": range(ROWS)}, schema={"row": pl.Int32})
+        views.append(placed.with_columns(shard=pl.lit(f"e/{path.name}"), error=pl.lit(None, pl.String)))
     view, read = pl.concat(views), pq.read_table
 
     def gather(*, verified: bool) -> None:
@@ -85,7 +83,7 @@ def _compare_passes(folder: Path, turns: int) -> None:
 
     ways = {"without verification": partial(gather, verified=False), "with": partial(gather, verified=True)}
     print(f"{SHARDS} shards of {ROWS:,} vectors of {DIM}: gather_vectors")
-    _print_turns({name: _in_turns(ways, turns)[name] for name in ways})
+    _print_turns(_in_turns(ways, turns))
 
 
 def _in_turns(ways: dict[str, Callable[[], None]], turns: int) -> dict[str, list[float]]:
@@ -145,10 +143,8 @@ def _grow_once(folder: Path) -> float:
 
 def _print_turns(found: dict[str, list[float]]) -> None:
     names = list(found)
-    for name in names:
-        print(
-            f"  {name}: {median(found[name]):.3f} CPU s (median of {len(found[name])}, {min(found[name]):.3f} the least)"
-        )
+    for name, own in found.items():
+        print(f"  {name}: {median(own):.3f} CPU s (median of {len(own)}, {min(own):.3f} the least)")
     print(f"  ratio {median(found[names[1]]) / median(found[names[0]]):.3f}")
 
 
