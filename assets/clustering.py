@@ -9,6 +9,7 @@ from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import training_set
 from assets.neighbors import image_neighbors, text_neighbors, text_weight
+from assets.nouns import noun_embeddings
 from assets.text_space import cluster_count, noun_shortlist, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix, IntVector
@@ -17,6 +18,7 @@ from tac_pipeline.results.corrections.merging import require_two_clusters
 from tac_pipeline.results.corrections.written import Corrections, load_corrections, require_known
 from tac_pipeline.results.in_force import entry_in_force, names_to_keep, next_id_elsewhere
 from tac_pipeline.settings.project import Project
+from tac_pipeline.store.artifacts import Store
 from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import (
     CLUSTER_ASSIGNMENT,
@@ -141,7 +143,8 @@ def cluster_ids(inputs: Inputs, out: Output) -> None:
     centers = assignment_centers(vectors, soft)
     if entry is None:
         known = inputs.table(training_set, columns=["image_id", "content_hash"])
-        learned = Learned(key, known["image_id"], known["content_hash"], soft.argmax(axis=1), centers, encoder)
+        columns, roots = soft.argmax(axis=1), _roots(inputs, store)
+        learned = Learned(key, known["image_id"], known["content_hash"], columns, centers, encoder, roots)
         entry = ledger.enter(learned, in_force=entry_in_force(store), names=names_to_keep(store), lowest_new_id=floor)
     history = ledger.history(entry)
     out.write(entry.ids)
@@ -154,6 +157,7 @@ def cluster_ids(inputs: Inputs, out: Output) -> None:
         key=key,
         next_id=max([floor, *(known.next_id for known in ledger.entries())]),
         n_clusters=len(entry.ids),
+        otherwise=entry.otherwise,
         **{event: counts.get(event, 0) for event in EVENTS},
     )
     moved = latest.filter(pl.col("event") != "kept").drop("entry")
@@ -166,6 +170,13 @@ def _soft(inputs: Inputs) -> FloatMatrix:
 
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
     return soft_assignment(head, inputs.vectors(training_set))
+
+
+def _roots(inputs: Inputs, store: Store) -> str:
+    """A digest of what learning starts from: the settings and the code, the training images, and the nouns."""
+    nouns = store.current(noun_embeddings.name)
+    version = cluster_heads.version(inputs.project.settings)
+    return digest([version, inputs.artifact(training_set).content, None if nouns is None else nouns.artifact.content])
 
 
 EVENTS = ("kept", "grown", "split", "merged", "born", "retired")

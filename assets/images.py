@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from assets.engine.as_it_was import training_set_as_it_was
 from assets.engine.execute import open_store
-from assets.engine.step import Inputs, Output, Values, stored_asset
+from assets.engine.step import AsItWas, Inputs, Output, Values, stored_asset
 from assets.ui import previews
 from tac_pipeline.errors import InputError, SourceError, first_few
 from tac_pipeline.settings.keys import EncoderSettings, Images, TrainingSet
@@ -230,13 +231,27 @@ def _resolve_embeddings(inputs: Inputs, images: Images, encoder: EncoderSettings
     return {"encoder": fingerprint, "max_pixels": images.max_pixels, "max_bytes": images.max_bytes}
 
 
+def _after_embeddings(store: Store) -> None:
+    # A store from before the rows of training sets were kept: its training set is still there.
+    _remember_training_set(store)
+    _drop_unnamed_shards(store)
+
+
+def _remember_training_set(store: Store) -> None:
+    from tac_pipeline.store.keeping.training_sets import TrainingSets
+
+    TrainingSets(store).keep(store.current(training_set.name))
+
+
 def _drop_unnamed_shards(store: Store) -> None:
+    from tac_pipeline.store.digests import beside
     from tac_pipeline.store.shards import unnamed_shards
 
     kept = [version for version in store.versions(image_embeddings.name) if not version.damage()]
     views = (version.frame(IMAGE_EMBEDDINGS) for version in kept)
     for path in unnamed_shards(views, store.shards_folder):
         path.unlink(missing_ok=True)
+        beside(path).unlink(missing_ok=True)
 
 
 @stored_asset(
@@ -245,7 +260,7 @@ def _drop_unnamed_shards(store: Store) -> None:
     settings=["images.source", "images.max_pixels", "images.max_bytes", "encoder"],
     deps=[image_manifest],
     resolve=_resolve_embeddings,
-    cleanup=_drop_unnamed_shards,
+    cleanup=_after_embeddings,
     kinds=["parquet", "pytorch"],
     part="growth",
 )
@@ -255,10 +270,13 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
     from tac_pipeline.embedding import embed_missing
     from tac_pipeline.embedding.bounded_reads import UNREACHED
     from tac_pipeline.results.intake import compare_views
+    from tac_pipeline.store.keeping.shard_digests import take_in_shards
 
     store = open_store(inputs.project)
     fingerprint, shards = inputs.values["encoder"], store.shards_folder
     before = store.whole_current(image_embeddings.name)
+    # Without a training set, learning waits for the images that could not be reached.
+    waits = store.current(training_set.name) is not None
     hashes = ["image_id", "content_hash"]
     known = None if before is None else before.artifact.frame(IMAGE_EMBEDDINGS, columns=hashes)
     view = embed_missing(
@@ -267,13 +285,15 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
         shards=shards,
         encoder=fingerprint,
         progress=inputs.progress("images"),
-        try_again_after=TRY_AGAIN_SECONDS,
+        try_again_after=TRY_AGAIN_SECONDS if waits else 0,
     )
     errors = view.filter(pl.col("error").is_not_null())
     out.write(view.drop("computed", "copied"))
     # Vectors differ in their last bits from batch to batch; the images and the encoder do not.
     out.content = digest([fingerprint, view["image_id"].to_list(), view["content_hash"].to_list()])
-    out.links = {f"shards/{name}": (shards / name).stat().st_size for name in sorted(view["shard"].unique())}
+    names = view["shard"].unique().sort().to_list()
+    take_in_shards(names, shards, log=inputs.log)
+    out.links = {f"shards/{name}": (shards / name).stat().st_size for name in names}
     out.fact(
         encoder=fingerprint,
         computed=int(view["computed"].sum()),
@@ -341,6 +361,10 @@ def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) 
     return {"images": training_set.max_images, "seed": seed}
 
 
+def _lost_training_set(inputs: Inputs) -> AsItWas | None:
+    return training_set_as_it_was(inputs, training_set)
+
+
 @stored_asset(
     group="images",
     schema=TRAINING_SET,
@@ -348,13 +372,18 @@ def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) 
     deps=[image_embeddings],
     resolve=_resolve_training_set,
     ignores_growth=True,
+    as_it_was=_lost_training_set,
+    cleanup=_remember_training_set,
     load=Inputs.vectors,
 )
 def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: int) -> None:
     """The images that groups are learned from: all readable ones, or a seeded sample up to training_set.max_images."""
+    from tac_pipeline.embedding.bounded_reads import require_reached
     from tac_pipeline.store.shards import gather_vectors
 
-    view = inputs.table(image_embeddings).filter(pl.col("error").is_null())
+    seen = inputs.table(image_embeddings)
+    require_reached(seen, ", ".join(inputs.project.settings.images.places))
+    view = seen.filter(pl.col("error").is_null())
     if view.is_empty():
         raise InputError(
             f"no image of {', '.join(inputs.project.settings.images.places)} can be read; "

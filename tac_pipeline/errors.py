@@ -18,6 +18,7 @@ A message says what must hold, what came and where, and the next thing to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class TacError(Exception):
@@ -53,7 +54,17 @@ class ArtifactOutdated(StoreError):
 
 
 class ArtifactDamaged(StoreError):
-    """A file of the artifact was deleted, cut short or changed by hand."""
+    """A file was deleted, cut short, or has other bytes than were written.
+
+    Attributes
+    ----------
+    file : Path or None
+        The file whose bytes are wrong; None when that is not certain, such as where it could not be opened.
+    """
+
+    def __init__(self, message: str, *, file: Path | None = None) -> None:
+        super().__init__(message)
+        self.file = file
 
 
 class UiError(TacError):

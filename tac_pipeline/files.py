@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import re
 import shutil
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -18,11 +21,18 @@ from tac_pipeline.errors import StoreError
 LOCK_POLL_SECONDS = 0.2
 # Less than a page of a database: it cannot write any more.
 _NO_ROOM = 1_000_000  # bytes
+# What a killed writer leaves: see replacing and building_folder.
+_LEFTOVER = re.compile(r"\..+-[0-9a-f]{8}|\.building-[0-9a-f]{12}")
+# Some writers hold no lock. None of them writes one file for longer.
+LEFTOVER_SECONDS = 24 * 3600.0
 
 
 @contextmanager
-def hold_lock(folder: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Hold the OS lock of a folder; if another process holds it, on_wait is told once which. Re-entrant."""
+def hold_lock(folder: Path, on_wait: Callable[[str], None]) -> Iterator[bool]:
+    """Hold the OS lock of a folder; if another process holds it, on_wait is told once which. Re-entrant.
+
+    Yields whether the lock was taken just now, and not held by this process already.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -30,6 +40,7 @@ def hold_lock(folder: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
     holder = folder / ".lock-holder"
     # A singleton, so that the whole process shares the lock and its depth.
     lock = FileLock(folder / ".lock", thread_local=False, is_singleton=True)
+    first = not lock.is_locked
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -39,7 +50,7 @@ def hold_lock(folder: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
         lock.acquire(poll_interval=LOCK_POLL_SECONDS)
     try:
         holder.write_text(str(os.getpid()), encoding="utf-8")
-        yield
+        yield first
     finally:
         lock.release()
 
@@ -87,6 +98,37 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a name is that of something half-written: it is a leftover when nobody writes it any more."""
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
+def leftovers(folder: Path, *, older_than: float = 0.0) -> list[Path]:
+    """What killed writers left half-written in a folder and all folders in it, not touched for so many seconds."""
+    since, found = time.time() - older_than, []
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if _LEFTOVER.fullmatch(name):
+                path = Path(parent, name)
+                with suppress(OSError):  # its writer has just put it in its place
+                    if path.lstat().st_mtime <= since:
+                        found.append(path)
+        folders[:] = [name for name in folders if not _LEFTOVER.fullmatch(name)]
+    return found
+
+
+def sweep(folder: Path, *, older_than: float = 0.0) -> list[Path]:
+    """Remove what `leftovers` finds, and return it; a process that may only read leaves it."""
+    found = leftovers(folder, older_than=older_than)
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+    return found
+
+
 @contextmanager
 def building_folder(folder: Path) -> Iterator[Path]:
     """A new folder inside another, to be renamed into place; leftovers of killed writers are removed first.
@@ -118,19 +160,42 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Readers see the old file or the new one, never a part; makes its folder if there is none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
+    with adding(path.parent, path.name) as (aside, place):
         yield aside
+        place(path.name)
+
+
+@contextmanager
+def adding(folder: Path, name: str) -> Iterator[tuple[Path, Callable[[str], Path]]]:
+    """Where to write a file of a folder, and what puts it in its place when it is whole, under a name known by then.
+
+    `name` is a part of the name that it has until then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f".{name}-{uuid.uuid4().hex[:8]}"
+
+    def place(final: str) -> Path:
         flush(aside)
-        aside.replace(path)
-        flush(path.parent)
+        aside.replace(folder / final)
+        flush(folder)
+        return folder / final
+
+    try:
+        yield aside, place
     finally:
         aside.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that readers see the old text or the new one, never a part."""
+    """Write a file so that readers see the old text or the new one, never a part.
+
+    What a process that was killed here left of it is removed a day later.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}-*"):
+        if is_leftover(left):
+            with suppress(OSError):
+                if left.lstat().st_mtime < time.time() - LEFTOVER_SECONDS:
+                    left.unlink(missing_ok=True)
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8")
 

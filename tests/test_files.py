@@ -1,15 +1,17 @@
 """Files take their place whole, or the old one stays."""
 
 import errno
+import os
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tac_pipeline.errors import StoreError
-from tac_pipeline.files import full_disk_told, place_folder, replacing
+from tac_pipeline.files import adding, full_disk_told, leftovers, place_folder, replacing, sweep, write_atomically
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
@@ -80,3 +82,35 @@ def test_a_full_disk_is_one_sentence_and_nothing_else_is(
         fail()
     if told:
         assert f"the disk of {tmp_path} is full; nothing was changed. Make room there" in str(raised.value)
+
+
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    inner = tmp_path / "in"
+    kept = [tmp_path / "a.txt", tmp_path / ".lock", inner / "b-12345678", tmp_path / ".lock-holder"]
+    left = [tmp_path / ".a.txt-0123abcd", inner / ".b.parquet-ffffffff", inner / ".building-0123456789ab"]
+    inner.mkdir()
+    for path in [*kept, *left[:2]]:
+        path.write_text("text")
+    left[2].mkdir()
+    (left[2] / ".c-0123abcd").write_text("text")
+    assert sorted(leftovers(tmp_path)) == sorted(left)
+    assert leftovers(tmp_path, older_than=60) == []
+    assert sorted(sweep(tmp_path)) == sorted(left)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_the_name_of_every_half_written_file_is_that_of_a_leftover(tmp_path: Path) -> None:
+    with replacing(tmp_path / "one.json") as first, adding(tmp_path, "two") as (second, _):
+        first.write_text("")
+        second.write_text("")
+        assert sorted(leftovers(tmp_path)) == sorted([first, second])
+
+
+def test_a_file_sweeps_what_its_own_writers_left_a_day_ago(tmp_path: Path) -> None:
+    old, new, other = (tmp_path / name for name in (".a.yaml-0123abcd", ".a.yaml-0123abce", ".b.yaml-0123abcd"))
+    for path in (old, new, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
+    write_atomically(tmp_path / "a.yaml", "text")
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.yaml", new, other])

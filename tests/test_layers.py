@@ -30,6 +30,7 @@ LAYERS = (
     ("tac_pipeline.sources", "tac_pipeline.wordnet", "tac_pipeline.demo"),
     ("tac_pipeline.encoders", "tac_pipeline.nouns"),
     ("tac_pipeline.store",),
+    ("tac_pipeline.store.keeping",),
     ("tac_pipeline.embedding", "tac_pipeline.estimator"),
     ("tac_pipeline.results", "tac_pipeline.first_run"),
     ("tac_pipeline.report", "tac_pipeline.export"),

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from assets.engine.recipe import resolve_recipe, usable
 from assets.engine.required import known_versions, require_inputs
-from assets.engine.step import Inputs, Log, Output, Step
+from assets.engine.step import AsItWas, Inputs, Log, Output, Step
+from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.files import full_disk_told
 from tac_pipeline.settings.project import Project
-from tac_pipeline.store.artifacts import Artifact, Store
+from tac_pipeline.store.artifacts import CURRENT_NAME, Artifact, Store
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,21 @@ def open_store(project: Project) -> Store:
     return Store(project.store_folder)
 
 
-def execute(asset: Step, project: Project, *, log: Log = lambda _: None, in_force: bool = False) -> Outcome:
+def execute(
+    asset: Step, project: Project, *, log: Log = lambda _: None, in_force: bool = False, anew: bool = False
+) -> Outcome:
     """Make an asset current: find its recipe on disk, or compute it, validate it and make it current.
 
-    With `in_force`, a step of growth reads what was learned last, also when the settings of learning have changed
-    since; it then stays stale for the new settings.
+    A file with wrong bytes that it meets, and that can be computed again, is set aside and made again.
+
+    Parameters
+    ----------
+    in_force : bool
+        A step of growth reads what was learned last, also when the settings of learning have changed since; it then
+        stays stale for the new settings.
+    anew : bool
+        Somebody asked to learn again: what ignores growth is made from what the store holds now, even when what was
+        lost could be made as it was.
 
     Raises
     ------
@@ -38,31 +49,55 @@ def execute(asset: Step, project: Project, *, log: Log = lambda _: None, in_forc
     TacError
         The computation refuses something. What was current does not change.
     """
-    started = time.monotonic()
     store = open_store(project)
     with store.building(shared=asset.shared, on_wait=log):
-        known = known_versions(asset, store, in_force=in_force)
-        inputs = Inputs(project, require_inputs(asset, project, store, log, known), log)
-        recipe = resolve_recipe(asset, inputs)
-        artifact = usable(store.find(asset.name, recipe))
-        reused = artifact is not None
-        if artifact is None:
-            artifact = _build(asset, inputs, store, recipe, started)
-        settings = project.settings
-        store.make_current(artifact, version=asset.version(settings, known), written=asset.written(settings))
-        # What the groups in force were learned from is needed until others are learned, however few versions are kept.
-        store.prune(asset.name, keep=settings.keep_versions, shared=asset.shared, in_use=asset.part == "learning")
-        if asset.cleanup is not None:
-            asset.cleanup(store)
-    return Outcome(artifact, reused, time.monotonic() - started)
+        while True:
+            try:
+                return _execute(asset, project, store, log, in_force=in_force, anew=anew)
+            except ArtifactDamaged as error:
+                # Ends, because every time one file fewer is there.
+                if error.file is None or not store.set_aside(error.file):
+                    raise
+                log(f"{error.file} has not the bytes that were written. It is set aside, and made again")
+                _make_again(asset, project, store, log)
 
 
-def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: float) -> Artifact:
+def _make_again(asset: Step, project: Project, store: Store, log: Log) -> None:
+    """Make what a step reads whole again, after a file of it was set aside."""
+    for above in asset.upstream:
+        current = store.current(above.name)
+        if current is not None and current.artifact.damage():
+            execute(above, project, log=log)
+
+
+def _execute(asset: Step, project: Project, store: Store, log: Log, *, in_force: bool, anew: bool) -> Outcome:
+    started = time.monotonic()
+    known = known_versions(asset, store, in_force=in_force)
+    inputs = Inputs(project, require_inputs(asset, project, store, log, known), log)
+    lost = None if anew or asset.as_it_was is None else asset.as_it_was(inputs)
+    recipe = resolve_recipe(asset, inputs) if lost is None else lost.recipe
+    kept = usable(store.find(asset.name, recipe))
+    if store.has_bad_pointer(asset.name):
+        log(f"{asset.name}: its {CURRENT_NAME} could not be read, and is written again")
+    artifact = kept or _build(asset, inputs, store, recipe, started, lost)
+    settings = project.settings
+    store.make_current(artifact, version=asset.version(settings, known), written=asset.written(settings))
+    # What the groups in force were learned from is needed until others are learned, however few versions are kept.
+    store.prune(asset.name, keep=settings.keep_versions, shared=asset.shared, in_use=asset.part == "learning")
+    if asset.cleanup is not None:
+        asset.cleanup(store)
+    return Outcome(artifact, kept is not None, time.monotonic() - started)
+
+
+def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: float, lost: AsItWas | None) -> Artifact:
     store.sweep_scratch(shared=asset.shared)
     with store.scratch(asset.name, shared=asset.shared) as folder:
         out = Output(folder, asset.schema)
         with full_disk_told(store.folder, kept=f"{asset.name} was not changed"):
-            asset.build(inputs, out, **asset.sections(inputs.project.settings))
+            if lost is None:
+                asset.build(inputs, out, **asset.sections(inputs.project.settings))
+            else:
+                lost.build(inputs, out)
         record = {
             "content": out.content,
             "links": out.links,
@@ -73,4 +108,6 @@ def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: floa
             "notes": out.notes,
             "seconds": time.monotonic() - started,
         }
+        if lost is not None:
+            record |= lost.record
         return store.commit(asset.name, recipe, folder, record, shared=asset.shared)

@@ -27,6 +27,25 @@ Values = dict[str, Any]
 Part = Literal["growth", "learning"]
 
 
+@dataclass(frozen=True)
+class AsItWas:
+    """What a step that ignores growth last made, where that was lost: it is made again, and nothing else.
+
+    Attributes
+    ----------
+    recipe : str
+        The name that it had.
+    record : dict
+        content, values and inputs of its artifact (see Artifact).
+    build : callable (inputs, out)
+        Makes it again, in place of the step's own function.
+    """
+
+    recipe: str
+    record: dict[str, Any]
+    build: "Callable[[Inputs, Output], None]"
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Step:
     """One asset.
@@ -56,6 +75,8 @@ class Step:
         It depends on no image: all stores find its versions in data/.shared.
     ignores_growth : bool
         New contents of its inputs do not make it stale; only settings, or a person, renew it.
+    as_it_was : callable (inputs) -> AsItWas or None, optional
+        Of a step that ignores growth: what it last made, where that was lost and the settings are the same.
     by_method : bool
         It stores the outcome of the method's piece of the same name, which also says what values it depends on.
     load : callable (inputs, asset) -> result, optional
@@ -79,6 +100,7 @@ class Step:
     observes: str | None = None
     shared: bool = False
     ignores_growth: bool = False
+    as_it_was: "Callable[[Inputs], AsItWas | None] | None" = None
     by_method: bool = False
     load: "Callable[[Inputs, Step], Any] | None" = None
 

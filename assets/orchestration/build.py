@@ -49,6 +49,8 @@ from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS
 AS_LOADED = "TAC_SETTINGS_AS_LOADED"
 # The system refuses to start a process with a longer text in its environment.
 LONGEST_TEXT = 100_000
+# Of a run that learns again on request: a lost training set is then drawn anew, and not made as it was.
+RECLUSTER_TAG = "tac/recluster"
 
 
 def build_definitions(settings_path: str | Path) -> dg.Definitions:
@@ -183,10 +185,11 @@ def build_asset(
         output_required=False,
     )
     def materialize_step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        grows, anew = only_grows(context.run), RECLUSTER_TAG in context.run.tags
         with refusals(project):
             before(context)
             try:
-                outcome = execute(step, project, log=context.log.info, in_force=only_grows(context.run))
+                outcome = execute(step, project, log=context.log.info, in_force=grows, anew=anew)
             except (ArtifactMissing, ArtifactOutdated) as error:
                 if not is_overtaken(context.run, project):
                     raise
@@ -257,7 +260,7 @@ def build_jobs(project: Project) -> dict[str, Any]:
         RECLUSTER: dg.define_asset_job(
             RECLUSTER,
             selection=relearned | nouns,
-            tags=tags,
+            tags={**tags, RECLUSTER_TAG: "yes"},
             description="Learn the groups again from the images that the store holds now, and assign every image.",
         ),
     }

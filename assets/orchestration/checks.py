@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assets.clustering import cluster_heads
+from assets.clustering import cluster_heads, cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.images import image_embeddings, training_set
@@ -16,6 +16,7 @@ from assets.text_space import noun_vocabulary
 from tac_pipeline.results.drift import OUTLIER_QUANTILE, measure_drift
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
+from tac_pipeline.store.publication import Publication
 from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY, TRAINING_SET
 
 if TYPE_CHECKING:
@@ -148,10 +149,26 @@ def drift(artifact: Artifact, store: Store) -> Finding:
     return Finding(not reasons, sentence, numbers)
 
 
+def learned_as_before(artifact: Artifact, store: Store) -> Finding:
+    """Check that what was lost and learned again came out as it was."""
+    before, entry = artifact.facts.get("otherwise"), artifact.facts.get("entry")
+    if before is None:
+        return Finding(True, "Nothing that was learned was lost and came out otherwise.", {})
+    latest = Publication(store.published_folder).latest()
+    sentence = (
+        f"The groups were learned again from the same images, nouns and settings as those of ledger entry {before}, "
+        "because something that was learned then was lost, and they came out otherwise. Look at `tac diff`."
+    )
+    # Readers who have them already keep getting new images.
+    known = latest is not None and latest.entry == entry
+    return Finding(known, sentence, {"ledger entry": entry, "earlier entry": before}, blocks=not known)
+
+
 CHECKS: tuple[tuple[Step, Look], ...] = (
     (image_embeddings, unreadable_images),
     (noun_vocabulary, centers_without_noun),
     (cluster_heads, heads_converged),
+    (cluster_ids, learned_as_before),
     (assignments, drift),
     (clusters, cluster_sizes),
 )

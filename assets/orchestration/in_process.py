@@ -14,7 +14,7 @@ from dagster import DagsterEventType
 
 from assets.engine.execute import open_store
 from assets.engine.step import Step
-from assets.orchestration.build import build_definitions
+from assets.orchestration.build import RECLUSTER_TAG, build_definitions
 from assets.orchestration.dagster_internals import (
     find_asset_job,
     find_job,
@@ -47,22 +47,27 @@ class Progress:
 Listener = Callable[[Progress], None]
 
 
-def run_steps(project: Project, steps: Iterable[Step], *, listener: Listener, publish: bool = False) -> bool:
+def run_steps(
+    project: Project, steps: Iterable[Step], *, listener: Listener, publish: bool = False, anew: bool = False
+) -> bool:
     """Materialize steps in this process, one after the other, and report each event; True when all succeeded.
 
-    With `publish`, it then publishes the result if checks and settings allow it.
+    With `publish`, it then publishes the result if checks and settings allow it; `anew` learns again on request.
     """
     names = [*(step.name for step in steps), *([PUBLISHED] if publish else [])]
     job = find_asset_job(build_definitions(project.path))
-    return _execute(project, job, listener, asset_selection=[asset_key(name, project) for name in names])
+    tags = {RECLUSTER_TAG: "yes"} if anew else {}
+    return _execute(project, job, listener, tags, asset_selection=[asset_key(name, project) for name in names])
 
 
 def run_job(project: Project, name: str, *, listener: Listener) -> bool:
     """Run one of the store's jobs in this process, as the UI would, and report each event; True when all succeeded."""
-    return _execute(project, find_job(build_definitions(project.path), name), listener)
+    return _execute(project, find_job(build_definitions(project.path), name), listener, {})
 
 
-def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **selection: Any) -> bool:
+def _execute(
+    project: Project, job: dg.JobDefinition, listener: Listener, tags: dict[str, str], **selection: Any
+) -> bool:
     """Hold the store's lock throughout, so that no other run changes what one step left for the next.
 
     Raises
@@ -88,7 +93,7 @@ def _execute(project: Project, job: dg.JobDefinition, listener: Listener, **sele
             # The listener reports what a user needs; the UI shows everything.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             # The user of the command sees it fail, so the daemon does not run it again.
-            tags={**run_tags(project), "tac/origin": "command line", "dagster/max_retries": "0"},
+            tags={**run_tags(project), "tac/origin": "command line", "dagster/max_retries": "0", **tags},
             **selection,
         )
         if interrupted.is_set():

@@ -60,12 +60,13 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
         artifacts = _result(store)
         publication = Publication(store.published_folder)
         latest, source = publication.latest(), {step.name: artifacts[step.name].content for step in _SOURCES}
+        repaired = "" if latest is None else repair_latest(publication, latest, store, log)
         if latest is not None and latest.source == source:
             ended = ""
             if by_hand and publication.held():
                 publication.release()
                 ended = "; what held it is ended"
-            return Decision(latest, True, f"version {latest.number} is this result already{ended}")
+            return Decision(latest, True, f"version {latest.number} is this result already{ended}{repaired}")
         tables = _tables(artifacts)
         comparison = publication.compare(tables["assignments"])
         reason = None if by_hand else _why_not(project, store, artifacts, publication, comparison)
@@ -75,6 +76,55 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
         version = publication.publish(tables, source=source, entry=artifacts[cluster_ids.name].facts["entry"])
         publication.prune(keep=project.settings.keep_versions)
         return Decision(version, True, f"version {version.number} is published", comparison)
+
+
+def repair_latest(publication: Publication, latest: Version, store: Store, log: Log) -> str:
+    """Write what is damaged of the version that readers have again, and say so; an empty text where nothing is.
+
+    Raises
+    ------
+    ArtifactDamaged
+        What it was made from is not kept.
+    """
+    problems = latest.damaged(by_digest=True)
+    if not problems:
+        return ""
+    log(f"{'; '.join(problems.values())}. It is made again from what it was made from")
+    kept = _made_from(latest, store)
+    if len(kept) == len(PARTS):
+        tables = _tables(kept)
+    elif (older := _repeated(publication, latest)) is not None:
+        tables = {name: older.table(name) for name in ("assignments", "clusters", "lineage")}
+    elif set(problems) == {"changes"}:
+        tables = {"assignments": latest.assignments}
+    else:
+        gone = ", ".join(step.name for step in PARTS if step.name not in kept)
+        raise ArtifactDamaged(
+            f"{'; '.join(problems.values())}. It was made from a version of {gone} that is no longer kept. "
+            f"Restore {publication.folder} from a backup (`tac restore`), or delete it and publish again (`tac "
+            "publish`): versions are then numbered from 1."
+        )
+    names = publication.repair(latest, tables)
+    return f"; its damaged {' and '.join(names)} {'was' if len(names) == 1 else 'were'} written again"
+
+
+def _made_from(version: Version, store: Store) -> dict[str, Artifact]:
+    """What is still kept of the artifacts that a version was made from, by name."""
+    contents = dict(version.source)
+    assigned = store.find_content(assignments.name, contents.get(assignments.name, ""))
+    if assigned is not None:
+        # The version does not name it, because the assignments do.
+        contents[corrections.name] = assigned.record["inputs"].get(corrections.name, "")
+    found = {step.name: store.find_content(step.name, contents.get(step.name, "")) for step in PARTS}
+    return {name: artifact for name, artifact in found.items() if artifact is not None}
+
+
+def _repeated(publication: Publication, latest: Version) -> Version | None:
+    """The whole older version that a rollback repeats."""
+    if latest.rolled_back_to is None:
+        return None
+    older = publication.find(latest.rolled_back_to)
+    return None if older.damaged(by_digest=True) else older
 
 
 def rollback(project: Project, number: int | None, *, log: Log = lambda _: None) -> Decision:
@@ -174,6 +224,7 @@ def readers_are_current(project: Project) -> Finding:
     current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
     passed = latest is not None and latest.source == current
     sentence = publication_in_words(project)
+    passed = passed and latest is not None and not latest.damaged()
     return Finding(
         passed,
         f"{sentence[0].upper()}{sentence[1:]}.".replace("..", "."),
@@ -187,6 +238,8 @@ def publication_in_words(project: Project) -> str:
     publication = Publication(store.published_folder)
     latest, held = publication.latest(), publication.held()
     have = "nothing is published yet" if latest is None else f"readers have version {latest.number} of {_day(latest)}"
+    if latest is not None and (damaged := latest.damaged()):
+        have = f"{have}, which is damaged: {'; '.join(damaged.values())}. `tac run` writes it again"
     current = {step.name: found.artifact.content for step in _SOURCES if (found := store.current(step.name))}
     if latest is not None and current == latest.source:
         edited = "; the settings have changed since (`tac run`)" if _edited(project, store) else ""

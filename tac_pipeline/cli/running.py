@@ -147,7 +147,7 @@ def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     plan = plan_run(project, recluster=recluster)
     for note in plan.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
-    computed = materialize(console, project, plan.steps, publish=True)
+    computed = materialize(console, project, plan.steps, publish=True, anew=recluster)
     console.print()
     print_clusters(console, current_clusters(project), most=SHOWN_GROUPS)
     console.print()
@@ -156,7 +156,9 @@ def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     _print_next(console, project)
 
 
-def materialize(console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False) -> set[str]:
+def materialize(
+    console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False, anew: bool = False
+) -> set[str]:
     """Run steps and print a line for each; ends the command when one fails. The names of those that were computed."""
     from assets.orchestration.in_process import run_steps
 
@@ -164,7 +166,7 @@ def materialize(console: Console, project: Project, steps: Iterable[Step], *, pu
     started, steps = time.monotonic(), list(steps)
     with Display(console, steps=len(steps) + publish) as display:
         lines = _StepLines(display)
-        succeeded = run_steps(project, steps, listener=lines, publish=publish)
+        succeeded = run_steps(project, steps, listener=lines, publish=publish, anew=anew)
     if stopping.asked():
         raise KeyboardInterrupt  # it came between two steps, where Dagster keeps it to itself
     if not succeeded:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from tac_pipeline.embedding.reading import ByteBudget
+from tac_pipeline.errors import SourceError
 from tac_pipeline.sources import ByteReader
 from tac_pipeline.sources.archives import MEMBER_URI
 from tac_pipeline.sources.streaming import GaveUp, OverLimit
@@ -26,6 +27,35 @@ SILENT_READS = 64
 
 # The start of the error of an image that could not be read: it may be readable next time.
 UNREACHED = "cannot be read: "
+# Groups that were learned from a smaller share of the listed images would be those of a part of the store.
+LEAST_REACHED = 0.9
+
+
+def require_reached(view: pl.DataFrame, places: str) -> None:
+    """Refuse to learn while many images cannot be reached. Those that are damaged, or over a limit, are not missed.
+
+    Parameters
+    ----------
+    view : DataFrame with image_id, error
+        The table image_embeddings.
+    places : str
+        The source, for the message.
+
+    Raises
+    ------
+    SourceError
+        Fewer than LEAST_REACHED of the images could be reached.
+    """
+    missed = view.filter(pl.col("error").str.starts_with(UNREACHED))
+    listed = len(missed) + view["error"].null_count()
+    reached = listed - len(missed)
+    if reached < LEAST_REACHED * listed:
+        raise SourceError(
+            f"groups are learned from at least {LEAST_REACHED:.0%} of the listed images; {reached:,} of {listed:,} in "
+            f"{places} could be reached, and others not, such as {missed['image_id'][0]} ({missed['error'][0]}). See "
+            "that the source is there and run again (after an hour where groups were learned before), or leave these "
+            "images out (images.exclude)."
+        )
 
 
 def in_reading_order(missing: pl.DataFrame) -> pl.DataFrame:

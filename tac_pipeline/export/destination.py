@@ -6,7 +6,9 @@ What must stay out: how the formats look (their own files).
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,10 @@ from tac_pipeline.export.formats import FILES, FOLDERS, WITH_VECTORS, Format, Li
 from tac_pipeline.export.image_folder import write_image_folder
 from tac_pipeline.export.result import Exported, ExportOptions, ExportResult
 from tac_pipeline.export.tables import write_csv, write_parquet
+from tac_pipeline.files import LEFTOVER_SECONDS
 from tac_pipeline.progress import Progress
+
+_ASIDE = re.compile(r"\.export-[0-9a-f]{12}")
 
 WRITERS: Mapping[Format, Callable[[Path, ExportResult, ExportOptions], Exported]] = {
     Format.CSV: write_csv,
@@ -81,6 +86,7 @@ def export_to(
     aside = target.with_name(f".export-{uuid.uuid4().hex[:12]}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
         done = WRITERS[form](aside, result, ExportOptions(link=link, vectors=vectors, progress=progress))
         if form.holds_images:
             record = {"format": form.value, "images": done.images, **result.facts}
@@ -93,6 +99,13 @@ def export_to(
     finally:
         _remove(aside)
     return done
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what exports that were killed left there a day ago or earlier."""
+    for path in folder.glob(".export-*"):
+        if _ASIDE.fullmatch(path.name) and path.lstat().st_mtime < time.time() - LEFTOVER_SECONDS:
+            _remove(path)
 
 
 def _require_options(form: Format, result: ExportResult, *, link: Link | None, vectors: bool) -> None:

@@ -12,6 +12,7 @@
       .lock               held by the process that builds
       .runs/              a lock for every run that is alive
       .listings/          what was found in archives
+      .damaged/           files with wrong bytes that were set aside, for some days
     data/.shared/         versions of the assets that depend on no image: every store finds them
       prompted_nouns/     append-only noun vectors, found by encoder, templates and noun (prompted_nouns.py)
 
@@ -22,26 +23,21 @@ What must stay out: what an asset means and what it reads (assets/).
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tac_pipeline.digest import digest, file_sha256
-from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing
-from tac_pipeline.files import hold_lock, place_folder, write_atomically
-
-if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
-
-    from tac_pipeline.store.parquet import TableSchema
+from tac_pipeline.digest import digest
+from tac_pipeline.errors import ArtifactMissing, StoreError
+from tac_pipeline.files import LEFTOVER_SECONDS, hold_lock, place_folder, sweep
+from tac_pipeline.store.artifact import Artifact as Artifact
+from tac_pipeline.store.artifact import Current as Current
+from tac_pipeline.store.digests import beside, describe_files, read_sealed, write_sealed
 
 RECORD_NAME = "artifact.json"
 CURRENT_NAME = "current.json"
@@ -54,106 +50,13 @@ ASSIGNED_NAME = "assigned"
 LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
 PROMPTED_NOUNS_NAME = "prompted_nouns"
+# Damaged files that a run made again, so that somebody can still look at them for some days.
+SET_ASIDE_NAME = ".damaged"
+SET_ASIDE_SECONDS = 7 * 24 * 3600.0
+# Where a restore keeps what was there (keeping/backup.py); a time follows.
+BEFORE_RESTORE = ".before-restore"
 # Files of an artifact that only people look at.
 SHOWN_SUFFIXES = (".png", ".md")
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """One version of an asset on disk, immutable.
-
-    Attributes
-    ----------
-    asset, recipe : str
-        What it is and what it was made from.
-    folder : Path
-        Holds the files.
-    record : dict
-        artifact.json: content (digest of what it holds), files ({name: {size, sha256}}), links (files of the store
-        that it refers to, {path: size}), values (resolved settings), inputs ({asset: content}), facts (small numbers
-        that later steps read), rows, seconds, made_at, notes (texts that the UI shows).
-    """
-
-    asset: str
-    recipe: str
-    folder: Path
-    record: dict[str, Any]
-
-    @property
-    def content(self) -> str:
-        """Digest of what the artifact holds. When it stays equal, nothing downstream runs again."""
-        return str(self.record["content"])
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Small numbers that later steps read without opening a table."""
-        return dict(self.record["facts"])
-
-    @property
-    def rows(self) -> int | None:
-        """Rows of the main table."""
-        rows = self.record["rows"]
-        return None if rows is None else int(rows)
-
-    def file(self, name: str) -> Path:
-        """The path of one of its files, after a check that the file is whole.
-
-        Raises
-        ------
-        ArtifactDamaged
-            The file is gone, or its size is not the size that was written.
-        """
-        problem = self._problem(self.folder / name, self.record["files"][name]["size"])
-        if problem:
-            raise ArtifactDamaged(
-                f"{problem}. Materialize {self.asset} again (`tac run --select {self.asset}`): it is rebuilt in place."
-            )
-        return self.folder / name
-
-    def table(self, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """One of its tables, or some columns of it; the file is checked like any other."""
-        # Not at the top: `tac path` opens no table.
-        from tac_pipeline.store.parquet import read_table
-
-        return read_table(self.file(schema.file_name), schema, columns=columns)
-
-    def frame(self, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Like table, as a polars frame."""
-        from tac_pipeline.store.parquet import read_frame
-
-        return read_frame(self.file(schema.file_name), schema, columns=columns)
-
-    def damage(self) -> str | None:
-        """What is wrong with its files, in words; None when all are whole. Sizes are compared, not bytes."""
-        store_folder = self.folder.parent.parent
-        wanted = [(self.folder / name, entry["size"]) for name, entry in self.record["files"].items()]
-        wanted += [(store_folder / name, size) for name, size in self.record["links"].items()]
-        return next((problem for path, size in wanted if (problem := self._problem(path, size))), None)
-
-    @staticmethod
-    def _problem(path: Path, size: int) -> str | None:
-        try:
-            found = path.stat().st_size
-        except FileNotFoundError:
-            return f"{path} is gone"
-        return None if found == size else f"{path} must have {size:,} bytes; it has {found:,}"
-
-
-@dataclass(frozen=True)
-class Current:
-    """What readers of an asset get: the artifact, and the version and settings that it is current for.
-
-    Attributes
-    ----------
-    version : str
-        The chained version: a digest of the settings and code of the asset and of all assets upstream.
-    written : dict
-        The asset's own result settings, as the settings file had them.
-    """
-
-    artifact: Artifact
-    version: str
-    written: dict[str, Any]
 
 
 class Store:
@@ -177,8 +80,8 @@ class Store:
         return self.folder.parent / SHARED_NAME if shared else self.folder
 
     @property
-    def _homes(self) -> tuple[Path, Path]:
-        """The folders to search for versions: a store from before sharing has some in its own folder."""
+    def homes(self) -> tuple[Path, Path]:
+        """The folders to search for versions; a store from before sharing has some in its own, the second."""
         return self._home(shared=True), self.folder
 
     @property
@@ -217,19 +120,20 @@ class Store:
         return self.folder / ASSIGNED_NAME
 
     def current(self, asset: str) -> Current | None:
-        """The current version of an asset, even if files are damaged; None when it was never built."""
-        path = self.folder / asset / CURRENT_NAME
-        try:
-            pointer = json.loads(path.read_text(encoding="utf-8"))
-            recipe, version, written = str(pointer["recipe"]), str(pointer["version"]), dict(pointer["written"])
-        except (FileNotFoundError, NotADirectoryError):
+        """The current version of an asset, even if files are damaged; None when it was never built.
+
+        A pointer that cannot be read counts as none: the next run finds the artifact by its recipe, and points to it.
+        """
+        pointer = _pointer(self.folder / asset / CURRENT_NAME)
+        if pointer is None:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ArtifactDamaged(
-                f"{path} cannot be read ({error}). Delete it and materialize {asset} again."
-            ) from error
-        artifact = self.find(asset, recipe)
-        return None if artifact is None else Current(artifact, version, written)
+        artifact = self.find(asset, pointer["recipe"])
+        return None if artifact is None else Current(artifact, pointer["version"], pointer["written"])
+
+    def has_bad_pointer(self, asset: str) -> bool:
+        """Whether it is no longer known which version of an asset is current; a run finds it by its recipe."""
+        path = self.folder / asset / CURRENT_NAME
+        return path.exists() and _pointer(path) is None
 
     def whole_current(self, asset: str) -> Current | None:
         """Like current, but None when its files are damaged: for callers that can do without it."""
@@ -253,16 +157,21 @@ class Store:
 
     def find(self, asset: str, recipe: str) -> Artifact | None:
         """The artifact of a recipe, even if files are damaged; None when there is none."""
-        for home in self._homes:
-            folder = home / asset / recipe
-            try:
-                record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
-                if {"content", "files", "links", "values", "inputs", "facts", "rows", "notes"} <= record.keys():
-                    return Artifact(asset, recipe, folder, record)
-            except (OSError, ValueError, AttributeError):
-                continue
-        # A folder without a readable record is not an artifact: the next build replaces it.
-        return None
+        found = (self.read(asset, home / asset / recipe) for home in self.homes)
+        return next((artifact for artifact in found if artifact is not None), None)
+
+    def read(self, asset: str, folder: Path) -> Artifact | None:
+        """The artifact in a folder; without a readable record it is none, and the next build replaces it."""
+        try:
+            record = read_sealed(folder / RECORD_NAME)
+        except (OSError, ValueError):
+            return None
+        whole = {"content", "files", "links", "values", "inputs", "facts", "rows", "notes"} <= record.keys()
+        return Artifact(asset, folder.name, folder, record) if whole else None
+
+    def find_content(self, asset: str, content: str) -> Artifact | None:
+        """A whole version of an asset with this content, the current one first; None when none is kept."""
+        return next(iter(self.find_contents(asset, content)), None)
 
     def find_contents(self, asset: str, content: str) -> list[Artifact]:
         """The whole versions of an asset with this content, the current one first."""
@@ -293,12 +202,10 @@ class Store:
             All of Artifact.record except files and made_at, which are added here. If content is None, it becomes the
             digest of the files' bytes.
         """
-        files = {
-            path.name: {"size": path.stat().st_size, "sha256": file_sha256(path)} for path in sorted(built.iterdir())
-        }
+        files = describe_files(built.iterdir())
         content = record["content"] or _content_of(files)
-        whole = {**record, "content": content, "files": files, "made_at": time.time()}
-        write_atomically(built / RECORD_NAME, json.dumps(whole, indent=1, ensure_ascii=False))
+        made = {**record, "content": content, "files": files, "made_at": time.time()}
+        whole = write_sealed(built / RECORD_NAME, made)
         target = self._home(shared=shared) / asset / recipe
         if target.exists():
             # A damaged version of the same recipe is moved away first, so that a crash leaves one or the other.
@@ -309,7 +216,7 @@ class Store:
     def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:
         """Make this artifact the one that readers get, for these settings (see Current)."""
         pointer = {"recipe": artifact.recipe, "version": version, "written": dict(written)}
-        write_atomically(self.folder / artifact.asset / CURRENT_NAME, json.dumps(pointer, ensure_ascii=False))
+        write_sealed(self.folder / artifact.asset / CURRENT_NAME, pointer, indent=None)
         self.note_use(artifact)
 
     def note_use(self, artifact: Artifact) -> None:
@@ -320,7 +227,7 @@ class Store:
     def versions(self, asset: str) -> list[Artifact]:
         """Every kept version of an asset, the last used first."""
         records = sorted(
-            (path for home in self._homes for path in (home / asset).glob(f"*/{RECORD_NAME}")),
+            (path for home in self.homes for path in (home / asset).glob(f"*/{RECORD_NAME}")),
             key=lambda path: path.stat().st_mtime_ns,
             reverse=True,
         )
@@ -331,12 +238,18 @@ class Store:
     def prune(self, asset: str, *, keep: int, shared: bool = False, in_use: bool = False) -> list[str]:
         """Keep the `keep` versions that were used last, and current ones; returns the recipes that were removed.
 
-        With `in_use`, versions that something current was made from, directly or not, are kept as well.
+        Damaged ones are of no use to anybody, unless they are current: the next run makes these again. With `in_use`,
+        versions that something current was made from, directly or not, are kept as well.
         """
         stores = self.folder.parent.glob("*") if shared else [self.folder]
-        pointers = [_pointed(folder / asset / CURRENT_NAME) for folder in stores]
+        try:
+            found = [_pointer(folder / asset / CURRENT_NAME) for folder in stores]
+        except StoreError:
+            return []  # another store's, which may need any of them
+        pointers = [pointer["recipe"] for pointer in found if pointer is not None]
         others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
-        removed = others[max(keep - 1, 0) :]
+        whole = [artifact for artifact in others if artifact.damage() is None]
+        removed = [artifact for artifact in others if artifact not in whole[: max(keep - 1, 0)]]
         needed = self._contents_in_use() if in_use and removed else set()
         removed = [artifact for artifact in removed if artifact.content not in needed]
         for artifact in removed:
@@ -363,6 +276,44 @@ class Store:
         for folder in (self._home(shared=shared) / SCRATCH_NAME).glob("*"):
             shutil.rmtree(folder, ignore_errors=True)
 
+    def sweep(self) -> None:
+        """Remove what killed processes left in the store, and what was set aside long ago; with the lock held."""
+        self.sweep_scratch()
+        # Listings, and the nouns of all stores, are written without this lock.
+        for home, seconds in ((self.listings_folder, LEFTOVER_SECONDS), (self.prompted_nouns_folder, LEFTOVER_SECONDS)):
+            sweep(home, older_than=seconds)
+        for folder in self.folder.glob("*"):
+            if folder != self.listings_folder:
+                sweep(folder)
+        since = time.time() - SET_ASIDE_SECONDS
+        for path in (self.folder / SET_ASIDE_NAME).glob("*"):
+            if path.lstat().st_mtime < since:
+                path.unlink(missing_ok=True)
+
+    def set_aside(self, path: Path) -> bool:
+        """Take a damaged file that can be computed again out of the store, so that the next run makes it again.
+
+        Call it with the lock held. The file is kept for some days.
+
+        Returns
+        -------
+        bool
+            False when it is no such file, or is gone already: the ledger and what is published are never touched.
+        """
+        homes = [home for home in self.homes if path.is_relative_to(home)]
+        parts = path.relative_to(homes[0]).parts if homes else ()
+        if len(parts) != 3 or parts[0] in (LEDGER_NAME, PUBLISHED_NAME) or parts[0].startswith("."):
+            return False
+        aside = self.folder / SET_ASIDE_NAME / "-".join(parts)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        os.utime(aside)
+        beside(path).unlink(missing_ok=True)
+        return True
+
     def _discard(self, folder: Path) -> None:
         aside = folder.parent.parent / SCRATCH_NAME / f"removed-{uuid.uuid4().hex[:12]}"
         aside.parent.mkdir(parents=True, exist_ok=True)
@@ -373,14 +324,17 @@ class Store:
     def lock(self, *, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[None]:
         """Hold the store's OS lock: one build at a time, from any process; re-entrant within a process.
 
-        The operating system releases the lock when the process ends, even when it is killed.
+        The operating system releases the lock when the process ends, even when it is killed. What such a process left
+        half-written is removed by the next one that takes the lock.
 
         Parameters
         ----------
         on_wait : callable
             Called once with a sentence when another process holds the lock.
         """
-        with hold_lock(self.folder, on_wait):
+        with hold_lock(self.folder, on_wait) as first:
+            if first:
+                self.sweep()
             yield
 
     @contextmanager
@@ -395,12 +349,18 @@ class Store:
                 yield
 
 
-def _pointed(path: Path) -> str | None:
-    """The recipe that a pointer names."""
+def _pointer(path: Path) -> dict[str, Any] | None:
+    """What a pointer says: recipe, version, written; None when there is none, or it is not what was written.
+
+    It only repeats what a run finds out.
+    """
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["recipe"])
-    except (OSError, ValueError, KeyError, TypeError):
+        found = read_sealed(path)
+        return {"recipe": str(found["recipe"]), "version": str(found["version"]), "written": dict(found["written"])}
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Let this user read the store's folder.") from error
 
 
 def _content_of(files: Mapping[str, Mapping[str, Any]]) -> str:

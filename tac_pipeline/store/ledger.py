@@ -1,7 +1,8 @@
 """The ledger of cluster ids: data/<store>/ledger/, one folder for each re-clustering, append-only and never pruned.
 
     ledger/000001/
-      entry.json          its number, the digest of the heads, the entry that it was matched to, the next free id
+      entry.json          its number, the digest of the heads, the entry that it was matched to, the next free id; the
+                        digests of the tables, and what was learned from
       ids.parquet         head column -> lasting cluster id
       centers.parquet     the center of each cluster
       images.parquet      which training image was in which cluster, as digests
@@ -9,15 +10,15 @@
 
 Heads that the ledger knows keep their ids. New heads are matched to the ids in force
 (method/clusters/cluster_matching.py); a cluster that matches nothing gets an id that no cluster ever had. An entry
-takes about 17 bytes per training image. What must stay out: who asks, and what is published (assets/, publication.py).
+takes about 17 bytes per training image. Beside the entries, ledger/training_sets/ says which images the kept training
+sets have (keeping/training_sets.py). What must stay out: who asks, and what is published (assets/, publication.py).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,20 @@ import pyarrow as pa
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.arrow import encoder_of, frame_of
 from tac_pipeline.errors import ArtifactDamaged
-from tac_pipeline.files import building_folder, place_folder, write_atomically
+from tac_pipeline.files import building_folder, place_folder
 from tac_pipeline.method.clusters.cluster_matching import NONE, Clustering, match_clusters, trace_lineage
 from tac_pipeline.store.artifacts import PUBLISHED_NAME
+from tac_pipeline.store.digests import describe_files, read_sealed, write_sealed
 from tac_pipeline.store.parquet import TableSchema, read_table, vectors_of, write_table
 from tac_pipeline.store.schemas import CLUSTER_CENTERS, CLUSTER_IDS, LEDGER_IMAGES, LINEAGE
 
 ENTRY_NAME = "entry.json"
+TABLES: dict[str, TableSchema] = {
+    "ids": CLUSTER_IDS,
+    "lineage": LINEAGE,
+    "images": LEDGER_IMAGES,
+    "centers": CLUSTER_CENTERS,
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,9 @@ class Learned:
         By column.
     encoder : str
         Fingerprint of the encoder behind the centers.
+    roots : str
+        Digest of what learning started from. If it is that of an earlier entry with other heads, something that was
+        learned then was lost and came out otherwise.
     """
 
     key: str
@@ -61,17 +72,29 @@ class Learned:
     column: IntVector
     centers: FloatMatrix
     encoder: str
+    roots: str = ""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One re-clustering in the ledger."""
+    """One re-clustering in the ledger.
+
+    Attributes
+    ----------
+    otherwise : int or None
+        The earlier entry that was learned from the same, with other heads (see Learned.roots).
+    files : dict
+        The digests of its tables; empty in an entry from before they were kept.
+    """
 
     number: int
     key: str
     parent: int | None
     next_id: int
     folder: Path
+    roots: str = ""
+    otherwise: int | None = None
+    files: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ids(self) -> pl.DataFrame:
@@ -188,6 +211,8 @@ class Ledger:
             "key": learned.key,
             "parent": None if parent is None else parent.number,
             "next_id": next_id + len(born),
+            "roots": learned.roots,
+            "otherwise": next((old.number for old in reversed(entries) if _differs(old, learned)), None),
         }
         return self._append(record, tables, pl.Series(ids), learned)
 
@@ -224,13 +249,13 @@ class Ledger:
     def _append(
         self, record: dict[str, Any], tables: Mapping[str, pl.DataFrame], ids: pl.Series, learned: Learned
     ) -> Entry:
-        schemas = {"ids": CLUSTER_IDS, "lineage": LINEAGE, "images": LEDGER_IMAGES}
         with building_folder(self.folder) as aside:
             for name, table in tables.items():
-                write_table(aside / f"{name}.parquet", schemas[name], table)
+                write_table(aside / f"{name}.parquet", TABLES[name], table, checksums=True)
             centers = {"cluster_id": ids, "embedding": learned.centers}
-            write_table(aside / "centers.parquet", CLUSTER_CENTERS, centers, encoder=learned.encoder)
-            write_atomically(aside / ENTRY_NAME, json.dumps(record, indent=1))
+            path = aside / "centers.parquet"
+            write_table(path, CLUSTER_CENTERS, centers, encoder=learned.encoder, checksums=True)
+            write_sealed(aside / ENTRY_NAME, {**record, "files": describe_files(aside.iterdir())})
             target = self.folder / f"{record['entry']:06d}"
             place_folder(aside, target)
         return self._read(target)
@@ -238,8 +263,9 @@ class Ledger:
     def _read(self, folder: Path) -> Entry:
         path = folder / ENTRY_NAME
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            return Entry(int(record["entry"]), record["key"], record["parent"], int(record["next_id"]), folder)
+            record = read_sealed(path)
+            told = {name: record[name] for name in ("roots", "otherwise", "files") if name in record}
+            return Entry(int(record["entry"]), record["key"], record["parent"], int(record["next_id"]), folder, **told)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactDamaged(f"{path} cannot be read ({error}). {_remedy(self.folder)}") from error
 
@@ -248,9 +274,13 @@ def _remedy(folder: Path) -> str:
     # Ids that readers can still find elsewhere must never mean other clusters.
     others = " and ".join(str(folder.parent / name) for name in (CLUSTER_IDS.name, PUBLISHED_NAME))
     return (
-        "The ledger says which cluster ids are used: restore it from a backup, or delete all of "
+        "The ledger says which cluster ids are used: restore it from a backup (`tac restore`), or delete all of "
         f"{folder}, {others} to number clusters from 0 again."
     )
+
+
+def _differs(entry: Entry, learned: Learned) -> bool:
+    return bool(entry.roots) and entry.roots == learned.roots and entry.key != learned.key
 
 
 def _encoder(entry: Entry) -> str:

@@ -22,13 +22,17 @@ import pyarrow.parquet as pq
 from tac_pipeline.arrays import FloatMatrix, unit_rows
 from tac_pipeline.arrow import ENCODER_KEY, frame_of, matrix_of
 from tac_pipeline.errors import ArtifactDamaged, InputError
-from tac_pipeline.files import replacing
+from tac_pipeline.files import adding, replacing
+from tac_pipeline.store.digests import digest_name
 
 # How much float16 can change a unit vector's length; a larger difference is a mistake upstream.
 UNIT_TOLERANCE = 5e-3
 ROW_GROUP_ROWS = 65_536
 
 Columns = Mapping[str, Any] | pl.DataFrame
+
+# What damaged bytes were seen to raise.
+UNREADABLE = (OSError, ValueError, KeyError, MemoryError, pa.ArrowException)
 
 SCHEMA_KEY, DIM_KEY, NORM_KEY = b"tac.schema", b"tac.dim", b"tac.norm"
 
@@ -73,7 +77,9 @@ class TableSchema:
         )
 
 
-def write_table(path: Path, schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> pa.Table:
+def write_table(
+    path: Path, schema: TableSchema, columns: Columns, *, encoder: str | None = None, checksums: bool = False
+) -> pa.Table:
     """Validate columns against a schema and write them as Parquet.
 
     Parameters
@@ -82,6 +88,9 @@ def write_table(path: Path, schema: TableSchema, columns: Columns, *, encoder: s
         The embedding is float (n_rows, dim), unit rows.
     encoder : str, optional
         Fingerprint of the encoder; required where the schema has an embedding.
+    checksums : bool
+        Write a checksum with every page, which readers verify. Not for the tables of an artifact: their bytes name its
+        content, so they must stay what they were, and artifact.json has their digests.
 
     Raises
     ------
@@ -120,14 +129,22 @@ def write_table(path: Path, schema: TableSchema, columns: Columns, *, encoder: s
         compression=_compression(schema),
         use_dictionary=False,
         write_statistics=schema.vector_column is None,
+        write_page_checksum=checksums,
     )
     return table
 
 
 def place_table(path: Path, schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> None:
-    """Like write_table, and readers see the whole file, on the disk, or none; makes its folder where there is none."""
+    """Write a table with checksums, so that readers see the whole file, on the disk, or none; makes its folder."""
     with replacing(path) as aside:
-        write_table(aside, schema, columns, encoder=encoder)
+        write_table(aside, schema, columns, encoder=encoder, checksums=True)
+
+
+def add_table(folder: Path, schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> Path:
+    """Like place_table, in a new file of the folder, named by its digest (digests.py); returns its path."""
+    with adding(folder, schema.name) as (aside, place):
+        write_table(aside, schema, columns, encoder=encoder, checksums=True)
+        return place(digest_name(aside, suffix=".parquet"))
 
 
 def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -138,24 +155,47 @@ def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None
     Raises
     ------
     ArtifactDamaged
-        Not Parquet, cut short, or not a table of this schema.
+        Not Parquet, cut short, not a table of this schema, or a page without its checksum.
     """
     try:
-        there = set(pq.read_schema(path, memory_map=True).names)
-        wanted = [column.name for column in schema.columns if columns is None or column.name in columns]
-        absent = {column.name: column for column in schema.columns if column.nullable and column.name not in there}
-        asked = None if columns is None else [name for name in columns if name not in absent]
-        table = pq.read_table(path, columns=asked, memory_map=True)
-        for name in wanted:
-            if name in absent:
-                table = table.append_column(name, pa.nulls(len(table), absent[name].type))
-    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise ArtifactDamaged(f"{path} must be a Parquet file with the table {schema.name}: {error}") from error
-    metadata = table.schema.metadata or {}
-    found = metadata.get(SCHEMA_KEY, b"").decode()
+        return _read(path, schema, columns)
+    except UNREADABLE as error:
+        file = path if spoiled(error) else None
+        raise ArtifactDamaged(
+            f"{path} must be a Parquet file with the table {schema.name}: {error}", file=file
+        ) from error
+
+
+def _read(path: Path, schema: TableSchema, columns: Sequence[str] | None) -> pa.Table:
+    head = pq.read_schema(path, memory_map=True)
+    told, there = head.metadata or {}, set(head.names)
+    metadata = {key: told[key] for key in (SCHEMA_KEY, ENCODER_KEY, DIM_KEY, NORM_KEY) if key in told}
+    found = {key: value.decode() for key, value in metadata.items()}.get(SCHEMA_KEY)
     if found != schema.name:
-        raise ArtifactDamaged(f"{path} must hold the table {schema.name}; it says {found or 'nothing'}")
-    return table
+        raise ValueError(f"it says {found or 'nothing'}")
+    wanted = [column for column in schema.columns if columns is None or column.name in columns]
+    asked = [column.name for column in wanted if column.name in there or not column.nullable]
+    table = pq.read_table(path, columns=asked, memory_map=True, page_checksum_verification=True)
+    # The footer has no checksum: names and types are compared, and nothing else of it is passed on.
+    arrays, fields = [], []
+    for column in wanted:
+        array = table.column(column.name) if column.name in asked else pa.nulls(len(table), column.type)
+        if not _fits(array.type, column):
+            raise ValueError(f"its column {column.name} is {array.type}")
+        arrays.append(array)
+        fields.append(pa.field(column.name, array.type, nullable=column.nullable))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
+
+
+def _fits(kind: pa.DataType, column: Column) -> bool:
+    if column.type is None:
+        return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_float16(kind.value_type))
+    return bool(kind == column.type)
+
+
+def spoiled(error: BaseException) -> bool:
+    """Whether what a read raised is due to the file's bytes, not to a disk, a limit of the system or a permission."""
+    return not isinstance(error, MemoryError) and getattr(error, "errno", None) is None
 
 
 def read_frame(path: Path, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pl.DataFrame:

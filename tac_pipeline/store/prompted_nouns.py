@@ -7,8 +7,7 @@ out: which nouns are wanted, and encoding them (embedding/nouns.py).
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.arrow import encoder_of, frame_of
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged
-from tac_pipeline.store.parquet import place_table, read_table, vectors_of
+from tac_pipeline.store.parquet import add_table, read_table, vectors_of
 from tac_pipeline.store.schemas import PROMPTED_NOUNS
 
 # Stands for any number of templates, where one vector serves for all of them.
@@ -69,17 +68,27 @@ class PromptedNouns:
         Means over more are left out: what a run computes must not hang on what others have encoded before it.
         Holds one row without vector for every row of the table, one file of vectors, and the result.
         """
-        try:
-            return self._read(nouns, most)
-        except ArtifactDamaged:
-            # Another process has just joined the files: they are looked for again.
-            return self._read(nouns, most)
+        damaged: set[str] = set()
+        retried = False
+        while True:
+            try:
+                return self._read(nouns, most, damaged)
+            except ArtifactDamaged as error:
+                if error.file is not None:
+                    # It counts as absent: its nouns are encoded again.
+                    damaged.add(error.file.name)
+                elif not retried:
+                    # Another process has just joined the files: they are looked for again.
+                    retried = True
+                else:
+                    raise
 
-    def _read(self, nouns: Sequence[str], most: int) -> NounMeans:
+    def _read(self, nouns: Sequence[str], most: int, damaged: Set[str]) -> NounMeans:
         prompts = np.zeros(len(nouns), dtype=np.int64)
         means = np.zeros((len(nouns), self.dim), dtype=np.float32)
         wanted = pl.DataFrame({"noun": list(nouns)}, schema={"noun": pl.String}).with_row_index("place")
-        rows = self._index().filter(pl.col("prompts") <= most).join(wanted, on="noun")
+        usable = (pl.col("prompts") <= most) & ~pl.col("file").is_in(list(damaged))
+        rows = self._index().filter(usable).join(wanted, on="noun")
         heard = pl.when(pl.col("prompts") == ANY).then(most).otherwise("prompts").alias("prompts")
         best = rows.with_columns(heard).sort("prompts", "file", "row").unique("place", keep="last")
         for (name,), chosen in best.group_by("file"):
@@ -91,10 +100,10 @@ class PromptedNouns:
             prompts[places] = chosen["prompts"].to_numpy()
         return NounMeans(prompts, means)
 
-    def append(self, nouns: Sequence[str], found: NounMeans) -> None:
-        """Add rows, in a file of their own; needs no lock."""
+    def append(self, nouns: Sequence[str], found: NounMeans) -> Path | None:
+        """Add rows, in a file of their own, and return it; needs no lock."""
         if not len(nouns):
-            return
+            return None
         lengths = np.linalg.norm(found.means, axis=1)
         columns = {
             "noun": list(nouns),
@@ -102,8 +111,7 @@ class PromptedNouns:
             "length": lengths,
             "embedding": found.means / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None],
         }
-        path = self.folder / f"{uuid.uuid4().hex[:16]}.parquet"
-        place_table(path, PROMPTED_NOUNS, columns, encoder=self.encoder)
+        return add_table(self.folder, PROMPTED_NOUNS, columns, encoder=self.encoder)
 
     @property
     def has_many_files(self) -> bool:
@@ -115,11 +123,16 @@ class PromptedNouns:
         old = self._files()
         if not self.has_many_files:
             return  # another process was faster
+        joined = set()
         for (count,), rows in self._index().group_by(["prompts"], maintain_order=True):
             nouns = rows["noun"].unique(maintain_order=True).to_list()
-            self.append(nouns, NounMeans(np.full(len(nouns), count), self.read(nouns, most=count).means))
+            found = self.read(nouns, most=count)
+            known = np.flatnonzero(found.prompts)
+            means = NounMeans(np.full(len(known), count), found.means[known])
+            joined.add(self.append([nouns[row] for row in known], means))
         for path in old:
-            path.unlink(missing_ok=True)
+            if path not in joined:  # equal rows have equal names
+                path.unlink(missing_ok=True)
 
     def __bool__(self) -> bool:
         return bool(self._files())

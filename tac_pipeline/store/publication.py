@@ -7,7 +7,7 @@
         clusters.parquet      one row per cluster
         lineage.parquet       what became of every cluster id up to this version
         changes.parquet       what differs from version 6, image by image
-        version.json          number, time, schema version, what it was made from
+        version.json          number, time, schema version, what it was made from, the digests of its tables
       hold.json               somebody rolled back: nothing is published automatically until somebody publishes
 
 Going back publishes an old version's tables under a new number, so that readers of the changes get these changes too.
@@ -21,7 +21,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ import polars as pl
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
 from tac_pipeline.files import building_folder, place_folder, replacing, write_atomically
 from tac_pipeline.store.comparison import Comparison, compare_assignments
-from tac_pipeline.store.parquet import TableSchema, read_frame, write_table
+from tac_pipeline.store.digests import bytes_problem, describe_files, read_sealed, size_problem, write_sealed
+from tac_pipeline.store.parquet import TableSchema, read_frame, read_table, write_table
 from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS, PUBLISHED_CHANGES, PUBLISHED_CLUSTERS, PUBLISHED_LINEAGE
 
 # Raised when a column is removed or changes its meaning; a new column does not raise it.
@@ -67,6 +68,10 @@ class Version:
         The older version that it repeats.
     made_at : float
         Seconds since 1970.
+    files : dict
+        Size and sha256 of its tables, {name: {size, sha256}}; empty in a version from before they were kept.
+    pruned : bool
+        Only its changes are kept.
     """
 
     number: int
@@ -75,6 +80,8 @@ class Version:
     rolled_back_to: int | None
     made_at: float
     folder: Path
+    files: dict[str, Any] = field(default_factory=dict)
+    pruned: bool = False
 
     def table(self, name: str) -> pl.DataFrame:
         """One of its tables: assignments, clusters, lineage, changes.
@@ -102,7 +109,32 @@ class Version:
     @property
     def whole(self) -> bool:
         """Whether its tables are still there: old versions keep only their changes."""
-        return (self.folder / "assignments.parquet").exists()
+        return not self.pruned and (self.folder / "assignments.parquet").exists()
+
+    def damaged(self, *, by_digest: bool = False) -> dict[str, str]:
+        """What is wrong with the tables that it should have, in words, by the tables' names.
+
+        Sizes are compared, or digests too. Of a version from before these were kept, the tables are opened, or read.
+        """
+        found = {}
+        # Before pruning was noted, only the assignments told.
+        whole = not self.pruned and (bool(self.files) or self.whole)
+        for name in TABLES if whole else ["changes"]:
+            problem = self._problem(name, by_digest=by_digest)
+            if problem is not None:
+                found[name] = problem
+        return found
+
+    def _problem(self, name: str, *, by_digest: bool) -> str | None:
+        path, wanted = self.folder / f"{name}.parquet", self.files.get(f"{name}.parquet")
+        if wanted is None:
+            try:
+                read_table(path, TABLES[name], columns=None if by_digest else [])
+            except ArtifactDamaged as error:
+                return str(error)
+            return None
+        found = size_problem(path, wanted["size"])
+        return found or (bytes_problem(path, wanted["sha256"]) if by_digest else None)
 
 
 class Publication:
@@ -247,10 +279,48 @@ class Publication:
         """Remove the tables of all but the newest `keep` versions, not their changes; returns the affected numbers."""
         lost = [version for version in self.versions()[:-keep] if version.whole]
         for version in lost:
-            # The assignments are removed first: without them a version no longer counts as whole.
+            # Noted first: what is gone then is not damage.
+            self._note_pruned(version)
             for name in ("assignments", "clusters", "lineage"):
                 (version.folder / f"{name}.parquet").unlink(missing_ok=True)
         return [version.number for version in lost]
+
+    def _note_pruned(self, version: Version) -> None:
+        path = version.folder / VERSION_NAME
+        write_sealed(path, {**read_sealed(path), "pruned": True})
+
+    def repair(self, version: Version, tables: Mapping[str, pl.DataFrame]) -> list[str]:
+        """Write the damaged tables of a version again, from the result that it was made from; returns their names.
+
+        Its changes are compared again with the version before.
+
+        Raises
+        ------
+        ArtifactDamaged
+            Its changes are damaged, and the version before is not kept.
+        """
+        damaged = version.damaged(by_digest=True)
+        found = dict(tables)
+        if "changes" in damaged:
+            found["changes"] = self._changes_again(version, tables["assignments"])
+        for name in damaged:
+            with replacing(version.folder / f"{name}.parquet") as aside:
+                _write(aside, name, found[name])
+        names = [version.folder / f"{name}.parquet" for name in TABLES]
+        path = version.folder / VERSION_NAME
+        write_sealed(path, {**read_sealed(path), "files": describe_files(names)})
+        return list(damaged)
+
+    def _changes_again(self, version: Version, assignments: pl.DataFrame) -> pl.DataFrame:
+        before = None if version.number == 1 else self._read(self.folder / _folder_name(version.number - 1))
+        if before is not None and (not before.whole or "assignments" in before.damaged()):
+            raise ArtifactDamaged(
+                f"{version.folder / 'changes.parquet'} is damaged, and version {before.number}, with which it would be "
+                f"compared again, is not kept. {_remedy(self.folder)}"
+            )
+        old = assignments.clear() if before is None else before.assignments
+        changed = compare_assignments(old, assignments).images
+        return changed.with_columns(version=pl.lit(version.number, dtype=pl.Int32))
 
     def compare(self, assignments: pl.DataFrame) -> Comparison:
         """What would change if these assignments were published."""
@@ -274,12 +344,8 @@ class Publication:
         target = self.folder / _folder_name(number)
         with building_folder(self.folder) as aside:
             for name, table in {**tables, "changes": changes}.items():
-                schema = TABLES[name]
-                # A version from before a column was kept is rolled back to without it.
-                names = [column.name for column in schema.columns]
-                absent = {column: pl.lit(None) for column in names if column not in table.columns}
-                write_table(aside / f"{name}.parquet", schema, table.with_columns(**absent).select(names))
-            write_atomically(aside / VERSION_NAME, json.dumps(record, indent=1))
+                _write(aside / f"{name}.parquet", name, table)
+            write_sealed(aside / VERSION_NAME, {**record, "files": describe_files(aside.iterdir())})
             # A version above the latest was killed before the swap, and nobody has seen it: it is made again.
             shutil.rmtree(target, ignore_errors=True)
             place_folder(aside, target)
@@ -293,7 +359,7 @@ class Publication:
     def _read(self, folder: Path) -> Version:
         path = folder / VERSION_NAME
         try:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            record = read_sealed(path)
             return Version(
                 number=int(record["version"]),
                 entry=int(record["entry"]),
@@ -301,9 +367,19 @@ class Publication:
                 rolled_back_to=record["rolled_back_to"],
                 made_at=float(record["made_at"]),
                 folder=folder,
+                files=dict(record.get("files", {})),
+                pruned=bool(record.get("pruned", False)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactDamaged(f"{path} cannot be read ({error}). {_remedy(self.folder)}") from error
+
+
+def _write(path: Path, name: str, table: pl.DataFrame) -> None:
+    schema = TABLES[name]
+    # A version from before a column was kept is rolled back to without it.
+    names = [column.name for column in schema.columns]
+    absent = {column: pl.lit(None) for column in names if column not in table.columns}
+    write_table(path, schema, table.with_columns(**absent).select(names), checksums=True)
 
 
 def _folder_name(number: int) -> str:
@@ -311,4 +387,4 @@ def _folder_name(number: int) -> str:
 
 
 def _remedy(folder: Path) -> str:
-    return f"Restore it from a backup, or delete {folder} and publish again."
+    return f"Restore it from a backup (`tac restore`), or delete {folder} and publish again."

@@ -84,6 +84,7 @@ IMAGE_EMBEDDINGS = TableSchema(
     key="image_id",
 )
 TRAINING_SET = TableSchema("training_set", (_IMAGE_ID, _CONTENT_HASH, _EMBEDDING), key="image_id")
+TRAINING_ROWS = TableSchema("training_rows", (_IMAGE_ID, _CONTENT_HASH), key="image_id")
 CANDIDATE_NOUNS = TableSchema(
     "candidate_nouns",
     (

@@ -8,7 +8,6 @@ encoding images (embedding/).
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,12 +17,15 @@ from typing import Protocol, TypeVar, cast
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import encoder_of, frame_of
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, InputError
 from tac_pipeline.progress import Progress
-from tac_pipeline.store.parquet import place_table, read_table, vectors_of
+from tac_pipeline.store.digests import is_named_by_digest, name_problem
+from tac_pipeline.store.parquet import add_table, read_table, vectors_of
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
 
 Part = TypeVar("Part")
@@ -36,6 +38,7 @@ SMALL_SHARD_ROWS = 512
 SMALL_SHARDS = 32
 # How long the shards of an interrupted build are kept while another encoder is in use.
 UNFINISHED_DAYS = 7
+SHARD_REMEDY = "`tac check --repair` sets it aside, and `tac run` then encodes its images again, and no others."
 
 _ROW_COLUMNS = ["image_id", "version", "content_hash", "width", "height", "error", "note"]
 INDEX_SCHEMA = {
@@ -137,7 +140,9 @@ def read_shard_index(folder: Path, *, encoder: str) -> pl.DataFrame:
     for path in sorted(folder.glob("*.parquet")):
         try:
             table = read_table(path, EMBEDDING_SHARD, columns=_ROW_COLUMNS)
-        except ArtifactDamaged:
+        except ArtifactDamaged as error:
+            if error.file is None and path.exists():
+                raise  # a disk or a limit of the system refused, and the images must not all be encoded again
             continue
         if encoder_of(table) == encoder:
             parts.append(_placed(frame_of(table), path.name))
@@ -170,9 +175,8 @@ def write_shards(
 
 def _write_shard(rows: list[ImageRow], vectors: FloatMatrix, *, folder: Path, encoder: str) -> pl.DataFrame:
     columns = {name: [getattr(row, name) for row in rows] for name in _ROW_COLUMNS}
-    name = f"{uuid.uuid4().hex[:16]}.parquet"
-    place_table(folder / name, EMBEDDING_SHARD, {**columns, "embedding": vectors}, encoder=encoder)
-    placed = _placed(pl.DataFrame(columns, schema={key: INDEX_SCHEMA[key] for key in _ROW_COLUMNS}), name)
+    path = add_table(folder, EMBEDDING_SHARD, {**columns, "embedding": vectors}, encoder=encoder)
+    placed = _placed(pl.DataFrame(columns, schema={key: INDEX_SCHEMA[key] for key in _ROW_COLUMNS}), path.name)
     return placed.with_columns(copied=pl.Series([row.copied for row in rows], dtype=pl.Boolean))
 
 
@@ -185,12 +189,33 @@ def read_shard(path: Path, *, encoder: str) -> tuple[pl.DataFrame, FloatMatrix]:
         It is gone or damaged, or another encoder made it.
     """
     try:
+        _require_same_bytes(path)
         table = read_table(path, EMBEDDING_SHARD)
+        if encoder_of(table) != encoder:
+            # A folder of shards is named by its encoder, which the file itself says too.
+            spoiled = path if path.parent.name == digest(encoder) else None
+            raise ArtifactDamaged(f"{path} must hold vectors of {encoder}; it says {encoder_of(table)}", file=spoiled)
+        return frame_of(table.select(_ROW_COLUMNS)), _vectors(table, path)
     except ArtifactDamaged as error:
-        raise ArtifactDamaged(f"{error}. Materialize image_embeddings again: only what is lost is redone.") from error
-    if encoder_of(table) != encoder:
-        raise ArtifactDamaged(f"{path} must hold vectors of {encoder}; it says {encoder_of(table)}")
-    return frame_of(table.select(_ROW_COLUMNS)), vectors_of(table)
+        raise ArtifactDamaged(f"{error}. {SHARD_REMEDY}", file=error.file) from error
+
+
+def _require_same_bytes(path: Path) -> None:
+    # The pages of newer shards have checksums, which the read verifies.
+    if not is_named_by_digest(path) and path.exists() and (problem := name_problem(path)):
+        raise ArtifactDamaged(problem, file=path)
+
+
+def require_whole_shard(path: Path) -> None:
+    """Raise ArtifactDamaged when a shard, of whatever encoder, cannot be read whole."""
+    _vectors(read_table(path, EMBEDDING_SHARD), path)
+
+
+def _vectors(table: pa.Table, path: Path) -> FloatMatrix:
+    try:
+        return vectors_of(table)
+    except ArtifactDamaged as error:
+        raise ArtifactDamaged(f"{path}: {error}", file=path) from error
 
 
 class Executor(Protocol):

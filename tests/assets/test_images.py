@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -231,6 +232,10 @@ def unreachable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_while_an_image_is_out_of_reach_every_hour_is_a_change(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project, hour = load_project(store), float(TRY_AGAIN_SECONDS)
+    materialize(store, [*GROWN_FIRST, "training_set"])
+    for path in (project.store_folder / "shards").glob("*/*"):
+        path.unlink()
+    shutil.rmtree(project.store_folder / "image_embeddings")
     before = observed_version(project, now=0)
     assert observed_version(project, now=5 * hour) == before, "nothing was embedded yet"
     with monkeypatch.context() as patched:

@@ -13,7 +13,7 @@ from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.store.ledger import Entry, Learned, Ledger
 
 DIM = 8
-REMEDY = "restore it from a backup, or delete all of .* to number clusters from 0 again"
+REMEDY = "restore it from a backup .*, or delete all of .* to number clusters from 0 again"
 
 
 def learned(

@@ -1,5 +1,8 @@
 """Tables: what is written comes back, and nothing that breaks its schema is written."""
 
+import errno
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,11 @@ from hypothesis import strategies as st
 from small_store import grouped_vectors
 
 from tac_pipeline import arrow
-from tac_pipeline.arrow import INT8_MARK, encoder_of, require_same_encoder, require_same_space
+from tac_pipeline.arrow import INT8_MARK, encoder_of, frame_of, require_same_encoder, require_same_space
+from tac_pipeline.digest import file_sha256
 from tac_pipeline.errors import ArtifactDamaged, EncoderError, InputError
 from tac_pipeline.store import schemas
-from tac_pipeline.store.parquet import Column, TableSchema, read_frame, read_table, vectors_of, write_table
+from tac_pipeline.store.parquet import Column, TableSchema, add_table, read_frame, read_table, vectors_of, write_table
 from tac_pipeline.store.schemas import EMBEDDING_SHARD, NOUN_EMBEDDINGS
 
 VECTORS, _ = grouped_vectors(per_group=2)
@@ -99,7 +103,7 @@ def test_vectors_are_not_written_without_their_encoder(tmp_path: Path) -> None:
 def test_a_file_of_another_table_or_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     write_table(path, schemas.CLUSTER_COUNT, {"count": [3]})
-    with pytest.raises(ArtifactDamaged, match="must hold the table noun_embeddings; it says cluster_count"):
+    with pytest.raises(ArtifactDamaged, match="with the table noun_embeddings: it says cluster_count"):
         read_table(path, NOUN_EMBEDDINGS)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ArtifactDamaged, match=r"t\.parquet"):
@@ -159,3 +163,52 @@ def test_the_precision_of_images_leaves_their_space() -> None:
         require_same_space("a" + INT8_MARK, "b")
     with pytest.raises(EncoderError, match="same encoder"):
         require_same_encoder("a" + INT8_MARK, "a")
+
+
+def test_no_changed_byte_of_a_table_with_checksums_gives_other_values_or_an_error_of_a_library(tmp_path: Path) -> None:
+    """Vectors, texts and numbers; the footer, which has no checksum, gets most of the changes."""
+    vectors, _ = grouped_vectors(per_group=10)
+    ids, ones = [f"image-{number}" for number in range(len(vectors))], [1] * len(vectors)
+    columns = {"image_id": ids, "version": ids, "content_hash": ids, "width": ones, "height": ones}
+    rest = {"error": [None] * len(ids), "note": ids, "embedding": vectors}
+    path, generator = tmp_path / "t.parquet", np.random.default_rng(0)
+    write_table(path, EMBEDDING_SHARD, {**columns, **rest}, encoder="e", checksums=True)
+    data, was = path.read_bytes(), read_table(path, EMBEDDING_SHARD)
+    told = 0
+    for place in [*generator.integers(0, len(data), 150), *generator.integers(len(data) - 2600, len(data), 250)]:
+        harmed = bytearray(data)
+        harmed[place] ^= int(generator.integers(1, 256))
+        path.write_bytes(harmed)
+        try:
+            found = read_table(path, EMBEDDING_SHARD)
+            assert found.drop_columns("embedding").equals(was.drop_columns("embedding"))
+            np.testing.assert_array_equal(vectors_of(found), vectors_of(was))
+            frame_of(found)
+        except ArtifactDamaged as error:
+            assert error.file in (path, None)
+            told += 1
+    assert told > 300
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_what_the_system_refuses_is_told_and_is_not_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """A damaged file is set aside and made again: not because too many files are open."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(pq, "read_schema", refuse)
+    with pytest.raises(ArtifactDamaged, match=re.escape(os.strerror(code))) as told:
+        read_table(tmp_path / "t.parquet", EMBEDDING_SHARD)
+    assert told.value.file is None
+
+
+def test_a_file_that_is_added_is_named_by_its_digest(tmp_path: Path) -> None:
+    vectors, _ = grouped_vectors(per_group=2)
+    columns = {"noun": [f"noun {number}" for number in range(len(vectors))], "embedding": vectors}
+    path = add_table(tmp_path / "new", NOUN_EMBEDDINGS, columns, encoder="e")
+    assert add_table(tmp_path / "new", NOUN_EMBEDDINGS, columns, encoder="e") == path
+    assert list(path.parent.iterdir()) == [path]
+    assert path.stem == file_sha256(path)[:32]

@@ -92,3 +92,30 @@ def test_files_that_another_process_joins_meanwhile_are_looked_for_again(
 
     monkeypatch.setattr(PromptedNouns, "_index", index_then_join)
     assert known.read(["noun 3"], most=2).prompts.tolist() == [2]
+
+
+def test_a_file_with_other_vectors_counts_as_absent_and_its_nouns_are_added_again(tmp_path: Path) -> None:
+    known, added = table(tmp_path), means(0, 2, 2)
+    path = known.append(["dog", "cat"], added)
+    assert path is not None
+    data = path.read_bytes()
+    place = data.find(b"dog") + 200  # in the vectors
+    path.write_bytes(data[:place] + bytes(8) + data[place + 8 :])
+    np.testing.assert_array_equal(known.read(["dog", "cat"], most=2).prompts, [0, 0])
+    again = means(1, 2)
+    known.append(["dog"], again)
+    found = known.read(["cat", "dog"], most=2)
+    np.testing.assert_array_equal(found.prompts, [0, 2])
+    np.testing.assert_allclose(found.means[1:], again.means, rtol=2e-3, atol=2e-3)
+
+
+def test_joining_files_with_a_damaged_one_keeps_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tac_pipeline.store.prompted_nouns.MANY_FILES", 3)
+    known = table(tmp_path)
+    paths = [known.append([f"noun {number}"], means(number, 2)) for number in range(3)]
+    assert paths[0] is not None
+    data = paths[0].read_bytes()
+    paths[0].write_bytes(data[:200] + bytes(8) + data[208:])
+    known.join_files()
+    np.testing.assert_array_equal(known.read([f"noun {number}" for number in range(3)], most=2).prompts, [0, 2, 2])
+    assert len(list(known.folder.iterdir())) == 1

@@ -1,5 +1,6 @@
 """Published versions: numbers only go up, readers see whole ones, and the changes add up to what is published."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -300,3 +301,59 @@ def test_tables_from_before_a_column_was_kept_are_published_without_it(publicati
     assert shown(version) == A
     for name in ("alternative_weights", "name_confidence", "curated"):
         assert version.clusters[name].null_count() == len(version.clusters)
+
+
+def _kept(version: Version) -> dict[str, pl.DataFrame]:
+    return {name: version.table(name) for name in ("assignments", "clusters", "lineage")}
+
+
+@pytest.mark.parametrize("name", ["assignments", "clusters", "lineage", "changes"])
+def test_a_damaged_table_is_told_by_size_or_by_digest_and_written_again(publication: Publication, name: str) -> None:
+    publish(publication, A)
+    version = publish(publication, B)
+    tables, path = _kept(version), version.folder / f"{name}.parquet"
+    before = path.read_bytes()
+    path.write_bytes(before[:40])
+    assert list(version.damaged()) == [name]
+    assert publication.repair(version, tables) == [name]
+    path.write_bytes(bytes(reversed(before)))
+    assert version.damaged() == {}
+    assert list(version.damaged(by_digest=True)) == [name]
+    assert publication.repair(version, tables) == [name]
+    assert path.read_bytes() == before
+    latest = publication.latest()
+    assert latest is not None
+    assert latest.damaged(by_digest=True) == {}
+
+
+def test_changes_that_cannot_be_compared_again_are_named(publication: Publication) -> None:
+    publish(publication, A)
+    version = publish(publication, B)
+    publication.prune(keep=1)
+    (version.folder / "changes.parquet").unlink()
+    with pytest.raises(ArtifactDamaged, match=r"version 1, with which .* is not kept.*restore"):
+        publication.repair(version, _kept(version))
+
+
+def test_what_was_pruned_is_not_damage_and_what_was_deleted_is(publication: Publication) -> None:
+    for cluster_of in (A, B, C):
+        publish(publication, cluster_of)
+    publication.prune(keep=2)
+    first, second, _ = publication.versions()
+    assert (first.pruned, first.damaged(by_digest=True)) == (True, {})
+    (second.folder / "assignments.parquet").unlink()
+    assert list(second.damaged()) == ["assignments"]
+    (first.folder / "changes.parquet").write_bytes(b"")
+    assert list(first.damaged()) == ["changes"]
+
+
+def test_versions_from_before_digests_are_opened(publication: Publication) -> None:
+    version = publish(publication, A)
+    record = json.loads((version.folder / "version.json").read_text())
+    del record["files"], record["seal"]
+    (version.folder / "version.json").write_text(json.dumps(record))
+    [old] = publication.versions()
+    assert old.damaged(by_digest=True) == {}
+    path = old.folder / "clusters.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert list(old.damaged()) == ["clusters"]

@@ -17,7 +17,7 @@ from stored_shards import ENCODER as GIVEN
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.store import shards as shards_module
-from tac_pipeline.store.parquet import place_table
+from tac_pipeline.store.parquet import add_table
 from tac_pipeline.store.shards import (
     IN_PROCESS,
     ShardPart,
@@ -111,14 +111,14 @@ def test_joining_that_was_killed_loses_and_doubles_nothing(
     monkeypatch.setattr(shards_module, "SHARD_ROWS", 6)  # 13 rows: three joined shards
     placed: list[Path] = []
 
-    def place(path: Path, *arguments: object, **settings: object) -> None:
+    def add(*arguments: Any, **settings: Any) -> Path:
         if len(placed) > joined:  # the first is that of the new photograph
             raise KeyboardInterrupt
-        place_table(path, *arguments, **settings)  # type: ignore[arg-type]
-        placed.append(path)
+        placed.append(add_table(*arguments, **settings))
+        return placed[-1]
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(shards_module, "place_table", place)
+        patched.setattr(shards_module, "add_table", add)
         embed()
     assert all(path.exists() for path in placed)
     assert len(placed) == joined + 1

@@ -1,0 +1,307 @@
+"""What of a store cannot be computed again, copied to one folder or tar file and back.
+
+    DEST, or the top of DEST.tar
+      manifest.json     the digest of every file, the link `latest`, the numbers of the ledger and of what is published
+      ledger/           also the rows of training sets
+      published/
+      settings/         the settings file, and the corrections file
+
+A restore reads and verifies all of it before it replaces anything, and keeps what was there. What must stay out: which
+files the settings name (the command line says them).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tarfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from tac_pipeline.errors import ArtifactDamaged, InputError, StoreError
+from tac_pipeline.files import flush, is_leftover, replacing
+from tac_pipeline.store.artifacts import BEFORE_RESTORE, LEDGER_NAME, PUBLISHED_NAME, Store
+from tac_pipeline.store.digests import describe_files, parse_sealed, write_sealed
+from tac_pipeline.store.keeping.check import check_kept
+from tac_pipeline.store.publication import LATEST_NAME
+
+MANIFEST_NAME, SETTINGS_NAME = "manifest.json", "settings"
+FORMAT = 1
+_ROOMS = (LEDGER_NAME, PUBLISHED_NAME, SETTINGS_NAME)
+_NUMBERED = re.compile(r"v?(\d{6,})")
+_VERSION = re.compile(r"v\d{6,}")
+_CHUNK = 2**20
+# A manifest has about 150 bytes for each file; nobody has this many.
+_MOST_MANIFEST_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup: how much is in it.
+
+    Attributes
+    ----------
+    entries, version : int
+        The newest entry of the ledger and the newest published version; 0 where there is none.
+    """
+
+    path: Path
+    files: int
+    bytes: int
+    entries: int
+    version: int
+
+
+def back_up(store: Store, destination: Path, *, settings: Mapping[str, Path]) -> Backup:
+    """Copy the ledger, what is published, and files of the settings to a new folder, or to a file that ends in .tar.
+
+    Call it with the store's lock held.
+
+    Parameters
+    ----------
+    settings : mapping of a name in the backup to the file
+        Such as tac.yaml and corrections.yaml; a file that is not there is left out.
+
+    Raises
+    ------
+    InputError
+        The destination is taken, or is in the store.
+    StoreError
+        There is nothing to back up, what is there is damaged, or it cannot be written.
+    """
+    target = destination.absolute()
+    _require_free(target, store)
+    found = dict(_files_of(store))
+    found |= {f"{SETTINGS_NAME}/{name}": path for name, path in settings.items() if path.is_file()}
+    if not any(name.startswith(f"{LEDGER_NAME}/") for name in found):
+        raise StoreError(f"{store.folder} has no ledger yet: there is nothing that a run could not compute again")
+    _require_sound(store)
+    try:
+        with replacing_tree(target) as aside:
+            entries = {name: _copy(path, aside / name) for name, path in sorted(found.items())}
+            newest = {room: _newest(store.folder / room) for room in (LEDGER_NAME, PUBLISHED_NAME)}
+            link = store.published_folder / LATEST_NAME
+            latest = link.readlink().name if link.is_symlink() else None
+            made = {"format": FORMAT, "store": store.folder.name, "made_at": time.time(), "latest": latest}
+            write_sealed(aside / MANIFEST_NAME, {**made, "newest": newest, "files": entries})
+    except OSError as error:
+        raise StoreError(
+            f"cannot write the backup to {target}: {error.strerror or error}. Nothing was left there."
+        ) from error
+    size = sum(entry["size"] for entry in entries.values())
+    return Backup(target, len(entries), size, newest[LEDGER_NAME], newest[PUBLISHED_NAME])
+
+
+def restore(
+    store: Store, source: Path, *, settings: Mapping[str, Path], force: bool = False
+) -> tuple[Backup, Path | None]:
+    """Put a backup's ledger, published versions and settings files in their places, after all of it was verified.
+
+    Call it with the store's lock held.
+
+    Parameters
+    ----------
+    settings : mapping of a name in the backup to the place of the file
+        Others of the backup's are not restored.
+    force : bool
+        Also over a store that has newer entries or versions: their ids and numbers can then be given again.
+
+    Returns
+    -------
+    backup : Backup
+    before : Path or None
+        The folder with what was there before.
+
+    Raises
+    ------
+    InputError
+        It is no backup, or one of its names leads out of it.
+    ArtifactDamaged
+        A file is missing, or has other bytes than the manifest says.
+    StoreError
+        The store has newer entries or versions, or cannot be written.
+    """
+    aside = store.folder / f".building-{uuid.uuid4().hex[:12]}"
+    try:
+        aside.mkdir(parents=True)
+        with _opened(source) as read:
+            manifest = _manifest(read, source)
+            _require_not_older(store, manifest, source, force=force)
+            for name, entry in manifest["files"].items():
+                _take(read, name, entry, aside / name, source)
+        before = _put_in_place(store, aside, manifest, settings)
+    except OSError as error:
+        raise StoreError(f"cannot restore {source} to {store.folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    size = sum(entry["size"] for entry in manifest["files"].values())
+    newest = manifest["newest"]
+    return Backup(source, len(manifest["files"]), size, newest[LEDGER_NAME], newest[PUBLISHED_NAME]), before
+
+
+@contextmanager
+def replacing_tree(target: Path) -> Iterator[Path]:
+    """Where to build a new folder, or the contents of a new tar file, that appears whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        aside.mkdir()
+        yield aside
+        if target.suffix == ".tar":
+            with replacing(target) as packed, tarfile.open(packed, "w") as tar:
+                # The manifest comes first, so that a reader knows what to expect.
+                names = sorted(path for path in aside.rglob("*") if path.is_file())
+                for path in sorted(names, key=lambda path: path.name != MANIFEST_NAME):
+                    tar.add(path, path.relative_to(aside).as_posix(), recursive=False)
+        else:
+            aside.rename(target)
+            flush(target.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _require_free(target: Path, store: Store) -> None:
+    if target.exists() or target.is_symlink():
+        raise InputError(f"a backup needs a place of its own, and {target} is there already: name another")
+    if target.resolve().is_relative_to(store.folder.resolve()):
+        raise InputError(f"a backup must be outside the store; {target} is in {store.folder}")
+
+
+def _require_sound(store: Store) -> None:
+    damaged = check_kept(store)
+    if damaged:
+        raise StoreError(
+            f"what is damaged is not backed up: {damaged[0].problem}. `tac check` names all that is damaged."
+        )
+
+
+def _files_of(store: Store) -> Iterator[tuple[str, Path]]:
+    for folder in (store.ledger_folder, store.published_folder):
+        for path in folder.rglob("*"):
+            name = path.relative_to(store.folder)
+            # Through the link, the newest version would come twice.
+            if path.is_file() and LATEST_NAME not in name.parts and not any(map(is_leftover, map(Path, name.parts))):
+                yield name.as_posix(), path
+
+
+def _newest(folder: Path) -> int:
+    numbers = (_NUMBERED.fullmatch(path.name) for path in folder.glob("*"))
+    return max((int(found[1]) for found in numbers if found), default=0)
+
+
+def _copy(path: Path, target: Path) -> dict[str, Any]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)
+    flush(target)
+    return describe_files([target])[target.name]
+
+
+Reader = Callable[[str], IO[bytes]]
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[Reader]:
+    """Opens the files of a backup by their names; nothing is extracted by a name that the archive says."""
+    if source.is_dir():
+        yield lambda name: (source / name).open("rb")
+        return
+    try:
+        with tarfile.open(source, "r:") as tar:
+            members = {member.name: member for member in tar if member.isreg()}
+
+            def read(name: str) -> IO[bytes]:
+                if name not in members:
+                    raise FileNotFoundError(name)
+                opened = tar.extractfile(members[name])
+                if opened is None:
+                    raise FileNotFoundError(name)
+                return opened
+
+            yield read
+    except tarfile.TarError as error:
+        raise InputError(
+            f"{source} must be a backup that `tac backup` made, a folder or a tar file: {error}"
+        ) from error
+
+
+def _manifest(read: Reader, source: Path) -> dict[str, Any]:
+    """The manifest of a backup, after a look at every name in it."""
+    try:
+        with read(MANIFEST_NAME) as file:
+            manifest = parse_sealed(file.read(_MOST_MANIFEST_BYTES))
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"its format is {manifest['format']}, and this version reads {FORMAT}")
+        names = dict(manifest["files"])
+        numbers = [int(manifest["newest"][room]) for room in (LEDGER_NAME, PUBLISHED_NAME)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{source} must be a backup that `tac backup` made; its {MANIFEST_NAME}: {error}") from error
+    if min(numbers) < 0 or not (manifest["latest"] is None or _VERSION.fullmatch(str(manifest["latest"]))):
+        raise InputError(f"{source} says numbers of versions that cannot be")
+    for name in names:
+        parts = PurePosixPath(name).parts
+        outside = name != "/".join(parts) or ".." in parts or "\\" in name or ":" in name or "\0" in name
+        if outside or len(parts) < 2 or parts[0] not in _ROOMS:
+            raise InputError(f"{source} names a file that is not a backup's: {name!r}. Nothing was restored.")
+    return manifest
+
+
+def _take(read: Reader, name: str, entry: Mapping[str, Any], target: Path, source: Path) -> None:
+    """Copy one file of a backup aside, and compare it with the manifest."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    taken, size = hashlib.sha256(), 0
+    try:
+        with read(name) as file, target.open("wb") as out:
+            while chunk := file.read(_CHUNK):
+                taken.update(chunk)
+                size += len(chunk)
+                if size > entry["size"]:
+                    break
+                out.write(chunk)
+    except FileNotFoundError as error:
+        raise ArtifactDamaged(
+            f"the backup {source} lacks its file {name}. Nothing was restored; take another."
+        ) from error
+    if size != entry["size"] or taken.hexdigest() != entry["sha256"]:
+        raise ArtifactDamaged(
+            f"{name} in the backup {source} has other bytes than were backed up. Nothing was restored; take another."
+        )
+
+
+def _require_not_older(store: Store, manifest: Mapping[str, Any], source: Path, *, force: bool) -> None:
+    for room, what in ((LEDGER_NAME, "ledger entry"), (PUBLISHED_NAME, "published version")):
+        here, there = _newest(store.folder / room), manifest["newest"][room]
+        if here > there and not force:
+            raise StoreError(
+                f"the store has {what} {here}, and the backup {source} ends with {there}: what people did since would "
+                "be lost. If the store's own is beyond help: --force, which keeps it aside."
+            )
+
+
+def _put_in_place(store: Store, aside: Path, manifest: Mapping[str, Any], settings: Mapping[str, Path]) -> Path | None:
+    """Swap the verified files in, one room after the other; what was there goes to a folder of its own."""
+    if manifest["latest"] is not None:
+        (aside / PUBLISHED_NAME / LATEST_NAME).symlink_to(manifest["latest"])
+    before = store.folder / f"{BEFORE_RESTORE}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    for room in (LEDGER_NAME, PUBLISHED_NAME):
+        if (store.folder / room).exists():
+            before.mkdir(exist_ok=True)
+            (store.folder / room).rename(before / room)
+        if (aside / room).exists():
+            (aside / room).rename(store.folder / room)
+    flush(store.folder)
+    for name, place in settings.items():
+        found = aside / SETTINGS_NAME / name
+        if not found.is_file():
+            continue
+        if place.exists():
+            (before / SETTINGS_NAME).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(place, before / SETTINGS_NAME / name)
+        with replacing(place) as written:
+            shutil.copyfile(found, written)
+    return before if before.exists() else None
