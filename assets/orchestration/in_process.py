@@ -27,7 +27,7 @@ from assets.orchestration.instance import prepare_home
 from assets.orchestration.metadata import asset_key
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import run_tags
-from assets.orchestration.upkeep.history import prune_history
+from assets.orchestration.upkeep.history import Pruned, prune_history
 from tac_pipeline.failures import TRACES_NAME, in_words, keep_trace
 from tac_pipeline.files import full_disk_told
 from tac_pipeline.settings.project import Project
@@ -63,6 +63,17 @@ def run_steps(
 def run_job(project: Project, name: str, *, listener: Listener) -> bool:
     """Run one of the store's jobs in this process, as the UI would, and report each event; True when all succeeded."""
     return _execute(project, find_job(build_definitions(project.path), name), listener, {})
+
+
+def prune_now(project: Project) -> str:
+    """Remove all that is old from the history of runs; what was removed, in words."""
+    with full_disk_told(project.store_folder, kept="nothing was removed"):
+        home = prepare_home(project)
+        runs = looks = 0
+        with open_instance_for_a_terminal(home) as instance:
+            while (pruned := prune_history(project, instance)).more:
+                runs, looks = runs + pruned.runs, looks + pruned.looks
+    return Pruned(runs + pruned.runs, looks + pruned.looks, more=False).sentence
 
 
 def _execute(

@@ -1,4 +1,4 @@
-"""Commands that keep a store for years: `tac check`, `tac backup`, `tac restore`."""
+"""Commands that keep a store for years: `tac check`, `tac backup`, `tac restore`, `tac prune`."""
 
 from __future__ import annotations
 
@@ -131,3 +131,12 @@ def restore(
         )
         if before is not None:
             console.print(f"what was there before is in {escape(str(before))}", soft_wrap=True)
+
+
+@app.command()
+def prune(settings: SettingsOption = None) -> None:
+    """Remove old runs from Dagster's history now; the last run of each asset stays. `history_days` says what is old."""
+    with opened_project(settings) as project:
+        from assets.orchestration.in_process import prune_now
+
+        printer().print(prune_now(project), soft_wrap=True)

@@ -23,6 +23,8 @@ EVERY_SECONDS = 600
 DAY = 24 * 3600.0
 # At once: the first look at a history that was never pruned must not hold up anything else for long.
 MOST_AT_ONCE = 200
+# Older ones go by their age.
+COMPARED_LOOKS = 1000
 # Looks that failed, as while a disk is away: so many show since when.
 FAILED_LOOKS = 20
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -44,13 +46,13 @@ class Pruned:
 
 
 def prune_history(
-    project: Project, instance: dg.DagsterInstance, *, now: float | None = None, most: int = MOST_AT_ONCE
+    project: Project, instance: dg.DagsterInstance, *, now: float | None = None, most: int | None = None
 ) -> Pruned:
     """Remove a store's old runs, and its looks that found nothing, from Dagster's books.
 
     Holds one record per run that is removed. Runs of other stores and projects on the instance are not touched.
     """
-    now = time.time() if now is None else now
+    now, most = time.time() if now is None else now, most or MOST_AT_ONCE
     looks = _idle_looks(project, instance, most=most)
     old = _old_runs(project, instance, before=now - project.settings.history_days * DAY, most=most)
     for run_id in (*looks, *old):
@@ -65,7 +67,7 @@ def _idle_looks(project: Project, instance: dg.DagsterInstance, *, most: int) ->
     idle: set[str] = set()
     telling: set[str] = set()
     for name in observed_sources(project):
-        records = instance.fetch_observations(asset_key(name, project), limit=most + 1).records
+        records = instance.fetch_observations(asset_key(name, project), limit=COMPARED_LOOKS).records
         seen = [(record.run_id, _version(record)) for record in records]
         # Dagster decides by the last look at each source.
         telling |= {run_id for run_id, _ in seen[:1]}

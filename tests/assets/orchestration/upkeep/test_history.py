@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from command_line import tac
 from small_store import grouped_vectors, write_vectors
 
 from assets.orchestration import dagster_internals as internals
@@ -15,6 +16,7 @@ from assets.orchestration.dagster_internals import find_asset_job, find_job
 from assets.orchestration.instance import prepare_home
 from assets.orchestration.metadata import asset_key
 from assets.orchestration.run_liveness import OBSERVE_TAG, STORE_TAG
+from assets.orchestration.upkeep import history
 from assets.orchestration.upkeep.history import DAY, FAILED_LOOKS, prune_history
 from tac_pipeline.settings.project import Project, load_project
 
@@ -152,3 +154,14 @@ def test_a_database_gives_back_what_it_does_not_use(
     with sqlite3.connect(path) as writing:
         writing.execute("begin immediate")
         internals.shrink_books(instance)  # another one writes: it is left for the next time
+
+
+def test_tac_prune_removes_all_at_once_and_says_so(
+    project: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_AT_ONCE", 1)
+    for _ in range(4):
+        look(project, instance)
+    pruned = tac("prune", "-s", project.path)
+    assert pruned.exit_code == 0
+    assert pruned.stdout == "0 old runs and 2 looks that found nothing were removed\n"
