@@ -18,7 +18,7 @@ from assets.orchestration.build import build_definitions
 from assets.orchestration.dagster_internals import find_job
 from assets.orchestration.in_process import Progress, run_steps
 from assets.orchestration.publishing import publish
-from tac_pipeline.errors import InputError, SettingsError
+from tac_pipeline.errors import ArtifactDamaged, InputError, SettingsError
 from tac_pipeline.results.corrections.applied import apply_corrections, tell_absent
 from tac_pipeline.results.corrections.merging import groups_of, merge_lineage, sum_groups
 from tac_pipeline.results.corrections.pinning import pin_images
@@ -413,3 +413,18 @@ def test_the_first_step_of_a_job_refuses_a_bad_file_but_not_of_a_run_for_a_chang
     )
     assert done.asset_materializations_for_node("small__image_manifest"), "what new images need is done all the same"
     assert not done.is_node_success("small__corrections")
+
+
+def test_a_damaged_ledger_stops_only_what_needs_it(vector_store: Writer) -> None:
+    path = vector_store({"corrections": "corrections.yaml"})
+    write(path, "")
+    materialize(path)
+    (open_store(load_project(path)).ledger_folder / "000001/entry.json").write_text("")
+    growth = [step.name for step in GROWTH]
+    write(path, "names: {0: boats}\nmerge: [[1, 2]]\n")
+    materialize(path, growth)
+    assert table(path, "clusters")["name"][0] == "boats"
+    write(path, "names: {3: boats}\n")
+    with pytest.raises(ArtifactDamaged, match="restore it from a backup"):
+        materialize(path, growth)
+    assert table(path, "clusters")["name"][0] == "boats", "the result is as it was"
