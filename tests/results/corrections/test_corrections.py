@@ -1,8 +1,9 @@
 """People's corrections: read with care, applied on top of the ledger, and kept through re-clustering."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from assets_helpers import computed, materialize
 
 from assets.engine.execute import open_store
-from assets.graph import GROWTH, LEARNING, STEPS
+from assets.graph import GROWTH, LEARNING, STEPS, descendants, find
 from assets.lookups.readiness import plan_run
 from assets.lookups.status import State, all_status
 from assets.orchestration.build import build_definitions
@@ -428,3 +429,37 @@ def test_a_damaged_ledger_stops_only_what_needs_it(vector_store: Writer) -> None
     with pytest.raises(ArtifactDamaged, match="restore it from a backup"):
         materialize(path, growth)
     assert table(path, "clusters")["name"][0] == "boats", "the result is as it was"
+
+
+def test_dagster_notices_the_file_and_does_not_wait_for_a_look(vector_store: Writer) -> None:
+    """The sensor's condition, asked as the daemon asks it: after the key is set, and after each look."""
+    instance, definitions = dg.DagsterInstance.ephemeral(), build_definitions(vector_store())
+
+    def ask(cursor: Any) -> tuple[set[str], Any]:
+        found = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor)
+        return {step.name for step in STEPS if found.get_num_requested(dg.AssetKey(["small", step.name]))}, found.cursor
+
+    def look() -> None:
+        assert find_job(definitions, "observe").execute_in_process(instance=instance).success
+
+    def built(names: Iterable[str]) -> None:
+        for name in names:
+            instance.report_runless_asset_event(dg.AssetMaterialization(["small", name]))
+
+    look()
+    built(step.name for step in STEPS)
+    cursor = ask(None)[1]
+    path = vector_store({"corrections": "corrections.yaml"})
+    write(path, "names: {0: boats}\n")
+    definitions = build_definitions(path)
+    due, cursor = ask(cursor)
+    assert due == {step.name for step in descendants([find("corrections")])}, "nobody has looked at the file yet"
+    built(due)
+    look()
+    built(due)
+    cursor = ask(cursor)[1]
+    look()
+    write(path, "names: {0: ships}\n")
+    assert ask(cursor)[0] == set(), "a look that found nothing asks for nothing"
+    look()
+    assert ask(cursor)[0] == due, "all results, and nothing learned"
