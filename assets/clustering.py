@@ -204,9 +204,12 @@ def _end_of_ids(project: Project, *, highest: int) -> int | None:
     from tac_pipeline.store.ledger import Ledger
 
     store, wanted = open_store(project), project.settings.clusters.count
-    end = max((entry.next_id for entry in Ledger(store.ledger_folder).entries()), default=0)
+    current = store.current(cluster_ids.name)
+    end = 0 if current is None else int(current.artifact.facts.get("next_id", 0))
     if highest >= end:
-        end = max(end, next_id_elsewhere(store))
+        # People may have gone back to ids from before others were given.
+        entries = Ledger(store.ledger_folder).entries()
+        end = max([end, next_id_elsewhere(store), *(entry.next_id for entry in entries)])
     return end or (wanted if isinstance(wanted, int) else None)
 
 

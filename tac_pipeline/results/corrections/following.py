@@ -54,7 +54,8 @@ class Heir:
 def last_entries(ledger: Ledger, gone: Collection[int]) -> dict[int, int]:
     """The number of the newest entry of the ledger in which each id was a cluster; ids that never were are left out."""
     left, found = set(gone), dict[int, int]()
-    for entry in reversed(ledger.entries()):
+    # The ledger is read only where it is needed: a damaged one must not stop growth.
+    for entry in reversed(ledger.entries() if left else []):
         if not left:
             break
         there = left.intersection(entry.ids["cluster_id"])

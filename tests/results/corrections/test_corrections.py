@@ -1,8 +1,9 @@
 """People's corrections: read with care, applied on top of the ledger, and kept through re-clustering."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -11,14 +12,14 @@ import pytest
 from assets_helpers import computed, materialize
 
 from assets.engine.execute import open_store
-from assets.graph import GROWTH, LEARNING, STEPS
+from assets.graph import GROWTH, LEARNING, STEPS, descendants, find
 from assets.lookups.readiness import plan_run
 from assets.lookups.status import State, all_status
 from assets.orchestration.build import build_definitions
 from assets.orchestration.dagster_internals import find_job
 from assets.orchestration.in_process import Progress, run_steps
 from assets.orchestration.publishing import publish
-from tac_pipeline.errors import InputError, SettingsError
+from tac_pipeline.errors import ArtifactDamaged, InputError, SettingsError
 from tac_pipeline.results.corrections.applied import apply_corrections, tell_absent
 from tac_pipeline.results.corrections.merging import groups_of, merge_lineage, sum_groups
 from tac_pipeline.results.corrections.pinning import pin_images
@@ -413,3 +414,52 @@ def test_the_first_step_of_a_job_refuses_a_bad_file_but_not_of_a_run_for_a_chang
     )
     assert done.asset_materializations_for_node("small__image_manifest"), "what new images need is done all the same"
     assert not done.is_node_success("small__corrections")
+
+
+def test_a_damaged_ledger_stops_only_what_needs_it(vector_store: Writer) -> None:
+    path = vector_store({"corrections": "corrections.yaml"})
+    write(path, "")
+    materialize(path)
+    (open_store(load_project(path)).ledger_folder / "000001/entry.json").write_text("")
+    growth = [step.name for step in GROWTH]
+    write(path, "names: {0: boats}\nmerge: [[1, 2]]\n")
+    materialize(path, growth)
+    assert table(path, "clusters")["name"][0] == "boats"
+    write(path, "names: {3: boats}\n")
+    with pytest.raises(ArtifactDamaged, match="restore it from a backup"):
+        materialize(path, growth)
+    assert table(path, "clusters")["name"][0] == "boats", "the result is as it was"
+
+
+def test_dagster_notices_the_file_and_does_not_wait_for_a_look(vector_store: Writer) -> None:
+    """The sensor's condition, asked as the daemon asks it: after the key is set, and after each look."""
+    instance, definitions = dg.DagsterInstance.ephemeral(), build_definitions(vector_store())
+
+    def ask(cursor: Any) -> tuple[set[str], Any]:
+        found = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor)
+        return {step.name for step in STEPS if found.get_num_requested(dg.AssetKey(["small", step.name]))}, found.cursor
+
+    def look() -> None:
+        assert find_job(definitions, "observe").execute_in_process(instance=instance).success
+
+    def built(names: Iterable[str]) -> None:
+        for name in names:
+            instance.report_runless_asset_event(dg.AssetMaterialization(["small", name]))
+
+    look()
+    built(step.name for step in STEPS)
+    cursor = ask(None)[1]
+    path = vector_store({"corrections": "corrections.yaml"})
+    write(path, "names: {0: boats}\n")
+    definitions = build_definitions(path)
+    due, cursor = ask(cursor)
+    assert due == {step.name for step in descendants([find("corrections")])}, "nobody has looked at the file yet"
+    built(due)
+    look()
+    built(due)
+    cursor = ask(cursor)[1]
+    look()
+    write(path, "names: {0: ships}\n")
+    assert ask(cursor)[0] == set(), "a look that found nothing asks for nothing"
+    look()
+    assert ask(cursor)[0] == due, "all results, and nothing learned"
