@@ -93,6 +93,14 @@ def was_interrupted(entry: dg.EventLogEntry) -> bool:
     return False
 
 
+def failed_outside_steps(event: dg.DagsterEvent) -> Any | None:
+    """The error of a run that failed before or between its steps; None for any other event."""
+    if event.event_type != dg.DagsterEventType.RUN_FAILURE:
+        return None
+    failure = event.job_failure_data
+    return None if failure.failure_reason == RunFailureReason.STEP_FAILURE else failure.error
+
+
 def report_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
     """Mark a run as failed from outside it: its own process can no longer do so."""
     instance.report_run_failed(run, why)

@@ -16,6 +16,7 @@ from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.orchestration.build import RECLUSTER_TAG, build_definitions
 from assets.orchestration.dagster_internals import (
+    failed_outside_steps,
     find_asset_job,
     find_job,
     listen,
@@ -158,10 +159,9 @@ def _translate(entry: dg.EventLogEntry, traces: Path) -> Progress | None:
         if failure.user_failure_data is not None:
             return Progress(step, "failed", failure.user_failure_data.description or "")
         return Progress(step, "failed", _around_a_step(failure.error, traces) if failure.error else "")
-    if event.event_type == DagsterEventType.RUN_FAILURE and event.job_failure_data.error is not None:
-        # No step began: the store's lock could not be had, for instance.
-        return Progress("the run", "failed", _around_a_step(event.job_failure_data.error, traces))
-    return None
+    outside = failed_outside_steps(event)
+    # No step began: the store's lock could not be had, for instance.
+    return None if outside is None else Progress("the run", "failed", _around_a_step(outside, traces))
 
 
 def _around_a_step(error: Any, traces: Path) -> str:

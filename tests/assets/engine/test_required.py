@@ -139,7 +139,7 @@ def test_growth_goes_on_when_edited_settings_have_not_been_learned(
     done = materialize(path, GROWING, in_force=True)
     project = load_project(path)
     assert done["assignments"].artifact.rows == 63
-    assert done["assignments"].artifact.record["inputs"]["cluster_ids"] == first["cluster_ids"].artifact.content
+    assert done["corrections"].artifact.record["inputs"]["cluster_ids"] == first["cluster_ids"].artifact.content
     assert publish(project, by_hand=False).moved
     states = {entry.step.name: entry.state for entry in all_status(project)}
     assert State.FRESH not in (states["cluster_ids"], states["assignments"]), "that learning is due stays visible"
