@@ -128,7 +128,7 @@ def test_a_damaged_shard_is_told_and_only_its_images_are_read_again(
     view = embed(batch_size=5)
     path = embed.shards / view["shard"][0]
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ArtifactDamaged, match="Materialize image_embeddings again"):
+    with pytest.raises(ArtifactDamaged, match="only its images are encoded again"):
         gather_vectors(view, embed.shards, encoder=ENCODER)
     assert len(embed(batch_size=5)) == 10
     assert len(embed.read) == 5

@@ -27,6 +27,7 @@ DATA_TAG = "tac/data"
 LOCK_RESOURCE, LIFE_RESOURCE = "store_lock", "sign_of_life"
 # A run is marked as started some seconds before it has its file, because it must load the definitions first.
 STARTING_SECONDS = 300.0
+UNKNOWN_SECONDS = 24 * 3600.0
 _UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 
 # The locks of this process's runs, held until it ends: a run is marked as finished only after its resources are gone,
@@ -54,10 +55,16 @@ def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
     for path in sorted(open_store(project).runs_folder.glob("*.lock")):
         # First look whether the process lives, then at its status: a good end is written before the process ends.
         run_id = path.stem
-        if not _lives(path) and instance.get_run_by_id(run_id) is not None:
-            if _fail(instance, run_id):
-                dead.append(run_id)
-            path.unlink(missing_ok=True)
+        if _lives(path):
+            continue
+        if instance.get_run_by_id(run_id) is None:
+            # Another instance's, which looks for it too; or the run is not in the history any more.
+            if time.time() - path.stat().st_mtime > UNKNOWN_SECONDS:
+                path.unlink(missing_ok=True)
+            continue
+        if _fail(instance, run_id):
+            dead.append(run_id)
+        path.unlink(missing_ok=True)
     # Runs that died before they had a lock file.
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(_UNFINISHED))):
         run = record.dagster_run
@@ -110,6 +117,11 @@ def _lives(path: Path) -> bool:
 
 def _lock_path(project: Project, run_id: str) -> Path:
     return open_store(project).runs_folder / f"{run_id}.lock"
+
+
+def drop_sign_of_life(project: Project, run_id: str) -> None:
+    """Remove the lock file of a run that is over, and that the history no longer has."""
+    _lock_path(project, run_id).unlink(missing_ok=True)
 
 
 def works_on(run: dg.DagsterRun, project: Project) -> bool:

@@ -38,7 +38,7 @@ SMALL_SHARD_ROWS = 512
 SMALL_SHARDS = 32
 # How long the shards of an interrupted build are kept while another encoder is in use.
 UNFINISHED_DAYS = 7
-SHARD_REMEDY = "`tac check --repair` sets it aside, and `tac run` then encodes its images again, and no others."
+SHARD_REMEDY = "`tac check --repair`, then `tac run`: only its images are encoded again."
 
 _ROW_COLUMNS = ["image_id", "version", "content_hash", "width", "height", "error", "note"]
 INDEX_SCHEMA = {

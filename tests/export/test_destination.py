@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -297,3 +299,15 @@ def test_options_of_other_formats_are_refused(result: ExportResult, tmp_path: Pa
     nothing = ExportResult(result.facts, result.images.with_columns(cluster_id=None), result.source, result.vectors)
     with pytest.raises(InputError, match="no image of this result has a cluster"):
         export_to(tmp_path / "out", nothing, Format.IMAGEFOLDER)
+
+
+def test_what_a_killed_export_left_is_removed_a_day_later_and_nothing_of_others(
+    result: ExportResult, tmp_path: Path
+) -> None:
+    old, new, other = (tmp_path / name for name in (".export-0123456789ab", ".export-0123456789ac", ".export-mine"))
+    for path in (old, new, other):
+        path.mkdir()
+    for path in (old, other):
+        os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
+    export_to(tmp_path / "out.csv", result, Format.CSV)
+    assert [path.exists() for path in (old, new, other)] == [False, True, True]

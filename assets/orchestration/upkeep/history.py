@@ -16,7 +16,7 @@ from assets.graph import STEPS, observed_sources
 from assets.orchestration.dagster_internals import forget_run, latest_check_runs, shrink_books
 from assets.orchestration.metadata import asset_key
 from assets.orchestration.publishing import PUBLISHED
-from assets.orchestration.run_liveness import OBSERVE_TAG, works_on
+from assets.orchestration.run_liveness import OBSERVE_TAG, drop_sign_of_life, works_on
 from tac_pipeline.settings.project import Project
 
 EVERY_SECONDS = 600
@@ -57,6 +57,7 @@ def prune_history(
     old = _old_runs(project, instance, before=now - project.settings.history_days * DAY, most=most)
     for run_id in (*looks, *old):
         forget_run(instance, run_id)
+        drop_sign_of_life(project, run_id)
     if looks or old:
         shrink_books(instance)
     return Pruned(len(old), len(looks), len(looks) >= most or len(old) >= most)

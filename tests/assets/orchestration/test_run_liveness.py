@@ -106,6 +106,17 @@ def test_a_run_that_holds_its_lock_is_never_told(
     assert status(instance, run_id) == DagsterRunStatus.STARTED
 
 
+def test_the_lock_file_of_a_run_that_nobody_knows_any_more_goes_after_a_day(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    fresh, old = (lock_file(project, str(uuid.uuid4())) for _ in range(2))
+    for path in (fresh, old):
+        path.touch()
+    os.utime(old, (0, 0))
+    assert fail_dead_runs(project, instance) == []
+    assert fresh.exists() and not old.exists()
+
+
 def test_the_lock_file_of_a_run_that_ended_well_is_swept(project: Project, instance: dg.DagsterInstance) -> None:
     run_id = start(instance, tags=OURS)
     lock_file(project, run_id).touch()

@@ -10,6 +10,7 @@ import pytest
 from command_line import tac
 from small_store import grouped_vectors, write_vectors
 
+from assets.engine.execute import open_store
 from assets.orchestration import dagster_internals as internals
 from assets.orchestration.build import build_definitions
 from assets.orchestration.dagster_internals import find_asset_job, find_job
@@ -70,6 +71,8 @@ def test_looks_that_find_nothing_leave_nothing(project: Project, instance: dg.Da
     # The one between is the newest that saw what the one before had seen.
     assert prune_history(project, instance).sentence == "0 old runs and 2 looks that found nothing were removed"
     assert known(instance) == {first, changed, last} == files(instance)
+    signs = {path.stem for path in open_store(project).runs_folder.glob("*.lock")}
+    assert not {second, again} & signs
     assert not {second, again} & known(instance)
     assert prune_history(project, instance).looks == 0
     [seen] = instance.fetch_observations(asset_key("image_store", project), limit=1).records
