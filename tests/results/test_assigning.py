@@ -174,11 +174,7 @@ def test_a_damaged_shard_is_told_and_what_was_assigned_before_it_stays(store: Sm
     path = store.shards / "f/three.parquet"
     whole = path.read_bytes()
     path.unlink() if gone else path.write_bytes(whole[:100])
-<<<<<<< HEAD
-    with pytest.raises(ArtifactDamaged, match=r"three\.parquet.*`tac run` then encodes its images again"):
-=======
     with pytest.raises(ArtifactDamaged, match=r"three\.parquet.*only its images are encoded again"):
->>>>>>> damage
         store.assign()
     path.write_bytes(whole)
     assert store.assign().computed == 9
