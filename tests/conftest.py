@@ -1,5 +1,6 @@
 """Fixtures that many tests share: a small store of vectors with known groups, and the reference data."""
 
+import inspect
 import os
 
 # Before numpy and torch are imported: on matrices this small their threads wait for each other longer than they work.
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ready_store
 from hypothesis import settings
 from ruamel.yaml import YAML
 from s3_server import s3, s3_url  # noqa: F401 - fixtures
@@ -27,6 +29,13 @@ def reference_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder} (set TAC_REFERENCE_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_copies_where_code_is_replaced(request: pytest.FixtureRequest) -> None:
+    """A test that replaces code must see it run, and must leave no store that others would take for theirs."""
+    asked = inspect.signature(request.function).parameters
+    ready_store.copies_are_allowed = "monkeypatch" not in asked
 
 
 @pytest.fixture(autouse=True)

@@ -180,7 +180,9 @@ def test_the_definitions_load_as_a_repository(vector_store: Callable[..., Path])
     assert {schedule.name for schedule in repository.schedule_defs} == {"observe_on_schedule", "recluster_on_schedule"}
     assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
         "refresh": "RUNNING",
+        "unfinished": "RUNNING",
         "dead_runs": "RUNNING",
+        "history": "RUNNING",
     }
 
 

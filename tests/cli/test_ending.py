@@ -28,6 +28,7 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "_exit", end)
     monkeypatch.setattr(stopping.atexit, "_run_exitfuncs", lambda: None)
     monkeypatch.setattr(stopping, "_asked", threading.Event())
+    monkeypatch.setattr(stopping, "_terminated", threading.Event())
     monkeypatch.setattr(stopping, "_last_rites", [])
 
 
@@ -68,7 +69,7 @@ def test_the_second_ctrl_c_ends_at_once_and_restores_first(
     listening, telling = socket.socketpair()
     # The first Ctrl-C that follows SIGTERM is the one that its handler raises.
     telling.send(bytes([signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGINT]))
-    with listening, telling, pytest.raises(Ended, match="130"):
+    with listening, telling, pytest.raises(Ended, match="143"):
         stopping._look(listening, telling)
     assert stopping.asked()
     assert restored == [True]

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from command_line import tac, told
+from ready_store import ready
 
 from assets.lookups.exporting import places_to_spare
 from tac_pipeline.errors import InputError
@@ -23,7 +24,7 @@ def test_the_published_result_by_default_and_the_current_one_when_asked(vector_s
     nothing = tac("export", tmp_path / "out.csv", "-f", "csv", "-s", path)
     assert nothing.exit_code == 1
     assert "tac export reads image_manifest, which has not been materialized" in told(nothing)
-    assert tac("run", "-s", path).exit_code == 0
+    ready(path)
     done = tac("export", tmp_path / "out/one.csv", "-f", "csv", "-s", path)
     assert done.exit_code == 0, done.output
     assert done.stdout.strip() == f"60 images of published version 1 are in {tmp_path}/out/one.csv"
@@ -41,7 +42,7 @@ def test_the_published_result_by_default_and_the_current_one_when_asked(vector_s
 
 def test_a_published_result_is_drawn_on_the_map_that_is_there(vector_store: Writer, tmp_path: Path) -> None:
     path = vector_store()
-    assert tac("run", "-s", path).exit_code == 0
+    ready(path)
     changed = vector_store({"seed": 5})
     done = tac("export", tmp_path / "out.parquet", "-f", "embedding-atlas", "-s", changed)
     assert done.exit_code == 0, done.output
@@ -54,7 +55,7 @@ def test_a_published_result_is_drawn_on_the_map_that_is_there(vector_store: Writ
 
 def test_without_a_published_version_the_way_out_is_told(vector_store: Writer, tmp_path: Path) -> None:
     path = vector_store({"publish": "manual"})
-    assert tac("run", "-s", path).exit_code == 0
+    ready(path)
     refused = tac("export", tmp_path / "out.csv", "-f", "csv", "-s", path)
     assert refused.exit_code == 1
     assert "nothing is published yet" in told(refused)
@@ -84,7 +85,7 @@ def test_mistakes_are_told_and_change_nothing(
     vector_store: Writer, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     path = vector_store()
-    assert tac("run", "-s", path).exit_code == 0
+    ready(path)
     before = {name: (tmp_path / name).read_bytes() for name in ("images.parquet", "nouns.parquet", "tac.yaml")}
     result = tac("export", tmp_path / arguments[0], *arguments[1:], "-s", path)
     assert result.exit_code == code
@@ -119,7 +120,7 @@ def test_everything_that_the_settings_name_is_spared(vector_store: Writer, tmp_p
 def test_the_file_of_corrections_is_not_replaced(vector_store: Writer, tmp_path: Path) -> None:
     path = vector_store({"corrections": "corrections.yaml"})
     (tmp_path / "corrections.yaml").write_text("names: {0: boats}\n")
-    assert tac("run", "-s", path).exit_code == 0
+    ready(path)
     refused = tac("export", tmp_path / "corrections.yaml", "-f", "csv", "--overwrite", "-s", path)
     assert refused.exit_code == 1
     assert "an export must stay apart from the file of corrections" in told(refused)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_line import ALL, below, done, tac
+from ready_store import ready
 from small_store import grouped_vectors, write_vectors
 
 from assets.graph import GROWTH
@@ -40,7 +41,7 @@ def test_a_store_from_nothing_to_named_groups_and_back(vector_store: Writer) -> 
 
 
 def test_selecting_only_the_end_after_a_change_names_what_to_build(vector_store: Writer) -> None:
-    assert tac("run", "-s", vector_store()).exit_code == 0
+    ready(vector_store())
     path = vector_store({"retrieval.tau": 0.02})
     refused = tac("run", "-s", path, "--select", "assignments")
     assert refused.exit_code == 1

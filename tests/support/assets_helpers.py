@@ -1,6 +1,9 @@
 """Runs steps without Dagster, for tests of what they compute and when."""
 
+from dataclasses import replace
 from pathlib import Path
+
+from ready_store import made_once
 
 from assets.engine.execute import Outcome, execute
 from assets.graph import STEPS
@@ -8,10 +11,23 @@ from tac_pipeline.settings.project import load_project
 
 
 def materialize(settings_path: Path, names: list[str] | None = None, *, in_force: bool = False) -> dict[str, Outcome]:
-    """Execute steps in order, without Dagster."""
+    """Execute steps in order, without Dagster; all steps of a new store of vectors may come from a copy."""
     project = load_project(settings_path)
     chosen = [step for step in STEPS if names is None or step.name in names]
-    return {step.name: execute(step, project, in_force=in_force) for step in chosen}
+
+    def make() -> dict[str, Outcome]:
+        return {step.name: execute(step, project, in_force=in_force) for step in chosen}
+
+    if names is not None:
+        return make()
+    made: dict[str, Outcome] = made_once("materialize", settings_path, make)
+    return {name: _at(project.data_folder, outcome) for name, outcome in made.items()}
+
+
+def _at(data: Path, outcome: Outcome) -> Outcome:
+    """An outcome with its artifact in another data folder."""
+    parts = outcome.artifact.folder.parts[-3:]
+    return replace(outcome, artifact=replace(outcome.artifact, folder=data.joinpath(*parts)))
 
 
 def computed(outcomes: dict[str, Outcome]) -> set[str]:

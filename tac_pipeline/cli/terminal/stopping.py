@@ -71,6 +71,9 @@ def _look(listening: socket.socket, _: socket.socket) -> None:
             if number not in (signal.SIGINT, signal.SIGTERM):
                 continue
             raised = number == signal.SIGTERM
+            if raised:
+                # The handler may never come to it, where the main thread is deaf.
+                _terminated.set()
             if asked():
                 _end_at_once("stopped at once; what was finished is kept")
             _asked.set()

@@ -24,6 +24,7 @@ CHECKS = {
     "unreadable_images": "image_embeddings",
     "centers_without_noun": "noun_vocabulary",
     "heads_converged": "cluster_heads",
+    "learned_as_before": "cluster_ids",
     "drift": "assignments",
     "cluster_sizes": "clusters",
     "readers_are_current": "published",

@@ -10,7 +10,6 @@ import signal
 import socket
 import stat
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,11 +224,9 @@ def test_the_note_of_the_ui_is_its_users_alone(ui: Ui) -> None:
 def test_a_second_ui_tells_the_first_and_starts_nothing(ui: Ui) -> None:
     running = find_ui(home(ui))
     assert running is not None
-    began = time.monotonic()
     second = tac("ui", "--settings", ui.settings, "--port", ui.port)
     assert (second.exit_code, second.stderr) == (0, "")
     assert second.stdout == f"Dagster UI on {ui.url} (it runs already, as process {running.pid})\n"
-    assert time.monotonic() - began < 2
 
 
 def test_a_store_of_the_same_name_elsewhere_is_told_apart(
