@@ -14,6 +14,7 @@ from assets.text_space import cluster_count, noun_shortlist, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.digest import digest, file_sha256
+from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.results.corrections.merging import require_two_clusters
 from tac_pipeline.results.corrections.written import Corrections, load_corrections, require_known
 from tac_pipeline.results.in_force import entry_in_force, names_to_keep, next_id_elsewhere
@@ -225,12 +226,18 @@ def observed_corrections(project: Project) -> str:
 
 def _resolve_corrections(inputs: Inputs, corrections: str | None) -> Values:
     from tac_pipeline.results.corrections.following import last_entries
+    from tac_pipeline.store.keeping.check import ledger_gap
     from tac_pipeline.store.ledger import Ledger
 
     found = require_corrections(inputs.project)
     ids = inputs.table(cluster_ids, columns=["cluster_id"])["cluster_id"].to_list()
     require_two_clusters(ids, found.merged_into, path=inputs.project.corrections_file)
-    last = last_entries(Ledger(open_store(inputs.project).ledger_folder), found.ids.difference(ids))
+    gone, store = found.ids.difference(ids), open_store(inputs.project)
+    gap = ledger_gap(store) if gone else None
+    if gap is not None:
+        # Taken for empty, it would say that the ids never had an image.
+        raise ArtifactDamaged(f"{gap}. Restore it from a backup: `tac restore SOURCE`.")
+    last = last_entries(Ledger(store.ledger_folder), gone)
     inputs.carry["corrections"] = found, last
     return {"corrections": found.digest, "ids that are gone": [list(pair) for pair in last.items()]}
 

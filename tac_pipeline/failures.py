@@ -56,11 +56,13 @@ def keep_trace(text: str, folder: Path | None) -> Path | None:
     The folder keeps the newest KEPT_TRACES.
     """
     name = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{uuid.uuid4().hex[:6]}.txt"
-    for place in (folder, Path(tempfile.gettempdir()) / f"tac-traces-{os.environ.get('USER') or os.getpid()}"):
+    for place in (folder, _temporary()):
         if place is None:
             continue
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if place != folder and (place.is_symlink() or place.stat().st_uid != os.getuid()):
+                continue  # somebody else made it there, to have traces written where they like
             (place / name).write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError:
             continue
@@ -69,6 +71,11 @@ def keep_trace(text: str, folder: Path | None) -> Path | None:
                 old.unlink()
         return place / name
     return None
+
+
+def _temporary() -> Path | None:
+    """The one folder of this user among the temporary files."""
+    return Path(tempfile.gettempdir()) / f"tac-traces-{os.getuid()}" if hasattr(os, "getuid") else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

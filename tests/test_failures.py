@@ -84,6 +84,11 @@ def test_a_folder_that_cannot_be_written_is_replaced_by_a_temporary_one(
     path = keep_trace("text", tmp_path / "file" / "traces")
     assert path is not None
     assert path.read_text() == "text"
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    (planted / path.parent.name).symlink_to(tmp_path)
+    monkeypatch.setattr(failures.tempfile, "gettempdir", lambda: str(planted))
+    assert keep_trace("text", None) is None
     monkeypatch.setattr(failures.tempfile, "gettempdir", lambda: str(tmp_path / "file"))
     assert keep_trace("text", None) is None
     assert tell(ValueError("x"), None).endswith("goes on from there.")

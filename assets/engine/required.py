@@ -18,13 +18,17 @@ Versions = dict[str, str]
 
 
 def known_versions(step: Step, store: Store, *, in_force: bool) -> Versions:
-    """The chained versions to start from, by name: none, or with `in_force` those of what was learned last."""
+    """The chained versions to start from, by name: none, or with `in_force` those of all that is there now.
+
+    A learning that stopped halfway leaves versions of two settings side by side. What goes together then is decided by
+    the contents that each artifact was made from.
+    """
     known: Versions = {}
 
     def look(above: Step) -> None:
         if above.name in known:
             return
-        current = store.current(above.name) if above.part == "learning" else None
+        current = store.current(above.name)
         if current is not None:
             known[above.name] = current.version
         else:

@@ -71,7 +71,8 @@ def _locked(store: Store, log: Log, *, required: bool) -> Iterator[None]:
 def backup(project: Project, destination: Path, *, log: Log = lambda _: None) -> Backup:
     """Back up what cannot be computed again; see back_up."""
     store = _built_store(project)
-    with store.lock(on_wait=log):
+    # A disk that fails is often mounted so that nobody can write to it: then more than ever.
+    with _locked(store, log, required=False):
         return back_up(store, destination, settings=_settings_files(project))
 
 

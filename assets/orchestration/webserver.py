@@ -6,7 +6,8 @@ A code location keeps the settings that it was loaded with; Dagster reads them a
 
 import json
 import urllib.request
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class RunningUi:
         What shows that a request comes from its own user's commands.
     link : str
         What a person opens; the token is in it, if there is one.
+    asked : dict
+        The options that it was started with; empty in the note of an earlier version.
     """
 
     url: str
@@ -56,6 +59,7 @@ class RunningUi:
     settings: tuple[str, ...] = ()
     key: str | None = None
     link: str = ""
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def at(
@@ -82,7 +86,8 @@ def find_ui(home: Path) -> RunningUi | None:
         url = str(note["url"])
         pid, key = note.get("pid"), note.get("key")
         settings = tuple(str(path) for path in note.get("settings", ()))
-        return RunningUi(url, pid, settings, None if key is None else str(key), str(note.get("link") or url))
+        asked, link = dict(note.get("asked") or {}), str(note.get("link") or url)
+        return RunningUi(url, pid, settings, None if key is None else str(key), link, asked)
     except _NO_ANSWER:
         return None
 

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -28,6 +28,7 @@ from assets.orchestration.webserver import RunningUi, note_ui
 from assets.serving.guard import BODY_BYTES, OWNER, Guard, Rules
 from assets.serving.lifeline import GRACE_SECONDS, end_with_starter
 from assets.serving.owner import Bound
+from tac_pipeline.failures import in_words
 
 ERROR_LOG = "ui-error.log"
 # Pages keep connections open; they are not waited for longer.
@@ -97,6 +98,7 @@ def main(plan: Plan) -> int:
     token = secrets.token_urlsafe(32) if plan.ask_token or open_to_others else None
     rules = Rules(bound.names, bound.port, secrets.token_urlsafe(32), token, bound.any_address, forwarded)
     ui = RunningUi.at(plan.host, bound.port, pid=plan.pid, settings=tuple(plan.stores), key=rules.key, token=token)
+    ui = replace(ui, asked={"read_only": plan.read_only, "ask_token": token is not None, "forwarded": plan.forwarded})
 
     with dg.DagsterInstance.get() as instance, tempfile.TemporaryDirectory() as folder:
         located = Path(folder) / "workspace.yaml"
@@ -131,8 +133,7 @@ def tell_error(home: Path, kind: type[BaseException], error: BaseException, trac
     log = home / ERROR_LOG
     with suppress(OSError):
         log.write_text("".join(format_exception(kind, error, trace)), encoding="utf-8")
-    first = next(iter(str(error).splitlines()), "")
-    _say(f"error: the UI ended by {kind.__name__}: {first}. What led to it is in {log}", sys.stderr)
+    _say(f"error: the UI ended: {in_words(error)} What led to it is in {log}", sys.stderr)
 
 
 def _say(text: str, stream: TextIO) -> None:

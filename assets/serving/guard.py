@@ -5,6 +5,7 @@ could start the job that edits the settings. The guard is an ASGI layer; nothing
 """
 
 import hmac
+import json
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -149,6 +150,9 @@ class Guard:
             sentence = f"a request may have {self._body_bytes:,} bytes at most"
             await self._tell(Refusal(413, sentence), request, receive, send)
             return
+        if request.path == GRAPHQL and not _is_object(body):
+            await self._tell(Refusal(400, "a question of GraphQL must be one JSON object"), request, receive, send)
+            return
         await self._app(request.scope, _replay(body, receive), send)
 
     async def _read(self, request: "_Request", receive: Receive) -> bytes | None:
@@ -255,6 +259,14 @@ def _refuse_form(request: _Request) -> Refusal | None:
         # Where HTML is accepted, Dagster shows a page for typing queries.
         return Refusal(405, "GraphQL is asked by POST with the content type application/json")
     return None
+
+
+def _is_object(body: bytes) -> bool:
+    """Whether a body is a JSON object: Dagster ends in an error for anything else."""
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _same(shown: str, secret: str) -> bool:

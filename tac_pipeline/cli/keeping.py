@@ -21,6 +21,7 @@ from tac_pipeline.cli.shared import (
     print_json,
     printer,
 )
+from tac_pipeline.errors import StoreError, first_few
 
 if TYPE_CHECKING:
     from assets.lookups.keeping import Checked
@@ -108,6 +109,12 @@ def backup(
             f"entry {made.entries}, what is published up to version {made.version}",
             soft_wrap=True,
         )
+        if made.left_out:
+            raise StoreError(
+                f"{len(made.left_out)} damaged files of older published versions are not in it: "
+                f"{first_few(made.left_out, 3)}. An older backup may have them: `tac restore SOURCE` puts back what is "
+                "damaged, and nothing else"
+            )
 
 
 @app.command()
@@ -124,6 +131,13 @@ def restore(
 
         console = printer()
         made, before = put_back(project, source, force=force, log=console.print)
+        if made.mended:
+            console.print(
+                f"the store is newer than this backup, so only its {len(made.mended)} damaged files were put back: "
+                f"{escape(first_few(made.mended, 3))}",
+                soft_wrap=True,
+            )
+            return
         console.print(
             f"{made.files:,} files were verified and restored: the ledger up to entry {made.entries}, what is "
             f"published up to version {made.version}",

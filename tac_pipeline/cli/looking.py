@@ -56,8 +56,10 @@ OLD_TAU = 0.005
 
 def print_status(console: Console, project: Project, *, only_stale: bool = False) -> None:
     """The state of every asset, what a run would compute, and what readers have."""
+    from assets.engine.execute import open_store
     from assets.lookups.status import State, all_status
     from assets.orchestration.publishing import publication_in_words
+    from tac_pipeline.store.keeping.check import ledger_gap
 
     colors = {State.FRESH: "green", State.REUSABLE: "cyan", State.STALE: "yellow", State.MISSING: "red"}
     table = Table("asset", "state", "rows", "last took", "why", box=None, pad_edge=False)
@@ -85,6 +87,9 @@ def print_status(console: Console, project: Project, *, only_stale: bool = False
     sentence = f"a run {' and '.join(parts)}" if parts else "everything is fresh: a run has nothing to do"
     console.print(sentence, soft_wrap=True)
     console.print(publication_in_words(project), soft_wrap=True)
+    gap = ledger_gap(open_store(project))
+    if gap is not None:
+        console.print(f"[red]damaged:[/] {escape(gap)}: `tac restore SOURCE`", soft_wrap=True)
     if carries_old_tau(project.settings):
         console.print(
             f"retrieval.tau: {OLD_TAU:g} was the default of version 0.1, and is taken as set by you: take the line out "

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,7 +99,7 @@ def _serve(projects: list[Project], *, host: str, port: int, asked: dict[str, An
     home = prepare_home(projects[0])
     lock = own(home, say=error_printer().print)
     if isinstance(lock, RunningUi):
-        _tell_running(lock, projects, home)
+        _tell_running(lock, projects, home, asked)
         return 0
     with bind(host, port).listener as listener:
         plan = {
@@ -116,13 +117,13 @@ def _serve(projects: list[Project], *, host: str, port: int, asked: dict[str, An
         return run_group(command, pass_fds=[listener.fileno(), lock], on_stop=_say_stopping)
 
 
-def _tell_running(running: RunningUi, projects: list[Project], home: Path) -> None:
+def _tell_running(running: RunningUi, projects: list[Project], home: Path, asked: Mapping[str, Any]) -> None:
     """Print the address of the UI that has the home.
 
     Raises
     ------
     UiError
-        It serves other stores.
+        It serves other stores, or was started without what is asked for now.
     """
     wanted = {str(project.path.resolve()) for project in projects}
     if not wanted <= set(running.settings):
@@ -130,6 +131,13 @@ def _tell_running(running: RunningUi, projects: list[Project], home: Path) -> No
             f"the UI on {running.url} (process {running.pid}) has {home}, and serves "
             f"{first_few(running.settings, 3)}. Stop it and start one for all stores (`tac ui -s ONE -s OTHER`), "
             "or set DAGSTER_HOME to another folder for this one"
+        )
+    options = {"read_only": "--read-only", "ask_token": "--token", "forwarded": "--name"}
+    lacking = [option for key, option in options.items() if asked[key] and running.asked.get(key) != asked[key]]
+    if lacking:
+        raise UiError(
+            f"a UI runs already on {running.url} (process {running.pid}), and it was started without "
+            f"{' and '.join(lacking)}. Stop it and start it again with that"
         )
     typer.echo(f"Dagster UI on {running.link} (it runs already, as process {running.pid})")
 

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import tac, told
+from ready_store import ready
 
 
 @pytest.fixture
@@ -68,3 +70,80 @@ def test_without_a_store_there_is_nothing_to_check_or_back_up(tmp_path: Path) ->
         assert result.exit_code == 1
         assert "there is nothing" in told(result)
     assert not (tmp_path / "kept").exists()
+
+
+@pytest.fixture
+def learned_twice(vector_store: Callable[..., Path]) -> Path:
+    """A store of vectors with two learnings, and two published versions."""
+    ready(vector_store({"clusters.count": 3}))
+    path = vector_store({"clusters.count": 4})
+    assert tac("run", "-s", path).exit_code == 0
+    assert tac("publish", "-s", path).exit_code == 0
+    return path
+
+
+def test_a_damaged_old_version_neither_stops_backups_nor_needs_the_newest_to_go(
+    learned_twice: Path, tmp_path: Path
+) -> None:
+    path, published = learned_twice, tmp_path / "data/small/published"
+    assert tac("backup", tmp_path / "first.tar", "-s", path).exit_code == 0
+    edited = path.read_text()
+    (tmp_path / "corrections.yaml").write_text("names: {0: boats}\n")
+    path.write_text(edited + "corrections: corrections.yaml\n")
+    assert tac("run", "-s", path).exit_code == 0
+    whole = (published / "v000001/assignments.parquet").read_bytes()
+    (published / "v000001/assignments.parquet").write_bytes(whole[:-9] + bytes(9))
+    (published / "v000001/version.json").write_bytes(b"")
+    # Without its record nothing is known of the version.
+    assert "what is damaged is not backed up" in told(tac("backup", tmp_path / "none.tar", "-s", path))
+    mended = tac("restore", tmp_path / "first.tar", "-s", path)
+    assert mended.exit_code == 0, mended.output
+    assert "the store is newer than this backup, so only its 2 damaged files were put back" in mended.stdout
+    assert (published / "v000001/assignments.parquet").read_bytes() == whole
+    assert tac("check", "-s", path).exit_code == 0
+    assert (published / "latest").readlink().name == "v000003"
+    (published / "v000001/assignments.parquet").write_bytes(whole[:-9] + bytes(9))
+    second = tac("backup", tmp_path / "second.tar", "-s", path)
+    assert second.exit_code == 1
+    assert "1 damaged files of older published versions are not in it: published/v000001/assignments.pa" in told(second)
+    assert tac("restore", tmp_path / "first.tar", "-s", path).exit_code == 0
+    nothing = tac("restore", tmp_path / "first.tar", "-s", path)
+    assert "and nothing that the backup has is damaged here" in told(nothing)
+
+
+def test_a_lost_entry_of_the_ledger_is_seen_and_an_older_backup_is_no_dead_end(
+    learned_twice: Path, tmp_path: Path, vector_store: Callable[..., Path]
+) -> None:
+    path, small = learned_twice, tmp_path / "data/small"
+    aside = tmp_path / "000002"
+    (small / "ledger/000002").rename(aside)
+    gap = f"{small / 'ledger'} must hold the entry 2, which gave the cluster ids in use; it ends with 1."
+    assert f"backup: {gap}" in tac("check", "-s", path).stdout
+    assert f"damaged: {gap}" in tac("status", "-s", path).stdout
+    assert gap in told(tac("backup", tmp_path / "none.tar", "-s", path))
+    # Corrections of ids that are gone would take the ledger for empty, and do nothing.
+    (tmp_path / "corrections.yaml").write_text("names: {0: boats}\n")
+    shutil.move(small / "ledger", tmp_path / "ledger")
+    corrected = vector_store({"corrections": "corrections.yaml"})
+    assert tac("run", "-s", corrected).exit_code == 0, "what needs no ledger goes on"
+    shutil.move(tmp_path / "ledger", small / "ledger")
+    path = vector_store({"corrections": None})
+    aside.rename(small / "ledger/000002")
+
+    # A backup that is one learning old, to a store that has lost both.
+    for name in ("ledger/000002", "published/v000002", "published/v000003"):
+        shutil.rmtree(small / name)
+    (small / "published/latest").unlink()
+    (small / "published/latest").symlink_to("v000001")
+    shutil.move(small / "cluster_ids", tmp_path / "ids")
+    assert tac("backup", tmp_path / "old.tar", "-s", path).exit_code == 0
+    shutil.move(tmp_path / "ids", small / "cluster_ids")
+    shutil.rmtree(small / "ledger")
+    shutil.rmtree(small / "published")
+    assert tac("restore", tmp_path / "old.tar", "-s", path).exit_code == 0
+    after = tac("run", "-s", path)
+    assert after.exit_code == 0, after.output
+    assert tac("check", "-s", path).exit_code == 0
+    assert len(list((small / "ledger").glob("0*"))) == 2, "the groups of now are entered again"
+    again = tac("run", "-s", vector_store({"clusters.count": 5}))
+    assert again.exit_code == 0, again.output

@@ -80,6 +80,17 @@ def test_sigterm_stops_a_command_with_a_code_of_its_own(vector_store: Writer, mo
     assert (stopped.exit_code, told(stopped)) == (143, "stopped")
 
 
+def test_sigterm_stops_a_command_that_was_started_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    monkeypatch.setattr(stopping, "_terminated", threading.Event())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stopping._on_sigterm()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stopping.exit_code() == 143
+
+
 # A main thread that does not come back to Python's handler, as in a long computation of a compiled package.
 DEAF = """
 import signal, sys, threading

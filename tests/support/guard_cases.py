@@ -70,6 +70,10 @@ CASES = [
         headers={"accept": "text/html"},
         reached=True,
     ),
+    *(
+        Case(f"POST, JSON that is no object: {body}", 400, headers=JSON, body=body)
+        for body in ("[]", "null", "7", "", "{", '[{"query": "{ version }"}]')
+    ),
     Case("HEAD with a mutation", 405, "HEAD", query=ACTING, headers={"accept": "text/html"}),
     Case("POST, form", 415, headers={"content-type": "application/x-www-form-urlencoded"}, query=ACTING, body="a=1"),
     Case(

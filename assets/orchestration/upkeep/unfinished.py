@@ -5,6 +5,7 @@ learned before (assets/engine/required.py), so readers do not wait for it.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -59,8 +60,8 @@ def take_up(project: Project, instance: dg.DagsterInstance, *, now: float) -> dg
     records = [record for record in records if works_on(record.dagster_run, project)]
     if any(record.dagster_run.status in _UNFINISHED for record in records):
         return dg.SkipReason("a run of the store is not over yet")
-    last = next((record for record in records if _learns(record.dagster_run)), None)
-    if last is None or last.dagster_run.status == DagsterRunStatus.SUCCESS:
+    last = _unfinished(records)
+    if last is None:
         return dg.SkipReason("no learning was left unfinished")
     attempt = int(last.dagster_run.tags.get(ATTEMPT_TAG, "0")) + 1
     if attempt > MAX_ATTEMPTS:
@@ -93,10 +94,24 @@ def _request(project: Project, last: str, attempt: int) -> dg.RunRequest | dg.Sk
     )
 
 
-def _learns(run: dg.DagsterRun) -> bool:
-    """Whether a run learns something: it was asked for assets of learning."""
+def _unfinished(records: Sequence[dg.RunRecord]) -> dg.RunRecord | None:
+    """The newest learning that did not succeed, unless all that it was asked for was learned since."""
+    learned: set[str] = set()
+    for record in records:
+        wanted = _learned_by(record.dagster_run)
+        if record.dagster_run.status == DagsterRunStatus.SUCCESS:
+            learned |= wanted
+        elif wanted - learned:
+            return record
+        elif wanted:
+            return None
+    return None
+
+
+def _learned_by(run: dg.DagsterRun) -> set[str]:
+    """The assets of learning that a run was asked for."""
     names = {step.name for step in LEARNING}
-    return run.job_name == RECLUSTER or any(key.path[-1] in names for key in run.asset_selection or ())
+    return names if run.job_name == RECLUSTER else names & {key.path[-1] for key in run.asset_selection or ()}
 
 
 def _due_at(project: Project, ended: float, *, looks: int) -> float:

@@ -57,6 +57,9 @@ def watch() -> None:
 def _on_sigterm(*_: object) -> None:
     """A service manager asks to stop: as with Ctrl-C, whoever handles that now."""
     _terminated.set()
+    # A script that starts a command in the background has it ignore Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
 

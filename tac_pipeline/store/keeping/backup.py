@@ -18,7 +18,7 @@ import shutil
 import tarfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,9 +27,11 @@ from typing import IO, Any
 from tac_pipeline.errors import ArtifactDamaged, InputError, StoreError
 from tac_pipeline.files import flush, is_leftover, replacing
 from tac_pipeline.store.artifacts import BEFORE_RESTORE, LEDGER_NAME, PUBLISHED_NAME, Store
-from tac_pipeline.store.digests import describe_files, parse_sealed, write_sealed
+from tac_pipeline.store.digests import describe_files, parse_sealed, read_sealed, write_sealed
 from tac_pipeline.store.keeping.check import check_kept
-from tac_pipeline.store.publication import LATEST_NAME
+from tac_pipeline.store.ledger import ENTRY_NAME
+from tac_pipeline.store.publication import LATEST_NAME, VERSION_NAME, Publication
+from tac_pipeline.store.schemas import CLUSTER_IDS
 
 MANIFEST_NAME, SETTINGS_NAME = "manifest.json", "settings"
 FORMAT = 1
@@ -49,6 +51,10 @@ class Backup:
     ----------
     entries, version : int
         The newest entry of the ledger and the newest published version; 0 where there is none.
+    left_out : tuple of str
+        Damaged files of older published versions, which are not in it.
+    mended : tuple of str
+        Of a restore to a store that is newer: the damaged files that were put back, and no others.
     """
 
     path: Path
@@ -56,6 +62,8 @@ class Backup:
     bytes: int
     entries: int
     version: int
+    left_out: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
 
 
 def back_up(store: Store, destination: Path, *, settings: Mapping[str, Path]) -> Backup:
@@ -81,7 +89,8 @@ def back_up(store: Store, destination: Path, *, settings: Mapping[str, Path]) ->
     found |= {f"{SETTINGS_NAME}/{name}": path for name, path in settings.items() if path.is_file()}
     if not any(name.startswith(f"{LEDGER_NAME}/") for name in found):
         raise StoreError(f"{store.folder} has no ledger yet: there is nothing that a run could not compute again")
-    _require_sound(store)
+    left_out = _damaged(store)
+    found = {name: path for name, path in found.items() if name not in left_out}
     try:
         with replacing_tree(target) as aside:
             entries = {name: _copy(path, aside / name) for name, path in sorted(found.items())}
@@ -89,13 +98,15 @@ def back_up(store: Store, destination: Path, *, settings: Mapping[str, Path]) ->
             link = store.published_folder / LATEST_NAME
             latest = link.readlink().name if link.is_symlink() else None
             made = {"format": FORMAT, "store": store.folder.name, "made_at": time.time(), "latest": latest}
+            made["damaged"] = left_out
             write_sealed(aside / MANIFEST_NAME, {**made, "newest": newest, "files": entries})
     except OSError as error:
         raise StoreError(
             f"cannot write the backup to {target}: {error.strerror or error}. Nothing was left there."
         ) from error
     size = sum(entry["size"] for entry in entries.values())
-    return Backup(target, len(entries), size, newest[LEDGER_NAME], newest[PUBLISHED_NAME])
+    newest_of = (newest[LEDGER_NAME], newest[PUBLISHED_NAME])
+    return Backup(target, len(entries), size, *newest_of, left_out=tuple(left_out))
 
 
 def restore(
@@ -103,7 +114,8 @@ def restore(
 ) -> tuple[Backup, Path | None]:
     """Put a backup's ledger, published versions and settings files in their places, after all of it was verified.
 
-    Call it with the store's lock held.
+    To a store that is newer than the backup, only files that are damaged there are put back. Call it with the store's
+    lock held.
 
     Parameters
     ----------
@@ -132,17 +144,27 @@ def restore(
         aside.mkdir(parents=True)
         with _opened(source) as read:
             manifest = _manifest(read, source)
-            _require_not_older(store, manifest, source, force=force)
+            newer = _newer(store, manifest, source)
+            if newer is not None and not force:
+                mended = _mend(store, read, manifest, source, aside)
+                if mended:
+                    return _as_backup(source, manifest, mended), None
+                raise newer
             for name, entry in manifest["files"].items():
                 _take(read, name, entry, aside / name, source)
         before = _put_in_place(store, aside, manifest, settings)
+        _forget_later_ids(store, newest=manifest["newest"][LEDGER_NAME])
     except OSError as error:
         raise StoreError(f"cannot restore {source} to {store.folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    return _as_backup(source, manifest, ()), before
+
+
+def _as_backup(source: Path, manifest: Mapping[str, Any], mended: Iterable[str]) -> Backup:
     size = sum(entry["size"] for entry in manifest["files"].values())
-    newest = manifest["newest"]
-    return Backup(source, len(manifest["files"]), size, newest[LEDGER_NAME], newest[PUBLISHED_NAME]), before
+    newest = (manifest["newest"][LEDGER_NAME], manifest["newest"][PUBLISHED_NAME])
+    return Backup(source, len(manifest["files"]), size, *newest, mended=tuple(mended))
 
 
 @contextmanager
@@ -173,12 +195,26 @@ def _require_free(target: Path, store: Store) -> None:
         raise InputError(f"a backup must be outside the store; {target} is in {store.folder}")
 
 
-def _require_sound(store: Store) -> None:
-    damaged = check_kept(store)
-    if damaged:
+def _damaged(store: Store) -> list[str]:
+    """The damaged files of older published versions, which a backup goes without.
+
+    Raises
+    ------
+    StoreError
+        The ledger, a version's record or what readers have now is damaged.
+    """
+    tables = [finding for finding in check_kept(store) if finding.path.suffix == ".parquet"]
+    others = [finding for finding in check_kept(store) if finding not in tables]
+    latest = None if others else Publication(store.published_folder).latest()
+    old = [finding for finding in tables if finding.path.is_relative_to(store.published_folder)]
+    old = [finding for finding in old if latest is not None and finding.path.parent != latest.folder]
+    worse = [*others, *(finding for finding in tables if finding not in old)]
+    if worse:
         raise StoreError(
-            f"what is damaged is not backed up: {damaged[0].problem}. `tac check` names all that is damaged."
+            f"what is damaged is not backed up: {worse[0].problem}. `tac check` names all that is damaged, and what to "
+            "do."
         )
+    return [finding.path.relative_to(store.folder).as_posix() for finding in old]
 
 
 def _files_of(store: Store) -> Iterator[tuple[str, Path]]:
@@ -238,6 +274,8 @@ def _manifest(read: Reader, source: Path) -> dict[str, Any]:
         if manifest["format"] != FORMAT:
             raise ValueError(f"its format is {manifest['format']}, and this version reads {FORMAT}")
         names = dict(manifest["files"])
+        if not all(isinstance(entry["size"], int) and isinstance(entry["sha256"], str) for entry in names.values()):
+            raise ValueError("it must say the size and the sha256 of every file")
         numbers = [int(manifest["newest"][room]) for room in (LEDGER_NAME, PUBLISHED_NAME)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{source} must be a backup that `tac backup` made; its {MANIFEST_NAME}: {error}") from error
@@ -273,14 +311,52 @@ def _take(read: Reader, name: str, entry: Mapping[str, Any], target: Path, sourc
         )
 
 
-def _require_not_older(store: Store, manifest: Mapping[str, Any], source: Path, *, force: bool) -> None:
+def _newer(store: Store, manifest: Mapping[str, Any], source: Path) -> StoreError | None:
+    """The refusal of a backup that is older than the store; None where it is not."""
     for room, what in ((LEDGER_NAME, "ledger entry"), (PUBLISHED_NAME, "published version")):
         here, there = _newest(store.folder / room), manifest["newest"][room]
-        if here > there and not force:
-            raise StoreError(
+        if here > there:
+            return StoreError(
                 f"the store has {what} {here}, and the backup {source} ends with {there}: what people did since would "
-                "be lost. If the store's own is beyond help: --force, which keeps it aside."
+                "be lost, and nothing that the backup has is damaged here. If the store's own is beyond help: --force, "
+                "which keeps it aside."
             )
+    return None
+
+
+def _mend(store: Store, read: Reader, manifest: Mapping[str, Any], source: Path, aside: Path) -> list[str]:
+    """Put back the files of the backup that are damaged in the store, records first; their names."""
+    mended = []
+    for records in (True, False):
+        damaged = set() if records else {finding.path for finding in check_kept(store)}
+        for name, entry in manifest["files"].items():
+            path = store.folder / name
+            is_record = path.name in (VERSION_NAME, ENTRY_NAME)
+            harmed = not _reads(path) if is_record else path in damaged
+            if name.startswith(f"{SETTINGS_NAME}/") or is_record != records or not harmed:
+                continue
+            _take(read, name, entry, aside / name, source)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flush(aside / name)
+            (aside / name).replace(path)
+            mended.append(name)
+    return mended
+
+
+def _reads(path: Path) -> bool:
+    """Whether a record is what was written."""
+    try:
+        read_sealed(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _forget_later_ids(store: Store, *, newest: int) -> None:
+    """Take away cluster ids that the restored ledger did not give: they are entered again, matched to what it has."""
+    for version in store.versions(CLUSTER_IDS.name):
+        if int(version.facts.get("entry", 0)) > newest:
+            shutil.rmtree(version.folder)
 
 
 def _put_in_place(store: Store, aside: Path, manifest: Mapping[str, Any], settings: Mapping[str, Path]) -> Path | None:

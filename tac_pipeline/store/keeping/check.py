@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -37,7 +38,7 @@ from tac_pipeline.store.ledger import ENTRY_NAME, Ledger
 from tac_pipeline.store.ledger import TABLES as LEDGER_TABLES
 from tac_pipeline.store.parquet import TableSchema, read_table
 from tac_pipeline.store.publication import HOLD_NAME, LATEST_NAME, Publication
-from tac_pipeline.store.schemas import ARCHIVE_MEMBERS, EMBEDDING_SHARD, PROMPTED_NOUNS, SHARD_ASSIGNMENTS
+from tac_pipeline.store.schemas import ARCHIVE_MEMBERS, CLUSTER_IDS, EMBEDDING_SHARD, PROMPTED_NOUNS, SHARD_ASSIGNMENTS
 
 _LOCKS = {".lock", ".lock-holder"}
 _PASSED_OVER = {RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME}
@@ -113,6 +114,22 @@ def check_kept(store: Store) -> list[Finding]:
     look.ledger()
     look.published()
     return look.report.damaged
+
+
+def ledger_gap(store: Store) -> str | None:
+    """What the ledger lacks of the entries that cluster ids in use come from, in words; None when nothing."""
+    current = store.current(CLUSTER_IDS.name)
+    used = 0 if current is None else int(current.artifact.facts.get("entry", 0))
+    with suppress(ArtifactDamaged):  # what is published is checked by itself
+        latest = Publication(store.published_folder).latest()
+        used = max(used, 0 if latest is None else latest.entry)
+    have = max((int(path.name) for path in store.ledger_folder.glob("[0-9]*") if path.is_dir()), default=0)
+    if have >= used:
+        return None
+    return (
+        f"{store.ledger_folder} must hold the entry {used}, which gave the cluster ids in use; it ends with {have}. "
+        "Without it learning cannot go on, and corrections of ids that are gone do nothing"
+    )
 
 
 class _Look:
@@ -193,6 +210,7 @@ class _Look:
                 self.report.without_digest += wanted is None
                 problem = _table_problem(path, schema) if wanted is None else file_problem(path, wanted)
                 self._find(path, problem, Loss.BACKUP)
+        self._find(folder, ledger_gap(self.store), Loss.BACKUP)
         for made in sorted((folder / TRAINING_SETS_NAME).glob("[!.]*")):
             self._training_set(made)
 

@@ -117,6 +117,8 @@ def test_without_the_version_that_is_needed_the_way_out_is_a_run(
     ("edit", "reached"),
     [
         ({"seed": 11}, None),
+        # The training set is read by corrections too, which no new image makes stale.
+        ({"seed": 11}, "training_set"),
         ({"clusters.count": 4}, "cluster_heads"),
         ({"retrieval.tau": 0.02}, "training_free_clusters"),
         ({"semantic_centers.images_per_center": 12}, "noun_vocabulary"),
@@ -136,10 +138,11 @@ def test_growth_goes_on_when_edited_settings_have_not_been_learned(
     grow(path, 3)
     with pytest.raises(ArtifactOutdated, match="Build first"):
         materialize(path, GROWING)
-    done = materialize(path, GROWING, in_force=True)
+    # The steps that a new image makes stale.
+    done = materialize(path, [name for name in GROWING if name != "corrections"], in_force=True)
     project = load_project(path)
     assert done["assignments"].artifact.rows == 63
-    assert done["corrections"].artifact.record["inputs"]["cluster_ids"] == first["cluster_ids"].artifact.content
+    assert done["assignments"].artifact.record["inputs"]["corrections"] == first["corrections"].artifact.content
     assert publish(project, by_hand=False).moved
     states = {entry.step.name: entry.state for entry in all_status(project)}
     assert State.FRESH not in (states["cluster_ids"], states["assignments"]), "that learning is due stays visible"

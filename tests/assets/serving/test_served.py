@@ -229,6 +229,13 @@ def test_a_second_ui_tells_the_first_and_starts_nothing(ui: Ui) -> None:
     assert second.stdout == f"Dagster UI on {ui.url} (it runs already, as process {running.pid})\n"
 
 
+@pytest.mark.parametrize("option", ["--read-only", "--token"])
+def test_a_second_ui_is_never_taken_for_one_with_what_it_asks_for(ui: Ui, option: str) -> None:
+    second = tac("ui", "--settings", ui.settings, "--port", "0", option)
+    assert second.exit_code == 1
+    assert f"and it was started without {option}. Stop it and start it again with that" in told(second)
+
+
 def test_a_store_of_the_same_name_elsewhere_is_told_apart(
     ui: Ui, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

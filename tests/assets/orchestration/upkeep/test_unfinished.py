@@ -119,6 +119,16 @@ def test_growth_after_the_failure_does_not_hide_it(edited: Project, instance: dg
     assert isinstance(take_up(edited, instance, now=now() + HOUR), dg.RunRequest)
 
 
+def test_part_of_a_learning_that_succeeded_later_does_not_hide_the_rest(
+    edited: Project, instance: dg.DagsterInstance
+) -> None:
+    ended(instance, FAILURE, "text_weight", "cluster_heads")
+    ended(instance, SUCCESS, "text_weight")
+    assert isinstance(take_up(edited, instance, now=now() + HOUR), dg.RunRequest)
+    ended(instance, SUCCESS, "cluster_heads")
+    assert why(take_up(edited, instance, now=now() + HOUR)) == "no learning was left unfinished"
+
+
 def test_it_waits_while_a_run_goes_on(edited: Project, instance: dg.DagsterInstance) -> None:
     ended(instance, FAILURE, "cluster_heads")
     ended(instance, DagsterRunStatus.STARTED, "assignments")
