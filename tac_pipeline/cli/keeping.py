@@ -125,7 +125,7 @@ def restore(
     ] = False,
     settings: SettingsOption = None,
 ) -> None:
-    """Put a backup's ledger, published versions and corrections in their places; what was there is kept aside."""
+    """Put a backup back; what was there is kept aside. In a store that is newer, only damaged files are put back."""
     with opened_project(settings) as project:
         from assets.lookups.keeping import restore as put_back
 
