@@ -36,11 +36,6 @@ def in_words(error: BaseException) -> str:
     return f"{_name(error)}: {_short(error)}. This was not expected. {KEPT}"
 
 
-def is_expected(error: BaseException) -> bool:
-    """Whether an error, or what it was raised from, is known here: its trace helps nobody."""
-    return any(_known(cause) is not None for cause in _causes(error))
-
-
 def tell(error: BaseException, folder: Path | None) -> str:
     """An error in words, with the file that its trace was written to when it was not expected."""
     told = in_words(error)

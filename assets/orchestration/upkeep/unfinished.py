@@ -14,6 +14,8 @@ from dagster import DagsterRunStatus
 from assets.graph import LEARNING
 from assets.lookups.status import State, all_status, choose_steps
 from assets.orchestration.dagster_internals import next_times
+from assets.orchestration.metadata import asset_key
+from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.run_liveness import STORE_TAG, run_tags, works_on
 from tac_pipeline.errors import TacError
 from tac_pipeline.settings.project import Project
@@ -83,13 +85,9 @@ def _request(project: Project, last: str, attempt: int) -> dg.RunRequest | dg.Sk
         steps = choose_steps(found)
     except TacError as error:
         return dg.SkipReason(f"an unfinished learning waits: {error}")
-    # Not at the top: publishing knows every result.
-    from assets.orchestration.publishing import PUBLISHED
-
-    store = project.settings.store
     return dg.RunRequest(
         run_key=f"take up {last}",
-        asset_selection=[dg.AssetKey([store, name]) for name in (*(step.name for step in steps), PUBLISHED)],
+        asset_selection=[asset_key(name, project) for name in (*(step.name for step in steps), PUBLISHED)],
         tags=run_tags(project) | {AUTOMATIC_TAG: "unfinished", ATTEMPT_TAG: str(attempt)},
     )
 

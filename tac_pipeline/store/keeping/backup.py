@@ -203,8 +203,9 @@ def _damaged(store: Store) -> list[str]:
     StoreError
         The ledger, a version's record or what readers have now is damaged.
     """
-    tables = [finding for finding in check_kept(store) if finding.path.suffix == ".parquet"]
-    others = [finding for finding in check_kept(store) if finding not in tables]
+    found = check_kept(store)
+    tables = [finding for finding in found if finding.path.suffix == ".parquet"]
+    others = [finding for finding in found if finding not in tables]
     latest = None if others else Publication(store.published_folder).latest()
     old = [finding for finding in tables if finding.path.is_relative_to(store.published_folder)]
     old = [finding for finding in old if latest is not None and finding.path.parent != latest.folder]
