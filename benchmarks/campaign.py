@@ -177,7 +177,8 @@ def differences(settings: Path, twin: Path) -> list[str]:
 
 
 def _latest(settings: Path) -> Path:
-    return settings.parent / "data" / settings.stem / "published/latest"
+    """The newest version's own folder: polars opens a path twice, and the link may be replaced between."""
+    return (settings.parent / "data" / settings.stem / "published/latest").resolve()
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """A day in the life of a store that nobody looks after, faster: `tac ui` with its daemon, hour after hour.
 
-    python -m benchmarks.soak [--looks 96] [--every 10] [--folder FOLDER]
+    python -m benchmarks.soak [--looks 96] [--folder FOLDER]
 
-96 looks at the source are 24 hours of the default schedule; here one follows the other after --every seconds. An image
-comes with every fourth look. In between the settings are edited twice in a row, a learning is terminated, one cannot
-succeed until the settings are mended, the process of one is killed, and the store is learned again. It prints, for
-every simulated hour, the memory of each process, the files and bytes of the data folder, and the runs by status; and
-after how many looks readers had each new image. The exit code is 1 if an image took more than two looks, if a trace was
-printed, or if something is not fresh at the end.
+96 looks at the source are 24 hours of the default schedule; here one follows the other when no run has gone on for so
+long that automation, which looks every 15 seconds, has had its turn. An image comes with every fourth look. In between
+the settings are edited twice in a row, a learning is terminated, one cannot succeed until the settings are mended, the
+process of one is killed, and the store is learned again. It prints, for every simulated hour, the memory of each
+process, the files and bytes of the data folder, and the runs by status; and after how many looks readers had each new
+image. The exit code is 1 if an image took more than two looks, if a trace was printed, or if something is not fresh at
+the end.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from benchmarks.campaign import GROUPS, PER_GROUP, make_store, write_images
 
 LOOKS_PER_HOUR = 4
 MOST_LOOKS = 2
-START_SECONDS, SETTLE_SECONDS = 180.0, 900.0
+START_SECONDS, SETTLE_SECONDS, QUIET_SECONDS = 180.0, 900.0, 20.0
 # The first look builds the store; what happens at which look after it.
 EDITS = {
     20: [["retrieval.tau=0.01"], ["semantic_centers.images_per_center=12"]],
@@ -92,7 +93,7 @@ class Soak:
         }
         self.ask(LAUNCH, params={"selector": selector, "runConfigData": {}, "mode": "default"})
 
-    def look(self, number: int, every: float) -> None:
+    def look(self, number: int) -> None:
         """What happens between one look and the next."""
         if number % LOOKS_PER_HOUR == 1:
             self.images += 1
@@ -102,11 +103,10 @@ class Soak:
             tac(self.settings, "set", *edit)
         if number == LEARNED:
             self.launch("recluster")
-        started = time.monotonic()
         if number in (TERMINATED, KILLED):
             self.stop_learning(kill=number == KILLED)
         self.launch("observe")
-        self.settle(max(every - (time.monotonic() - started), 0))
+        self.settle(QUIET_SECONDS)
         have = set(self.published())
         for image in [image for image in self.waiting if image in have]:
             self.delays.append(number - self.waiting.pop(image) + 1)
@@ -126,17 +126,19 @@ class Soak:
                 return
             time.sleep(0.2)
 
-    def settle(self, at_least: float) -> None:
-        """Wait some seconds, and until no run is going on."""
-        started = time.monotonic()
-        while (passed := time.monotonic() - started) < SETTLE_SECONDS:
-            if passed >= at_least and all(run["status"] in ENDED for run in self.runs()):
+    def settle(self, quiet: float) -> None:
+        """Wait until no run has gone on for some seconds."""
+        started = since = time.monotonic()
+        while time.monotonic() - started < SETTLE_SECONDS:
+            if any(run["status"] not in ENDED for run in self.runs()):
+                since = time.monotonic()
+            elif time.monotonic() - since > quiet:
                 return
             time.sleep(1)
 
     def published(self) -> list[str]:
         """The images that readers have."""
-        path = self.settings.parent / "data/left/published/latest/assignments.parquet"
+        path = (self.settings.parent / "data/left/published/latest").resolve() / "assignments.parquet"
         return pl.read_parquet(path)["image_id"].to_list() if path.exists() else []
 
     def stale(self) -> list[str]:
@@ -197,7 +199,6 @@ def main() -> int:
     """Live through the day, and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--looks", type=int, default=96)
-    parser.add_argument("--every", type=float, default=10.0)
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
     console = Console()
@@ -214,7 +215,7 @@ def main() -> int:
         with serving(settings, log) as (url, server):
             soak = Soak(settings, url, server)
             for number in range(arguments.looks + 1):
-                soak.look(number, arguments.every)
+                soak.look(number)
                 if number % LOOKS_PER_HOUR == 0:
                     soak.weigh(number // LOOKS_PER_HOUR)
             soak.settle(60)

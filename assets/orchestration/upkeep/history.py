@@ -1,4 +1,4 @@
-"""The history of runs stays small: what is older than the settings say goes, and so do looks that found nothing.
+"""The history of runs stays small: old runs go, and so do all but the newest MOST_RUNS, and looks that found nothing.
 
 Kept for good are the last run of each asset and of each check, and the last look at the source: Dagster decides by them
 what is stale. What a store holds is not in the history, so nothing of it is lost.
@@ -16,13 +16,15 @@ from assets.graph import STEPS, observed_sources
 from assets.orchestration.dagster_internals import forget_run, latest_check_runs, shrink_books
 from assets.orchestration.metadata import asset_key
 from assets.orchestration.publishing import PUBLISHED
-from assets.orchestration.run_liveness import OBSERVE_TAG, drop_sign_of_life, works_on
+from assets.orchestration.run_liveness import DATA_TAG, OBSERVE_TAG, drop_sign_of_life, run_tags, works_on
 from tac_pipeline.settings.project import Project
 
 EVERY_SECONDS = 600
 DAY = 24 * 3600.0
 # At once: the first look at a history that was never pruned must not hold up anything else for long.
 MOST_AT_ONCE = 200
+# However young: a run takes about 0.8 MiB, and a busy store has a hundred a day.
+MOST_RUNS = 500
 # Older ones go by their age.
 COMPARED_LOOKS = 1000
 # Looks that failed, as while a disk is away: so many show since when.
@@ -95,6 +97,7 @@ def _is_look(project: Project, instance: dg.DagsterInstance, run_id: str) -> boo
 
 
 def _old_runs(project: Project, instance: dg.DagsterInstance, *, before: float, most: int) -> list[str]:
+    """Ended runs from before a time, the oldest first; and those beyond the newest MOST_RUNS."""
     spared = _last_runs(project, instance)
     found: list[str] = []
     cursor, ended = None, dg.RunsFilter(statuses=_ENDED, created_before=datetime.fromtimestamp(before, UTC))
@@ -105,6 +108,11 @@ def _old_runs(project: Project, instance: dg.DagsterInstance, *, before: float, 
         runs = [record.dagster_run for record in records]
         found += [run.run_id for run in runs if run.run_id not in spared and works_on(run, project)]
         cursor = runs[-1].run_id
+    newest = instance.get_run_records(
+        dg.RunsFilter(statuses=_ENDED, tags={DATA_TAG: run_tags(project)[DATA_TAG]}), limit=MOST_RUNS + most
+    )
+    too_many = [record.dagster_run.run_id for record in newest[MOST_RUNS:]]
+    found += [run_id for run_id in too_many if run_id not in spared and run_id not in found]
     return found[:most]
 
 
@@ -129,8 +137,8 @@ def build_history_sensor(project: Project) -> dg.SensorDefinition:
         name="history",
         minimum_interval_seconds=EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Removes runs older than {project.settings.history_days} days (history_days), and looks that "
-        "found nothing; the last run of each asset stays.",
+        description=f"Removes runs older than {project.settings.history_days} days (history_days), all but the "
+        f"newest {MOST_RUNS}, and looks that found nothing; the last run of each asset stays.",
         target=None,
     )
     def history(context: dg.SensorEvaluationContext) -> Any:

@@ -16,7 +16,7 @@ from assets.orchestration.build import build_definitions
 from assets.orchestration.dagster_internals import find_asset_job, find_job
 from assets.orchestration.instance import prepare_home
 from assets.orchestration.metadata import asset_key
-from assets.orchestration.run_liveness import OBSERVE_TAG, STORE_TAG
+from assets.orchestration.run_liveness import DATA_TAG, OBSERVE_TAG, STORE_TAG, run_tags
 from assets.orchestration.upkeep import history
 from assets.orchestration.upkeep.history import DAY, FAILED_LOOKS, prune_history
 from tac_pipeline.settings.project import Project, load_project
@@ -101,6 +101,21 @@ def test_what_is_much_is_removed_in_portions(project: Project, instance: dg.Dags
     assert (removed.runs, removed.more) == (2, True)
     assert removed.sentence.endswith("; more are left for the next time")
     assert prune_history(project, instance, now=now(instance) + LATER, most=2).runs == 1
+
+
+def test_a_busy_store_keeps_its_newest_runs(
+    project: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_RUNS", 2)
+    made = run(project, instance, "candidate_nouns")
+    tags, ended = run_tags(project), dg.DagsterRunStatus.SUCCESS
+    busy = [dg.DagsterRun("grow", run_id=str(uuid.uuid4()), status=ended, tags=tags) for _ in range(4)]
+    elsewhere = {**tags, DATA_TAG: "/another/small"}
+    other = dg.DagsterRun("grow", run_id=str(uuid.uuid4()), status=ended, tags=elsewhere)
+    for one in (*busy, other):
+        instance.add_run(one)
+    assert prune_history(project, instance).runs == 2
+    assert known(instance) == {made, other.run_id, *(one.run_id for one in busy[2:])}
 
 
 def test_looks_at_a_source_that_is_away_are_counted_not_kept(project: Project, instance: dg.DagsterInstance) -> None:
