@@ -15,10 +15,11 @@ from assets.clustering import (
     training_free_clusters,
 )
 from assets.engine.execute import open_store
+from assets.engine.seen import CRITERION, load_view, seen_vectors
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
 from assets.nouns import noun_embeddings, prompt_nouns
-from assets.text_space import naming_tau, noun_shortlist, noun_vocabulary, text_counterparts
+from assets.text_space import criterion, naming_tau, noun_shortlist, noun_vocabulary, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import require_same_encoder
@@ -57,6 +58,7 @@ def _drop_unused_assignments(store: Store) -> None:
     group="results",
     schema=ASSIGNMENTS,
     deps=[image_embeddings, cluster_heads, corrections],
+    deps_when={"group_by": [criterion]},
     as_of=cluster_ids,
     kinds=["parquet", "pytorch"],
     code_version="3",
@@ -75,7 +77,9 @@ def assignments(inputs: Inputs, out: Output) -> None:
     from tac_pipeline.results.corrections.pinning import pin_images
 
     store = open_store(inputs.project)
-    key = digest([inputs.fact(corrections, "assigned_key"), assignments.code_version])
+    view = load_view(inputs)
+    by = [] if view is None else [inputs.artifact(criterion).content]
+    key = digest([inputs.fact(corrections, "assigned_key"), assignments.code_version, *by])
     encoder = inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
@@ -89,6 +93,7 @@ def assignments(inputs: Inputs, out: Output) -> None:
         centers=centers_of(inputs, ids),
         kept=store.assigned_folder / key,
         groups=groups,
+        seen_by=view,
         progress=inputs.progress("images"),
     )
     table = pin_images(_by_lasting_ids(found.rows, ids), inputs.artifact(corrections).frame(PINS))
@@ -168,7 +173,7 @@ def vocabulary_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatM
     from tac_pipeline.method.words.names import noun_profiles
 
     known = learned_members(inputs, ids)
-    vectors = inputs.vectors(training_set)[known["row"].to_numpy()]
+    vectors = seen_vectors(inputs, training_set)[known["row"].to_numpy()]
     members = known["position"].to_numpy().astype(np.int64)
     nouns = inputs.vectors(noun_vocabulary)
     return noun_profiles(vectors, nouns, members, n_clusters=len(ids), tau=tau).clusters
@@ -198,6 +203,7 @@ def _resolve_clusters(inputs: Inputs, names: Names, method: str) -> Values:
         noun_shortlist,
         noun_vocabulary,
     ],
+    deps_when={"group_by": [criterion]},
     as_of=cluster_ids,
     resolve=_resolve_clusters,
     code_version="4",
@@ -213,8 +219,8 @@ def clusters(inputs: Inputs, out: Output, names: Names, method: str) -> None:
     assigned = inputs.table(assignments)
     known = learned_members(inputs, ids)
     rows, members = known["row"].to_numpy(), known["position"].to_numpy().astype(np.int64)
-    vectors = inputs.vectors(training_set)[rows]
-    named = _names(inputs, known_ids, vectors, members, tau=naming_tau(inputs, names))
+    vectors = seen_vectors(inputs, training_set)[rows]
+    named = _names(inputs, _names_of_criterion(inputs, known_ids), vectors, members, tau=naming_tau(inputs, names))
     by_hand = {*known_ids.filter("curated")["cluster_id"], *assigned.filter("curated")["cluster_id"]}
     history = inputs.artifact(corrections).frame(LINEAGE)
     lineage = lineage_in_words(history, entry=inputs.fact(corrections, "entry"))
@@ -239,6 +245,15 @@ def clusters(inputs: Inputs, out: Output, names: Names, method: str) -> None:
     )
     out.markdown("clusters", previews.table(shown.head(100)))
     _draw_sheet(inputs, out, table.sort("size", descending=True))
+
+
+def _names_of_criterion(inputs: Inputs, known_ids: pl.DataFrame) -> pl.DataFrame:
+    """Where a criterion's words name the groups, earlier names that are other words are not kept."""
+    if CRITERION not in inputs.artifacts:
+        return known_ids
+    words = inputs.table(criterion, columns=["noun"])["noun"].str.to_lowercase().implode()
+    own = pl.col("kept_name").str.to_lowercase().is_in(words)
+    return known_ids.with_columns(kept_name=pl.when(own).then("kept_name"))
 
 
 def _name_columns(names: "Sequence[ClusterName]", ids: pl.Series) -> tuple[pl.Series, ...]:

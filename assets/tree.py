@@ -10,7 +10,7 @@ from assets.clustering import cluster_ids, corrections
 from assets.engine.step import Inputs, Output, stored_asset
 from assets.images import training_set
 from assets.results import assignments, centers_of, clusters, vocabulary_profiles
-from assets.text_space import naming_tau, noun_vocabulary
+from assets.text_space import criterion, naming_tau, noun_vocabulary
 from assets.ui import previews
 from assets.ui.tree_picture import tree_picture
 from tac_pipeline.arrays import IntVector
@@ -31,6 +31,7 @@ KIND_WEIGHT = 0.5
     schema=CLUSTER_TREE,
     settings=["names", "method"],
     deps=[clusters, corrections, assignments, training_set, noun_vocabulary],
+    deps_when={"group_by": [criterion]},
     as_of=cluster_ids,
     kinds=["parquet", "numpy"],
     code_version="2",

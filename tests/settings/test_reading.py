@@ -65,6 +65,31 @@ def test_the_shipped_file_is_valid() -> None:
             "data must be a folder on this machine, which may be a mounted one, and not a URL; got 's3://bucket/data' "
             "(tac.yaml, line 4)",
         ),
+        (
+            "group_by: []",
+            "group_by must have words; write what the groups may be, such as [indoors, outdoors], or null for none; "
+            "got [] (tac.yaml, line 4)",
+        ),
+        (
+            "group_by: [red]",
+            "group_by must have two words or more, because one tells nothing apart; write what the groups may be, such "
+            "as [indoors, outdoors], or null for none; got ['red'] (tac.yaml, line 4)",
+        ),
+        (
+            "group_by: [red, blue, Red]",
+            "group_by must have each word once, in upper or lower case; 'red' is there again; got "
+            "['red', 'blue', 'Red'] (tac.yaml, line 4)",
+        ),
+        (
+            "group_by: colr",
+            "group_by must be style, place, color, material, action, mood, time of day, or a list of your own words; "
+            "did you mean color?; got 'colr' (tac.yaml, line 4)",
+        ),
+        (
+            "group_by: [{a: 1}, 3]",
+            "group_by must be style, place, color, material, action, mood, time of day, or a list of your own words, "
+            "each of them text; got [{'a': 1}, 3] (tac.yaml, line 4)",
+        ),
         ("neighbors: {count: 0}", "neighbors.count must be >= 1; got 0 (tac.yaml, line 4)"),
     ],
 )
@@ -72,6 +97,19 @@ def test_a_refusal_says_what_must_hold_what_came_and_where(text: str, message: s
     with pytest.raises(SettingsError) as refused:
         parse_settings(LEAST + text, name="tac.yaml")
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("null", None),
+        ("style", "style"),
+        ("time of day", "time of day"),
+        ("['cat  and dog', '{fish}']", ["cat and dog", "{fish}"]),
+    ],
+)
+def test_a_criterion_is_a_set_that_ships_or_words(written: str, found: object) -> None:
+    assert parse_settings(f"{LEAST}group_by: {written}", name="tac.yaml").group_by == found
 
 
 @pytest.mark.parametrize(
