@@ -220,7 +220,7 @@ def clusters(inputs: Inputs, out: Output, names: Names, method: str) -> None:
     known = learned_members(inputs, ids)
     rows, members = known["row"].to_numpy(), known["position"].to_numpy().astype(np.int64)
     vectors = seen_vectors(inputs, training_set)[rows]
-    named = _names(inputs, _names_of_criterion(inputs, known_ids), vectors, members, tau=naming_tau(inputs, names))
+    named = _names(inputs, known_ids, vectors, members, tau=naming_tau(inputs, names))
     by_hand = {*known_ids.filter("curated")["cluster_id"], *assigned.filter("curated")["cluster_id"]}
     history = inputs.artifact(corrections).frame(LINEAGE)
     lineage = lineage_in_words(history, entry=inputs.fact(corrections, "entry"))
@@ -245,15 +245,6 @@ def clusters(inputs: Inputs, out: Output, names: Names, method: str) -> None:
     )
     out.markdown("clusters", previews.table(shown.head(100)))
     _draw_sheet(inputs, out, table.sort("size", descending=True))
-
-
-def _names_of_criterion(inputs: Inputs, known_ids: pl.DataFrame) -> pl.DataFrame:
-    """Where a criterion's words name the groups, earlier names that are other words are not kept."""
-    if CRITERION not in inputs.artifacts:
-        return known_ids
-    words = inputs.table(criterion, columns=["noun"])["noun"].str.to_lowercase().implode()
-    own = pl.col("kept_name").str.to_lowercase().is_in(words)
-    return known_ids.with_columns(kept_name=pl.when(own).then("kept_name"))
 
 
 def _name_columns(names: "Sequence[ClusterName]", ids: pl.Series) -> tuple[pl.Series, ...]:
@@ -323,12 +314,13 @@ def _nouns_of_names(inputs: Inputs, names: set[str], vocabulary: list[str]) -> t
     """
     spelled = pl.col("noun").str.replace(r" \([^()]*\)$", "").str.to_lowercase()
     wanted = [name.lower() for name in names]
-    nouns = inputs.table(noun_embeddings, columns=["noun"]).with_row_index("row")
+    source = criterion if CRITERION in inputs.artifacts else noun_embeddings
+    nouns = inputs.table(source, columns=["noun"]).with_row_index("row")
     found = nouns.filter(spelled.is_in(wanted) & ~pl.col("noun").is_in(vocabulary))
     words = found["noun"].to_list()
     templates = inputs.artifact(noun_shortlist).record["values"].get("templates")
     if templates is None:
-        return words, inputs.vectors_at(noun_embeddings, found["row"].to_numpy())
+        return words, inputs.vectors_at(source, found["row"].to_numpy())
     # Only the shortlisted nouns are there in all templates; earlier names mostly wait in the shared table.
     return words, prompt_nouns(inputs, words, templates=templates) if words else inputs.vectors(noun_vocabulary)[:0]
 

@@ -29,7 +29,7 @@ def load_view(inputs: Inputs) -> "View | None":
 
 
 def seen_vectors(inputs: Inputs, asset: Step) -> FloatMatrix:
-    """The image vectors of an asset as learning sees them, float32 (n_rows, dim), unit rows; projected once a step."""
+    """The image vectors of an asset as learning sees them, float32, unit rows; projected once a step."""
     view = load_view(inputs)
     if view is None:
         return inputs.vectors(asset)

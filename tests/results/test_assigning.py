@@ -8,7 +8,7 @@ import pytest
 import torch
 from reference import random_unit_rows
 
-from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.errors import ArtifactDamaged, InputError
 from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import ClusterHead, build_head, soft_assignment
 from tac_pipeline.method.words.criterion import View, find_view
@@ -20,9 +20,9 @@ DIM, N_CLUSTERS, ENCODER = 6, 4, "the encoder"
 VALUES = ["column", "confidence", "runner_up", "similarity", "margin"]
 
 
-def some_head(seed: int = 0) -> ClusterHead:
-    head = build_head(DIM, N_CLUSTERS, generator=torch.Generator().manual_seed(seed))
-    head.settle(torch.from_numpy(random_unit_rows(50, DIM, seed)))
+def some_head(seed: int = 0, *, dim: int = DIM) -> ClusterHead:
+    head = build_head(dim, N_CLUSTERS, generator=torch.Generator().manual_seed(seed))
+    head.settle(torch.from_numpy(random_unit_rows(50, dim, seed)))
     with torch.no_grad():
         head.output.weight *= 50  # so that it is sure of some
     return head.eval()
@@ -110,12 +110,12 @@ def require_equal(found: pl.DataFrame, expected: pl.DataFrame) -> None:
 
 
 def test_images_are_seen_as_the_head_learned_them(store: SmallStore) -> None:
-    view = find_view(random_unit_rows(20, DIM, 5), random_unit_rows(3, DIM, 6)).view
-    plain = store.assign().rows
-    store.kept = store.kept.with_name("by a criterion")
-    seen = store.assign(seen_by=view).rows
-    assert not plain.equals(seen)
-    require_equal(seen, store.at_once(seen_by=view))
+    view = find_view(random_unit_rows(20, DIM, 5), random_unit_rows(4, DIM, 6)).view
+    store.head, store.centers = some_head(dim=3), random_unit_rows(N_CLUSTERS, 3, 99)
+    require_equal(store.assign(seen_by=view).rows, store.at_once(seen_by=view))
+    store.kept = store.kept.with_name("as the encoder sees them")
+    with pytest.raises(InputError, match="this head takes vectors of width 3; got width 6"):
+        store.assign()
 
 
 @pytest.mark.parametrize("seed", range(4))

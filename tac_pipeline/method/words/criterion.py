@@ -72,12 +72,16 @@ class View:
     center: FloatVector
 
     def apply(self, rows: FloatMatrix) -> FloatMatrix:
-        """The images as the criterion shows them, float32 (n_rows, dim), unit rows; the width stays.
+        """The images as the criterion shows them: their places along its directions.
 
         Parameters
         ----------
         rows : float32 (n_rows, dim), unit rows
-            As the encoder gives them; a row that was projected before must not be projected again.
+            As the encoder gives them.
+
+        Returns
+        -------
+        float32 (n_rows, n_directions), unit rows
 
         Raises
         ------
@@ -85,12 +89,12 @@ class View:
             The rows are not as wide as the words.
         """
         require_same_width(self.directions, rows, names=("the criterion", "the images"))
-        seen = np.empty((len(rows), self.directions.shape[1]), dtype=np.float32)
+        seen = np.empty((len(rows), len(self.directions)), dtype=np.float32)
         for part in row_chunks(len(rows), CHUNK_ROWS):
             places = rows[part] @ self.directions.T - self.center  # (chunk, n_directions)
             # An image at the center is on no side: the first one keeps it a unit row.
             places[~places.any(axis=1), 0] = 1
-            seen[part] = unit_rows(places @ self.directions)
+            seen[part] = unit_rows(places)
         return seen
 
 
@@ -101,8 +105,8 @@ class SeenWords:
     Attributes
     ----------
     view : View
-    words : float32 (n_words, dim), unit rows
-        Less their mean, projected as the images are.
+    words : float32 (n_words, n_directions), unit rows
+        Less their mean, along the same directions.
     """
 
     view: View
@@ -141,7 +145,7 @@ def find_view(image_embeddings: FloatMatrix, word_embeddings: FloatMatrix) -> Se
     directions = axes[spread > FLOOR * spread[0]].astype(np.float32)
     words = unit_rows(centered @ directions.T)  # (n_words, n_directions)
     places = image_embeddings @ directions.T
-    return SeenWords(View(directions, _balanced_center(places, words)), unit_rows(words @ directions))
+    return SeenWords(View(directions, _balanced_center(places, words)), words)
 
 
 def _balanced_center(places: FloatMatrix, words: FloatMatrix) -> FloatVector:
