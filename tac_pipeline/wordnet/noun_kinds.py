@@ -1,4 +1,4 @@
-"""The kinds in a list of nouns: what each noun means, and every kind above it that has a usable name.
+"""The kinds in a list of nouns: what each noun may mean, and every kind above that.
 
 What must stay out: embeddings, and which kind names a group (method/words/names.py).
 """
@@ -7,56 +7,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from tac_pipeline.arrays import IntVector
 from tac_pipeline.method.words.kinds import NounKinds
 from tac_pipeline.wordnet.graph import WordNet, open_wordnet
 from tac_pipeline.wordnet.offensive import is_offensive
 
 
 def noun_kinds(nouns: Sequence[str]) -> NounKinds:
-    """Look up every noun, with the kinds above it up to the root."""
+    """Look up every noun in all its senses, with the kinds above them up to the root.
+
+    Words in brackets, as in "ram (animal)", leave one sense.
+    """
     wordnet = open_wordnet()
     places: dict[str, int] = {}
-    names: list[str] = []
     spelled: list[str] = []
-    meant: list[int] = []
-    pairs: list[tuple[int, int]] = []
-    for row, noun in enumerate(nouns):
-        found = wordnet.meaning(noun)
-        chain: tuple[str, ...] = ()
-        if found is None:
-            name = noun
-            own = places.setdefault(f" {noun}", len(places))
-            if own == len(names):
-                names.append(noun)
-        else:
-            synset, name = found
-            chain = (synset, *wordnet.ancestors(synset))
-            for above in chain:
-                if places.setdefault(above, len(places)) == len(names):
-                    names.append(_name(above, wordnet))
-            own = places[synset]
+    senses: list[tuple[int, ...]] = []
+    common: list[tuple[int, ...]] = []
+    for noun in nouns:
+        meaning = wordnet.meaning(noun)
+        if meaning is None:
+            spelled.append(noun)
+            senses.append((places.setdefault(f" {noun}", len(places)),))
+            common.append((0,))
+            continue
+        _, name = meaning
+        found = wordnet.senses(noun)
         spelled.append(name)
-        meant.append(own)
-        pairs += [(row, own)] if not chain else [(row, places[above]) for above in chain]
-    steps = [
-        (place, places[above])
-        for kind, place in places.items()
-        if not kind.startswith(" ")
-        for above in wordnet.hypernyms(kind)
-    ]
-    below, above_ = _columns(pairs)
-    children, parents = _columns(steps)
-    return NounKinds(tuple(names), np.array(meant, dtype=np.int64), tuple(spelled), below, above_, children, parents)
+        senses.append(tuple(places.setdefault(sense, len(places)) for sense in found))
+        common.append(tuple(wordnet.times_used(name, sense) for sense in found))
+        for sense in found:
+            for above in wordnet.ancestors(sense):
+                places.setdefault(above, len(places))
+    kinds = [None if kind.startswith(" ") else kind for kind in places]
+    return NounKinds(
+        tuple(spelled),
+        tuple(senses),
+        tuple(common),
+        tuple(own[1:] if kind is None else _name(kind, wordnet) for own, kind in zip(places, kinds, strict=True)),
+        tuple(
+            (place,) if kind is None else (place, *(places[above] for above in wordnet.ancestors(kind)))
+            for place, kind in enumerate(kinds)
+        ),
+        tuple(0.0 if kind is None else wordnet.share_below(kind) for kind in kinds),
+    )
 
 
 def _name(synset: str, wordnet: WordNet) -> str:
     """The first noun of a kind that may be used as a name; an empty text when there is none."""
     return next((lemma for lemma in wordnet.lemmas(synset) if not is_offensive(lemma)), "")
-
-
-def _columns(pairs: list[tuple[int, int]]) -> tuple[IntVector, IntVector]:
-    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]

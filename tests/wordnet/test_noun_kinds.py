@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from tac_pipeline.wordnet import is_offensive, noun_kinds, open_wordnet
@@ -33,34 +32,49 @@ def test_a_noun_means_what_its_list_says(noun: str, meaning: tuple[str, str] | N
 
 
 def test_kinds_stand_above_the_nouns_that_are_of_them() -> None:
-    kinds = noun_kinds(["beagle", "Siamese cat", "nonsense noun"])
-    weights = kinds.sums(np.array([[0.5, 0.3, 0.2]]))[0]
-    by_name = dict(zip(kinds.names, weights, strict=True))
-    assert by_name["dog"] == by_name["hound"] == pytest.approx(0.5)
-    assert by_name["carnivore"] == pytest.approx(0.8)
-    assert by_name["entity"] == pytest.approx(0.8)
-    assert by_name["nonsense noun"] == pytest.approx(0.2)
+    kinds = noun_kinds(["beagle", "nonsense noun"])
+    above = [kinds.names[kind] for kind in kinds.above[kinds.senses[0][0]]]
+    assert above[:3] == ["beagle", "hound", "hunting dog"]
+    assert above[-1] == "entity"
+    assert [kinds.names[kind] for kind in kinds.above[kinds.senses[1][0]]] == ["nonsense noun"]
+
+
+def test_every_sense_is_there_the_usual_one_first() -> None:
+    kinds = noun_kinds(["dolphin", "octopus (animal)"])
+    meant = [kinds.names[kind] for kind in kinds.senses[0]]
+    assert meant == ["dolphinfish", "dolphin"]
+    assert len(kinds.senses[1]) == 1
+
+
+def test_how_often_a_noun_is_used_in_a_sense() -> None:
+    kinds = noun_kinds(["dog", "domestic dog", "nonsense noun"])
+    assert kinds.common[0][0] > 10
+    assert kinds.common[1] == kinds.common[2] == (0,)
+
+
+def test_wide_kinds_are_wide() -> None:
+    kinds = noun_kinds(["beagle", "nonsense noun"])
+    widths = dict(zip(kinds.names, kinds.width, strict=True))
+    assert widths["entity"] == 1
+    assert widths["beagle"] < widths["dog"] < widths["animal"] < widths["entity"]
+    assert widths["nonsense noun"] == 0
 
 
 def test_equal_meanings_are_one_kind_and_strangers_are_each_their_own() -> None:
     kinds = noun_kinds(["car", "Automobile", "xyzzy", "plugh"])
-    assert kinds.meant[0] == kinds.meant[1]
-    assert len(set(kinds.meant.tolist())) == 3
+    assert kinds.senses[0][0] == kinds.senses[1][0]
+    assert len({senses[0] for senses in kinds.senses}) == 3
     assert kinds.spelled == ("car", "automobile", "xyzzy", "plugh")
-
-
-def test_steps_lead_from_a_kind_to_those_right_above() -> None:
-    kinds = noun_kinds(["dog"])
-    steps = {(kinds.names[a], kinds.names[b]) for a, b in zip(kinds.children, kinds.parents, strict=True)}
-    assert {("dog", "canine"), ("dog", "domestic animal"), ("canine", "carnivore")} <= steps
 
 
 def test_no_nouns_make_no_kinds() -> None:
     kinds = noun_kinds([])
-    assert (kinds.names, len(kinds.meant), len(kinds.parents)) == ((), 0, 0)
+    assert (kinds.names, kinds.senses, kinds.above) == ((), (), ())
 
 
 def test_no_kind_has_an_offensive_name() -> None:
-    kinds = noun_kinds(["prostitute", "streetwalker", "beagle", "moron"])
-    said = [name for place, name in enumerate(kinds.names) if place not in kinds.meant]
+    nouns = ["prostitute", "streetwalker", "beagle", "moron"]
+    kinds = noun_kinds(nouns)
+    meant = {sense for senses in kinds.senses for sense in senses}
+    said = [name for place, name in enumerate(kinds.names) if place not in meant]
     assert said and not any(is_offensive(name) for name in said)
