@@ -72,11 +72,14 @@ def _parts(weighed: Sequence[tuple[int, float]], kinds: NounKinds) -> dict[int, 
     alone = {kinds.spelled[noun].lower(): noun for noun, weight in reversed(weighed) if weight >= HEARD_ALONE}
     found = {}
     for noun, _ in weighed:
-        words = kinds.spelled[noun].lower().split()
-        cuts = range(1, len(words))
-        pieces = {" ".join(part) for cut in cuts for part in (words[:cut], words[cut:])}
-        found[noun] = [alone[piece] for piece in sorted(pieces) if piece in alone]
+        found[noun] = [alone[part] for part in sorted(parts_of(kinds.spelled[noun])) if part in alone]
     return found
+
+
+def parts_of(noun: str) -> set[str]:
+    """What a noun of several words begins and ends with, in lower case; nothing for a single word."""
+    words = noun.lower().split()
+    return {" ".join(part) for cut in range(1, len(words)) for part in (words[:cut], words[cut:])}
 
 
 def _support(
