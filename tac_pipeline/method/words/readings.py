@@ -56,7 +56,8 @@ def read_group(nouns: Sequence[int], weights: Sequence[float], kinds: NounKinds)
     meant = {noun: kinds.senses[noun][0] for noun, _ in weighed}
     unsure = [(noun, weight) for noun, weight in weighed if len(kinds.senses[noun]) > 1]
     for _ in range(PASSES if unsure else 0):
-        support = _support(weighed, meant, parts, kinds)
+        # Without what contains a noun: that would speak for whatever sense the noun has now.
+        support = _support(weighed, meant, {}, kinds)
         meant |= {noun: _best_sense(noun, weight, meant[noun], support, kinds) for noun, weight in unsure}
     own: dict[int, float] = {}
     for noun, weight in weighed:
@@ -87,7 +88,7 @@ def _support(
 ) -> dict[int, float]:
     found: dict[int, float] = {}
     for noun, weight in weighed:
-        for kind in {kind for said in (noun, *parts[noun]) for kind in kinds.above[meant[said]]}:
+        for kind in {kind for said in (noun, *parts.get(noun, ())) for kind in kinds.above[meant[said]]}:
             found[kind] = found.get(kind, 0.0) + weight
     return found
 
