@@ -22,7 +22,8 @@ TEMPERATURE = 0.03
 MOST = 0.5
 # Below this confidence no noun names a cluster.
 MIN_CONFIDENCE = 0.25
-# With less, a name of several words is cut to the one of them that fits too: turtle, not sea turtle.
+# With less, a name of several words is cut to a heard word of it that fits too: turtle, not sea turtle. A name that was
+# not heard itself is cut in any case: fish, not teleost fish.
 LONGER_WORD = 0.75
 # A name that a cluster had stays while its confidence is at least this share of the best one's.
 STILL_FITS = 0.5
@@ -216,9 +217,9 @@ def _best(
         ]
         if fitting:
             kind = min(fitting, key=lambda kind: (kinds.width[kind], -reading.support[kind], called[kind]))
-            if kind in reading.own and reading.support[kind] < LONGER_WORD:
+            if kind not in reading.own or reading.support[kind] < LONGER_WORD:
                 pieces = parts_of(called[kind])
-                shorter = [other for other in fitting if called[other].lower() in pieces]
+                shorter = [other for other in fitting if called[other].lower() in pieces and other in reading.own]
                 kind = max(shorter, key=lambda other: (reading.support[other], called[other]), default=kind)
             return _Choice(kind, called[kind], reading.support[kind], settled=False)
     return None

@@ -59,6 +59,8 @@ def test_two_words_for_one_thing_count_as_one_and_the_usual_one_says_it() -> Non
 def test_a_longer_word_must_be_sure_to_be_said() -> None:
     assert names(named([[0.6, 0.4]], ["sea turtle", "turtle"])) == ["turtle"]
     assert names(named([[0.9, 0.1]], ["sea turtle", "turtle"])) == ["sea turtle"]
+    # A name that nobody said goes before the heard word in it only where that does not fit.
+    assert names(named([[0.4, 0.3, 0.3]], ["salmon", "trout", "fish"])) == ["fish"]
     # Nothing shorter fits: then it is said as it is.
     assert names(named([[0.6, 0.4]], ["ice cream", "key"])) == ["ice cream"]
 
