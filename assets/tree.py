@@ -1,7 +1,7 @@
 """Group results: the clusters joined into a tree, so that a hundred clusters can be read as a dozen."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -9,7 +9,8 @@ import polars as pl
 from assets.clustering import cluster_ids, corrections
 from assets.engine.step import Inputs, Output, stored_asset
 from assets.images import training_set
-from assets.results import assignments, centers_of, clusters, vocabulary_profiles
+from assets.nouns import WORDING_KEYS, candidate_nouns
+from assets.results import assignments, centers_of, clusters, resolve_names, vocabulary_profiles
 from assets.text_space import naming_tau, noun_vocabulary
 from assets.ui import previews
 from assets.ui.tree_picture import tree_picture
@@ -29,14 +30,16 @@ KIND_WEIGHT = 0.5
 @stored_asset(
     group="results",
     schema=CLUSTER_TREE,
-    settings=["names", "method"],
+    settings=["names", "method", *WORDING_KEYS],
     deps=[clusters, corrections, assignments, training_set, noun_vocabulary],
+    value_deps=[candidate_nouns],
+    resolve=resolve_names,
     as_of=cluster_ids,
     kinds=["parquet", "numpy"],
     code_version="2",
     part="growth",
 )
-def cluster_tree(inputs: Inputs, out: Output, names: Names, method: str) -> None:
+def cluster_tree(inputs: Inputs, out: Output, names: Names, method: str, **_: Any) -> None:
     """The groups joined two by two into a tree; every node is named by what its groups have in common.
 
     The tree uses their centers, the nouns that their members retrieve, and the kinds of these nouns. The nodes marked

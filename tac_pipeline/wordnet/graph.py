@@ -54,8 +54,7 @@ class WordNet:
         A plural that WordNet does not hold means its singular. Words in brackets at the end, as in "ram (animal)",
         choose the first sense that fits them; else the noun has the same sense as a candidate.
         """
-        parts = _QUALIFIED.fullmatch(noun.strip())
-        base, qualifier = (parts["noun"], parts["qualifier"]) if parts else (noun, "")
+        base, qualifier = split_qualifier(noun)
         key = next((form for form in _forms(_key(base)) if form in self._senses_of), None)
         if key is None:
             return None
@@ -111,6 +110,12 @@ class WordNet:
     @cached_property
     def _n_below(self) -> Counter[str]:
         return Counter(kind for synset in self._above for kind in (synset, *self.ancestors(synset)))
+
+
+def split_qualifier(noun: str) -> tuple[str, str]:
+    """A noun, and the words in brackets at its end, as in "ram (animal)"; these are empty where there are none."""
+    parts = _QUALIFIED.fullmatch(noun.strip())
+    return (parts["noun"], parts["qualifier"]) if parts else (noun, "")
 
 
 def _key(noun: str) -> str:
