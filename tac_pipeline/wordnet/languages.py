@@ -35,40 +35,10 @@ TWO_LETTERS = {
     "tr": "tur", "uk": "ukr", "vi": "vie", "zh": "cmn",
 }  # fmt: skip
 # What omw-1.4 holds; other languages are in extended_omw alone.
-_REVIEWED = frozenset(
-    [
-        "als",
-        "arb",
-        "bul",
-        "cat",
-        "cmn",
-        "dan",
-        "ell",
-        "eus",
-        "fin",
-        "fra",
-        "glg",
-        "heb",
-        "hrv",
-        "ind",
-        "isl",
-        "ita",
-        "jpn",
-        "lit",
-        "nld",
-        "nno",
-        "nob",
-        "pol",
-        "por",
-        "ron",
-        "slk",
-        "slv",
-        "spa",
-        "swe",
-        "tha",
-        "zsm",
-    ]
-)
+_REVIEWED = (
+    "als", "arb", "bul", "cat", "cmn", "dan", "ell", "eus", "fin", "fra", "glg", "heb", "hrv", "ind", "isl", "ita",
+    "jpn", "lit", "nld", "nno", "nob", "pol", "por", "ron", "slk", "slv", "spa", "swe", "tha", "zsm",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

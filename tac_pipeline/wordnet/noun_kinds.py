@@ -52,7 +52,9 @@ def noun_kinds(
     # A translation shows which sense was taken, so the rest of the list is asked too.
     shown = [None if meaning is None else meaning[0] for meaning in found]
     if wording.language is not None:
-        shown = likely_senses(nouns, shown, wordnet=open_wordnet())
+        shown = likely_senses(
+            nouns, shown, wordnet=open_wordnet(), has_word=lambda kind: bool(wording.local_name(kind))
+        )
     for row, noun in enumerate(nouns):
         meaning = found[row]
         if meaning is None:

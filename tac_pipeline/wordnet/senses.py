@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,12 +15,16 @@ import numpy as np
 from tac_pipeline.wordnet.graph import WordNet, split_qualifier
 from tac_pipeline.wordnet.tables import load_senses
 
-# A sense competes with the first one when it is counted at least this share as often.
-COMPETES = 0.5
+# A sense competes with the first one when it is counted at least this share as often, so many counts more or less.
+COMPETES, CHANCE = 0.5, 3
+# A sense with a word in the language is shown when it fits at least this share as well as the one that fits best.
+NEARLY = 0.5
 
 
-def likely_senses(nouns: Sequence[str], first: Sequence[str | None], *, wordnet: WordNet) -> list[str | None]:
-    """The sense of every noun that fits the list best.
+def likely_senses(
+    nouns: Sequence[str], first: Sequence[str | None], *, wordnet: WordNet, has_word: Callable[[str], bool]
+) -> list[str | None]:
+    """The sense of every noun that fits the list best, if possible one that has a word in the language.
 
     A sense fits by the information content of the narrowest kind that another noun of the list shares with it (as in
     Resnik's measure, 1995). Only senses compete that WordNet's tagged texts hold about as often as the first one, which
@@ -32,6 +36,7 @@ def likely_senses(nouns: Sequence[str], first: Sequence[str | None], *, wordnet:
     first : sequence of str or None, n_nouns long
         The synset of each noun alone.
     wordnet : WordNet
+    has_word : callable (synset) -> bool
 
     Returns
     -------
@@ -43,7 +48,10 @@ def likely_senses(nouns: Sequence[str], first: Sequence[str | None], *, wordnet:
     for row, (noun, synset) in enumerate(zip(nouns, first, strict=True)):
         rivals = [] if synset is None or split_qualifier(noun)[1] else _rivals(noun, synset, wordnet)
         if len(rivals) > 1:
-            found[row] = max(rivals, key=lambda sense: _fit(sense, shared, kinds[row], wordnet))
+            fits = {sense: _fit(sense, shared, kinds[row], wordnet) for sense in rivals}
+            best = max(fits.values())
+            said = [sense for sense in rivals if has_word(sense) and fits[sense] >= NEARLY * best]
+            found[row] = max(said or rivals, key=fits.__getitem__)
     return found
 
 
@@ -51,7 +59,7 @@ def _rivals(noun: str, synset: str, wordnet: WordNet) -> list[str]:
     """The senses of a noun that may be meant, its usual one first."""
     counts = _tag_counts()
     key = noun.lower()
-    least = COMPETES * counts.get((key, synset), 0)
+    least = COMPETES * counts.get((key, synset), 0) - CHANCE
     others = [sense for sense in wordnet.synsets(noun) if sense != synset]
     return [synset, *(sense for sense in others if counts.get((key, sense), 0) >= least)]
 
