@@ -6,7 +6,7 @@ What must stay out: how a file is read (files.py) and which nouns are offensive 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,16 +128,13 @@ def _joined(files: Sequence[WordFile]) -> tuple[dict[str, Entry], list[str]]:
             told[entry.word], origin[entry.word] = entry, file
     notes = []
     if repeated:
-        notes.append(
-            f"{len(repeated)} words are in several files, and what the later file says of them counts: "
-            f"{first_few(repeated, _SHOWN)}"
-        )
+        notes.append(f"in several files, and what the later file says counts: {first_few(repeated, _SHOWN)}")
     spellings: dict[str, list[str]] = {}
     for word in told:
         spellings.setdefault(word.lower(), []).append(word)
     alike = [" and ".join(map(repr, group)) for group in spellings.values() if len(group) > 1]
     if alike:
-        notes.append(f"{len(alike)} words differ in capitals only, and are kept apart: {first_few(alike, _SHOWN)}")
+        notes.append(f"kept apart, though they differ in capitals only: {first_few(alike, _SHOWN)}")
     return told, notes
 
 
@@ -201,28 +198,22 @@ def _without_unwanted(found: CandidateNouns, *, shown: str, exclude_offensive: b
     offensive = np.array([exclude_offensive and is_offensive(noun) for noun in nouns], dtype=bool)
     kept = ~(barred | offensive)
     if not kept.any():
-        why = "are offensive" if not barred.any() else "are never used or offensive"
-        raise InputError(f"{shown} must leave a noun to choose; all of its {len(kept)} {why}. Add others.")
-    notes = list(found.notes)
-    clash = nouns.filter(pl.Series(barred & found.own)).to_list()
-    if clash:
-        notes.append(
-            f"{len(clash)} own words are never used, because another line says so: "
-            f"{first_few([repr(word) for word in clash], _SHOWN)}"
+        why = "never used" if not len(kept) else "never used or offensive" if barred.any() else "offensive"
+        raise InputError(
+            f"{shown} must leave a noun to choose; all of its {len(kept) or 'words'} are {why}. Add others."
         )
-    if exclude_offensive or never:
-        return CandidateNouns(
-            table=found.table.filter(pl.Series(kept)),
-            embeddings=None if found.embeddings is None else found.embeddings[kept],
-            encoder=found.encoder,
-            excluded=tuple(nouns.filter(pl.Series(offensive & ~barred))),
-            own=found.own[kept],
-            weights=found.weights[kept],
-            never=found.never,
-            says_more=found.says_more,
-            notes=tuple(notes),
-        )
-    return found
+    clash = [repr(word) for word in nouns.filter(pl.Series(barred & found.own))]
+    told = f"own words that are never used, because another line says so: {first_few(clash, _SHOWN)}"
+    return replace(
+        found,
+        table=found.table.filter(pl.Series(kept)),
+        # Two million vectors are not copied for nothing.
+        embeddings=found.embeddings if found.embeddings is None or kept.all() else found.embeddings[kept],
+        excluded=tuple(nouns.filter(pl.Series(offensive & ~barred))),
+        own=found.own[kept],
+        weights=found.weights[kept],
+        notes=(*found.notes, told) if clash else found.notes,
+    )
 
 
 def _described(nouns: list[str]) -> pl.DataFrame:

@@ -232,7 +232,7 @@ def read_language(file: LanguageFile) -> Language:
             f"holds none ({len(bad):,} lines are of another form). Name the file of {file.code}."
         )
     notes = [
-        f"{file.place}: {len(lines):,} lines {why}, and are left out; the first is line {lines[0]}"
+        f"{file.place}: lines that {why}, and are left out: {len(lines):,}; the first is line {lines[0]}"
         for lines, why in ((bad, "cannot be read"), (unknown, "are of no noun in WordNet 3.0"))
         if lines
     ]
