@@ -243,9 +243,15 @@ def kinds_of(inputs: Inputs, words: "Sequence[str]") -> "NounKinds":
 
     told = _own_words(inputs).filter(~pl.col("never"))
     weights = dict(told.select("noun", "weight").iter_rows())
-    own = np.array([_is_plain_file(inputs) or word in weights for word in words], dtype=bool)
-    weight = np.array([weights.get(word, 1.0) for word in words], dtype=np.float32)
-    return noun_kinds(words, wording=wording_of(inputs), own=own, weight=weight)
+    plain = _is_plain_file(inputs)
+    return noun_kinds(
+        words,
+        wording=wording_of(inputs),
+        own=np.array([plain or word in weights for word in words], dtype=bool),
+        weight=np.array([weights.get(word, 1.0) for word in words], dtype=np.float32),
+        # A file in place of WordNet is a vocabulary; words beside WordNet are how people want to call things.
+        as_written=not plain,
+    )
 
 
 def _own_words(inputs: Inputs) -> pl.DataFrame:

@@ -104,7 +104,7 @@ def find_language_file(code: str, *, given: Path | None = None) -> LanguageFile:
     Raises
     ------
     InputError
-        There is none, or it cannot be read or is too large.
+        There is none, or it cannot be read, is too large, or is of another language.
     """
     if given is not None and not given.exists():
         raise InputError(f"nouns.language_data must be a file or folder that is there; there is no {given}")
@@ -117,7 +117,7 @@ def find_language_file(code: str, *, given: Path | None = None) -> LanguageFile:
                 f"the words of nouns.language cannot be read from {place}: {error}. Download them again."
             ) from error
         if found is not None:
-            return found
+            return _require_language(found)
     if given is not None:
         raise InputError(
             f"nouns.language_data must hold the words of {code}, in a file wn-data-{code}.tab or wn-wikt-{code}.tab; "
@@ -198,6 +198,16 @@ def _require_size(size: int, place: str) -> None:
         raise InputError(f"{place} must have at most {LARGEST_FILE:,} bytes; it has more. Name the right file.")
 
 
+def _require_language(file: LanguageFile) -> LanguageFile:
+    """Refuse a file of another language: at once, because the names come last in a run."""
+    if not any(f"\t{label}\t".encode() in file.content for label in ("lemma", f"{file.code}:lemma")):
+        raise InputError(
+            f"{file.place} must hold words of {file.code}, in lines as `02084071-n<TAB>{file.code}:lemma<TAB>...`; it "
+            f"holds none. Name the file of {file.code}."
+        )
+    return file
+
+
 def read_language(file: LanguageFile) -> Language:
     """The nouns of a tab file. Lines that cannot be used are counted in the notes.
 
@@ -228,8 +238,8 @@ def read_language(file: LanguageFile) -> Language:
                 lemmas.setdefault(synset, {})[lemma] = None
     if not lemmas:
         raise InputError(
-            f"{file.place} must hold nouns of {file.code}, in lines as `02084071-n<TAB>{file.code}:lemma<TAB>...`; it "
-            f"holds none ({len(bad):,} lines are of another form). Name the file of {file.code}."
+            f"{file.place} must hold nouns of WordNet 3.0 in {file.code}; it holds none ({len(bad):,} of its lines "
+            f"cannot be read, {len(unknown):,} are of no noun that WordNet has). Download it again."
         )
     notes = [
         f"{file.place}: lines that {why}, and are left out: {len(lines):,}; the first is line {lines[0]}"

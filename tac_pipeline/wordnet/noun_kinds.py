@@ -25,6 +25,7 @@ def noun_kinds(
     wording: Wording | None = None,
     own: npt.NDArray[np.bool_] | None = None,
     weight: FloatVector | None = None,
+    as_written: bool = True,
 ) -> NounKinds:
     """Look up every noun, with the kinds above it up to the root.
 
@@ -38,6 +39,8 @@ def noun_kinds(
         such as "Turkey" and "turkey": each is a kind of its own, below the one that they mean.
     weight : float32 (n_nouns,), optional
         Passed on.
+    as_written : bool
+        Show own words as they are, in any language; else they are translated like WordNet's.
     """
     wording = Wording() if wording is None else wording
     is_own = np.zeros(len(nouns), dtype=bool) if own is None else own
@@ -47,7 +50,11 @@ def noun_kinds(
         meaning = found[row]
         if meaning is not None:
             owners[meaning[0]].append(row)
-    named = {synset: nouns[rows[0]] for synset, rows in owners.items() if len(rows) == 1}
+    named = {
+        synset: nouns[rows[0]]
+        for synset, rows in owners.items()
+        if len(rows) == 1 and (as_written or not wording.local_name(synset))
+    }
     table = _Kinds(open_wordnet(), wording, named)
     # A translation shows which sense was taken, so the rest of the list is asked too.
     shown = [None if meaning is None else meaning[0] for meaning in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -80,10 +79,15 @@ def test_lines_that_cannot_be_used_are_counted_with_the_first(tmp_path: Path) ->
     ]
 
 
-def test_a_file_of_another_language_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_nouns_of_the_language_is_refused(tmp_path: Path) -> None:
     path = write_tab(tmp_path / "words.tab", "fra")
-    with pytest.raises(InputError, match=r"words\.tab must hold nouns of deu, .* Name the file of deu"):
-        read_language(find_language_file("deu", given=path))
+    with pytest.raises(InputError, match=r"words\.tab must hold words of deu, .* Name the file of deu"):
+        find_language_file("deu", given=path)
+    path.write_text("02084071-v\tfra:lemma\tsuivre\n00000001-n\tfra:lemma\tx\nnothing\n")
+    with pytest.raises(
+        InputError, match=r"must hold nouns of WordNet 3\.0 in fra; .* \(1 of its lines .*, 1 are of no"
+    ):
+        read_language(find_language_file("fra", given=path))
 
 
 def test_the_version_follows_the_bytes_and_not_the_place(tmp_path: Path) -> None:
@@ -111,18 +115,17 @@ def test_words_collected_by_hand_come_before_those_from_wiktionary(tmp_path: Pat
 
 def test_a_zip_is_never_unpacked(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "evil.zip", {"../../../wn-data-fra.tab": text_of("fra")})
-    before = {path for path in tmp_path.rglob("*")}
+    before = set(tmp_path.rglob("*"))
     assert read_language(find_language_file("fra", given=archive)).lemmas["cat.n.01"] == ("chat",)
-    assert {path for path in tmp_path.rglob("*")} == before
+    assert set(tmp_path.rglob("*")) == before
 
 
 def test_downloads_are_found_unpacked_or_not(downloads: Path) -> None:
     zipped(downloads / "extended_omw.zip", {"extended_omw/wikt/wn-wikt-deu.tab": text_of("deu")})
     assert find_language_file("deu").place.endswith("extended_omw.zip, extended_omw/wikt/wn-wikt-deu.tab")
     write_tab(downloads / "omw-1.4" / "deu" / "wn-data-deu.tab", "deu")
-    for folder, _, files in os.walk(downloads):
-        for path in (folder, *(f"{folder}/{name}" for name in files)):
-            os.chmod(path, 0o700)
+    for path in (downloads, *downloads.rglob("*")):
+        path.chmod(0o700)
     # The package that was reviewed comes first.
     assert find_language_file("deu").place.endswith("omw-1.4/deu/wn-data-deu.tab")
 
