@@ -249,7 +249,8 @@ class Names(Section):
     tau: float | None = result(
         None,
         gt=0,
-        description="softmax temperature at which names are chosen; null = the method's value, 0.005",
+        description="softmax temperature at which nouns are weighed for names, on cosines of centered vectors; "
+        "null = 0.03",
     )
 
 

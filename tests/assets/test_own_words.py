@@ -17,6 +17,7 @@ from assets.graph import find
 from assets.lookups.exporting import places_to_spare
 from assets.lookups.status import State, all_status
 from assets.nouns import kinds_of, wording_of, wording_values
+from tac_pipeline.method.words.kinds import NounKinds
 from tac_pipeline.settings.project import load_project
 
 Writer = Callable[..., Path]
@@ -43,6 +44,11 @@ def inputs_of(path: Path, log: Callable[[str], None] = lambda _: None) -> Inputs
     project = load_project(path)
     artifact = open_store(project).require_current("candidate_nouns").artifact
     return Inputs(project, {"candidate_nouns": artifact}, log)
+
+
+def called(kinds: NounKinds) -> list[str]:
+    """The name of what each noun means first of all."""
+    return [kinds.names[senses[0]] for senses in kinds.senses]
 
 
 def stale(path: Path) -> dict[str, str]:
@@ -103,13 +109,14 @@ def test_a_plain_file_keeps_its_table_and_all_of_it_is_own(store: Writer) -> Non
     inputs = inputs_of(path)
     assert wording_values(inputs) == {"own_words": "all"}
     kinds = kinds_of(inputs, ["Turkey", "turkey"])
-    assert (kinds.own.tolist(), kinds.weight.tolist(), kinds.spelled) == ([True, True], [1, 1], ("Turkey", "turkey"))
+    assert (kinds.own.tolist(), kinds.weight.tolist()) == ([True, True], [1, 1])
+    assert called(kinds) == ["Turkey", "turkey"]
 
 
 def test_a_vocabulary_of_people_is_translated(store: Writer) -> None:
     path = store({"nouns.language": "deu", "nouns.language_data": "deu.tab"})
     materialize(path, ["candidate_nouns"])
-    assert kinds_of(inputs_of(path), ["dog", "pug", "car"]).spelled == ("Hund", "pug", "Auto")
+    assert called(kinds_of(inputs_of(path), ["dog", "pug", "car"])) == ["Hund", "pug", "Auto"]
 
 
 def test_own_words_beside_wordnet_stay_as_they_are_written(vector_store: Writer, tmp_path: Path) -> None:
@@ -123,7 +130,7 @@ def test_own_words_beside_wordnet_stay_as_they_are_written(vector_store: Writer,
     inputs = inputs_of(path, said.append)
     assert set(wording_values(inputs)) == {"own_words", "language"}
     kinds = kinds_of(inputs, ["doggy", "Kitty", "kitty", "dog", "automobile"])
-    assert kinds.spelled == ("doggy", "Kitty", "kitty", "Hund", "Auto")
+    assert called(kinds) == ["doggy", "Kitty", "kitty", "Hund", "Auto"]
     assert kinds.own.tolist() == [True, True, True, False, False]
     assert kinds.weight.tolist() == [2, 1, 1, 1, 1]
     assert said == [f"{tmp_path / 'deu.tab'}: lines that cannot be read, and are left out: 1; the first is line 15"]

@@ -1,4 +1,4 @@
-"""What synsets are called, and which sense a translation shows."""
+"""What synsets are called in a language, and by which words never."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from made_languages import write_tab
 
 from tac_pipeline.wordnet import Wording, find_language_file, noun_kinds, open_wordnet, read_language
 from tac_pipeline.wordnet.languages import Language
-from tac_pipeline.wordnet.senses import likely_senses
 
 
 @pytest.fixture
@@ -55,40 +54,21 @@ def test_names_lead_back_to_their_synsets(german: Language) -> None:
     assert wording.meaning("Gibtsnicht") is None
 
 
-def test_kinds_and_nouns_are_called_in_the_language(german: Language) -> None:
-    kinds = noun_kinds(["dog", "domestic dog", "pug", "cats", "xyzzy"], wording=Wording(german))
-    assert kinds.spelled == ("Hund", "Hund", "pug", "Katze", "xyzzy")
-    assert {"Hund", "Katze", "Raubtier", "Tier", "entity"} <= set(kinds.names)
-    assert kinds.meant[0] == kinds.meant[1] != kinds.meant[2]
+def test_kinds_are_called_in_the_language_and_keep_these_names(german: Language) -> None:
+    kinds = noun_kinds(["dog", "pug", "turtle", "xyzzy"], wording=Wording(german))
+    # Nouns are compared with each other in English.
+    assert kinds.spelled == ("dog", "pug", "turtle", "xyzzy")
+    meant = [[kinds.names[kind] for kind in senses] for senses in kinds.senses]
+    assert (meant[0][0], meant[1][0], meant[2], meant[3]) == ("Hund", "pug", ["Rollkragen", "Schildkröte"], ["xyzzy"])
+    assert {kinds.names[kind] for kind in kinds.settled} == {
+        "Hund", "Raubtier", "Tier", "Rollkragen", "Schildkröte"
+    }  # fmt: skip
+    assert not noun_kinds(["dog"]).settled
 
 
-def test_kinds_with_one_name_are_told_with_what_tells_them_apart(german: Language) -> None:
-    kinds = noun_kinds(["savings bank", "bench", "dog"], wording=Wording(german))
-    apart = {kinds.names[kind]: word for kind, word in kinds.apart.items() if kinds.names[kind] == "Bank"}
-    assert apart and all(word and word != "Bank" for word in kinds.apart.values())
-    words = sorted(word for kind, word in kinds.apart.items() if kinds.names[kind] == "Bank")
-    assert words == ["financial institution", "seat"]
-
-
-def test_a_translation_shows_the_sense_that_the_list_is_about(german: Language) -> None:
-    """WordNet's first turtle is a sweater, without a count."""
-    animals = noun_kinds(["turtle", "sea turtle", "tortoise"], wording=Wording(german))
-    assert animals.spelled[0] == "Schildkröte"
-    clothes = noun_kinds(["turtle", "sweater", "cardigan"], wording=Wording(german))
-    assert clothes.spelled[0] == "Rollkragen"
-    # The meaning is as before, and so are English names.
-    assert noun_kinds(["turtle", "sea turtle"]).spelled[0] == "turtle"
-
-
-def test_a_sense_that_texts_know_well_is_not_doubted() -> None:
-    wordnet = open_wordnet()
-    nouns = ["dog", "frump", "slattern"]
-    first = [wordnet.synset(noun) for noun in nouns]
-    found = likely_senses(nouns, first, wordnet=wordnet, has_word=lambda _: False)
-    assert found[0] == "dog.n.01"
-    assert likely_senses(["xyzzy"], [None], wordnet=wordnet, has_word=lambda _: True) == [None]
-
-
-def test_own_words_are_never_translated(german: Language) -> None:
-    kinds = noun_kinds(["doggy", "cat"], wording=Wording(german), own=np.array([True, False]))
-    assert kinds.spelled == ("doggy", "Katze")
+def test_own_words_are_not_translated_unless_asked(german: Language) -> None:
+    own = np.array([True, False])
+    kinds = noun_kinds(["domestic dog", "cat"], wording=Wording(german), own=own)
+    assert [kinds.names[senses[0]] for senses in kinds.senses] == ["domestic dog", "Katze"]
+    kinds = noun_kinds(["domestic dog", "cat"], wording=Wording(german), own=own, as_written=False)
+    assert [kinds.names[senses[0]] for senses in kinds.senses] == ["Hund", "Katze"]

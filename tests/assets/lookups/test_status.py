@@ -70,7 +70,7 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "heads.balance_weight": (4.0, HEADS_DOWN),
     "heads.learning_rate": (0.002, HEADS_DOWN),
     "method": ("published", METHOD_DOWN),
-    "names.tau": (0.01, {"clusters", "cluster_tree", "review", "report"}),
+    "names.tau": (0.01, {"clusters", "cluster_tree", "report"}),
     "review.border_margin": (0.3, {"review", "report"}),
     "review.outlier_deviations": (2.5, {"review", "report"}),
     "review.duplicate_similarity": (0.99, {"review", "report"}),
