@@ -9,6 +9,7 @@
     graph.py       synonyms and hypernyms, for code that reasons about names
     languages.py   the nouns of other languages, from files that people download
     wording.py     what synsets are called, in one of these languages
+    senses.py      which sense of a noun is meant, by the other nouns of its list
     noun_kinds.py  what the nouns of a list mean, and the kinds above them
     build.py       makes the tables from a WordNet database
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tac_pipeline.arrays import FloatVector
 from tac_pipeline.method.words.kinds import NounKinds
 from tac_pipeline.wordnet.graph import WordNet, open_wordnet, split_qualifier
+from tac_pipeline.wordnet.senses import likely_senses
 from tac_pipeline.wordnet.wording import Wording
 
 Senses = Sequence[tuple[str, ...]]
@@ -47,6 +48,9 @@ def noun_kinds(
     wordnet, wording = open_wordnet(), Wording() if wording is None else wording
     is_own = np.zeros(len(nouns), dtype=bool) if own is None else own
     senses = [_senses(noun, wordnet, own=mine) for noun, mine in zip(nouns, is_own, strict=True)]
+    if wording.language is not None:
+        # A translation shows which sense was taken, so the rest of the list is asked too.
+        senses = _likely_first(nouns, senses, is_own, wording)
     means = _means_of_own(senses, is_own)
     # Kinds of their own, by the noun after a space, with the synset right above them.
     apart = {f" {nouns[row]}": synset for synset, rows in means.items() if len(rows) > 1 for row in rows}
@@ -87,6 +91,22 @@ def _senses(noun: str, wordnet: WordNet, *, own: bool) -> tuple[str, ...]:
         return found
     base, _ = split_qualifier(noun)
     return tuple(sorted(found, key=lambda sense: base not in wordnet.lemmas(sense)))
+
+
+def _likely_first(
+    nouns: Sequence[str], senses: Senses, is_own: npt.NDArray[np.bool_], wording: Wording
+) -> list[tuple[str, ...]]:
+    """The senses of every noun, with the one first that fits the list; own words keep their order."""
+    likely = likely_senses(
+        nouns,
+        [found[0] if found else None for found in senses],
+        wordnet=open_wordnet(),
+        has_word=lambda synset: bool(wording.local_name(synset)),
+    )
+    return [
+        found if mine or first is None else (first, *(sense for sense in found if sense != first))
+        for found, mine, first in zip(senses, is_own, likely, strict=True)
+    ]
 
 
 def _means_of_own(senses: Senses, is_own: npt.NDArray[np.bool_]) -> dict[str, list[int]]:

@@ -10,6 +10,7 @@ from made_languages import write_tab
 
 from tac_pipeline.wordnet import Wording, find_language_file, noun_kinds, open_wordnet, read_language
 from tac_pipeline.wordnet.languages import Language
+from tac_pipeline.wordnet.senses import likely_senses
 
 
 @pytest.fixture
@@ -59,11 +60,33 @@ def test_kinds_are_called_in_the_language_and_keep_these_names(german: Language)
     # Nouns are compared with each other in English.
     assert kinds.spelled == ("dog", "pug", "turtle", "xyzzy")
     meant = [[kinds.names[kind] for kind in senses] for senses in kinds.senses]
-    assert (meant[0][0], meant[1][0], meant[2], meant[3]) == ("Hund", "pug", ["Rollkragen", "Schildkröte"], ["xyzzy"])
+    assert (meant[0][0], meant[1][0], meant[2], meant[3]) == ("Hund", "pug", ["Schildkröte", "Rollkragen"], ["xyzzy"])
     assert {kinds.names[kind] for kind in kinds.settled} == {
         "Hund", "Raubtier", "Tier", "Rollkragen", "Schildkröte"
     }  # fmt: skip
     assert not noun_kinds(["dog"]).settled
+
+
+def first_names(nouns: list[str], wording: Wording | None = None) -> list[str]:
+    kinds = noun_kinds(nouns, wording=wording)
+    return [kinds.names[senses[0]] for senses in kinds.senses]
+
+
+def test_a_translation_shows_the_sense_that_the_list_is_about(german: Language) -> None:
+    """WordNet's first turtle is a sweater, and its texts have none of both."""
+    wording = Wording(german)
+    assert first_names(["turtle", "sea turtle", "tortoise"], wording)[0] == "Schildkröte"
+    assert first_names(["turtle", "sweater", "cardigan"], wording)[0] == "Rollkragen"
+    # English names do not show the sense, and stay as they were.
+    assert first_names(["turtle", "sea turtle", "tortoise"])[0] == "turtleneck"
+
+
+def test_a_sense_that_texts_know_well_is_not_doubted() -> None:
+    wordnet = open_wordnet()
+    nouns = ["dog", "frump", "slattern", "xyzzy"]
+    first = [wordnet.synset(noun) for noun in nouns]
+    assert likely_senses(nouns, first, wordnet=wordnet, has_word=lambda _: False)[0] == "dog.n.01"
+    assert likely_senses(nouns, first, wordnet=wordnet, has_word=lambda _: True)[3] is None
 
 
 def test_own_words_are_not_translated_unless_asked(german: Language) -> None:
