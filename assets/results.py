@@ -1,7 +1,7 @@
 """Group results: the group of every image of the store, the groups' names, and their scores against labels."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ from assets.clustering import (
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
-from assets.nouns import noun_embeddings, prompt_nouns
+from assets.nouns import WORDING_KEYS, candidate_nouns, noun_embeddings, prompt_nouns, wording_values
 from assets.text_space import load_candidates, noun_shortlist, noun_vocabulary
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
@@ -181,23 +181,24 @@ def centers_of(inputs: Inputs, ids: Iterable[int]) -> FloatMatrix:
     return vectors_of(table)[[position[id_] for id_ in ids]]
 
 
-def _resolve_clusters(inputs: Inputs, names: Names) -> Values:
+def _resolve_clusters(inputs: Inputs, names: Names, **_: Any) -> Values:
     from tac_pipeline.method.words.names import TEMPERATURE
 
-    return {"temperature": TEMPERATURE if names.tau is None else names.tau}
+    return {"temperature": TEMPERATURE if names.tau is None else names.tau, **wording_values(inputs)}
 
 
 @stored_asset(
     group="results",
     schema=CLUSTERS,
-    settings=["names"],
+    settings=["names", *WORDING_KEYS],
     deps=[assignments, corrections, training_set, noun_embeddings, noun_shortlist],
+    value_deps=[candidate_nouns],
     as_of=cluster_ids,
     resolve=_resolve_clusters,
     code_version="5",
     part="growth",
 )
-def clusters(inputs: Inputs, out: Output, names: Names) -> None:
+def clusters(inputs: Inputs, out: Output, names: Names, **_: Any) -> None:
     """Every group: its name and alternatives, its size, its most typical images, and the history of its id.
 
     A group that continues keeps its name unless the name is clearly wrong. Corrected groups are marked as curated.

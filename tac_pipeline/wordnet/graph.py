@@ -81,8 +81,7 @@ class WordNet:
 
     def _known_form(self, noun: str) -> tuple[str | None, str]:
         """The key of a noun, or of its singular, None when WordNet holds neither; and what brackets at its end say."""
-        parts = _QUALIFIED.fullmatch(noun.strip())
-        base, qualifier = (parts["noun"], parts["qualifier"]) if parts else (noun, "")
+        base, qualifier = split_qualifier(noun)
         return next((form for form in _forms(_key(base)) if form in self._senses_of), None), qualifier
 
     def _words_above(self, synset: str) -> set[str]:
@@ -136,6 +135,12 @@ class WordNet:
     @cached_property
     def _n_below(self) -> Counter[str]:
         return Counter(kind for synset in self._above for kind in (synset, *self.ancestors(synset)))
+
+
+def split_qualifier(noun: str) -> tuple[str, str]:
+    """A noun, and the words in brackets at its end, as in "ram (animal)"; these are empty where there are none."""
+    parts = _QUALIFIED.fullmatch(noun.strip())
+    return (parts["noun"], parts["qualifier"]) if parts else (noun, "")
 
 
 def _key(noun: str) -> str:

@@ -50,6 +50,8 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "nouns.source": ("other_nouns.parquet", {"candidate_nouns", *NOUN_EMBEDDINGS_DOWN}),
     "nouns.templates": (["a {}"], SHORTLIST_DOWN),
     "nouns.exclude_offensive": (False, {"candidate_nouns", *NOUN_EMBEDDINGS_DOWN}),
+    "nouns.language": ("deu", {"clusters", "cluster_tree", "report"}),
+    "nouns.language_data": ("words.tab", {"clusters", "cluster_tree", "report"}),
     "training_set.max_images": (50, TRAINING_SET_DOWN),
     "clusters.count": (4, COUNT_DOWN),
     "clusters.min": (3, COUNT_DOWN),
