@@ -65,7 +65,7 @@ def descendants(roots: Iterable[Step]) -> list[Step]:
     """The steps and everything downstream, in the order to run."""
     found = set(roots)
     for step in STEPS:
-        if found.intersection(step.upstream):
+        if found.intersection((*step.upstream, *step.optional)):
             found.add(step)
     return [step for step in STEPS if step in found]
 
@@ -75,7 +75,7 @@ def ancestors(leaves: Iterable[Step]) -> list[Step]:
     found = set(leaves)
     for step in reversed(STEPS):
         if step in found:
-            found.update(step.upstream)
+            found.update((*step.upstream, *step.optional))
     return [step for step in STEPS if step in found]
 
 

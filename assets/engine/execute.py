@@ -64,7 +64,7 @@ def execute(
 
 def _make_again(asset: Step, project: Project, store: Store, log: Log) -> None:
     """Make what a step reads whole again, after a file of it was set aside."""
-    for above in asset.upstream:
+    for above in asset.reads(project.settings):
         current = store.current(above.name)
         if current is not None and current.artifact.damage():
             execute(above, project, log=log)
@@ -102,7 +102,7 @@ def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: floa
             "content": out.content,
             "links": out.links,
             "values": inputs.values,
-            "inputs": {dep.name: inputs.artifact(dep).content for dep in asset.deps},
+            "inputs": inputs.contents(asset),
             "facts": out.facts,
             "rows": out.rows,
             "notes": out.notes,

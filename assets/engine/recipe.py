@@ -9,8 +9,7 @@ from tac_pipeline.store.artifacts import Artifact
 def resolve_recipe(asset: Step, inputs: Inputs) -> str:
     """Compute the step's values into inputs.values, and return the recipe."""
     inputs.values = _resolve(asset, inputs)
-    contents = {dep.name: inputs.artifact(dep).content for dep in asset.deps}
-    return digest([asset.name, asset.code_version, inputs.values, contents])
+    return digest([asset.name, asset.code_version, inputs.values, inputs.contents(asset)])
 
 
 def _resolve(asset: Step, inputs: Inputs) -> Values:

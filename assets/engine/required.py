@@ -32,19 +32,20 @@ def known_versions(step: Step, store: Store, *, in_force: bool) -> Versions:
         if current is not None:
             known[above.name] = current.version
         else:
-            for other in above.upstream:
+            for other in (*above.upstream, *above.optional):
                 look(other)
 
     if in_force and step.part == "growth":
-        for above in step.upstream:
+        for above in (*step.upstream, *step.optional):
             look(above)
     return known
 
 
 def require_inputs(asset: Step, project: Project, store: Store, log: Log, known: Versions) -> dict[str, Artifact]:
     """The artifacts above a step (see require_current); call it with the store's lock held."""
-    artifacts = require_current(asset.name, asset.upstream, project, store, as_of=asset.as_of, known=known)
-    for above in asset.upstream:
+    read = _read_by(asset, project, store)
+    artifacts = require_current(asset.name, read, project, store, as_of=asset.as_of, known=known)
+    for above in read:
         if artifacts[above.name].recipe != store.require_current(above.name).artifact.recipe:
             log(f"{above.name}: the version that the groups were learned from; the current one has no groups yet")
         elif known.get(above.name, "") not in ("", above.version(project.settings)):
@@ -52,6 +53,19 @@ def require_inputs(asset: Step, project: Project, store: Store, log: Log, known:
                 f"{above.name}: as it was last learned; the settings have changed since, and are learned by another run"
             )
     return artifacts
+
+
+def _read_by(asset: Step, project: Project, store: Store) -> tuple[Step, ...]:
+    """What a step reads in this store: by its settings, or by what the groups in force were learned from."""
+    if asset.as_of is None or not asset.optional or store.current(asset.as_of.name) is None:
+        return asset.reads(project.settings)
+    return (*asset.upstream, *behind(asset.as_of, asset.optional, store))
+
+
+def behind(anchor: Step, optional: Iterable[Step], store: Store) -> list[Step]:
+    """Those of some optional assets that the current version of a step was learned from."""
+    found, gone = learned_from(anchor, store)
+    return [above for above in optional if above.name in found or above.name in gone]
 
 
 def require_current(
@@ -125,11 +139,12 @@ def _not_current(steps: Iterable[Step], project: Project, store: Store, versions
         looked_at.add(step.name)
         if step.name in given:
             return
-        for above in step.upstream:
+        above_it = step.reads(project.settings)
+        for above in above_it:
             look(above)
         current = store.current(step.name)
         outdated = current is None or current.version != step.version(project.settings, versions)
-        if outdated or any(above.name in due for above in step.upstream):
+        if outdated or any(above.name in due for above in above_it):
             due[step.name] = step
 
     for step in steps:
@@ -152,7 +167,8 @@ def learned_from(anchor: Step, store: Store) -> tuple[dict[str, Artifact], set[s
     while waiting:
         step = waiting.popleft()
         contents = found[step.name].record["inputs"]
-        new = [above for above in step.deps if above.part == "learning" and above.name not in wanted]
+        deps = (*step.deps, *step.optional)
+        new = [above for above in deps if above.part == "learning" and above.name not in wanted]
         new = [above for above in new if above.name in contents]
         wanted |= {above.name: contents[above.name] for above in new}
         for above in new:
@@ -186,7 +202,8 @@ def _as_of(reader: str, anchor: Step, steps: Iterable[Step], project: Project, s
             if step.part == "growth" or not _reads(step, roots) or _reads(step, {anchor.name}):
                 found[step.name] = store.require_current(step.name).artifact
             else:
-                inputs = Inputs(project, {above.name: find(above) for above in step.upstream})
+                above_it = (*step.upstream, *(above for above in step.optional if above.name in roots))
+                inputs = Inputs(project, {above.name: find(above) for above in above_it})
                 artifact = usable(store.find(step.name, resolve_recipe(step, inputs)))
                 if artifact is None:
                     raise _gone(reader, step.name, anchor)
@@ -203,7 +220,7 @@ def _as_of(reader: str, anchor: Step, steps: Iterable[Step], project: Project, s
 
 def _reads(step: Step, names: Collection[str]) -> bool:
     """Whether one of these assets is upstream of a step."""
-    return any(above.name in names or _reads(above, names) for above in step.upstream)
+    return any(above.name in names or _reads(above, names) for above in (*step.upstream, *step.optional))
 
 
 def _gone(reader: str, name: str, anchor: Step) -> ArtifactOutdated:

@@ -17,7 +17,7 @@ from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.arrow import encoder_of
 from tac_pipeline.digest import digest
 from tac_pipeline.progress import RateLog
-from tac_pipeline.settings.keys import Settings, result_slice
+from tac_pipeline.settings.keys import Settings, result_slice, value_at
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.parquet import Columns, TableSchema, vectors_of, write_table
@@ -59,6 +59,8 @@ class Step:
     value_deps : tuple of Step
         Assets that `resolve` reads a number from; only that number enters the recipe. So when K changes but k does
         not, nothing runs again.
+    deps_when : dict of settings key to tuple of Step
+        Further deps, of a store whose settings set that key; for all others they do not exist, not even in a digest.
     resolve : callable (inputs, **sections) -> dict
         The values that a result depends on, with defaults filled in. By default the result keys as written.
     code_version : str
@@ -91,6 +93,7 @@ class Step:
     settings: tuple[str, ...] = ()
     deps: tuple["Step", ...] = ()
     value_deps: tuple["Step", ...] = ()
+    deps_when: Mapping[str, tuple["Step", ...]] = field(default_factory=dict)
     kinds: tuple[str, ...] = ("parquet",)
     code_version: str = "1"
     resolve: Callable[..., Values] | None = None
@@ -106,8 +109,18 @@ class Step:
 
     @property
     def upstream(self) -> tuple["Step", ...]:
-        """Every asset that it reads: deps and value_deps."""
+        """Every asset that it reads in every store: deps and value_deps."""
         return (*self.deps, *self.value_deps)
+
+    @property
+    def optional(self) -> tuple["Step", ...]:
+        """The assets that it reads in some stores only."""
+        return tuple(dict.fromkeys(step for steps in self.deps_when.values() for step in steps))
+
+    def reads(self, settings: Settings) -> tuple["Step", ...]:
+        """Every asset that it reads in a store with these settings."""
+        asked = [steps for key, steps in self.deps_when.items() if value_at(settings, key) is not None]
+        return tuple(dict.fromkeys([*self.upstream, *(step for steps in asked for step in steps)]))
 
     def written(self, settings: Settings) -> Values:
         """The result settings that it reads, as written."""
@@ -120,7 +133,7 @@ class Step:
         """
         known = {} if known is None else known
         if self.name not in known:
-            above = [step.version(settings, known) for step in self.upstream]
+            above = [step.version(settings, known) for step in self.reads(settings)]
             known[self.name] = digest([self.name, self.code_version, self.written(settings), above])
         return known[self.name]
 
@@ -137,6 +150,7 @@ def stored_asset(
     settings: Iterable[str] = (),
     deps: Iterable[Step] = (),
     value_deps: Iterable[Step] = (),
+    deps_when: Mapping[str, Iterable[Step]] | None = None,
     kinds: Iterable[str] = ("parquet",),
     **declared: Any,
 ) -> Callable[[Callable[..., None]], Step]:
@@ -153,6 +167,7 @@ def stored_asset(
             settings=tuple(settings),
             deps=tuple(deps),
             value_deps=tuple(value_deps),
+            deps_when={key: tuple(steps) for key, steps in (deps_when or {}).items()},
             kinds=tuple(kinds),
             **declared,
         )
@@ -175,6 +190,11 @@ class Inputs:
     def artifact(self, asset: Step) -> Artifact:
         """The artifact of an asset upstream."""
         return self.artifacts[asset.name]
+
+    def contents(self, asset: Step) -> dict[str, str]:
+        """What the recipe of an asset names: the content of each of its deps that there are."""
+        deps = (*asset.deps, *(dep for dep in asset.optional if dep.name in self.artifacts))
+        return {dep.name: self.artifact(dep).content for dep in deps}
 
     def rows(self, asset: Step) -> int:
         """Rows of its main table."""

@@ -97,11 +97,12 @@ def _status(
         if step.ignores_growth:
             return Status(step, State.FRESH, _lag(current, predicted), current), current.artifact
     missing_state = State.MISSING if current is None else State.STALE
-    unknown = [above.name for above in step.upstream if above.name not in predicted]
+    read = step.reads(project.settings)
+    unknown = [above.name for above in read if above.name not in predicted]
     if unknown:
         why = _why_settings(step, project, current) or f"waits for {', '.join(unknown)}"
         return Status(step, missing_state, why, current), None
-    inputs = Inputs(project, {above.name: predicted[above.name] for above in step.upstream})
+    inputs = Inputs(project, {above.name: predicted[above.name] for above in read})
     try:
         recipe = resolve_recipe(step, inputs)
     except TacError as error:
@@ -137,7 +138,7 @@ def _why(step: Step, project: Project, inputs: Inputs, current: Current | None) 
         same = old.get("listing") == new.get("listing")
         return "what is passed over, or cannot be looked at, has changed" if same else "the source has changed"
     recorded = current.artifact.record["inputs"]
-    changed = [dep.name for dep in step.deps if recorded.get(dep.name) != inputs.artifact(dep).content]
+    changed = [name for name, content in inputs.contents(step).items() if recorded.get(name) != content]
     if changed:
         return f"{', '.join(changed)} changed"
     differ = [f"{name}: {old.get(name)} -> {new.get(name)}" for name in new if old.get(name) != new.get(name)]

@@ -165,7 +165,7 @@ def build_asset(
     step: Step, project: Project, *, before: Callable[[dg.AssetExecutionContext], None]
 ) -> dg.AssetsDefinition:
     """The Dagster asset of a step; `before` is called before the step does anything."""
-    above = [asset_key(dep.name, project) for dep in step.upstream]
+    above = [asset_key(dep.name, project) for dep in step.reads(project.settings)]
     observed = [asset_key(step.observes, project)] if step.observes in observed_sources(project) else []
     above += observed
 
