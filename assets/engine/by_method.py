@@ -84,6 +84,11 @@ class KnownArtifacts:
             raise TypeError(f"{name} is read by the method and must declare load=")
         return above.load(self.inputs, above)
 
+    def optional(self, name: str) -> Any:
+        """What an asset holds that only some stores have; None in all others."""
+        above = next((step for step in self.asset.optional if step.name == name), None)
+        return None if above is None or name not in self.inputs.artifacts else above.load(self.inputs, above)
+
     def progress(self, what: str) -> RateLog:
         """A line in the log now and then."""
         return self.inputs.progress(what)
