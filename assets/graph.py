@@ -12,7 +12,7 @@ from assets.clustering import (
     training_free_clusters,
 )
 from assets.engine.step import Step
-from assets.images import IMAGE_STORE, image_embeddings, image_labels, image_manifest, training_set
+from assets.images import IMAGE_STORE, image_embeddings, image_labels, image_manifest, known_labels, training_set
 from assets.map import image_map, map_layout
 from assets.neighbors import image_neighbors, text_neighbors, text_weight, whitening
 from assets.nouns import candidate_nouns, noun_embeddings
@@ -22,12 +22,14 @@ from assets.review import review
 from assets.text_space import cluster_count, noun_shortlist, noun_vocabulary, semantic_centers, text_counterparts
 from assets.tree import cluster_tree
 from tac_pipeline.errors import InputError
+from tac_pipeline.settings.keys import Settings
 from tac_pipeline.settings.project import Project
 
 STEPS: tuple[Step, ...] = (
     image_manifest,
     image_labels,
     image_embeddings,
+    known_labels,
     training_set,
     candidate_nouns,
     noun_embeddings,
@@ -61,11 +63,11 @@ GROWTH: tuple[Step, ...] = tuple(step for step in STEPS if step.part == "growth"
 LEARNING: tuple[Step, ...] = tuple(step for step in STEPS if step.part == "learning")
 
 
-def descendants(roots: Iterable[Step]) -> list[Step]:
-    """The steps and everything downstream, in the order to run."""
+def descendants(roots: Iterable[Step], settings: Settings | None = None) -> list[Step]:
+    """The steps and everything downstream, in the order to run; with settings, what is so in a store that has these."""
     found = set(roots)
     for step in STEPS:
-        if found.intersection((*step.upstream, *step.optional)):
+        if found.intersection((*step.upstream, *step.optional) if settings is None else step.reads(settings)):
             found.add(step)
     return [step for step in STEPS if step in found]
 

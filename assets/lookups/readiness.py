@@ -43,7 +43,7 @@ def plan_run(project: Project, *, recluster: bool = False) -> Plan:
     # The step that reads it waits for all of learning.
     require_corrections(project)
     found = all_status(project)
-    steps = choose_steps(found, recluster=recluster)
+    steps = choose_steps(found, project.settings, recluster=recluster)
     if any(step in LEARNING for step in steps):
         require_faiss()
     due = {status.step.name: status for status in found if status.state in (State.MISSING, State.STALE)}
