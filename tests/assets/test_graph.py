@@ -13,6 +13,7 @@ EDGES = {
     "image_manifest": set(),
     "image_labels": {"image_manifest"},
     "image_embeddings": {"image_manifest"},
+    "known_labels": {"image_embeddings"},
     "training_set": {"image_embeddings"},
     "candidate_nouns": set(),
     "noun_embeddings": {"candidate_nouns"},
@@ -65,7 +66,7 @@ EDGES = {
 }
 
 GROUPS = {
-    "images": {"image_manifest", "image_labels", "image_embeddings", "training_set"},
+    "images": {"image_manifest", "image_labels", "image_embeddings", "known_labels", "training_set"},
     "nouns": {"candidate_nouns", "noun_embeddings"},
     "text space": {"cluster_count", "semantic_centers", "noun_shortlist", "noun_vocabulary", "text_counterparts"},
     "neighbors": {"whitening", "image_neighbors", "text_weight", "text_neighbors", "map_layout"},
@@ -85,6 +86,11 @@ GROUPS = {
 
 def test_the_edges_are_the_documented_ones() -> None:
     assert {step.name: {above.name for above in step.upstream} for step in STEPS} == EDGES
+
+
+def test_known_classes_are_read_only_where_the_settings_name_some() -> None:
+    readers = {"training_set", "training_free_clusters", "cluster_heads", "cluster_ids", "corrections"}
+    assert {step.name for step in STEPS if find("known_labels") in step.optional} == readers
 
 
 def test_the_groups_are_the_documented_ones() -> None:
@@ -128,7 +134,15 @@ def test_growth_relearns_nothing() -> None:
         ),
         (
             "+image_neighbors",
-            ["image_manifest", "image_embeddings", "training_set", "cluster_count", "whitening", "image_neighbors"],
+            [
+                "image_manifest",
+                "image_embeddings",
+                "known_labels",
+                "training_set",
+                "cluster_count",
+                "whitening",
+                "image_neighbors",
+            ],
         ),
         ("+candidate_nouns", ["candidate_nouns"]),
         ("*", list(EDGES)),

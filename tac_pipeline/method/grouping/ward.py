@@ -93,14 +93,16 @@ def _root(roots: IntVector, leaf: int) -> int:
     return leaf
 
 
-def ward_tree(means: npt.NDArray[np.floating], sizes: IntVector, *, apart: int = 0) -> WardTree:
+def ward_tree(
+    means: npt.NDArray[np.floating], sizes: IntVector | npt.NDArray[np.float64], *, apart: int = 0
+) -> WardTree:
     """Ward's tree by the chain of nearest neighbors: O(n_leaves²) time and memory.
 
     Parameters
     ----------
     means : float (n_leaves, dim)
         The mean of each leaf's rows, not scaled to unit length.
-    sizes : int64 (n_leaves,), at least 1
+    sizes : int64 or float64 (n_leaves,), at least 1
     apart : int >= 0
         So many leaves, the first ones, are joined with each other only when nothing else is left.
     """
@@ -172,7 +174,9 @@ def micro_clusters(rows: FloatMatrix, *, count: int, seed: int) -> IntVector:
     return compact.astype(np.int64)
 
 
-def micro_tree(rows: FloatMatrix, micro: IntVector, *, apart: int = 0) -> tuple[WardTree, FloatMatrix]:
+def micro_tree(
+    rows: FloatMatrix, micro: IntVector, *, apart: int = 0, least: float = 1
+) -> tuple[WardTree, FloatMatrix]:
     """Ward's tree over micro-clusters, and the sum of each one's rows, float32 (n_micro, dim).
 
     Parameters
@@ -181,10 +185,14 @@ def micro_tree(rows: FloatMatrix, micro: IntVector, *, apart: int = 0) -> tuple[
     micro : int64 (n_rows,), without gaps
     apart : int >= 0
         See ward_tree.
+    least : float
+        What the leaves that stay apart weigh at least, in rows.
     """
     sizes = np.bincount(micro)
     sums = group_sums(rows, micro, n_groups=len(sizes))
-    return ward_tree(sums / sizes[:, None], sizes, apart=apart), sums
+    weights = sizes.astype(np.float64)
+    weights[:apart] = np.maximum(weights[:apart], least)
+    return ward_tree(sums / sizes[:, None], weights, apart=apart), sums
 
 
 def count_micro(n_rows: int, n_clusters: int) -> int:
@@ -223,7 +231,8 @@ def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int, known: IntVect
     n_micro = int(micro.max()) + 1
     if n_micro < n_clusters and known is None:  # fewer distinct rows than clusters: nothing to join
         return spherical_kmeans(rows, n_clusters=n_clusters, restarts=1, max_iterations=LLOYD_ROUNDS, seed=seed)
-    tree, sums = micro_tree(rows, micro, apart=n_known)
+    # A few examples stand for a class as large as others: light ones would at once draw in what is near.
+    tree, sums = micro_tree(rows, micro, apart=n_known, least=len(rows) / n_clusters)
     coarse = tree.cut(min(n_clusters, n_micro))
     starts = group_sums(sums, coarse, n_groups=n_clusters)
     lengths = np.linalg.norm(starts, axis=1)
