@@ -9,7 +9,6 @@ import polars as pl
 from assets.engine.as_it_was import training_set_as_it_was
 from assets.engine.execute import open_store
 from assets.engine.step import AsItWas, Inputs, Output, Step, Values, stored_asset
-from assets.known import find_examples
 from assets.ui import previews
 from tac_pipeline.arrays import IntVector
 from tac_pipeline.digest import digest
@@ -360,6 +359,8 @@ def load_encoder(project: Project) -> "Encoder":
 def _resolve_known(inputs: Inputs, known: KnownSettings) -> Values:
     if not known.asked:
         return {}
+    from tac_pipeline.sources.tables.examples import find_examples
+
     view = inputs.table(image_embeddings, columns=["image_id", "error"])
 
     def of_column(column: str) -> pl.DataFrame:

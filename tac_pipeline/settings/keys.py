@@ -178,7 +178,7 @@ class KnownSettings(Section):
     column: str | None = result(
         None,
         min_length=1,
-        description="the column with the class; of the file, or of the table of images where there is no file; "
+        description="the column with the class: of the file, or of the table of images where there is no file; "
         "null = label, class or category of the file",
     )
 

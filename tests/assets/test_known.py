@@ -10,6 +10,7 @@ from assets_helpers import computed, materialize
 
 from assets.graph import LEARNING, STEPS, descendants, find
 from assets.images import sample_images
+from assets.lookups.readiness import plan_run
 from assets.lookups.status import all_status, steps_to_run
 from tac_pipeline.errors import InputError, SettingsError
 from tac_pipeline.settings.project import load_project
@@ -102,6 +103,13 @@ def test_examples_that_cannot_be_kept_are_refused(
     materialize(path, ["image_manifest", "image_embeddings"])
     with pytest.raises(InputError, match=message):
         materialize(path, ["known_labels"])
+
+
+def test_a_file_that_cannot_be_used_is_refused_before_any_work(vector_store: Writer, tmp_path: Path) -> None:
+    path = vector_store({"known.file": "known.csv"})
+    (tmp_path / "known.csv").write_text("image_id,label\na,cat\na,dog\n")
+    with pytest.raises(InputError, match="an image must have one class; 'a' has 'cat'"):
+        plan_run(load_project(path))
 
 
 def test_examples_that_are_not_in_the_store_are_counted(vector_store: Writer, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Examples of known classes: from a table of them, or from the folders that images are in.
+"""Examples of known classes: from a table of them, a column, or the folders that images are in.
 
 Every class must have an example in the store, and an image at most one class. Examples that are not in the store are
 counted. What must stay out: what a method makes of them (method/grouping/ward.py).
@@ -6,12 +6,15 @@ counted. What must stay out: what a method makes of them (method/grouping/ward.p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from tac_pipeline.errors import SourceError, first_few
+from tac_pipeline.errors import InputError, SourceError, first_few
+from tac_pipeline.method.clusters.known_classes import require_names
+from tac_pipeline.settings.project import Project
 from tac_pipeline.sources.listing import LABEL
 from tac_pipeline.sources.tables.columns import LINES_SUFFIX, TABLE_SUFFIXES, TextTable, table_kind
 from tac_pipeline.sources.tables.reading import read_text_table
@@ -92,7 +95,7 @@ def folder_examples(image_ids: Sequence[str], folder: str) -> pl.DataFrame:
 
 
 def in_store(examples: pl.DataFrame, readable: pl.Series, *, where: str) -> pl.DataFrame:
-    """The examples that are images of the store and can be read.
+    """The examples that are images of the store and can be read, without blank classes and spaces around them.
 
     Parameters
     ----------
@@ -107,6 +110,9 @@ def in_store(examples: pl.DataFrame, readable: pl.Series, *, where: str) -> pl.D
     SourceError
         None is, or a class is left without an example.
     """
+    examples = examples.with_columns(pl.col("label").str.strip_chars()).filter(pl.col("label") != "")
+    if examples.is_empty():
+        raise SourceError(f"{where} must give at least one image a class; it gives none")
     found = examples.filter(pl.col("image_id").is_in(readable.implode()))
     if found.is_empty():
         shown = first_few([repr(image_id) for image_id in examples["image_id"].head(SHOWN).to_list()], SHOWN)
@@ -122,3 +128,72 @@ def in_store(examples: pl.DataFrame, readable: pl.Series, *, where: str) -> pl.D
             "Add one, or take the class out."
         )
     return found
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Columns image_id and label, by image_id; and how many more are not in the store, or cannot be read there."""
+
+    table: pl.DataFrame
+    strangers: int
+
+
+def find_examples(project: Project, view: pl.DataFrame, of_column: Callable[[str], pl.DataFrame]) -> Examples:
+    """The examples that are in the store.
+
+    Parameters
+    ----------
+    view : DataFrame with image_id, error
+        The images of the store; those with an error cannot be examples.
+    of_column : callable (column) -> DataFrame with image_id, label
+        Reads a column of the table of images.
+
+    Raises
+    ------
+    InputError
+        There is none, a class has none, a name cannot be shown, or there is no room for all.
+    """
+    known = project.settings.known
+    if known.folder is not None:
+        where, written = "known.folder", folder_examples(view["image_id"].to_list(), known.folder)
+    elif project.known_file is not None:
+        where, written = "known.file", read_examples(project.known_file, column=known.column)
+    else:
+        where, written = "known.column", of_column(str(known.column))
+    found = in_store(written, view.filter(pl.col("error").is_null())["image_id"], where=where)
+    _require_possible(project, found)
+    return Examples(found, len(written) - len(found))
+
+
+def require_examples(project: Project) -> None:
+    """Refuse a file of examples that cannot be used, before any image is read.
+
+    Raises
+    ------
+    InputError
+        As in find_examples, but for what only the store's images tell.
+    """
+    if project.known_file is not None:
+        _require_possible(project, read_examples(project.known_file, column=project.settings.known.column))
+
+
+def _require_possible(project: Project, examples: pl.DataFrame) -> None:
+    names = examples["label"].unique().sort().to_list()
+    require_names(names)
+    _require_room(project, len(names), examples=len(examples))
+
+
+def _require_room(project: Project, classes: int, *, examples: int) -> None:
+    """Refuse known classes that the groups, or the training set, have no room for."""
+    clusters, most = project.settings.clusters, project.settings.training_set.max_images
+    key, fewest = ("count", clusters.count) if isinstance(clusters.count, int) else ("min", clusters.min)
+    if classes > fewest:
+        raise InputError(
+            f"clusters.{key} must be at least the number of known classes; got {fewest} and {classes} classes. "
+            f"Raise clusters.{key}, or take classes out."
+        )
+    if examples > most:
+        raise InputError(
+            f"training_set.max_images must be at least the number of examples of known classes; got {most:,} and "
+            f"{examples:,} examples. Raise it, or give fewer examples: ten of a class do."
+        )
