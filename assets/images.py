@@ -417,7 +417,7 @@ def known_labels(inputs: Inputs, out: Output, known: KnownSettings) -> None:
     out.fact(classes=len(counts), not_in_the_store=examples.strangers)
     out.markdown("examples of each class", previews.table(counts.head(100)))
     if examples.strangers:
-        inputs.log(f"known: examples that are not in the store, or cannot be read, are left out: {examples.strangers:,}")
+        inputs.log(f"known: examples that the store has not, or cannot read, are left out: {examples.strangers:,}")
 
 
 # What else a step reads where classes are known.

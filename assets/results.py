@@ -1,7 +1,7 @@
 """Group results: the group of every image of the store, the groups' names, and their scores against labels."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,8 +17,8 @@ from assets.clustering import (
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
-from assets.nouns import noun_embeddings, prompt_nouns
-from assets.text_space import naming_tau, noun_shortlist, noun_vocabulary, text_counterparts
+from assets.nouns import WORDING_KEYS, candidate_nouns, noun_embeddings, prompt_nouns, wording_values
+from assets.text_space import load_candidates, noun_shortlist, noun_vocabulary
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import require_same_encoder
@@ -165,7 +165,7 @@ def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
 
 def vocabulary_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatMatrix:
     """The weight of each noun of the vocabulary in each group's training images, float32 (len(ids), n_nouns)."""
-    from tac_pipeline.method.words.names import noun_profiles
+    from tac_pipeline.method.words.noun_profiles import noun_profiles
 
     known = learned_members(inputs, ids)
     vectors = inputs.vectors(training_set)[known["row"].to_numpy()]
@@ -181,29 +181,24 @@ def centers_of(inputs: Inputs, ids: Iterable[int]) -> FloatMatrix:
     return vectors_of(table)[[position[id_] for id_ in ids]]
 
 
-def _resolve_clusters(inputs: Inputs, names: Names, method: str) -> Values:
-    return {"names.tau": names.tau, "method": method}
+def _resolve_clusters(inputs: Inputs, names: Names, **_: Any) -> Values:
+    from tac_pipeline.method.words.names import TEMPERATURE
+
+    return {"temperature": TEMPERATURE if names.tau is None else names.tau, **wording_values(inputs)}
 
 
 @stored_asset(
     group="results",
     schema=CLUSTERS,
-    settings=["names", "method"],
-    deps=[
-        assignments,
-        corrections,
-        training_set,
-        text_counterparts,
-        noun_embeddings,
-        noun_shortlist,
-        noun_vocabulary,
-    ],
+    settings=["names", *WORDING_KEYS],
+    deps=[assignments, corrections, training_set, noun_embeddings, noun_shortlist],
+    value_deps=[candidate_nouns],
     as_of=cluster_ids,
     resolve=_resolve_clusters,
-    code_version="4",
+    code_version="5",
     part="growth",
 )
-def clusters(inputs: Inputs, out: Output, names: Names, method: str) -> None:
+def clusters(inputs: Inputs, out: Output, names: Names, **_: Any) -> None:
     """Every group: its name and alternatives, its size, its most typical images, and the history of its id.
 
     A group that continues keeps its name unless the name is clearly wrong. Corrected groups are marked as curated.
@@ -214,7 +209,7 @@ def clusters(inputs: Inputs, out: Output, names: Names, method: str) -> None:
     known = learned_members(inputs, ids)
     rows, members = known["row"].to_numpy(), known["position"].to_numpy().astype(np.int64)
     vectors = inputs.vectors(training_set)[rows]
-    named = _names(inputs, known_ids, vectors, members, tau=naming_tau(inputs, names))
+    named = _names(inputs, known_ids, vectors, members, temperature=inputs.values["temperature"])
     by_hand = {*known_ids.filter("curated")["cluster_id"], *assigned.filter("curated")["cluster_id"]}
     history = inputs.artifact(corrections).frame(LINEAGE)
     lineage = lineage_in_words(history, entry=inputs.fact(corrections, "entry"))
@@ -226,6 +221,7 @@ def clusters(inputs: Inputs, out: Output, names: Names, method: str) -> None:
         .join(lineage, on="cluster_id", how="left", maintain_order="left")
     )
     out.write(table.select(column.name for column in CLUSTERS.columns))
+    twins = _twins(named, ids.to_list())
     _tell_unused(inputs, out, assigned)
     out.fact(
         n_clusters=len(ids),
@@ -233,7 +229,10 @@ def clusters(inputs: Inputs, out: Output, names: Names, method: str) -> None:
         largest_share=float(table.select(pl.max("share")).item()),
         curated=int(table["curated"].sum()),
         unnamed=sum(name.name is None for name in named),
+        twins=twins,
     )
+    if twins:
+        out.markdown("groups that were to have the same name", previews.table(_twin_table(twins, table)))
     shown = table.sort("size", descending=True).select(
         "cluster_id", "name", "name_confidence", "size", "share", "alternatives"
     )
@@ -250,6 +249,22 @@ def _name_columns(names: "Sequence[ClusterName]", ids: pl.Series) -> tuple[pl.Se
         pl.Series("alternatives", [list(name.alternatives) for name in names], pl.List(pl.String)),
         pl.Series("alternative_weights", [list(name.weights[1:]) for name in names], pl.List(pl.Float32)),
         pl.Series("name_confidence", [name.confidence for name in names], pl.Float32),
+    )
+
+
+def _twins(names: "Sequence[ClusterName]", ids: Sequence[int]) -> list[list[int]]:
+    """The groups of ids that were to have the same name, each once."""
+    sets = {tuple(sorted((id_, *(ids[row] for row in name.twins)))) for name, id_ in zip(names, ids, strict=True)}
+    return sorted(list(found) for found in sets if len(found) > 1)
+
+
+def _twin_table(twins: Sequence[Sequence[int]], found: pl.DataFrame) -> pl.DataFrame:
+    names = dict(found.select("cluster_id", "name").iter_rows())
+    return pl.DataFrame(
+        {
+            "names": [", ".join(str(names[id_]) for id_ in ids) for ids in twins],
+            "to make them one (corrections)": [f"merge: [[{', '.join(map(str, ids))}]]" for ids in twins],
+        }
     )
 
 
@@ -278,44 +293,46 @@ def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
 
 
 def _names(
-    inputs: Inputs, known_ids: pl.DataFrame, vectors: np.ndarray, members: np.ndarray, *, tau: float
+    inputs: Inputs, known_ids: pl.DataFrame, vectors: np.ndarray, members: np.ndarray, *, temperature: float
 ) -> "list[ClusterName]":
-    """The names, from the vocabulary and the earlier names of the ids; people's names come before both."""
-    from tac_pipeline.method.words.names import name_clusters, noun_profiles
-    from tac_pipeline.wordnet import noun_kinds
+    """The names, from all nouns near the groups and the earlier names of the ids; people's names come before both."""
+    from tac_pipeline.method.words.noun_shortlist import CandidateVectors
+    from tac_pipeline.results.naming import name_groups
 
     earlier = known_ids["kept_name"].to_list()
-    nouns = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
+    near = load_candidates(inputs, noun_shortlist)
+    nouns = inputs.table(noun_shortlist, columns=["noun"])["noun"].to_list()
     more, more_vectors = _nouns_of_names(inputs, {name for name in earlier if name is not None}, nouns)
-    profiles = noun_profiles(
+    return name_groups(
         vectors,
-        np.concatenate([inputs.vectors(noun_vocabulary), more_vectors]),
+        CandidateVectors(np.concatenate([near.vectors, more_vectors]), near.mean),
+        [*nouns, *more],
         members,
-        n_clusters=len(known_ids),
-        tau=tau,
-    )
-    given = {row: name for row, name in enumerate(known_ids["given_name"]) if name is not None}
-    sizes = np.bincount(members, minlength=len(known_ids))
-    return name_clusters(
-        profiles, sizes, noun_kinds([*nouns, *more]), before=earlier, given=given, alternatives=ALTERNATIVES
+        n_groups=len(known_ids),
+        temperature=temperature,
+        before=earlier,
+        given={row: name for row, name in enumerate(known_ids["given_name"]) if name is not None},
+        alternatives=ALTERNATIVES,
     )
 
 
-def _nouns_of_names(inputs: Inputs, names: set[str], vocabulary: list[str]) -> tuple[list[str], FloatMatrix]:
-    """The candidate nouns of earlier names that the vocabulary does not have now, with their vectors.
+def _nouns_of_names(inputs: Inputs, names: set[str], shortlist: list[str]) -> tuple[list[str], FloatMatrix]:
+    """The candidate nouns of earlier names that are not on the shortlist now, with their vectors.
 
-    They are needed to compare old names with new ones, because each learning chooses a new vocabulary.
+    They are needed to compare old names with new ones, because each learning makes a new shortlist.
     """
+    from tac_pipeline.method.words.names import without_brackets
+
     spelled = pl.col("noun").str.replace(r" \([^()]*\)$", "").str.to_lowercase()
-    wanted = [name.lower() for name in names]
+    wanted = [text.lower() for name in names for text in (name, without_brackets(name))]
     nouns = inputs.table(noun_embeddings, columns=["noun"]).with_row_index("row")
-    found = nouns.filter(spelled.is_in(wanted) & ~pl.col("noun").is_in(vocabulary))
+    found = nouns.filter(spelled.is_in(wanted) & ~pl.col("noun").is_in(shortlist))
     words = found["noun"].to_list()
     templates = inputs.artifact(noun_shortlist).record["values"].get("templates")
     if templates is None:
         return words, inputs.vectors_at(noun_embeddings, found["row"].to_numpy())
     # Only the shortlisted nouns are there in all templates; earlier names mostly wait in the shared table.
-    return words, prompt_nouns(inputs, words, templates=templates) if words else inputs.vectors(noun_vocabulary)[:0]
+    return words, prompt_nouns(inputs, words, templates=templates) if words else inputs.vectors(noun_shortlist)[:0]
 
 
 def _tell_unused(inputs: Inputs, out: Output, assigned: pl.DataFrame) -> None:

@@ -9,9 +9,10 @@ from assets.images import training_set
 from assets.map import image_map
 from assets.neighbors import image_neighbors, load_neighbors
 from assets.results import assignments, vocabulary_profiles
-from assets.text_space import naming_tau, noun_vocabulary
+from assets.text_space import noun_vocabulary
 from assets.ui import previews
-from tac_pipeline.settings.keys import Names, Review
+from tac_pipeline.method import load_method
+from tac_pipeline.settings.keys import Review
 from tac_pipeline.store.schemas import CLUSTER_NOUNS, REVIEW
 
 NOUNS_PER_CLUSTER = 12
@@ -22,14 +23,14 @@ SHOWN = 30
 @stored_asset(
     group="results",
     schema=REVIEW,
-    settings=["review", "names", "method"],
+    settings=["review", "method"],
     # The contents of the images come through the map, because image_embeddings is newer than the training set.
     deps=[assignments, image_map, training_set, image_neighbors, noun_vocabulary],
     as_of=cluster_ids,
     code_version="2",
     part="growth",
 )
-def review(inputs: Inputs, out: Output, review: Review, names: Names, method: str) -> None:
+def review(inputs: Inputs, out: Output, review: Review, method: str) -> None:
     """Images worth a look: typical images, border cases, outliers, near-duplicates; and each cluster's nouns."""
     from tac_pipeline.results.review import duplicate_groups, review_images
 
@@ -40,7 +41,7 @@ def review(inputs: Inputs, out: Output, review: Review, names: Names, method: st
         assigned, groups, border_margin=review.border_margin, outlier_deviations=review.outlier_deviations
     )
     out.write(table)
-    out.write_other(CLUSTER_NOUNS, _cluster_nouns(inputs, assigned, naming_tau(inputs, names)))
+    out.write_other(CLUSTER_NOUNS, _cluster_nouns(inputs, assigned, load_method(method).naming_tau))
     duplicates = table.drop_nulls("duplicate_group")
     out.fact(
         border_images=int(table["border"].sum()),

@@ -14,7 +14,7 @@ from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import InputError
 from tac_pipeline.method import load_method
-from tac_pipeline.settings.keys import Clusters, Names, Nouns, Vocabulary
+from tac_pipeline.settings.keys import Clusters, Nouns, Vocabulary
 from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import (
     CLUSTER_COUNT,
@@ -144,7 +144,8 @@ def shortlist_length(vocabulary: Vocabulary, method: str, *, n_nouns: int, n_cen
     return "all" if length is None else length
 
 
-def _load_candidates(inputs: Inputs, asset: Step) -> "CandidateVectors":
+def load_candidates(inputs: Inputs, asset: Step) -> "CandidateVectors":
+    """The nouns that may be chosen, and the mean of all."""
     from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 
     table = inputs.artifact(asset).table(NOUN_MEAN)
@@ -158,7 +159,7 @@ def _load_candidates(inputs: Inputs, asset: Step) -> "CandidateVectors":
     settings=["vocabulary", "nouns.templates", "method", "encoder.model", "encoder.pretrained"],
     deps=[semantic_centers, noun_embeddings],
     resolve=_resolve_shortlist,
-    load=_load_candidates,
+    load=load_candidates,
     kinds=["parquet", "pytorch"],
 )
 def noun_shortlist(inputs: Inputs, out: Output, nouns: Nouns, **_: Any) -> None:
@@ -230,11 +231,6 @@ def noun_vocabulary(inputs: Inputs, out: Output, **_: Any) -> None:
         .agg(pl.col("noun").str.join(", ").alias("nouns"))
     )
     out.markdown("chosen nouns", previews.table(by_center.head(60)))
-
-
-def naming_tau(inputs: Inputs, names: Names) -> float:
-    """The temperature at which groups are named: as set, or the method's."""
-    return load_method(inputs.project.settings.method).naming_tau if names.tau is None else names.tau
 
 
 def _load_counterparts(inputs: Inputs, asset: Step) -> "Counterparts":

@@ -1,20 +1,21 @@
 """Group results: the clusters joined into a tree, so that a hundred clusters can be read as a dozen."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from assets.clustering import cluster_ids, corrections
-from assets.engine.step import Inputs, Output, stored_asset
+from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import training_set
+from assets.nouns import WORDING_KEYS, candidate_nouns, wording_values
 from assets.results import assignments, centers_of, clusters, vocabulary_profiles
-from assets.text_space import naming_tau, noun_vocabulary
+from assets.text_space import noun_vocabulary
 from assets.ui import previews
 from assets.ui.tree_picture import tree_picture
 from tac_pipeline.arrays import IntVector
-from tac_pipeline.settings.keys import Names
+from tac_pipeline.method import load_method
 from tac_pipeline.store.schemas import CLUSTER_TREE
 
 if TYPE_CHECKING:
@@ -26,17 +27,23 @@ MIN_TOP, MAX_TOP = 5, 15
 KIND_WEIGHT = 0.5
 
 
+def _resolve_tree(inputs: Inputs, method: str, **_: Any) -> Values:
+    return {"method": method, **wording_values(inputs)}
+
+
 @stored_asset(
     group="results",
     schema=CLUSTER_TREE,
-    settings=["names", "method"],
+    settings=["method", *WORDING_KEYS],
     deps=[clusters, corrections, assignments, training_set, noun_vocabulary],
+    value_deps=[candidate_nouns],
+    resolve=_resolve_tree,
     as_of=cluster_ids,
     kinds=["parquet", "numpy"],
-    code_version="2",
+    code_version="3",
     part="growth",
 )
-def cluster_tree(inputs: Inputs, out: Output, names: Names, method: str) -> None:
+def cluster_tree(inputs: Inputs, out: Output, method: str, **_: Any) -> None:
     """The groups joined two by two into a tree; every node is named by what its groups have in common.
 
     The tree uses their centers, the nouns that their members retrieve, and the kinds of these nouns. The nodes marked
@@ -52,7 +59,7 @@ def cluster_tree(inputs: Inputs, out: Output, names: Names, method: str) -> None
     # An id without images is in the table too.
     leaves = inputs.table(clusters).sort("cluster_id")
     words = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
-    profiles = vocabulary_profiles(inputs, leaves["cluster_id"], tau=naming_tau(inputs, names))
+    profiles = vocabulary_profiles(inputs, leaves["cluster_id"], tau=load_method(method).naming_tau)
     tree = join_clusters(
         centers_of(inputs, leaves["cluster_id"]),
         unit_rows(profiles @ inputs.vectors(noun_vocabulary)),

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from benchmarks.reference_data import read_class_names
 from tac_pipeline.wordnet import WordNet, open_wordnet
 
-# The relations that count as right: the kind itself, another word for it, or a kind directly above it.
-RIGHT = ("kind", "synonym", "hypernym")
+# The relations that count as right: the kind itself, another word for it, or a kind at most two steps above it.
+RIGHT = ("kind", "synonym", "hypernym", "wider")
 
 # Classes with names that WordNet holds in another sense, in another spelling, or not at all. The last ones (no synset)
 # have the kinds directly above instead: what a careful person would call them in WordNet's words.
@@ -76,7 +76,7 @@ class Naming:
     kind: str
     purity: float
     size: int
-    relation: str  # kind | synonym | hypernym | hyponym | other
+    relation: str  # kind | synonym | hypernym | wider | hyponym | other
 
 
 def true_kind(noun: str, synset: str | None, wordnet: WordNet) -> TrueKind:
@@ -96,7 +96,7 @@ def class_kinds(folder: Path, table: str) -> list[TrueKind]:
 
 
 def relation(name: str | None, kind: TrueKind, wordnet: WordNet) -> str:
-    """The relation of a group's name to a kind: kind, synonym, hypernym or hyponym (direct ones), or other."""
+    """The relation of a group's name to a kind: kind, synonym, hypernym, wider (two steps up), hyponym, or other."""
     noun = re.sub(r" \(.*\)$", "", name or "").lower()
     if noun == kind.noun.lower():
         return "kind"
@@ -104,6 +104,8 @@ def relation(name: str | None, kind: TrueKind, wordnet: WordNet) -> str:
         return "synonym"
     if noun in _words(kind.above, wordnet):
         return "hypernym"
+    if noun in _words([wider for above in kind.above for wider in wordnet.hypernyms(above)], wordnet):
+        return "wider"
     said = wordnet.synset(noun)
     below = said is not None and kind.synset in wordnet.hypernyms(said)
     return "hyponym" if below else "other"

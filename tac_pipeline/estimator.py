@@ -27,10 +27,10 @@ from tac_pipeline.method.grouping.ward import count_known
 from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import soft_assignment
 from tac_pipeline.method.recipe import Walk
-from tac_pipeline.method.words.names import label, name_clusters, noun_profiles
+from tac_pipeline.method.words.names import TEMPERATURE, label
 from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.text_counterparts import require_tau
-from tac_pipeline.wordnet import noun_kinds
+from tac_pipeline.results.naming import name_groups
 
 # The least value of each parameter that is a whole number, and of those that may be any number.
 _WHOLE = {
@@ -195,17 +195,16 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self._require_parameters(n_images=len(images))
         seed = self._seed()
         classes = None if known is None else self._require_known(known, n_images=len(images))
+        shortlist = CandidateVectors.whole(candidates)
         given: dict[str, Any] = {
             "training_set": images,
-            "noun_shortlist": CandidateVectors.whole(candidates),
+            "noun_shortlist": shortlist,
             "cluster_count": int(self.n_clusters),
         }
         if classes is not None:
             given["known_labels"] = classes.classes
         found = _found(Walk(load_method(self.method), given=given, choices=self._choices(seed)))
-        found |= _named(
-            found, images, candidates, words, n_clusters=int(self.n_clusters), method=self.method, classes=classes
-        )
+        found |= _named(found, images, shortlist, words, n_clusters=int(self.n_clusters), classes=classes)
         kept = {name: value for name, value in vars(self).items() if not name.endswith("_")}
         # In one move, so that a fit that is interrupted leaves the one before whole.
         self.__dict__ = kept | found | {"n_features_in_": images.shape[1]}
@@ -331,23 +330,19 @@ def _found(walk: Walk) -> dict[str, Any]:
 def _named(
     found: dict[str, Any],
     images: FloatMatrix,
-    candidates: FloatMatrix,
+    candidates: CandidateVectors,
     words: list[str],
     *,
     n_clusters: int,
-    method: str,
     classes: KnownClasses | None,
 ) -> dict[str, Any]:
     """The names of the clusters, by the names of the attributes."""
-    rows, labels = found["vocabulary_rows_"], found["labels_"]
-    vocabulary = [words[row] for row in rows]
-    tau = load_method(method).naming_tau
-    profiles = noun_profiles(images, candidates[rows], labels, n_clusters=n_clusters, tau=tau)
-    sizes = np.bincount(labels, minlength=n_clusters)
     given = None if classes is None else dict(enumerate(classes.names))
-    named = name_clusters(profiles, sizes, noun_kinds(vocabulary), given=given)
+    named = name_groups(
+        images, candidates, words, found["labels_"], n_groups=n_clusters, temperature=TEMPERATURE, given=given
+    )
     return {
-        "noun_vocabulary_": vocabulary,
+        "noun_vocabulary_": [words[row] for row in found["vocabulary_rows_"]],
         "cluster_words_": named,
         "cluster_names_": [label(name, column) for column, name in enumerate(named)],
     }

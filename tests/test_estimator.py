@@ -299,7 +299,7 @@ def test_the_length_of_a_vector_has_no_limit(fitted) -> None:
     np.testing.assert_array_equal(fitted.predict(long), fitted.labels_)
 
 
-@pytest.mark.parametrize("step", ["noun_profiles", "assign"])
+@pytest.mark.parametrize("step", ["name_groups", "assign"])
 def test_a_fit_that_is_interrupted_leaves_the_one_before_whole(step: str, monkeypatch) -> None:
     clusters = fit(method="published", epochs=1)
     before = {name: value for name, value in vars(clusters).items() if name.endswith("_")}

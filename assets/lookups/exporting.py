@@ -87,8 +87,9 @@ def places_to_spare(project: Project) -> "list[Forbidden]":
     named = [(place, "the images of the store") for place in map(project.resolve, settings.images.places)]
     named += [(str(file), meaning) for place, meaning in named if "://" not in place for file in files_of_table(place)]
     named.append((project.resolve(settings.data), "the data folder"))
-    if settings.nouns.source != "wordnet":
-        named.append((project.resolve(settings.nouns.source), "the nouns"))
+    named += [(project.resolve(file), "the nouns") for file in settings.nouns.files]
+    if settings.nouns.language_data is not None:
+        named.append((project.resolve(settings.nouns.language_data), "the words of a language"))
     if project.corrections_file is not None:
         named.append((str(project.corrections_file), "the file of corrections"))
     model, weights = project.encoder_files

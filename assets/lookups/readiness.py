@@ -10,7 +10,7 @@ from assets.engine.step import Step
 from assets.graph import LEARNING
 from assets.images import image_embeddings, image_manifest
 from assets.lookups.status import State, Status, all_status, choose_steps
-from assets.nouns import candidate_nouns, noun_embeddings
+from assets.nouns import candidate_nouns, noun_embeddings, noun_sources
 from tac_pipeline.settings.project import Project
 
 
@@ -89,7 +89,7 @@ def _unknown_nouns(project: Project, templates: list[str]) -> list[str]:
     """The candidate nouns of which no vector is on the disk."""
     from assets.images import load_encoder
     from tac_pipeline.embedding.nouns import packaged_nouns
-    from tac_pipeline.nouns import load_candidate_nouns
+    from tac_pipeline.nouns import WORDNET, load_candidate_nouns
     from tac_pipeline.store.prompted_nouns import PromptedNouns
 
     *_, status = all_status(project, (candidate_nouns, noun_embeddings))
@@ -97,10 +97,14 @@ def _unknown_nouns(project: Project, templates: list[str]) -> list[str]:
     name = encoder.text_fingerprint
     if status.state in (State.FRESH, State.REUSABLE):
         return []
-    if nouns.source == "wordnet" and packaged_nouns(name, templates=templates) is not None:
+    packaged = packaged_nouns(name, templates=templates) if WORDNET in nouns.places else None
+    if nouns.places == [WORDNET] and packaged is not None:
         return []
-    source = nouns.source if nouns.source == "wordnet" else project.resolve(nouns.source)
-    words = load_candidate_nouns(source, exclude_offensive=nouns.exclude_offensive).table["noun"].to_list()
+    candidates = load_candidate_nouns(noun_sources(project), exclude_offensive=nouns.exclude_offensive)
+    if candidates.embeddings is not None:
+        return []
+    known_words = set() if packaged is None else set(packaged[0])
+    words = [word for word in candidates.table["noun"] if word not in known_words]
     folder = open_store(project).prompted_nouns_folder
     known = PromptedNouns(folder, encoder=name, templates=templates, dim=encoder.dim).read(words, most=1)
     return [word for word, prompts in zip(words, known.prompts, strict=True) if not prompts]
@@ -126,7 +130,7 @@ def _to_encode(project: Project, due: Mapping[str, Status]) -> dict[str, int]:
     if image_embeddings.name in due and due[image_embeddings.name].current is None and _reads_images(project):
         listing: Any = due[image_manifest.name].carry["listing"] if image_manifest.name in due else None
         wanted["images"] = 0 if listing is None else len(listing.images)
-    if noun_embeddings.name in due and project.settings.nouns.source == "wordnet":
+    if noun_embeddings.name in due and "wordnet" in project.settings.nouns.places:
         wanted["nouns"] = len(load_nouns())
     return wanted
 

@@ -14,7 +14,7 @@ from assets.engine.step import Inputs, Step
 from assets.graph import GROWTH, LEARNING, STEPS, descendants
 from assets.images import image_embeddings
 from tac_pipeline.errors import TacError
-from tac_pipeline.settings.keys import Settings
+from tac_pipeline.settings.keys import Settings, settings_keys
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Current
 
@@ -152,8 +152,10 @@ def _why_settings(step: Step, project: Project, current: Current | None) -> str:
     """The settings of this step that changed since its current version was made."""
     if current is None or current.version == step.version(project.settings):
         return ""
-    now = step.written(project.settings)
+    now, then = step.written(project.settings), current.written
+    # An added key is written only while it is set.
+    unset = [key.name for key in settings_keys() if key.added and key.name in then and key.name not in now]
     changed = [
-        f"{name}: {current.written.get(name)} -> {now[name]}" for name in now if current.written.get(name) != now[name]
+        f"{name}: {then.get(name)} -> {now.get(name)}" for name in [*now, *unset] if then.get(name) != now.get(name)
     ]
     return ", ".join(changed)

@@ -99,7 +99,7 @@ class Method:
     shortlist_factor : int, optional
         How many times the nouns that a center gets are encoded in all templates; None stands for all nouns.
     naming_tau : float
-        The temperature at which names are chosen: names want the few nouns that an image is nearest to.
+        The temperature of noun profiles, which compare clusters: they want the few nouns that an image is nearest to.
     whitening : Piece of a Whitening, or None
     semantic_centers : Piece of a KMeansResult; passes on float32 (n_centers, dim), unit rows
     noun_vocabulary : Piece of a NounVocabulary; passes on the chosen nouns' vectors, float32 (n_chosen, dim), unit rows

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tac_pipeline.errors import first_few
 from tac_pipeline.method.clusters.cluster_tree import ClusterTree
+from tac_pipeline.method.words.names import UNNAMED, without_brackets
 from tac_pipeline.wordnet import WordNet
 
 # A hypernym names a node when it is above at least this share of the clusters with names that WordNet knows, and
 # when these are at least this share of all: one exception must not turn "dog" into "entity"
 # (docs/decisions/0071-the-cluster-tree.md).
-COMMON_SHARE = 0.75
+COMMON_SHARE = 0.8
 # A synset above more than a tenth of WordNet's nouns (entity, object, organism, artifact, ...) says nothing.
 WIDEST_SHARE = 0.1
-NAMES_SHOWN = 3
+NAMES_SHOWN = 2
 
 
 def name_nodes(
@@ -33,9 +33,9 @@ def name_nodes(
     """Name every node of a tree; the clusters keep their names.
 
     An inner node gets the nearest common hypernym of its clusters' names. If there is none that says anything, it gets
-    a noun that all of its clusters have as name or alternative; else the names of its largest clusters. When another
-    node that is not below it has the same name, the names of its largest clusters follow, so that a reader never sees
-    two inner nodes with one name.
+    a noun that all of its clusters have as name or alternative; else the names of its two largest clusters. When
+    another node that is not below it has the same name, the names of its largest clusters follow, so that a reader
+    never sees two inner nodes with one name.
 
     Parameters
     ----------
@@ -113,6 +113,7 @@ def _repeated(plain: Mapping[int, str], tree: ClusterTree) -> list[int]:
 
 
 def _listed(names: Sequence[str | None], leaves: Sequence[int]) -> str | None:
-    """The first names of the clusters, each once, and how many more there are."""
-    distinct = list(dict.fromkeys(names[leaf] for leaf in leaves if names[leaf] is not None))
-    return first_few(distinct, NAMES_SHOWN) if distinct else None
+    """The names of the two largest clusters that are called differently, without what tells those of one name apart."""
+    called = [without_brackets(name) for leaf in leaves if (name := names[leaf]) is not None]
+    distinct = sorted(dict.fromkeys(called), key=lambda name: name.startswith(UNNAMED))
+    return " and ".join(distinct[:NAMES_SHOWN]) or None

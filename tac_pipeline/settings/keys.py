@@ -31,12 +31,18 @@ PUBLISHED_TEMPLATES = (
 )
 
 _RESULT: dict[str, Any] = {"affects": "result"}
+_ADDED: dict[str, Any] = {"affects": "result", "added": True}
 _EXECUTION: dict[str, Any] = {"affects": "execution"}
 
 
 def result(default: Any = ..., **constraints: Any) -> Any:
     """A settings key that can change the results."""
     return Field(default, json_schema_extra=_RESULT, **constraints)
+
+
+def added_result(default: Any, **constraints: Any) -> Any:
+    """A result key that older stores do not know: while it has its default, it enters no version and no recipe."""
+    return Field(default, json_schema_extra=_ADDED, **constraints)
 
 
 def execution(default: Any = ..., **constraints: Any) -> Any:
@@ -133,15 +139,36 @@ class EncoderSettings(Section):
 class Nouns(Section):
     """The nouns that the groups are described with."""
 
-    source: str = result(
+    source: Place | list[Place] = result(
         "wordnet",
         min_length=1,
-        description="wordnet, a text file with one noun per line, or a table with noun and optional embedding",
+        description="wordnet, a text file with one noun per line, or a table with noun and optional embedding, weight "
+        "and never; or a list of such; see the guide to own words",
     )
     templates: list[Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")]] = result(
         list(PUBLISHED_TEMPLATES), min_length=1, description="prompts; the noun takes the place of {}"
     )
     exclude_offensive: bool = result(True, description="drop nouns that must not name a group of photographs")
+    language: str | None = added_result(
+        None,
+        pattern=r"^[a-z]{2,3}$",
+        description="language of the names, such as deu or de; English where it has no word; null = English",
+    )
+    language_data: str | None = added_result(
+        None,
+        min_length=1,
+        description="file, folder or zip with that language's words, of the Open Multilingual WordNet; null = nltk's",
+    )
+
+    @property
+    def places(self) -> list[str]:
+        """The sources, at least one."""
+        return [self.source] if isinstance(self.source, str) else self.source
+
+    @property
+    def files(self) -> list[str]:
+        """The sources that are files."""
+        return [place for place in self.places if place != "wordnet"]
 
 
 class TrainingSet(Section):
@@ -253,7 +280,8 @@ class Names(Section):
     tau: float | None = result(
         None,
         gt=0,
-        description="softmax temperature at which names are chosen; null = the method's value, 0.005",
+        description="softmax temperature at which nouns are weighed for names, on cosines of centered vectors; "
+        "null = 0.03",
     )
 
 
@@ -407,13 +435,17 @@ class Settings(Section):
 
 @dataclass(frozen=True)
 class SettingsKey:
-    """One leaf of the settings: its dotted name, what it affects, its meaning and its default."""
+    """One leaf of the settings: its dotted name, what it affects, its meaning and its default.
+
+    With `added`, the default enters no version: stores from before the key are as they were.
+    """
 
     name: str
     affects: Literal["result", "execution"]
     description: str
     default: object
     required: bool
+    added: bool = False
 
 
 @functools.cache
@@ -435,19 +467,24 @@ def settings_keys(section: type[Section] = Settings, prefix: str = "") -> tuple[
         affects: Any = extra.get("affects") if isinstance(extra, dict) else None
         if affects not in ("result", "execution"):
             raise TypeError(f"settings key {prefix}{name} must be marked result or execution")
-        keys.append(
-            SettingsKey(f"{prefix}{name}", affects, field.description or "", field.default, field.is_required())
-        )
+        added = isinstance(extra, dict) and bool(extra.get("added"))
+        described = field.description or ""
+        keys.append(SettingsKey(f"{prefix}{name}", affects, described, field.default, field.is_required(), added=added))
     return tuple(keys)
 
 
 def result_slice(settings: Settings, reads: Iterable[str]) -> dict[str, object]:
-    """The result keys under the named sections or keys, as written in the file: {dotted name: value}."""
+    """The result keys under the named sections or keys, as written in the file: {dotted name: value}.
+
+    Added keys are left out while they have their default.
+    """
     wanted = tuple(reads)
     values: dict[str, object] = {}
     for key in settings_keys():
         if key.affects == "result" and any(key.name == name or key.name.startswith(f"{name}.") for name in wanted):
-            values[key.name] = value_at(settings, key.name)
+            value = value_at(settings, key.name)
+            if not key.added or value != key.default:
+                values[key.name] = value
     return values
 
 

@@ -80,6 +80,7 @@ _SENTENCES = {
 _PATTERNS = {
     "store": "must be 1 to 64 letters, digits, - or _, starting with a letter or digit",
     "encoder.device": "must be auto, cpu, mps, cuda or cuda:N",
+    "nouns.language": "must be a language's code of two or three small letters, such as deu or de",
     "nouns.templates": "must each hold {} once, where the noun goes",
 }
 

@@ -203,7 +203,7 @@ class Store:
             digest of the files' bytes.
         """
         files = describe_files(built.iterdir())
-        content = record["content"] or _content_of(files)
+        content = record["content"] or content_of(files)
         made = {**record, "content": content, "files": files, "made_at": time.time()}
         whole = write_sealed(built / RECORD_NAME, made)
         target = self._home(shared=shared) / asset / recipe
@@ -363,6 +363,7 @@ def _pointer(path: Path) -> dict[str, Any] | None:
         raise StoreError(f"{path} cannot be read: {error.strerror}. Let this user read the store's folder.") from error
 
 
-def _content_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+def content_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """The content of an artifact with these files, each with its sha256, where the step does not say it itself."""
     # Pictures are for people: they are drawn from the data and never decide whether anything downstream is stale.
     return digest({name: entry["sha256"] for name, entry in files.items() if not name.endswith(SHOWN_SUFFIXES)})

@@ -99,6 +99,15 @@ CANDIDATE_NOUNS = TableSchema(
     ),
     key="noun",
 )
+OWN_WORDS = TableSchema(
+    "own_words",
+    (
+        _NOUN,
+        Column("weight", pa.float32(), "how much it is preferred as a name; 1 where nothing is said"),
+        Column("never", pa.bool_(), "it is neither a candidate nor a name, in any spelling"),
+    ),
+    key="noun",
+)
 NOUN_EMBEDDINGS = TableSchema("noun_embeddings", (_NOUN, _EMBEDDING), key="noun")
 NOUN_SHORTLIST = TableSchema("noun_shortlist", (_NOUN, _EMBEDDING), key="noun")
 NOUN_MEAN = TableSchema(

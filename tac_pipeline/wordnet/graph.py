@@ -54,16 +54,35 @@ class WordNet:
         A plural that WordNet does not hold means its singular. Words in brackets at the end, as in "ram (animal)",
         choose the first sense that fits them; else the noun has the same sense as a candidate.
         """
-        parts = _QUALIFIED.fullmatch(noun.strip())
-        base, qualifier = (parts["noun"], parts["qualifier"]) if parts else (noun, "")
-        key = next((form for form in _forms(_key(base)) if form in self._senses_of), None)
-        if key is None:
+        found = self.senses(noun)
+        if not found:
             return None
-        synset = self._stands_for.get(key) or self._senses_of[key][0]
-        wanted = {qualifier.lower(), *re.findall(r"\w+", qualifier.lower())}
+        key, _ = self._known_form(noun)
+        return found[0], next(lemma for lemma in self.lemmas(found[0]) if lemma.lower() == key)
+
+    def senses(self, noun: str) -> tuple[str, ...]:
+        """All that a noun of any list may mean, what it means as a candidate first; one synset if brackets choose it.
+
+        Empty for a noun that WordNet does not hold.
+        """
+        key, qualifier = self._known_form(noun)
+        if key is None:
+            return ()
+        every = self._senses_of[key]
+        usual = self._stands_for.get(key) or every[0]
         if qualifier:
-            synset = next((sense for sense in self._senses_of[key] if wanted & self._words_above(sense)), synset)
-        return synset, next(lemma for lemma in self.lemmas(synset) if lemma.lower() == key)
+            wanted = {qualifier.lower(), *re.findall(r"\w+", qualifier.lower())}
+            return (next((sense for sense in every if wanted & self._words_above(sense)), usual),)
+        return (usual, *(sense for sense in every if sense != usual))
+
+    def times_used(self, noun: str, synset: str) -> int:
+        """How often WordNet's tagged texts use a noun in the sense of a synset."""
+        return self._times_used.get((_key(noun), synset), 0)
+
+    def _known_form(self, noun: str) -> tuple[str | None, str]:
+        """The key of a noun, or of its singular, None when WordNet holds neither; and what brackets at its end say."""
+        base, qualifier = split_qualifier(noun)
+        return next((form for form in _forms(_key(base)) if form in self._senses_of), None), qualifier
 
     def _words_above(self, synset: str) -> set[str]:
         """The nouns of a synset and of all above it, in lower case."""
@@ -96,6 +115,11 @@ class WordNet:
         return _grouped(rows)
 
     @cached_property
+    def _times_used(self) -> dict[tuple[str, str], int]:
+        rows = load_senses().select("key", "synset", "tag_count").iter_rows()
+        return {(key, synset): count for key, synset, count in rows if count}
+
+    @cached_property
     def _lemmas_of(self) -> dict[str, tuple[str, ...]]:
         return _grouped(load_senses().select("synset", "lemma").iter_rows())
 
@@ -111,6 +135,12 @@ class WordNet:
     @cached_property
     def _n_below(self) -> Counter[str]:
         return Counter(kind for synset in self._above for kind in (synset, *self.ancestors(synset)))
+
+
+def split_qualifier(noun: str) -> tuple[str, str]:
+    """A noun, and the words in brackets at its end, as in "ram (animal)"; these are empty where there are none."""
+    parts = _QUALIFIED.fullmatch(noun.strip())
+    return (parts["noun"], parts["qualifier"]) if parts else (noun, "")
 
 
 def _key(noun: str) -> str:

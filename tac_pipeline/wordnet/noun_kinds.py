@@ -1,62 +1,143 @@
-"""The kinds in a list of nouns: what each noun means, and every kind above it that has a usable name.
+"""The kinds in a list of nouns: what each noun may mean, and every kind above that.
 
 What must stay out: embeddings, and which kind names a group (method/words/names.py).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from tac_pipeline.arrays import IntVector
+from tac_pipeline.arrays import FloatVector
 from tac_pipeline.method.words.kinds import NounKinds
-from tac_pipeline.wordnet.graph import WordNet, open_wordnet
-from tac_pipeline.wordnet.offensive import is_offensive
+from tac_pipeline.wordnet.graph import WordNet, open_wordnet, split_qualifier
+from tac_pipeline.wordnet.senses import likely_senses
+from tac_pipeline.wordnet.wording import Wording
+
+Senses = Sequence[tuple[str, ...]]
 
 
-def noun_kinds(nouns: Sequence[str]) -> NounKinds:
-    """Look up every noun, with the kinds above it up to the root."""
-    wordnet = open_wordnet()
+def noun_kinds(
+    nouns: Sequence[str],
+    *,
+    wording: Wording | None = None,
+    own: npt.NDArray[np.bool_] | None = None,
+    weight: FloatVector | None = None,
+    as_written: bool = True,
+) -> NounKinds:
+    """Look up every noun in all its senses, with the kinds above them up to the root.
+
+    Words in brackets, as in "ram (animal)", leave one sense. Of people's own words, one that alone means a kind names
+    it. Several that mean one kind, such as "moon" and "Moon", were written apart: each is a kind of its own below it.
+
+    Parameters
+    ----------
+    nouns : sequence of str, n_nouns long, unique
+    wording : Wording, optional
+        What kinds are called; in English if not given.
+    own : bool (n_nouns,), optional
+        Which nouns are people's own words.
+    weight : float32 (n_nouns,), optional
+        How much people prefer each; passed on.
+    as_written : bool
+        Show own words as they are, in any language; else they are translated like WordNet's.
+    """
+    wordnet, wording = open_wordnet(), Wording() if wording is None else wording
+    is_own = np.zeros(len(nouns), dtype=bool) if own is None else own
+    senses = [_senses(noun, wordnet, own=mine) for noun, mine in zip(nouns, is_own, strict=True)]
+    if wording.language is not None:
+        # A translation shows which sense was taken, so the rest of the list is asked too.
+        senses = _likely_first(nouns, senses, is_own, wording)
+    means = _means_of_own(senses, is_own)
+    # Kinds of their own, by the noun after a space, with the synset right above them.
+    apart = {f" {nouns[row]}": synset for synset, rows in means.items() if len(rows) > 1 for row in rows}
+    named = {synset: nouns[rows[0]] for synset, rows in means.items() if len(rows) == 1}
+    if not as_written:
+        named = {synset: noun for synset, noun in named.items() if not wording.local_name(synset)}
+    meant = [_kinds_meant(noun, found, apart) for noun, found in zip(nouns, senses, strict=True)]
+    chains = {kind: _chain(kind, apart, wordnet) for kinds in meant for kind in kinds}
     places: dict[str, int] = {}
-    names: list[str] = []
-    spelled: list[str] = []
-    meant: list[int] = []
-    pairs: list[tuple[int, int]] = []
-    for row, noun in enumerate(nouns):
-        found = wordnet.meaning(noun)
-        chain: tuple[str, ...] = ()
-        if found is None:
-            name = noun
-            own = places.setdefault(f" {noun}", len(places))
-            if own == len(names):
-                names.append(noun)
-        else:
-            synset, name = found
-            chain = (synset, *wordnet.ancestors(synset))
-            for above in chain:
-                if places.setdefault(above, len(places)) == len(names):
-                    names.append(_name(above, wordnet))
-            own = places[synset]
-        spelled.append(name)
-        meant.append(own)
-        pairs += [(row, own)] if not chain else [(row, places[above]) for above in chain]
-    steps = [
-        (place, places[above])
-        for kind, place in places.items()
-        if not kind.startswith(" ")
-        for above in wordnet.hypernyms(kind)
+    for kinds in meant:
+        for kind in (*kinds, *(above for sense in kinds for above in chains[sense])):
+            places.setdefault(kind, len(places))
+    return NounKinds(
+        spelled=tuple(
+            noun if mine or not found else _spelling(noun, wordnet)
+            for noun, mine, found in zip(nouns, is_own, senses, strict=True)
+        ),
+        senses=tuple(tuple(places[kind] for kind in kinds) for kinds in meant),
+        common=tuple(
+            tuple(wordnet.times_used(_spelling(noun, wordnet), sense) for sense in found) or (0,)
+            for noun, found in zip(nouns, senses, strict=True)
+        ),
+        names=tuple(kind[1:] if kind[0] == " " else named.get(kind) or wording.name(kind) for kind in places),
+        above=tuple(tuple(places[above] for above in _chain(kind, apart, wordnet)) for kind in places),
+        width=tuple(_width(kind, apart, wordnet) for kind in places),
+        settled=frozenset(
+            place for kind, place in places.items() if kind in named or (kind[0] != " " and wording.local_name(kind))
+        ),
+        own=own,
+        weight=weight,
+    )
+
+
+def _senses(noun: str, wordnet: WordNet, *, own: bool) -> tuple[str, ...]:
+    """The synsets of a noun; of an own one, those that WordNet spells with the same capitals come first."""
+    found = wordnet.senses(noun)
+    if not own:
+        return found
+    base, _ = split_qualifier(noun)
+    return tuple(sorted(found, key=lambda sense: base not in wordnet.lemmas(sense)))
+
+
+def _likely_first(
+    nouns: Sequence[str], senses: Senses, is_own: npt.NDArray[np.bool_], wording: Wording
+) -> list[tuple[str, ...]]:
+    """The senses of every noun, with the one first that fits the list; own words keep their order."""
+    likely = likely_senses(
+        nouns,
+        [found[0] if found else None for found in senses],
+        wordnet=open_wordnet(),
+        has_word=lambda synset: bool(wording.local_name(synset)),
+    )
+    return [
+        found if mine or first is None else (first, *(sense for sense in found if sense != first))
+        for found, mine, first in zip(senses, is_own, likely, strict=True)
     ]
-    below, above_ = _columns(pairs)
-    children, parents = _columns(steps)
-    return NounKinds(tuple(names), np.array(meant, dtype=np.int64), tuple(spelled), below, above_, children, parents)
 
 
-def _name(synset: str, wordnet: WordNet) -> str:
-    """The first noun of a kind that may be used as a name; an empty text when there is none."""
-    return next((lemma for lemma in wordnet.lemmas(synset) if not is_offensive(lemma)), "")
+def _means_of_own(senses: Senses, is_own: npt.NDArray[np.bool_]) -> dict[str, list[int]]:
+    """The own nouns that mean each synset first of all."""
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(is_own).tolist():
+        if senses[row]:
+            found[senses[row][0]].append(row)
+    return found
 
 
-def _columns(pairs: list[tuple[int, int]]) -> tuple[IntVector, IntVector]:
-    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
+def _kinds_meant(noun: str, senses: tuple[str, ...], apart: dict[str, str]) -> tuple[str, ...]:
+    if not senses:
+        return (f" {noun}",)
+    return (f" {noun}", *senses[1:]) if f" {noun}" in apart else senses
+
+
+def _chain(kind: str, apart: dict[str, str], wordnet: WordNet) -> tuple[str, ...]:
+    """The kind itself, then every kind above it, the nearest first."""
+    if kind[0] != " ":
+        return (kind, *wordnet.ancestors(kind))
+    return (kind, apart[kind], *wordnet.ancestors(apart[kind])) if kind in apart else (kind,)
+
+
+def _width(kind: str, apart: dict[str, str], wordnet: WordNet) -> float:
+    if kind in apart:
+        # Narrower than what it is below, where that is as narrow as can be.
+        return wordnet.share_below(apart[kind]) / 2
+    return 0.0 if kind[0] == " " else wordnet.share_below(kind)
+
+
+def _spelling(noun: str, wordnet: WordNet) -> str:
+    meaning = wordnet.meaning(noun)
+    return noun if meaning is None else meaning[1]

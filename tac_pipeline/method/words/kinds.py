@@ -10,39 +10,44 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tac_pipeline.arrays import IntVector
+from tac_pipeline.arrays import FloatVector
 
 
 @dataclass(frozen=True)
 class NounKinds:
-    """Nouns as kinds in WordNet's graph; a noun that WordNet does not hold is a kind of its own.
+    """What nouns may mean in WordNet's graph; a noun that WordNet does not hold is a kind of its own.
+
+    People's own words that mean one kind are kinds of their own below it: they were written apart.
 
     Attributes
     ----------
-    names : tuple of str, n_kinds long
-        WordNet's first noun of the kind that is not offensive; a noun that WordNet does not hold is unchanged.
-    meant : int64 (n_nouns,)
-        The kind that each noun means.
     spelled : tuple of str, n_nouns long
-        The noun in the number and case of WordNet.
-    below, above : int64 (n_pairs,)
-        Every noun (below) with every kind that it is (above), including its own kind.
-    children, parents : int64 (n_steps,)
-        Kinds directly below another kind, and that other kind.
+        The noun in the number and case of WordNet; an own word as it was written.
+    senses : tuple of tuple of int, n_nouns long
+        The kinds that each noun may mean, the usual one first.
+    common : tuple of tuple of int, n_nouns long
+        How often texts use the noun in each of these senses.
+    names : tuple of str, n_kinds long
+        An own word, or the kind's name in people's language or English (see Wording), an empty text where there is
+        none; a noun that WordNet does not hold is unchanged.
+    above : tuple of tuple of int, n_kinds long
+        The kind itself, then every kind above it, the nearest first.
+    width : tuple of float, n_kinds long
+        The share of all of WordNet's kinds that are this one or below it; 0 for a noun that WordNet does not hold.
+    settled : frozenset of int
+        The kinds that keep their name, whatever noun means them: it is an own word, or in people's language.
+    own : bool (n_nouns,), optional
+        Whether a noun is people's own word; None when none is.
+    weight : float32 (n_nouns,), optional
+        How much people prefer a noun as a name, over 0; None when all weigh 1.
     """
 
-    names: tuple[str, ...]
-    meant: IntVector
     spelled: tuple[str, ...]
-    below: IntVector
-    above: IntVector
-    children: IntVector
-    parents: IntVector
-
-    def sums(self, weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """The weight of each kind, float64 (n_rows, n_kinds): the sum over the nouns (n_rows, n_nouns) of this kind."""
-        from scipy.sparse import csr_array
-
-        shape = (len(self.spelled), len(self.names))
-        membership = csr_array((np.ones(len(self.below)), (self.below, self.above)), shape=shape)
-        return np.asarray(weights.astype(np.float64) @ membership)
+    senses: tuple[tuple[int, ...], ...]
+    common: tuple[tuple[int, ...], ...]
+    names: tuple[str, ...]
+    above: tuple[tuple[int, ...], ...]
+    width: tuple[float, ...]
+    settled: frozenset[int] = frozenset()
+    own: npt.NDArray[np.bool_] | None = None
+    weight: FloatVector | None = None

@@ -1,52 +1,45 @@
-"""Naming clusters, by nouns that their members retrieve and other images do not, and by the kinds above these nouns.
+"""Naming clusters by nouns that are near them, and by the kinds above these nouns.
 
-docs/decisions/0060-names-worth-trusting.md has the comparison and the reason for each constant.
+docs/decisions/0130-names-people-would-give.md has the comparison and the reason for each constant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.arrays import IntVector
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.words.text_counterparts import retrieval_weights
+from tac_pipeline.method.words.group_evidence import GroupEvidence
+from tac_pipeline.method.words.kinds import NounKinds
+from tac_pipeline.method.words.readings import Reading, parts_of, read_group
 
-if TYPE_CHECKING:
-    from tac_pipeline.method.words.kinds import NounKinds
-
-FloatTable = npt.NDArray[np.float64]
-
-# A wider kind must add something: at least this share of its weight lies outside the largest kind right below it.
-MIN_ADDED = 0.2
+# The temperature at which nouns are weighed for names, of cosines between centered groups and centered nouns.
+TEMPERATURE = 0.03
+# The narrowest kind with half of a cluster's evidence names it.
+MOST = 0.5
 # Below this confidence no noun names a cluster.
 MIN_CONFIDENCE = 0.25
+# With less, a name of several words is cut to a heard word of it that fits too: turtle, not sea turtle. A name that was
+# not heard itself is cut in any case: fish, not teleost fish.
+LONGER_WORD = 0.75
 # A name that a cluster had stays while its confidence is at least this share of the best one's.
 STILL_FITS = 0.5
-# How many names of each cluster take part in the matching: a cluster that finds all of them taken has no name.
-CONTENDERS = 20
+# The share of WordNet's kinds below "bird" is 0.011, below "mammal" 0.014, below "animal" 0.05, below "artifact" 0.13.
+# A wider kind than WIDE says little, and names a cluster only if it is this cluster's alone; beyond WIDEST, never.
+WIDE, WIDEST = 0.02, 0.1
+# An alternative weighs at least this share of the name, or of the first alternative where there is no name.
+LEAST_ALTERNATIVE = 0.1
+# Of a kind's nouns that weigh at least this share of the heaviest, the one that texts use most says it.
+SAID_OFTEN = 0.5
 # How many nouns are in the label of a cluster without a name.
 SHOWN_NEAR = 2
+UNNAMED = "unnamed "
 
-
-@dataclass(frozen=True)
-class NounProfiles:
-    """The weights of the nouns in each cluster and in all images.
-
-    Attributes
-    ----------
-    clusters : float32 (n_clusters, n_nouns)
-        Mean retrieval weight over a cluster's members; rows sum to 1, or to 0 for a cluster without members.
-    overall : float32 (n_nouns,)
-        Mean retrieval weight over all images; sums to 1.
-    """
-
-    clusters: FloatMatrix
-    overall: npt.NDArray[np.float32]
+_BRACKETS = re.compile(r" \([^()]*\)$")
+TellApart = Callable[[Mapping[str, Sequence[int]]], Mapping[int, str]]
 
 
 @dataclass(frozen=True)
@@ -58,99 +51,67 @@ class ClusterName:
     name : str or None
         None when no noun fits the cluster, or it has no members.
     alternatives : tuple of str
-        The nouns that set its members apart best, best first, without the name itself.
+        The other nouns that are near its members, the heaviest first.
     weights : tuple of float
-        The share of the members' retrieval weight of the name (with all nouns of its kind), and then of each
-        alternative; the name's is 0 when there is no name.
+        The weight of the name (with all nouns of its kind), and then of each alternative; the name's is 0 when there is
+        no name.
     confidence : float
         From 0 to 1, see `name_clusters`; without a name, the confidence of the best name that was left.
+    twins : tuple of int
+        Other clusters that were to have the same name.
     """
 
     name: str | None
     alternatives: tuple[str, ...]
     weights: tuple[float, ...]
     confidence: float
+    twins: tuple[int, ...] = field(default=())
 
 
-def noun_profiles(
-    image_embeddings: FloatMatrix,
-    noun_embeddings: FloatMatrix,
-    assignment: IntVector,
-    *,
-    n_clusters: int,
-    tau: float,
-    chunk_rows: int = 2048,
-) -> NounProfiles:
-    """Average the retrieval weights of step 5 over each cluster's members and over all images.
+@dataclass(frozen=True)
+class _Choice:
+    """The kind that names a cluster, and its name; the kind is None where only people know it."""
 
-    Parameters
-    ----------
-    image_embeddings : float32 (n_images, dim), unit rows
-    noun_embeddings : float32 (n_nouns, dim), unit rows
-        Of the noun vocabulary.
-    assignment : int64 (n_images,)
-        From 0 to n_clusters - 1.
-    n_clusters : int
-    tau : float > 0
-        The same as for the text counterparts.
-    chunk_rows : int
-        Bounds memory; never changes the result.
-
-    Raises
-    ------
-    InputError
-        The assignment is of other images or of clusters that do not exist, or `retrieval_weights` raises it.
-    """
-    from scipy.sparse import csr_array
-
-    if len(assignment) != len(image_embeddings):
-        raise InputError(
-            f"the assignment must have one entry per image; got {len(assignment)} for {len(image_embeddings)} images"
-        )
-    if len(assignment) and not 0 <= assignment.min() <= assignment.max() < n_clusters:
-        raise InputError(f"the assignment must lie in 0..{n_clusters - 1}; got {assignment.min()}..{assignment.max()}")
-    totals = np.zeros((n_clusters, len(noun_embeddings)))
-    for rows, weights in retrieval_weights(image_embeddings, noun_embeddings, tau=tau, chunk_rows=chunk_rows):
-        n_rows = rows.stop - rows.start
-        membership = csr_array((np.ones(n_rows), assignment[rows], np.arange(n_rows + 1)), shape=(n_rows, n_clusters))
-        totals += membership.T @ weights
-    sizes = np.bincount(assignment, minlength=n_clusters)
-    clusters = totals / np.maximum(sizes, 1)[:, np.newaxis]
-    overall = totals.sum(axis=0) / max(1, len(assignment))
-    return NounProfiles(clusters.astype(np.float32), overall.astype(np.float32))
+    kind: int | None
+    name: str
+    confidence: float
+    settled: bool
 
 
 def name_clusters(
-    profiles: NounProfiles,
+    evidence: GroupEvidence,
     sizes: IntVector,
     kinds: NounKinds,
     *,
     before: Sequence[str | None] | None = None,
     given: Mapping[int, str] | None = None,
     alternatives: int = 4,
+    tell_apart: TellApart | None = None,
 ) -> list[ClusterName]:
-    """Name each cluster by the noun, or the kind above several nouns, that sets its members apart from all images.
+    """Name each cluster by the narrowest kind that has most of its evidence.
 
-    A kind has the weight of all nouns that are of it. Its score is its term of the Kullback-Leibler divergence of the
-    cluster's profile from the overall one, weight * log(weight / overall weight): high where the members retrieve such
-    nouns and others do not, so that a breed names a cluster in a store of dogs, and "dog" does in a store of animals.
-    The confidence is the score over log(n_images / size), the most that any name could have: 1 where all of the
-    members' weight is on the name, and nobody else's. Names go to clusters so that their confidences add up to most,
-    each to one cluster; whom no name of MIN_CONFIDENCE is left for stays without.
+    A kind has the weight of all nouns that are of it: sports car, convertible and coupe all say car. So a breed names a
+    cluster where one breed is ahead of all others, and "dog" does where several breeds are level. The weight is the
+    confidence. Clusters that are to have the same name get what tells them apart behind it, in brackets; where nothing
+    does, the surest gets the name alone and the others get it with a number. A cluster with no kind of MIN_CONFIDENCE
+    stays without a name.
 
     Parameters
     ----------
-    profiles : NounProfiles
+    evidence : GroupEvidence
+        Its rows are nouns of `kinds`.
     sizes : int64 (n_clusters,)
         Members of each cluster.
     kinds : NounKinds
-        Of the profiles' nouns.
     before : sequence of str or None, n_clusters long, optional
         The earlier name of each cluster: it stays unless it is clearly wrong (STILL_FITS).
     given : mapping of cluster to name, optional
         Names that people gave to some clusters: no other cluster gets them; their confidence is 1.
     alternatives : int
-        How many, or all other nouns if there are fewer; their weights show how good each is.
+        At most so many.
+    tell_apart : callable, optional
+        Told every name that several clusters have, and them; returns for some of them a word that tells them from the
+        others.
 
     Returns
     -------
@@ -159,45 +120,41 @@ def name_clusters(
     Raises
     ------
     InputError
-        The arguments have different numbers of nouns or clusters, or no noun.
+        The arguments have different numbers of clusters, or there is no noun.
     """
-    n_clusters, n_nouns = profiles.clusters.shape
-    if not n_nouns == len(profiles.overall) == len(kinds.spelled) > 0:
-        raise InputError(
-            "profiles and kinds must be of the same nouns, at least one; "
-            f"got {n_nouns}, {len(profiles.overall)} and {len(kinds.spelled)}"
-        )
-    old, by_people = [None] * n_clusters if before is None else list(before), dict(given or {})
+    n_clusters = len(evidence.rows)
+    old = [None] * n_clusters if before is None else list(before)
+    if not kinds.spelled:
+        raise InputError("names need at least one noun; there is none")
     if not n_clusters == len(sizes) == len(old):
         raise InputError(
             f"sizes and names from before must be of the {n_clusters} clusters; got {len(sizes)} and {len(old)}"
         )
-    names, columns = _names_of_kinds(profiles, kinds, by_people.values())
-    weights = kinds.sums(profiles.clusters)
-    confidence = _confidence(weights, kinds.sums(profiles.overall[np.newaxis])[0], sizes)
-    if np.count_nonzero(sizes) == 1:
-        # If one cluster holds every image, there is nothing to compare with: only the nouns' own weight counts.
-        confidence = _own_weights(profiles.clusters, kinds)
-    name_confidence = _by_name(confidence, columns, len(names))
-    eligible = _by_name(np.where(_adds_nothing(weights, kinds), 0, confidence), columns, len(names))
-    places = {name.lower(): column for column, name in enumerate(names)}
-    fixed = {row: places[name.lower()] for row, name in by_people.items()}
-    kept = _kept([None if row in fixed else name for row, name in enumerate(old)], places, eligible, name_confidence)
-    name_confidence[list(fixed), list(fixed.values())] = 1
-    chosen = _match(eligible, name_confidence, kept, fixed)
-    by_name = _by_name(weights, columns, len(names))
-    eligible[:, [column for column in chosen if column >= 0]] = 0
+    readings = [
+        read_group(nouns.tolist(), weights.tolist(), kinds)
+        for nouns, weights in zip(evidence.rows, evidence.weights, strict=True)
+    ]
+    called = _called(evidence, readings, kinds)
+    alone = _alone(readings, kinds)
+    choices: list[_Choice | None] = []
+    for row, reading in enumerate(readings):
+        choice = _best(row, reading, called, alone, kinds)
+        by_people = (given or {}).get(row)
+        if by_people is not None:
+            choice = _Choice(None, by_people, 1.0, settled=True)
+        elif sizes[row] and choice is not None:
+            choice = _kept(old[row], choice, reading, called) or choice
+        choices.append(choice if sizes[row] or by_people is not None else None)
+    names, twins = _distinct(choices, sizes, tell_apart or _nothing_tells, kinds)
     found = []
-    for row, column in enumerate(chosen):
-        name = by_people.get(row, names[column] if column >= 0 else None)
-        if name is None and not sizes[row]:
-            found.append(ClusterName(None, (), (), 0.0))
-            continue
-        near = _alternatives(profiles, kinds, row, name, count=alternatives)
-        sure = name_confidence[row, column] if name is not None else eligible[row].max(initial=0)
-        weight = by_name[row, column] if name is not None else 0
-        words, shares = [noun for noun, _ in near], [share for _, share in near]
-        found.append(ClusterName(name, tuple(words), (float(weight), *shares), float(sure)))
+    for row, (choice, reading) in enumerate(zip(choices, readings, strict=True)):
+        words, shares = _alternatives(reading, choice, called, kinds, count=alternatives)
+        if not sizes[row]:
+            words, shares = (), ()
+        sure = choice.confidence if choice is not None else max(reading.own.values(), default=0.0)
+        weight = 0.0 if choice is None or choice.kind is None else reading.support.get(choice.kind, 0.0)
+        weights = (weight, *shares) if sizes[row] or choice is not None else ()
+        found.append(ClusterName(names[row], words, weights, min(sure, 1.0) if weights else 0.0, twins[row]))
     return found
 
 
@@ -206,116 +163,172 @@ def label(found: ClusterName, cluster_id: int) -> str | None:
     if found.name is not None or not found.weights:
         return found.name
     near = ", ".join(found.alternatives[:SHOWN_NEAR])
-    return f"unnamed {cluster_id} (near: {near})" if near else f"unnamed {cluster_id}"
+    return f"{UNNAMED}{cluster_id} (near: {near})" if near else f"{UNNAMED}{cluster_id}"
 
 
-def _names_of_kinds(profiles: NounProfiles, kinds: NounKinds, by_people: Iterable[str]) -> tuple[list[str], IntVector]:
-    """The names that kinds go by, and those that people gave; and each kind's place among them, -1 where it has none.
+def _called(evidence: GroupEvidence, readings: Sequence[Reading], kinds: NounKinds) -> list[str]:
+    """What each kind is called: by the noun that means it with most weight in all clusters, or by WordNet's first.
 
-    A kind is called by its noun with the largest weight. Kinds with the same name share it.
+    Of nouns that weigh about as much, the one that texts use most: banana, not edible banana.
     """
+    totals: defaultdict[int, defaultdict[int, float]] = defaultdict(lambda: defaultdict(float))
+    for nouns, weights, reading in zip(evidence.rows.tolist(), evidence.weights.tolist(), readings, strict=True):
+        for noun, weight in zip(nouns, weights, strict=True):
+            if weight > 0:
+                totals[reading.meant[noun]][noun] += weight
     called = list(kinds.names)
-    for noun in np.argsort(profiles.overall, kind="stable"):
-        called[kinds.meant[noun]] = kinds.spelled[noun]
-    places: dict[str, int] = {}
-    names: list[str] = []
-    columns = np.full(len(called), -1, dtype=np.int64)
-    for kind, name in enumerate(called):
-        if name:
-            columns[kind] = places.setdefault(name.lower(), len(names))
-            if columns[kind] == len(names):
-                names.append(name)
-    names += [name for name in by_people if name.lower() not in places]
-    return names, columns
+    for kind, nouns_of in totals.items():
+        least = SAID_OFTEN * max(nouns_of.values())
+        heard = [noun for noun, weight in nouns_of.items() if weight >= least]
+
+        def often(noun: int, kind: int = kind, weights: Mapping[int, float] = nouns_of) -> tuple[int, int, float, int]:
+            used = kinds.common[noun][kinds.senses[noun].index(kind)]
+            return (used, -len(kinds.spelled[noun].split()), weights[noun], -noun)
+
+        if called[kind]:
+            called[kind] = kinds.spelled[max(heard, key=often)]
+    return called
 
 
-def _confidence(weights: FloatTable, overall: FloatTable, sizes: IntVector) -> FloatTable:
-    """Each kind's confidence as the name of each cluster, (n_clusters, n_kinds), 0 to 1."""
-    most = np.log(max(sizes.sum(), 1) / np.maximum(sizes, 1))[:, np.newaxis]
-    found: FloatTable = np.clip(_divergence(weights, overall) / np.where(most > 0, most, 1), 0, 1)
+def _alone(readings: Sequence[Reading], kinds: NounKinds) -> set[tuple[int, int]]:
+    """The pairs (cluster, wide kind) where no other cluster has half as much of this kind."""
+    weights: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
+    for row, reading in enumerate(readings):
+        for kind, weight in reading.support.items():
+            if WIDE < kinds.width[kind] <= WIDEST:
+                weights[kind].append((weight, row))
+    found = set()
+    for kind, rows in weights.items():
+        (most, row), *others = sorted(rows, reverse=True)
+        if not others or others[0][0] < most / 2:
+            found.add((row, kind))
     return found
 
 
-def _divergence(weights: FloatTable, overall: FloatTable) -> FloatTable:
-    """The terms of the Kullback-Leibler divergence of each row from the overall weights, nats."""
-    # A weight of zero must score zero; the smallest number keeps the logarithm from making it NaN.
-    tiny = np.finfo(np.float64).tiny
-    terms: FloatTable = weights * np.log(np.maximum(weights, tiny) / np.maximum(overall, tiny))
-    return terms
+def _best(
+    row: int, reading: Reading, called: Sequence[str], alone: set[tuple[int, int]], kinds: NounKinds
+) -> _Choice | None:
+    """The narrowest kind with most of the evidence; if none has, the narrowest with enough of it."""
+    for least in (MOST, MIN_CONFIDENCE):
+        fitting = [
+            kind
+            for kind, weight in reading.support.items()
+            if weight >= least and called[kind] and (kinds.width[kind] <= WIDE or (row, kind) in alone)
+        ]
+        if fitting:
+            kind = min(fitting, key=lambda kind: (kinds.width[kind], -reading.support[kind], called[kind]))
+            if kind not in reading.own or reading.support[kind] < LONGER_WORD:
+                pieces = parts_of(called[kind])
+                shorter = [other for other in fitting if called[other].lower() in pieces and other in reading.own]
+                kind = max(shorter, key=lambda other: (reading.support[other], called[other]), default=kind)
+            return _Choice(kind, called[kind], reading.support[kind], settled=False)
+    return None
 
 
-def _own_weights(weights: npt.NDArray[np.floating], kinds: NounKinds) -> FloatTable:
-    """The weight of the nouns that mean each kind itself, without those below it, (n_rows, n_kinds)."""
-    return np.array([np.bincount(kinds.meant, row, minlength=len(kinds.names)) for row in weights])
+def _kept(name: str | None, best: _Choice, reading: Reading, called: Sequence[str]) -> _Choice | None:
+    """The earlier name of a cluster, if it still fits."""
+    if name is None:
+        return None
+    words = {name.lower(), without_brackets(name).lower()}
+    meant = [kind for kind in reading.support if called[kind].lower() in words]
+    kind = max(meant, key=lambda kind: (reading.support[kind], -kind), default=None)
+    if kind is None or reading.support[kind] < max(MIN_CONFIDENCE, STILL_FITS * best.confidence):
+        return None
+    return _Choice(kind, name, reading.support[kind], settled=True)
 
 
-def _adds_nothing(weights: FloatTable, kinds: NounKinds) -> npt.NDArray[np.bool_]:
-    """Whether nearly all weight of a kind in a cluster is in one kind directly below it, (n_clusters, n_kinds)."""
-    largest = np.zeros(weights.T.shape)
-    np.maximum.at(largest, kinds.parents, weights.T[kinds.children])
-    return np.asarray((1 - MIN_ADDED) * weights < largest.T)
+def _distinct(
+    choices: Sequence[_Choice | None], sizes: IntVector, tell_apart: TellApart, kinds: NounKinds
+) -> tuple[list[str | None], list[tuple[int, ...]]]:
+    """A name for every choice that no other has, and the clusters that were to have the same name."""
+    names: list[str | None] = [None] * len(choices)
+    twins: list[tuple[int, ...]] = [()] * len(choices)
+    taken: set[str] = set()
+    # People's names and kept ones first; of the others the surest, then the largest.
+    order = sorted(
+        (row for row, choice in enumerate(choices) if choice is not None),
+        key=lambda row: (*_rank(choices[row]), -int(sizes[row]), row),
+    )
+    alike: defaultdict[str, list[int]] = defaultdict(list)
+    for row in order:
+        alike[without_brackets(_of(choices[row]).name).lower()].append(row)
+    said = tell_apart({without_brackets(_of(choices[rows[0]]).name): rows for rows in alike.values() if len(rows) > 1})
+    for row in order:
+        choice = _of(choices[row])
+        rows = alike[without_brackets(choice.name).lower()]
+        others = [_of(choices[other]) for other in rows if other != row]
+        twins[row] = tuple(
+            sorted(other for other in rows if other != row and _of(choices[other]).kind == choice.kind is not None)
+        )
+        name = choice.name
+        if not choice.settled and others:
+            hint = said.get(row) or _hint(choice, others, kinds)
+            name = f"{choice.name} ({hint})" if hint else choice.name
+        names[row] = _unused(name, taken, settled=choice.settled)
+        taken.add(names[row].lower())  # type: ignore[union-attr]
+    return names, twins
 
 
-def _by_name(values: FloatTable, columns: IntVector, n_names: int) -> FloatTable:
-    """The largest value of the kinds that share a name, (n_clusters, n_names)."""
-    found = np.zeros((n_names, len(values)))
-    named = columns >= 0
-    np.maximum.at(found, columns[named], values.T[named])
-    return found.T
+def _rank(choice: _Choice | None) -> tuple[bool, bool, float]:
+    found = _of(choice)
+    return found.kind is not None, not found.settled, -found.confidence
 
 
-def _kept(
-    old: Sequence[str | None], places: Mapping[str, int], eligible: FloatTable, name_confidence: FloatTable
-) -> dict[int, int]:
-    """The clusters whose name from before still fits, with its column; of two with one name the surer."""
-    found: dict[int, int] = {}
-    for row, name in enumerate(old):
-        column = places.get(name.lower()) if name is not None else None
-        least = max(MIN_CONFIDENCE, STILL_FITS * eligible[row].max(initial=0.0))
-        if column is None or name_confidence[row, column] < least:
-            continue
-        rival = next((other for other, taken in found.items() if taken == column), None)
-        if rival is None or name_confidence[rival, column] < name_confidence[row, column]:
-            if rival is not None:
-                del found[rival]
-            found[row] = column
-    return found
+def _of(choice: _Choice | None) -> _Choice:
+    assert choice is not None
+    return choice
 
 
-def _match(
-    eligible: FloatTable, name_confidence: FloatTable, kept: Mapping[int, int], fixed: Mapping[int, int]
-) -> list[int]:
-    """The column of each cluster's name, -1 for none: what people gave, what is kept, then what adds up to most."""
-    from scipy.optimize import linear_sum_assignment
+def _hint(choice: _Choice, others: Iterable[_Choice], kinds: NounKinds) -> str | None:
+    """The nearest kind above one of two kinds that are called the same and are not: crane (wading bird)."""
+    if choice.kind is None:
+        return None
+    rivals = {kind for other in others if other.kind not in (None, choice.kind) for kind in _above(other.kind, kinds)}
+    if not rivals:
+        return None
+    return next((kinds.names[kind] for kind in kinds.above[choice.kind][1:] if kind not in rivals), None)
 
-    gains = np.where(eligible >= MIN_CONFIDENCE, eligible, 0)
-    settled = {row: column for row, column in kept.items() if column not in fixed.values()} | dict(fixed)
-    gains[:, list(settled.values())] = 0
-    gains[list(settled)] = 0
-    for row, column in settled.items():
-        gains[row, column] = name_confidence[row, column]
-    contenders = np.unique(np.argsort(-gains, axis=1, kind="stable")[:, :CONTENDERS])
-    rows, places = linear_sum_assignment(gains[:, contenders], maximize=True)
-    chosen = [-1] * len(eligible)
-    for row, place in zip(rows, places, strict=True):
-        if gains[row, contenders[place]] > 0:
-            chosen[row] = int(contenders[place])
-    return chosen
+
+def _above(kind: int | None, kinds: NounKinds) -> tuple[int, ...]:
+    return () if kind is None else kinds.above[kind]
+
+
+def _unused(name: str, taken: set[str], *, settled: bool) -> str:
+    """The name, or the name with the first number that makes it another one."""
+    if name.lower() not in taken:
+        return name
+    plain = name if settled else without_brackets(name)
+    return next(
+        f"{plain} ({number})" for number in range(2, 2 + len(taken) + 1) if f"{plain} ({number})".lower() not in taken
+    )
+
+
+def without_brackets(name: str) -> str:
+    """A name without what tells it from others of its kind."""
+    return _BRACKETS.sub("", name)
+
+
+def _nothing_tells(_: Mapping[str, Sequence[int]]) -> Mapping[int, str]:
+    return {}
 
 
 def _alternatives(
-    profiles: NounProfiles, kinds: NounKinds, row: int, name: str | None, *, count: int
-) -> list[tuple[str, float]]:
-    """The nouns with the highest scores except the name, each meaning once, with their share of the weight."""
-    weight, overall = _own_weights(np.stack([profiles.clusters[row], profiles.overall]), kinds)
-    scores = _divergence(weight, overall)
-    own = profiles.clusters[row]
-    # Of each meaning, the noun of most weight in this cluster says it.
-    noun_of = {kinds.meant[noun]: kinds.spelled[noun] for noun in np.argsort(own, kind="stable")}
-    found: dict[str, tuple[str, float]] = {}
-    # By weight where scores are equal: all are zero if one cluster holds every image.
-    for kind in sorted(noun_of, key=lambda kind: (-scores[kind], -weight[kind], kind)):
-        noun = noun_of[kind]
-        if len(found) < count and noun.lower() != (name or "").lower():
-            found.setdefault(noun.lower(), (noun, float(weight[kind])))
-    return list(found.values())
+    reading: Reading, choice: _Choice | None, called: Sequence[str], kinds: NounKinds, *, count: int
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The nouns of most weight but for the name, each meaning once, with their weights.
+
+    A noun that contains the name and is nothing of its kind, such as elephant tree, says no more than the name.
+    """
+    said = set() if choice is None else {choice.name.lower(), without_brackets(choice.name).lower()}
+    own = None if choice is None else choice.kind
+    found: dict[str, float] = {}
+    for kind in sorted(reading.own, key=lambda kind: (-reading.own[kind], kind)):
+        word = called[kind]
+        if said & parts_of(word) and own is not None and own not in kinds.above[kind]:
+            continue
+        if word and kind != own and word.lower() not in said and word.lower() not in map(str.lower, found):
+            found[word] = reading.own[kind]
+    first = 0.0 if own is None else reading.support.get(own, 0.0)
+    least = LEAST_ALTERNATIVE * (first or max(found.values(), default=0.0))
+    kept = [(word, weight) for word, weight in found.items() if weight >= least][:count]
+    return tuple(word for word, _ in kept), tuple(weight for _, weight in kept)

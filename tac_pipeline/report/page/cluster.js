@@ -20,7 +20,7 @@ function clusterView(id) {
       ? section(
           "On the border",
           `${plural(cluster.border, "image")} that another cluster nearly got`,
-          gallery(border, { plain: true, caption: (image) => (clusters[image.runnerUp] ? `or ${title(clusters[image.runnerUp])}` : "") }),
+          gallery(border, { plain: true, caption: (image) => (clusters[image.runnerUp] ? ["or ", isolated(title(clusters[image.runnerUp]))] : "") }),
         )
       : null,
     outliers.length ? section("Outliers", `${plural(cluster.outliers, "image")} far from the others`, gallery(outliers, { plain: true })) : null,
@@ -42,7 +42,7 @@ function clusterHead(cluster, index) {
       go(before, "Larger cluster", "← Larger"),
       go(after, "Smaller cluster", "Smaller →"),
     ),
-    el("h2", { tabindex: "-1" }, dot(cluster), title(cluster), cluster.curated ? el("span", { class: "badge" }, "curated") : null),
+    el("h2", { tabindex: "-1" }, dot(cluster), isolated(title(cluster)), cluster.curated ? el("span", { class: "badge" }, "curated") : null),
     el(
       "p",
       { class: "note" },
@@ -66,7 +66,7 @@ function alternatives(cluster) {
     { class: "panel" },
     el("h3", {}, "Could also be called"),
     cluster.alternatives.length
-      ? el("ul", { class: "words" }, cluster.alternatives.map((noun) => el("li", {}, noun)))
+      ? el("ul", { class: "words" }, cluster.alternatives.map((noun) => el("li", {}, isolated(noun))))
       : el("p", { class: "note" }, "No other noun fits."),
   );
 }
@@ -75,7 +75,7 @@ function alternatives(cluster) {
 function nouns(cluster) {
   const most = Math.max(...cluster.nouns.map(([, weight]) => weight), 0.001);
   const bars = cluster.nouns.map(([noun, weight]) =>
-    el("li", { style: { "--share": `${(100 * weight) / most}%` } }, el("span", {}, noun), el("span", { class: "number" }, percent(weight))),
+    el("li", { style: { "--share": `${(100 * weight) / most}%` } }, el("span", {}, isolated(noun)), el("span", { class: "number" }, percent(weight))),
   );
   return el(
     "section",

@@ -86,11 +86,11 @@ function card(cluster, query) {
       el(
         "span",
         { class: "card-text" },
-        el("span", { class: "card-name" }, title(cluster), cluster.curated ? el("span", { class: "badge" }, "curated") : null),
+        el("span", { class: "card-name" }, isolated(title(cluster)), cluster.curated ? el("span", { class: "badge" }, "curated") : null),
         el("span", { class: "card-facts" }, `${plural(cluster.size, "image")} · ${percent(cluster.share)}`),
         also.length
-          ? el("span", { class: "card-also" }, "matches ", also.slice(0, 3).join(", "))
-          : el("span", { class: "card-also" }, cluster.alternatives.slice(0, 3).join(", ")),
+          ? el("span", { class: "card-also" }, "matches ", listed(also.slice(0, 3)))
+          : el("span", { class: "card-also" }, listed(cluster.alternatives.slice(0, 3))),
         cluster.confidence === null ? null : meter(cluster.confidence, `mean confidence ${percent(cluster.confidence)}`),
       ),
     ),

@@ -16,6 +16,16 @@ function el(tag, attributes, ...children) {
   return element;
 }
 
+/** A name or noun: its direction is its own, so that one from right to left disturbs nothing around it. */
+function isolated(text) {
+  return el("bdi", {}, text);
+}
+
+/** Several of them in one line. */
+function listed(texts) {
+  return texts.flatMap((text, place) => (place ? [", ", isolated(text)] : [isolated(text)]));
+}
+
 /** A list as a calm sentence's subject when there is nothing to show. */
 function emptyState(title, text) {
   return el("div", { class: "empty" }, el("p", { class: "empty-title" }, title), text ? el("p", {}, text) : null);

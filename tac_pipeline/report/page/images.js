@@ -93,7 +93,7 @@ const viewer = (() => {
 })();
 
 function clusterLink(cluster) {
-  return el("a", { class: "cluster-link", href: `#/cluster/${cluster.id}`, on: { click: () => viewer.close() } }, dot(cluster), title(cluster));
+  return el("a", { class: "cluster-link", href: `#/cluster/${cluster.id}`, on: { click: () => viewer.close() } }, dot(cluster), isolated(title(cluster)));
 }
 
 function dot(cluster) {

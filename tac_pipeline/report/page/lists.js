@@ -19,14 +19,14 @@ function reviewView() {
       "On the border",
       border.length ? `${of(border.length, summary.border)}, the closest first` : "",
       border.length
-        ? more(border, (some) => gallery(some, { plain: true, caption: (image) => `${title(clusters[image.cluster])} or ${clusters[image.runnerUp] ? title(clusters[image.runnerUp]) : "none"}` }))
+        ? more(border, (some) => gallery(some, { plain: true, caption: (image) => [isolated(title(clusters[image.cluster])), " or ", clusters[image.runnerUp] ? isolated(title(clusters[image.runnerUp])) : "none"] }))
         : emptyState("No border cases", "Every image clearly belongs to one cluster."),
     ),
     section(
       "Outliers",
       outliers.length ? `${of(outliers.length, summary.outliers)}, the farthest first` : "",
       outliers.length
-        ? more(outliers, (some) => gallery(some, { plain: true, caption: (image) => title(clusters[image.cluster]) }))
+        ? more(outliers, (some) => gallery(some, { plain: true, caption: (image) => isolated(title(clusters[image.cluster])) }))
         : emptyState("No outliers", "No image lies far from the others of its cluster."),
     ),
   ];
@@ -108,7 +108,7 @@ function changesView() {
   return [
     heading(`Since version ${found.version}`, `published ${when(found.madeAt)}`),
     quiet ? emptyState("Nothing changed", "Every image is where it was.") : el("dl", { class: "figures" }, figures.map(([what, number]) => el("div", {}, el("dd", {}, count(number)), el("dt", {}, what)))),
-    found.renamed.length ? section("Other names", "", table(["id", "was", "is"], found.renamed.map(([id, was, is]) => [String(id), was ?? "unnamed", is ?? "unnamed"]))) : null,
+    found.renamed.length ? section("Other names", "", table(["id", "was", "is"], found.renamed.map(([id, was, is]) => [String(id), isolated(was ?? "unnamed"), isolated(is ?? "unnamed")]))) : null,
     found.clusters.length
       ? section(
           "Clusters that differ",
@@ -132,5 +132,5 @@ function changesView() {
 function nameOf(id, found) {
   const index = clusterAt.get(id);
   if (index !== undefined) return clusterLink(clusters[index]);
-  return `${found.names[id] ?? "unnamed"} (${id})`;
+  return [isolated(found.names[id] ?? "unnamed"), ` (${id})`];
 }

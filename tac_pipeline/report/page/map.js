@@ -48,7 +48,7 @@ function mapView(query, chosenId) {
     .map((cluster, index) => ({ cluster, index }))
     .filter(({ cluster, index }) => cluster.x !== null && (!wanted || wanted.includes(index)))
     .map(({ cluster, index }) =>
-      el("li", {}, el("button", { type: "button", class: "legend-entry", "data-cluster": index, "aria-pressed": "false", on: { click: () => chart.toggle(index) } }, dot(cluster), el("span", {}, title(cluster)), el("span", { class: "note" }, count(cluster.size)))),
+      el("li", {}, el("button", { type: "button", class: "legend-entry", "data-cluster": index, "aria-pressed": "false", on: { click: () => chart.toggle(index) } }, dot(cluster), el("span", {}, isolated(title(cluster))), el("span", { class: "note" }, count(cluster.size)))),
     );
   chart.onSelect = (selected) => {
     for (const entry of entries) {
@@ -242,7 +242,7 @@ class MapChart {
     const [x, y] = this.at(point);
     this.tip.replaceChildren(
       ...(image.picture ? [picture(image)] : []),
-      el("strong", {}, dot(cluster), title(cluster)),
+      el("strong", {}, dot(cluster), isolated(title(cluster))),
       el("span", { class: "image-id" }, image.id),
     );
     this.tip.classList.toggle("tip-left", x > this.width / 2);

@@ -54,7 +54,7 @@ function branch(node, query) {
   return el(
     "li",
     { class: "branch" },
-    el("div", { class: "branch-head" }, el("h3", {}, node.name ?? "unnamed"), el("p", { class: "note" }, `${plural(node.size, "image")} in ${plural(leaves.length, "cluster")}`)),
+    el("div", { class: "branch-head" }, el("h3", {}, isolated(node.name ?? "unnamed")), el("p", { class: "note" }, `${plural(node.size, "image")} in ${plural(leaves.length, "cluster")}`)),
     el(
       "ul",
       { class: "leaves" },
@@ -62,7 +62,7 @@ function branch(node, query) {
         el(
           "li",
           { class: query && !matches(cluster, query) ? "faded" : null },
-          el("a", { class: "leaf", href: `#/cluster/${clusters[cluster].id}` }, el("span", { class: "mosaic", "data-cluster": cluster, "aria-hidden": "true" }), el("span", {}, title(clusters[cluster])), el("span", { class: "note" }, count(clusters[cluster].size))),
+          el("a", { class: "leaf", href: `#/cluster/${clusters[cluster].id}` }, el("span", { class: "mosaic", "data-cluster": cluster, "aria-hidden": "true" }), el("span", {}, isolated(title(clusters[cluster]))), el("span", { class: "note" }, count(clusters[cluster].size))),
         ),
       ),
     ),

@@ -58,7 +58,7 @@ def test_every_class_must_be_in_the_store() -> None:
     examples = pl.DataFrame({"image_id": ["a", "b", "c", "d"], "label": ["cat", "cat", " dog ", " "]})
     kept = in_store(examples, pl.Series(["a", "c", "d", "z"]), where="known.file")
     assert kept.rows() == [("a", "cat"), ("c", "dog")]
-    with pytest.raises(SourceError, match="known.column must give at least one image a class; it gives none"):
+    with pytest.raises(SourceError, match=r"known.column must give at least one image a class; it gives none"):
         in_store(examples.tail(1), pl.Series(["d"]), where="known.column")
     with pytest.raises(SourceError, match=r"known.file: each known class must have .*; 'dog' has none. Add one"):
         in_store(examples, pl.Series(["a", "b"]), where="known.file")

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tac_pipeline import nouns as module
 from tac_pipeline.errors import InputError
 from tac_pipeline.nouns import LONGEST_NOUN, load_candidate_nouns
+from tac_pipeline.nouns import files as module
 from tac_pipeline.wordnet import is_offensive, load_nouns
 
 in_one_folder = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -359,6 +359,6 @@ def test_importing_stays_light():
     code = (
         "import sys, tac_pipeline.nouns; print([m for m in ('polars', 'pyarrow', 'nltk', 'torch') if m in sys.modules])"
     )
-    root = Path(module.__file__).parents[1]
+    root = Path(module.__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -1,0 +1,67 @@
+"""Which sense of a noun is meant in a list of nouns: where WordNet's counts do not say, the other nouns of the list do.
+
+"turtle" is a sweater first in WordNet, which never met the word in its tagged texts. Beside "sea turtle" and
+"tortoise" it is the animal. What must stay out: the sense of a noun alone (WordNet.meaning).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tac_pipeline.wordnet.graph import WordNet, split_qualifier
+
+# A sense competes with the first one when it is counted at least this share as often, so many counts more or less.
+COMPETES, CHANCE = 0.5, 3
+# A sense with a word in the language is shown when it fits at least this share as well as the one that fits best.
+NEARLY = 0.5
+
+
+def likely_senses(
+    nouns: Sequence[str], first: Sequence[str | None], *, wordnet: WordNet, has_word: Callable[[str], bool]
+) -> list[str | None]:
+    """The sense of every noun that fits the list best, if possible one that has a word in the language.
+
+    A sense fits by the information content of the narrowest kind that another noun of the list shares with it (as in
+    Resnik's measure, 1995). Only senses compete that WordNet's tagged texts hold about as often as the first one, which
+    also wins when none fits better. A noun with words in brackets, or that WordNet does not hold, keeps what it has.
+
+    Parameters
+    ----------
+    nouns : sequence of str
+    first : sequence of str or None, n_nouns long
+        The synset of each noun alone.
+    wordnet : WordNet
+    has_word : callable (synset) -> bool
+
+    Returns
+    -------
+    list of str or None, n_nouns long
+    """
+    kinds = [set() if synset is None else {synset, *wordnet.ancestors(synset)} for synset in first]
+    shared = Counter(kind for above in kinds for kind in above)
+    found = list(first)
+    for row, (noun, synset) in enumerate(zip(nouns, first, strict=True)):
+        rivals = [] if synset is None or split_qualifier(noun)[1] else _rivals(noun, synset, wordnet)
+        if len(rivals) > 1:
+            fits = {sense: _fit(sense, shared, kinds[row], wordnet) for sense in rivals}
+            best = max(fits.values())
+            said = [sense for sense in rivals if has_word(sense) and fits[sense] >= NEARLY * best]
+            found[row] = max(said or rivals, key=fits.__getitem__)
+    return found
+
+
+def _rivals(noun: str, synset: str, wordnet: WordNet) -> list[str]:
+    """The senses of a noun that may be meant, its usual one first."""
+    least = COMPETES * wordnet.times_used(noun, synset) - CHANCE
+    others = [sense for sense in wordnet.synsets(noun) if sense != synset]
+    return [synset, *(sense for sense in others if wordnet.times_used(noun, sense) >= least)]
+
+
+def _fit(synset: str, shared: Counter[str], own: set[str], wordnet: WordNet) -> float:
+    """Nats of the narrowest kind of a sense that other nouns have too; its own first sense is no witness."""
+    above = (synset, *wordnet.ancestors(synset))
+    known = [wordnet.share_below(kind) for kind in above if shared[kind] > (kind in own)]
+    return -float(np.log(min(known))) if known else 0.0
