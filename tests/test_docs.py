@@ -58,7 +58,7 @@ def drawn_edges(text: str) -> set[tuple[str, str]]:
 
 def real_edges() -> set[tuple[str, str]]:
     """The graph's arrows, with the source above the manifest and what readers have below the results."""
-    edges = {(above.name, step.name) for step in STEPS for above in step.upstream}
+    edges = {(above.name, step.name) for step in STEPS for above in (*step.upstream, *step.optional)}
     edges |= {(step.observes, step.name) for step in STEPS if step.observes}
     return edges | {(name, PUBLISHED) for name in ("corrections", "assignments", "clusters", "cluster_ids")}
 
