@@ -185,7 +185,7 @@ def _called(evidence: GroupEvidence, readings: Sequence[Reading], kinds: NounKin
             used = kinds.common[noun][kinds.senses[noun].index(kind)]
             return (used, -len(kinds.spelled[noun].split()), weights[noun], -noun)
 
-        if called[kind]:
+        if called[kind] and kind not in kinds.settled:
             called[kind] = kinds.spelled[max(heard, key=often)]
     return called
 
