@@ -8,7 +8,7 @@ from assets.engine.by_method import compute_piece
 from assets.engine.execute import open_store
 from assets.engine.seen import CRITERION, seen_vectors
 from assets.engine.step import Inputs, Output, Step, Values, stored_asset
-from assets.images import training_set
+from assets.images import WITH_KNOWN, known_classes, known_labels, training_set
 from assets.neighbors import image_neighbors, text_neighbors, text_weight
 from assets.nouns import noun_embeddings
 from assets.text_space import cluster_count, criterion, noun_shortlist, text_counterparts
@@ -74,7 +74,7 @@ def image_kmeans(inputs: Inputs, out: Output, **_: Any) -> None:
     schema=CLUSTER_ASSIGNMENT,
     settings=["method", "seed"],
     deps=[training_set, text_counterparts, noun_shortlist, image_neighbors],
-    deps_when={"group_by": [criterion]},
+    deps_when={**WITH_KNOWN, "group_by": [criterion]},
     value_deps=[cluster_count, text_weight],
     by_method=True,
     load=_load_clusters,
@@ -90,7 +90,7 @@ def training_free_clusters(inputs: Inputs, out: Output, **_: Any) -> None:
     schema=LOSS_HISTORY,
     settings=["heads", "method", "seed", "encoder.device"],
     deps=[training_set, text_counterparts, image_neighbors, text_neighbors, image_kmeans, training_free_clusters],
-    deps_when={"group_by": [criterion]},
+    deps_when={**WITH_KNOWN, "group_by": [criterion]},
     value_deps=[cluster_count, text_weight],
     by_method=True,
     code_version="3",
@@ -128,7 +128,7 @@ def _resolve_ids(inputs: Inputs) -> Values:
     group="clustering",
     schema=CLUSTER_IDS,
     deps=[cluster_heads, training_set],
-    deps_when={"group_by": [criterion]},
+    deps_when={**WITH_KNOWN, "group_by": [criterion]},
     resolve=_resolve_ids,
     code_version="3",
 )
@@ -150,7 +150,16 @@ def cluster_ids(inputs: Inputs, out: Output) -> None:
     if entry is None:
         known = inputs.table(training_set, columns=["image_id", "content_hash"])
         columns, roots = soft.argmax(axis=1), _roots(inputs, store)
-        learned = Learned(key, known["image_id"], known["content_hash"], columns, centers, encoder, roots)
+        learned = Learned(
+            key,
+            known["image_id"],
+            known["content_hash"],
+            columns,
+            centers,
+            encoder,
+            roots,
+            _known_names(inputs),
+        )
         entry = ledger.enter(learned, in_force=entry_in_force(store), names=names_to_keep(store), lowest_new_id=floor)
     history = ledger.history(entry)
     out.write(entry.ids)
@@ -168,6 +177,11 @@ def cluster_ids(inputs: Inputs, out: Output) -> None:
     )
     moved = latest.filter(pl.col("event") != "kept").drop("entry")
     out.markdown("what changed", previews.table(moved.head(60)) if len(moved) else "Every cluster kept its id.")
+
+
+def _known_names(inputs: Inputs) -> tuple[str, ...]:
+    """The names of the known classes, which are the first columns; none in most stores."""
+    return known_classes(inputs).names if known_labels.name in inputs.artifacts else ()
 
 
 def _soft(inputs: Inputs) -> FloatMatrix:
@@ -261,7 +275,7 @@ def _resolve_corrections(inputs: Inputs, corrections: str | None) -> Values:
     schema=CORRECTIONS,
     settings=["corrections"],
     deps=[cluster_ids, cluster_heads, training_set],
-    deps_when={"group_by": [criterion]},
+    deps_when={**WITH_KNOWN, "group_by": [criterion]},
     as_of=cluster_ids,
     resolve=_resolve_corrections,
     observes=CORRECTIONS_FILE,
@@ -275,6 +289,7 @@ def corrections(inputs: Inputs, out: Output, corrections: str | None) -> None:
     """
     from tac_pipeline.results.corrections.applied import apply_corrections
     from tac_pipeline.results.corrections.following import find_heirs
+    from tac_pipeline.results.corrections.known import names_of_classes, with_examples
     from tac_pipeline.results.corrections.merging import groups_of, merge_lineage
     from tac_pipeline.store.ledger import Ledger
 
@@ -285,8 +300,11 @@ def corrections(inputs: Inputs, out: Output, corrections: str | None) -> None:
     applied = apply_corrections(written, ids, heirs)
     require_two_clusters(ids, applied.merged_into, path=inputs.project.corrections_file)
     kept, groups = groups_of(ids, applied.merged_into)
-    out.write(_corrected_ids(known, [kept[group] for group in groups], applied))
-    out.write_other(PINS, applied.pins)
+    shown, names = [kept[group] for group in groups], _known_names(inputs)
+    called = names_of_classes(names, ids, shown, applied.names)
+    out.write(_corrected_ids(known, shown, applied, called))
+    examples = inputs.table(known_labels) if names else None
+    out.write_other(PINS, with_examples(applied.pins, examples, dict(zip(names, shown, strict=False))))
     centers = {"cluster_id": kept, "embedding": _centers(inputs, groups)}
     out.write_other(CLUSTER_CENTERS, centers, encoder=inputs.encoder(training_set))
     history = inputs.artifact(cluster_ids).frame(LINEAGE)
@@ -317,15 +335,15 @@ def _assigned_key(heads: str, groups: IntVector) -> str:
     return digest([heads, groups.tolist(), tags])
 
 
-def _corrected_ids(known: pl.DataFrame, shown: list[int], applied: "Applied") -> pl.DataFrame:
-    """The table `corrections`: the id, the names and the marks of each column, after merges."""
+def _corrected_ids(known: pl.DataFrame, shown: list[int], applied: "Applied", called: dict[int, str]) -> pl.DataFrame:
+    """The table `corrections`: the id, the names and the marks of each column, after merges; `called` has the names."""
     earlier = dict(known.select("cluster_id", "kept_name").iter_rows())
     return pl.DataFrame(
         {
             "column": known["column"],
             "cluster_id": shown,
             "kept_name": [earlier.get(id_) for id_ in shown],
-            "given_name": [applied.names.get(id_) for id_ in shown],
+            "given_name": [called.get(id_) for id_ in shown],
             "curated": [id_ in applied.curated for id_ in shown],
         },
         schema_overrides={"cluster_id": pl.Int32, "kept_name": pl.String, "given_name": pl.String},

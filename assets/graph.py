@@ -12,7 +12,7 @@ from assets.clustering import (
     training_free_clusters,
 )
 from assets.engine.step import Step
-from assets.images import IMAGE_STORE, image_embeddings, image_labels, image_manifest, training_set
+from assets.images import IMAGE_STORE, image_embeddings, image_labels, image_manifest, known_labels, training_set
 from assets.map import image_map, map_layout
 from assets.neighbors import image_neighbors, text_neighbors, text_weight, whitening
 from assets.nouns import candidate_nouns, noun_embeddings
@@ -36,6 +36,7 @@ STEPS: tuple[Step, ...] = (
     image_manifest,
     image_labels,
     image_embeddings,
+    known_labels,
     training_set,
     candidate_nouns,
     noun_embeddings,
@@ -71,7 +72,7 @@ LEARNING: tuple[Step, ...] = tuple(step for step in STEPS if step.part == "learn
 
 
 def descendants(roots: Iterable[Step], settings: Settings | None = None) -> list[Step]:
-    """The steps and everything downstream, in the order to run; in a store with these settings, or in every store."""
+    """The steps and everything downstream, in the order to run; with settings, what is so in a store that has these."""
     found = set(roots)
     for step in STEPS:
         if found.intersection(_above(step, settings)):
@@ -80,7 +81,7 @@ def descendants(roots: Iterable[Step], settings: Settings | None = None) -> list
 
 
 def ancestors(leaves: Iterable[Step], settings: Settings | None = None) -> list[Step]:
-    """The steps and everything upstream, in the order to run; in a store with these settings, or in every store."""
+    """The steps and everything upstream, in the order to run; with settings, what is so in a store that has these."""
     found = set(leaves)
     for step in reversed(STEPS):
         if step in found:
@@ -89,13 +90,13 @@ def ancestors(leaves: Iterable[Step], settings: Settings | None = None) -> list[
 
 
 def _above(step: Step, settings: Settings | None) -> tuple[Step, ...]:
-    return step.upstream if settings is None else step.reads(settings)
+    return (*step.upstream, *step.optional) if settings is None else step.reads(settings)
 
 
 def select(text: str, settings: Settings | None = None) -> list[Step]:
     """Steps by name, comma-separated: `name+` adds everything downstream, `+name` everything upstream, `*` is all.
 
-    Of a store with these settings; what only some stores read is left out where there are none.
+    With settings, what only other stores read is left out.
 
     Raises
     ------

@@ -9,16 +9,19 @@ import polars as pl
 from assets.engine.as_it_was import training_set_as_it_was
 from assets.engine.execute import open_store
 from assets.engine.seen import seen_vectors
-from assets.engine.step import AsItWas, Inputs, Output, Values, stored_asset
+from assets.engine.step import AsItWas, Inputs, Output, Step, Values, stored_asset
 from assets.ui import previews
-from tac_pipeline.errors import InputError, SourceError, first_few
-from tac_pipeline.settings.keys import EncoderSettings, Images, TrainingSet
+from tac_pipeline.arrays import IntVector
+from tac_pipeline.digest import digest
+from tac_pipeline.errors import InputError, SourceError, TacError, first_few
+from tac_pipeline.settings.keys import EncoderSettings, Images, KnownSettings, TrainingSet
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.schemas import (
     IMAGE_EMBEDDINGS,
     IMAGE_LABELS,
     IMAGE_MANIFEST,
+    KNOWN_LABELS,
     PASSED_OVER,
     PROBLEMS,
     TRAINING_SET,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from tac_pipeline.embedding import KnownVectors
     from tac_pipeline.encoders import Encoder
+    from tac_pipeline.method.clusters.known_classes import KnownClasses
     from tac_pipeline.sources import Listing, Source
     from tac_pipeline.store.shards import EmbeddedBatch
 
@@ -197,8 +201,6 @@ def _resolve_labels(inputs: Inputs, images: Images) -> Values:
 
 
 def _column_digest(labels: pl.DataFrame) -> str:
-    from tac_pipeline.digest import digest
-
     return digest([labels["image_id"].to_list(), labels["label"].to_list()])
 
 
@@ -267,7 +269,6 @@ def _drop_unnamed_shards(store: Store) -> None:
 )
 def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: EncoderSettings) -> None:
     """One unit vector per image, as a view over append-only shards; unreadable images are rows with an error."""
-    from tac_pipeline.digest import digest
     from tac_pipeline.embedding import embed_missing
     from tac_pipeline.embedding.bounded_reads import UNREACHED
     from tac_pipeline.results.intake import compare_views
@@ -356,6 +357,74 @@ def load_encoder(project: Project) -> "Encoder":
     return LateEncoder(*project.encoder_files, device=settings.device, precision=settings.precision)
 
 
+def _resolve_known(inputs: Inputs, known: KnownSettings) -> Values:
+    if not known.asked:
+        return {}
+    from tac_pipeline.sources.tables.examples import find_examples
+
+    view = inputs.table(image_embeddings, columns=["image_id", "error"])
+
+    def of_column(column: str) -> pl.DataFrame:
+        return open_project_source(inputs.project).labels(view["image_id"].to_list(), "column", column=column)
+
+    found = find_examples(inputs.project, view, of_column)
+    inputs.carry["examples"] = found
+    return {"examples": digest([found.table["image_id"].to_list(), found.table["label"].to_list()])}
+
+
+def _changed_examples(inputs: Inputs, made: Artifact) -> str:
+    try:
+        now = _resolve_known(inputs, inputs.project.settings.known)
+    except TacError as error:
+        return f"cannot be read again: {error}"
+    same = now == made.record["values"]
+    return "" if same else "the examples have changed since; `tac run --recluster` learns from them"
+
+
+def _load_known(inputs: Inputs, asset: Step) -> IntVector:
+    return known_classes(inputs).classes
+
+
+def known_classes(inputs: Inputs) -> "KnownClasses":
+    """The known classes among the training images."""
+    from tac_pipeline.method.clusters.known_classes import find_classes
+
+    labels = dict(inputs.table(known_labels).iter_rows())
+    ids = inputs.table(training_set, columns=["image_id"])["image_id"]
+    return find_classes([labels.get(image_id) for image_id in ids])
+
+
+@stored_asset(
+    group="images",
+    schema=KNOWN_LABELS,
+    settings=["known"],
+    deps=[image_embeddings],
+    resolve=_resolve_known,
+    ignores_growth=True,
+    lag=_changed_examples,
+    load=_load_known,
+)
+def known_labels(inputs: Inputs, out: Output, known: KnownSettings) -> None:
+    """The examples of classes that people know already, if the settings have a section known: learning keeps these.
+
+    They have nothing to do with image_labels, which only evaluation reads.
+    """
+    if not known.asked:
+        out.write({"image_id": [], "label": []})
+        return
+    examples = inputs.carry["examples"]
+    out.write(examples.table)
+    counts = examples.table["label"].value_counts(sort=True)
+    out.fact(classes=len(counts), not_in_the_store=examples.strangers)
+    out.markdown("examples of each class", previews.table(counts.head(100)))
+    if examples.strangers:
+        inputs.log(f"known: examples that the store has not, or cannot read, are left out: {examples.strangers:,}")
+
+
+# What else a step reads where classes are known.
+WITH_KNOWN = dict.fromkeys(("known.file", "known.folder", "known.column"), (known_labels,))
+
+
 def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:
     if inputs.fact(image_embeddings, "readable") <= training_set.max_images:
         return {"images": "all"}
@@ -371,6 +440,7 @@ def _lost_training_set(inputs: Inputs) -> AsItWas | None:
     schema=TRAINING_SET,
     settings=["training_set", "seed"],
     deps=[image_embeddings],
+    deps_when=WITH_KNOWN,
     resolve=_resolve_training_set,
     ignores_growth=True,
     as_it_was=_lost_training_set,
@@ -391,7 +461,8 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
             "the errors are in the table of image_embeddings (`tac path image_embeddings`)"
         )
     if len(view) > training_set.max_images:
-        view = sample_images(view, max_images=training_set.max_images, seed=seed)
+        always = inputs.table(known_labels)["image_id"] if known_labels.name in inputs.artifacts else None
+        view = sample_images(view, max_images=training_set.max_images, seed=seed, always=always)
     encoder = inputs.fact(image_embeddings, "encoder")
     vectors = gather_vectors(view, open_store(inputs.project).shards_folder, encoder=encoder)
     columns = view.select("image_id", "content_hash").to_dict()
@@ -399,13 +470,20 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
     out.fact(share=len(view) / inputs.fact(image_embeddings, "readable"))
 
 
-def sample_images(view: pl.DataFrame, *, max_images: int, seed: int) -> pl.DataFrame:
-    """The max_images rows with the lowest seeded hash: a uniform sample that changes one by one as the store grows."""
+def sample_images(view: pl.DataFrame, *, max_images: int, seed: int, always: pl.Series | None = None) -> pl.DataFrame:
+    """The max_images rows with the lowest seeded hash: a uniform sample that changes one by one as the store grows.
+
+    The image_ids in `always`, of which there are at most so many, come before all others.
+    """
 
     def priority(image_id: str) -> bytes:
         return hashlib.blake2b(image_id.encode(), key=str(seed).encode(), digest_size=16).digest()
 
     order = view["image_id"].map_elements(priority, return_dtype=pl.Binary)
+    if always is not None:
+        order = pl.select(
+            pl.when(view["image_id"].is_in(always.implode())).then(pl.lit(b"")).otherwise(order)
+        ).to_series()
     return (
         view.with_columns(order.alias("priority")).bottom_k(max_images, by="priority").drop("priority").sort("image_id")
     )

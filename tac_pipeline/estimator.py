@@ -22,6 +22,8 @@ from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, requ
 from tac_pipeline.encoders.devices import choose_device
 from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.method import METHODS, load_method
+from tac_pipeline.method.clusters.known_classes import KnownClasses, find_classes
+from tac_pipeline.method.grouping.ward import count_known
 from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import soft_assignment
 from tac_pipeline.method.recipe import Walk
@@ -159,7 +161,13 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(
-        self, image_embeddings: npt.ArrayLike, y: object = None, *, nouns: Sequence[str], noun_embeddings: npt.ArrayLike
+        self,
+        image_embeddings: npt.ArrayLike,
+        y: object = None,
+        *,
+        nouns: Sequence[str],
+        noun_embeddings: npt.ArrayLike,
+        known: Sequence[str | None] | None = None,
     ) -> Self:
         """Find the clusters and their names.
 
@@ -171,11 +179,14 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             Candidates: nouns for what the images may show.
         noun_embeddings : (n_nouns, dim)
             From the same encoder, in the order of nouns.
+        known : sequence of str or None, n_images long, optional
+            The class of each image that is an example of one, and None for all others. The first clusters are these
+            classes, in the order of their sorted names, and are called so; the rest are new. Only method="robust".
 
         Raises
         ------
         InputError
-            The vectors, the nouns or a parameter cannot be used; the message says which and why.
+            The vectors, the nouns, the examples or a parameter cannot be used; the message says which and why.
         """
         images = require_unit_rows(image_embeddings, name="image_embeddings")
         candidates = require_unit_rows(noun_embeddings, name="noun_embeddings")
@@ -183,14 +194,17 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         words = _require_nouns(nouns, n_rows=len(candidates))
         self._require_parameters(n_images=len(images))
         seed = self._seed()
+        classes = None if known is None else self._require_known(known, n_images=len(images))
         shortlist = CandidateVectors.whole(candidates)
-        given = {
+        given: dict[str, Any] = {
             "training_set": images,
             "noun_shortlist": shortlist,
             "cluster_count": int(self.n_clusters),
         }
+        if classes is not None:
+            given["known_labels"] = classes.classes
         found = _found(Walk(load_method(self.method), given=given, choices=self._choices(seed)))
-        found |= _named(found, images, shortlist, words, n_clusters=int(self.n_clusters))
+        found |= _named(found, images, shortlist, words, n_clusters=int(self.n_clusters), classes=classes)
         kept = {name: value for name, value in vars(self).items() if not name.endswith("_")}
         # In one move, so that a fit that is interrupted leaves the one before whole.
         self.__dict__ = kept | found | {"n_features_in_": images.shape[1]}
@@ -240,6 +254,20 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             if value is not None and not value > 0:
                 raise InputError(f"{name} must be > 0; got {value}")
         _require_device(self.device)
+
+    def _require_known(self, known: Sequence[str | None], *, n_images: int) -> KnownClasses:
+        """The known classes, which the method must be able to keep."""
+        able = [name for name in METHODS if load_method(name).takes_known]
+        if self.method not in able:
+            raise InputError(f"known classes are kept by method {' or '.join(able)} alone; got {self.method!r}")
+        labels = [] if isinstance(known, str) else list(known)
+        if len(labels) != n_images or not all(label is None or isinstance(label, str) for label in labels):
+            raise InputError(
+                f"known must be a list of {n_images} entries, one for each image: the name of its class, or None"
+            )
+        classes = find_classes(labels)
+        count_known(classes.classes, n_clusters=int(self.n_clusters))
+        return classes
 
     def _seed(self) -> int:
         given = self.random_state
@@ -306,9 +334,13 @@ def _named(
     words: list[str],
     *,
     n_clusters: int,
+    classes: KnownClasses | None,
 ) -> dict[str, Any]:
     """The names of the clusters, by the names of the attributes."""
-    named = name_groups(images, candidates, words, found["labels_"], n_groups=n_clusters, temperature=TEMPERATURE)
+    given = None if classes is None else dict(enumerate(classes.names))
+    named = name_groups(
+        images, candidates, words, found["labels_"], n_groups=n_clusters, temperature=TEMPERATURE, given=given
+    )
     return {
         "noun_vocabulary_": [words[row] for row in found["vocabulary_rows_"]],
         "cluster_words_": named,

@@ -63,7 +63,7 @@ IMAGES, TRUTH = images_of(0), np.repeat(np.arange(GROUPS), PER_GROUP)
 
 def fit(images: object = IMAGES, **changes: object) -> TextAidedClustering:
     given = {"nouns": NOUNS, "noun_embeddings": NOUN_EMBEDDINGS}
-    given |= {name: changes.pop(name) for name in list(changes) if name in given}
+    given |= {name: changes.pop(name) for name in list(changes) if name in (*given, "known")}
     return TextAidedClustering(**(QUICK | changes)).fit(images, **given)
 
 
@@ -336,3 +336,31 @@ def test_importing_the_package_stays_light() -> None:
 def test_the_package_has_no_other_names() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'KMeans'"):
         tac_pipeline.KMeans  # noqa: B018
+
+
+def test_known_classes_are_the_first_clusters_and_keep_their_names() -> None:
+    known: list[str | None] = [None] * len(IMAGES)
+    known[65], known[0], known[1] = "wings", "my pets", "wings"
+    found = fit(known=known)
+    assert found.cluster_names_[:2] == ["my pets", "wings"]
+    assert found.cluster_words_[0].confidence == 1
+    assert found.cluster_names_[2] in NOUNS
+    np.testing.assert_array_equal(found.labels_[2:], np.array([0, 2, 1])[TRUTH[2:]])
+    # The example that is not like its class is pinned while groups are learned; the head says what it looks like.
+    assert found.training_free_labels_[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "changes", "message"),
+    [
+        (["a"], {}, "known must be a list of 90 entries"),
+        ([1] * 90, {}, "known must be a list of 90 entries"),
+        ([None] * 90, {}, "at least one example"),
+        ([f"class {row % 4}" for row in range(90)], {}, "got 3 clusters and 4 classes"),
+        (["a"] * 90, {"method": "trained"}, "kept by method robust alone; got 'trained'"),
+    ],
+    ids=["short", "no text", "none", "more than clusters", "method"],
+)
+def test_known_classes_that_cannot_be_kept_are_refused(known, changes, message) -> None:
+    with pytest.raises(InputError, match=message):
+        fit(known=known, **changes)

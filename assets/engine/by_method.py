@@ -80,9 +80,19 @@ class KnownArtifacts:
         above = self._above(name)
         if above is None:
             return _piece(self.inputs, name).run(self)
+        return self._loaded(above)
+
+    def _loaded(self, above: Step) -> Any:
         if above.load is None:
-            raise TypeError(f"{name} is read by the method and must declare load=")
+            raise TypeError(f"{above.name} is read by the method and must declare load=")
         return above.load(self.inputs, above)
+
+    def optional(self, name: str) -> Any:
+        """What an asset holds that only some stores have; None in all others."""
+        above = next((step for step in self.asset.optional if step.name == name), None)
+        if above is None or name not in self.inputs.artifacts:
+            return None
+        return self._loaded(above)
 
     def progress(self, what: str) -> RateLog:
         """A line in the log now and then."""

@@ -79,6 +79,8 @@ class Step:
         New contents of its inputs do not make it stale; only settings, or a person, renew it.
     as_it_was : callable (inputs) -> AsItWas or None, optional
         Of a step that ignores growth: what it last made, where that was lost and the settings are the same.
+    lag : callable (inputs, artifact) -> str, optional
+        Of a step that ignores growth: what has changed since its artifact was made, in words. By default the store.
     by_method : bool
         It stores the outcome of the method's piece of the same name, which also says what values it depends on.
     load : callable (inputs, asset) -> result, optional
@@ -104,6 +106,7 @@ class Step:
     shared: bool = False
     ignores_growth: bool = False
     as_it_was: "Callable[[Inputs], AsItWas | None] | None" = None
+    lag: "Callable[[Inputs, Artifact], str] | None" = None
     by_method: bool = False
     load: "Callable[[Inputs, Step], Any] | None" = None
 

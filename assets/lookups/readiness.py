@@ -34,16 +34,18 @@ def plan_run(project: Project, *, recluster: bool = False) -> Plan:
     StoreError
         The disk has not enough room.
     SettingsError, InputError
-        The file of corrections cannot be used.
+        The file of corrections, or that of known classes, cannot be used.
     TacError
         A step would refuse at once.
     """
     from tac_pipeline.first_run.installed import package_notes, require_faiss
+    from tac_pipeline.sources.tables.examples import require_examples
 
-    # The step that reads it waits for all of learning.
+    # The step that reads it waits for all of learning, and that of known classes for all images.
     require_corrections(project)
+    require_examples(project)
     found = all_status(project)
-    steps = choose_steps(found, recluster=recluster)
+    steps = choose_steps(found, project.settings, recluster=recluster)
     if any(step in LEARNING for step in steps):
         require_faiss()
     due = {status.step.name: status for status in found if status.state in (State.MISSING, State.STALE)}

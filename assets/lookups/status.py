@@ -14,7 +14,7 @@ from assets.engine.step import Inputs, Step
 from assets.graph import GROWTH, LEARNING, STEPS, descendants
 from assets.images import image_embeddings
 from tac_pipeline.errors import TacError
-from tac_pipeline.settings.keys import settings_keys
+from tac_pipeline.settings.keys import Settings, settings_keys
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Current
 
@@ -69,10 +69,10 @@ def steps_to_run(project: Project, *, recluster: bool = False) -> list[Step]:
     TacError
         A step would refuse at once, such as for a missing source or an unknown encoder.
     """
-    return choose_steps(all_status(project), recluster=recluster)
+    return choose_steps(all_status(project), project.settings, recluster=recluster)
 
 
-def choose_steps(found: list[Status], *, recluster: bool = False) -> list[Step]:
+def choose_steps(found: list[Status], settings: Settings, *, recluster: bool = False) -> list[Step]:
     """The steps of `tac run`, from the state of every asset (see steps_to_run)."""
     refusal = next((status.refusal for status in found if status.refusal), None)
     if refusal is not None:
@@ -81,7 +81,7 @@ def choose_steps(found: list[Status], *, recluster: bool = False) -> list[Step]:
     if recluster:
         return list(STEPS)
     due = [status.step for status in found if status.step in LEARNING and status.state != State.FRESH]
-    chosen = {*GROWTH, *descendants(due)}
+    chosen = {*GROWTH, *descendants(due, settings)}
     return [step for step in STEPS if step in chosen]
 
 
@@ -96,7 +96,7 @@ def _status(
         if damage:
             return Status(step, State.STALE, damage, current), None
         if step.ignores_growth:
-            return Status(step, State.FRESH, _lag(current, predicted), current), current.artifact
+            return Status(step, State.FRESH, _lag(step, project, current, predicted), current), current.artifact
     missing_state = State.MISSING if current is None else State.STALE
     read = step.reads(project.settings)
     unknown = [above.name for above in read if above.name not in predicted]
@@ -118,9 +118,11 @@ def _status(
     return Status(step, missing_state, _why(step, project, inputs, current), current, carry=inputs.carry), None
 
 
-def _lag(current: Current, predicted: Mapping[str, Artifact]) -> str:
-    """Whether the store has changed since the training set was drawn."""
+def _lag(step: Step, project: Project, current: Current, predicted: Mapping[str, Artifact]) -> str:
+    """Whether what a step that ignores growth was made from has changed since, in words."""
     images = predicted.get(image_embeddings.name)
+    if step.lag is not None:
+        return "" if images is None else step.lag(Inputs(project, {image_embeddings.name: images}), current.artifact)
     if images is not None and images.content == current.artifact.record["inputs"][image_embeddings.name]:
         return ""
     return "the store has changed since; `tac run --recluster` learns from it again"

@@ -209,6 +209,7 @@ def _train_heads(known: Known, values: Values) -> TrainedHeads:
 
 PAPER = Method(
     name="published",
+    takes_known=False,
     shortlist_factor=None,
     naming_tau=TAU,
     whitening=Piece(_no_whitening, lambda _: {}),

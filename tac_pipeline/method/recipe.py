@@ -32,6 +32,10 @@ class Known(Protocol):
         """What another piece passes on, or what was given: training_set, noun_shortlist, cluster_count."""
         ...
 
+    def optional(self, name: str) -> Any:
+        """What only some people give, or None: known_labels, int64 (n_images,), the known class or -1."""
+        ...
+
     def progress(self, what: str) -> Progress | None:
         """A callback for a long loop over so many of these."""
         ...
@@ -90,6 +94,8 @@ class Method:
     ----------
     name : str
         What the settings file calls it.
+    takes_known : bool
+        Whether it can keep classes that are known beforehand.
     shortlist_factor : int, optional
         How many times the nouns that a center gets are encoded in all templates; None stands for all nouns.
     naming_tau : float
@@ -107,6 +113,7 @@ class Method:
     """
 
     name: str
+    takes_known: bool
     shortlist_factor: int | None
     naming_tau: float
     whitening: Piece
@@ -139,7 +146,8 @@ class Walk:
     ----------
     method : Method
     given : mapping
-        training_set, float32 (n_images, dim), unit rows; noun_shortlist, CandidateVectors; cluster_count, int.
+        training_set, float32 (n_images, dim), unit rows; noun_shortlist, CandidateVectors; cluster_count, int; and
+        known_labels, int64 (n_images,), if there are known classes.
     choices : mapping
         See Known.
     """
@@ -167,6 +175,10 @@ class Walk:
     def rows(self, name: str) -> int:
         """See Known."""
         return len(self.result(name))
+
+    def optional(self, name: str) -> Any:
+        """See Known."""
+        return self._given.get(name)
 
     def progress(self, what: str) -> None:
         """See Known; nobody is told."""

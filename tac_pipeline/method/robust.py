@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tac_pipeline.arrays import FloatMatrix
+import numpy as np
+
+from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.method.grouping.blend import blend_rows
 from tac_pipeline.method.grouping.neighbors import Neighbors, find_neighbors, no_neighbors
 from tac_pipeline.method.grouping.regrouping import Regrouping
@@ -27,6 +29,7 @@ from tac_pipeline.method.values.robust import (
     GROUP_SHARE,
     NEIGHBORS,
     NOUNS_PER_GROUP,
+    REGROUPED_EXAMPLES,
     REGROUPED_IMAGES,
     REGROUPED_SHARE,
     REGROUPINGS,
@@ -179,6 +182,7 @@ def _group(known: Known, values: Values) -> KMeansResult:
         n_clusters=values["count"],
         recipe=recipe,
         seed=values["seed"],
+        known=known.optional("known_labels"),
         progress=known.progress("groupings"),
     )
 
@@ -195,6 +199,16 @@ def _head_values(known: Known) -> Values:
     }
 
 
+def _regrouped(n_images: int, classes: IntVector | None) -> IntVector:
+    """The rows that confidence is measured with: evenly taken, and some examples of each known class."""
+    evenly = np.arange(0, n_images, -(-n_images // REGROUPED_IMAGES))
+    if classes is None:
+        return evenly
+    rows = np.flatnonzero(classes >= 0)
+    examples = [rows[classes[rows] == known][:REGROUPED_EXAMPLES] for known in range(int(classes.max(initial=-1)) + 1)]
+    return np.unique(np.concatenate([evenly, *examples]))
+
+
 def _find_heads(known: Known, values: Values) -> CenterHeads:
     """The groups' centers among the images, whitened by the groups' own scatter; words only teach the groups."""
     from tac_pipeline.method.heads.linear_head import CenterHeads, center_head, make_sure
@@ -205,13 +219,21 @@ def _find_heads(known: Known, values: Values) -> CenterHeads:
     whitening = whiten_within(images, neighbors, groups, **shares)
     image_head = center_head(images, groups, n_clusters=values["count"], whitening=whitening)
     regrouping = Regrouping(REGROUPINGS, REGROUPED_SHARE, FINER_REGROUPINGS, FINER, FINER_SHARE)
-    some = slice(None, None, -(-len(images) // REGROUPED_IMAGES))
+    classes = known.optional("known_labels")
+    some = _regrouped(len(images), classes)
     # Where groups were found by image and word, images alone would return less often than they should.
     seen = whitening.apply(images[some])
     if values["text_weight"] > 0:
         by_words = whiten_within(texts, neighbors, groups, **shares).apply(texts[some])
         seen = blend_rows(seen, by_words, text_weight=values["text_weight"])
-    returns = make_sure(image_head, images[some], seen, regrouping=regrouping, seed=values["seed"])
+    returns = make_sure(
+        image_head,
+        images[some],
+        seen,
+        regrouping=regrouping,
+        seed=values["seed"],
+        known=None if classes is None else classes[some],
+    )
     text_head = center_head(texts, groups, n_clusters=values["count"])
     agreement, persistence = float(returns.votes.mean()), float(returns.persistence.mean())
     return CenterHeads(image_head, text_head, (), agreement, persistence)
@@ -220,6 +242,7 @@ def _find_heads(known: Known, values: Values) -> CenterHeads:
 ROBUST = replace(
     PAPER,
     name="robust",
+    takes_known=True,
     shortlist_factor=SHORTLIST_FACTOR,
     whitening=Piece(_whiten, _whitening_values),
     image_neighbors=replace(PAPER.image_neighbors, compute=_image_neighbors, values=_neighbor_values),

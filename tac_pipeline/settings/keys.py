@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tac_pipeline.errors import SettingsError
@@ -191,6 +191,37 @@ def _require_count(value: object) -> object:
     raise PydanticCustomError("cluster_count", "must be a whole number, auto, fine or coarse")
 
 
+class KnownSettings(Section):
+    """Classes that people know already, each with a few examples; `method: robust` keeps them, and finds new groups."""
+
+    file: str | None = result(
+        None, min_length=1, description="a table of examples with the columns image_id and label; null = none"
+    )
+    folder: str | None = result(
+        None,
+        min_length=1,
+        description="a folder in the image source; the images in each of its folders are examples of the class that "
+        "the folder is named by",
+    )
+    column: str | None = result(
+        None,
+        min_length=1,
+        description="the column with the class: of the file, or of the table of images where there is no file; "
+        "null = label, class or category of the file",
+    )
+
+    @model_validator(mode="after")
+    def _require_one_place(self) -> KnownSettings:
+        if self.folder is not None and (self.file is not None or self.column is not None):
+            raise PydanticCustomError("known_places", "must have either folder, or file and column")
+        return self
+
+    @property
+    def asked(self) -> bool:
+        """Whether there are known classes."""
+        return (self.file, self.folder, self.column) != (None, None, None)
+
+
 class Clusters(Section):
     """The groups."""
 
@@ -333,6 +364,10 @@ class Schedule(Section):
     refresh: bool = execution(True, description="materialize automatically what new images or settings make stale")
 
 
+# The method that keeps known classes.
+ABLE_METHOD = "robust"
+
+
 def _require_method(value: object) -> object:
     """One of the methods there are."""
     if isinstance(value, str) and value in METHODS:
@@ -363,6 +398,7 @@ class Settings(Section):
         description="what the groups tell apart: style, place, color, material, action, mood, time of day, or a list "
         "of your own words; null = whatever sets the images apart most",
     )
+    known: KnownSettings = KnownSettings()
     semantic_centers: SemanticCenters = SemanticCenters()
     vocabulary: Vocabulary = Vocabulary()
     retrieval: Retrieval = Retrieval()
@@ -392,6 +428,15 @@ class Settings(Section):
         30, ge=1, description="days that Dagster's history of runs is kept; the last run of each asset always is"
     )
     keep_versions: int = execution(5, ge=1, description="kept versions of each artifact; going back to one is free")
+
+    @field_validator("method")
+    @classmethod
+    def _require_able(cls, method: str, others: ValidationInfo) -> str:
+        known = others.data.get("known")
+        # The method itself is not asked: that would import it for every command.
+        if method != ABLE_METHOD and known is not None and known.asked:
+            raise PydanticCustomError("known_method", "must be {able} where `known` is set", {"able": ABLE_METHOD})
+        return method
 
 
 @dataclass(frozen=True)

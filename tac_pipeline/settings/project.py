@@ -47,6 +47,12 @@ class Project:
         named = self.settings.corrections
         return None if named is None else Path(self.resolve(named))
 
+    @property
+    def known_file(self) -> Path | None:
+        """The file of examples of known classes, if the settings name one."""
+        named = self.settings.known.file
+        return None if named is None else Path(self.resolve(named))
+
     def resolve_file(self, name: str) -> str:
         """A name that may be a file: resolved when it ends like a file's name, else unchanged."""
         return self.resolve(name) if Path(name).suffix.lower() in FILE_SUFFIXES else name

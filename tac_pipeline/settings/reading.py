@@ -72,6 +72,8 @@ _SENTENCES = {
     "string_too_short": "must not be empty",
     "cluster_count": "must be a whole number, auto, fine or coarse",
     "cluster_bounds": "must have min <= max",
+    "known_places": "must have either folder, or file and column",
+    "known_method": "must be {able} where `known` is set",
     "local_folder": "must be a folder on this machine, which may be a mounted one, and not a URL",
 }
 

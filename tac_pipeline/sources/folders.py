@@ -18,6 +18,7 @@ from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.archives import ArchiveListings, ListingCache, place_in_archive, require_whole
 from tac_pipeline.sources.formats import HEAD_BYTES
 from tac_pipeline.sources.listing import (
+    LABEL,
     READING_THREADS,
     ImageFiles,
     Listing,
@@ -87,9 +88,9 @@ class FolderSource(ImageFiles):
         else:
             found.add_image(name, uri=uri, size=size, version=version)
 
-    def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
+    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
         """See ImageSource; a folder has labels of kind folder alone."""
-        return folder_labels(image_ids, kind, where=str(self.folder))
+        return folder_labels(image_ids, kind, where=str(self.folder), column=column)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""
@@ -271,9 +272,9 @@ class RemoteFolderSource(ImageFiles):
                 passed.add(path)
         return passed
 
-    def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
+    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
         """See ImageSource; a folder has labels of kind folder alone."""
-        return folder_labels(image_ids, kind, where=self.url)
+        return folder_labels(image_ids, kind, where=self.url, column=column)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""

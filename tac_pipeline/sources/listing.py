@@ -30,6 +30,9 @@ PASSED_OVER = {"path": pl.String, "rule": pl.String, "files": pl.Int64}
 PROBLEMS = {"path": pl.String, "reason": pl.String}
 READING_THREADS = 8  # they mostly wait for the disk or the network
 
+# The column of true labels.
+LABEL = "label"
+
 Rows = dict[str, list[Any]]
 
 
@@ -66,8 +69,8 @@ class ImageSource(Protocol):
     def list_images(self) -> pl.DataFrame:
         """The images of the listing."""
 
-    def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
-        """Columns image_id, label: the true labels of those images that have one; kind is folder or column."""
+    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
+        """Columns image_id, label of those images that have one; kind is folder or column, then of a name."""
 
 
 class ImageFiles(ABC):
@@ -254,8 +257,13 @@ def versions_by_content(
     return listing.with_columns(version=pl.Series(versions, dtype=pl.String))
 
 
-def folder_labels(image_ids: Sequence[str], kind: str, *, where: str) -> pl.DataFrame:
+def folder_labels(image_ids: Sequence[str], kind: str, *, where: str, column: str = LABEL) -> pl.DataFrame:
     """The name of the folder that each image is in; an archive is not a folder."""
+    if kind == "column" and column != LABEL:
+        raise SourceError(
+            f"known.column needs a table of images; {where} is a folder. Use known.folder, or known.file with a table "
+            "of examples."
+        )
     if kind == "column":
         raise SourceError(f"images.labels: column needs a table with a column label; {where} is a folder. Use folder.")
     pairs = [(image_id, PurePosixPath(image_id).parent.name) for image_id in image_ids]

@@ -17,7 +17,15 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.listing import ImageFiles, Listing, ListingBuilder, as_path, file_version, folder_labels
+from tac_pipeline.sources.listing import (
+    LABEL,
+    ImageFiles,
+    Listing,
+    ListingBuilder,
+    as_path,
+    file_version,
+    folder_labels,
+)
 from tac_pipeline.sources.remote import TIMEOUT, read_url
 from tac_pipeline.sources.streaming import OverLimit, read_local
 from tac_pipeline.sources.tables.columns import (
@@ -88,16 +96,16 @@ class ManifestSource(ImageFiles):
         found.note(*table.notes, *places.notes)
         return found.finish(where=str(self.path), empty=f"the manifest {self.path} has no rows that can be used")
 
-    def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
+    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
         """See ImageSource."""
         if kind == "folder":
             return folder_labels(image_ids, kind, where=str(self.path))
-        table, inside = self._table("uri", "image_id", "label")
+        table, inside = self._table("uri", "image_id", column)
         ids = table.values.get("image_id")
         if ids is None:
             rows = zip(table.numbers, _column(table, "uri"), inside, strict=True)
             ids = [f"{self.path.name}#row={number:09d}" if here else uri for number, uri, here in rows]
-        return column_labels(table, ids, image_ids)
+        return column_labels(table, ids, image_ids, column=column)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; an image in a cell is read before it is known how large it is."""
@@ -134,20 +142,24 @@ class ManifestSource(ImageFiles):
             raise SourceError(f"cannot read {self.path}: {error}") from error
 
 
-def column_labels(table: TextTable, ids: Sequence[str | None], image_ids: Sequence[str]) -> pl.DataFrame:
-    """Columns image_id, label of the wanted images, from a table with the column label.
+def column_labels(
+    table: TextTable, ids: Sequence[str | None], image_ids: Sequence[str], *, column: str = LABEL
+) -> pl.DataFrame:
+    """Columns image_id, label of the wanted images, from a table with a column of labels.
 
     Raises
     ------
     SourceError
         The table has no such column.
     """
-    if "label" not in table.values:
+    if column not in table.values and column != LABEL:
+        raise SourceError(f"known.column must be a column of {table.path}; got {column!r}, and it has {table.names}")
+    if column not in table.values:
         raise SourceError(
             f"images.labels: column needs a column label (or class, category) in {table.path}; it has {table.names}"
         )
     schema = {"image_id": pl.String, "label": pl.String}
-    labels = pl.DataFrame({"image_id": ids, "label": table.values["label"]}, schema=schema)
+    labels = pl.DataFrame({"image_id": ids, "label": table.values[column]}, schema=schema)
     # A row that is no image may have the id of one.
     known = labels.drop_nulls().unique("image_id", keep="first", maintain_order=True)
     wanted = pl.DataFrame({"image_id": image_ids}, schema={"image_id": pl.String})

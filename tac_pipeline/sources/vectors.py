@@ -16,7 +16,7 @@ import polars as pl
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import UNSTATED_ENCODER
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.listing import Listing, ListingBuilder
+from tac_pipeline.sources.listing import LABEL, Listing, ListingBuilder
 from tac_pipeline.sources.manifests import Places, column_labels
 from tac_pipeline.sources.tables.columns import RowProblems, refuse_repeats
 from tac_pipeline.sources.tables.reading import read_text_table
@@ -84,17 +84,17 @@ class VectorSource:
         """See ImageSource."""
         return self.listing().images
 
-    def labels(self, image_ids: Sequence[str], kind: str) -> pl.DataFrame:
+    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
         """See ImageSource; a vector table has labels of kind column alone."""
         if kind == "folder":
             raise SourceError(f"images.labels: folder needs image files; {self.path} is a vector table. Use column.")
-        tables = [read_text_table(part.table, wanted=("image_id", "uri", "label")) for part in self._parts()]
+        tables = [read_text_table(part.table, wanted=("image_id", "uri", column)) for part in self._parts()]
         # A part without labels is no reason as long as another has them.
-        tables = [table for table in tables if "label" in table.values] or tables[:1]
+        tables = [table for table in tables if column in table.values] or tables[:1]
         parts = []
         for table in tables:
             ids = table.values.get("image_id", table.values.get("uri", []))
-            parts.append(column_labels(table, ids, image_ids))
+            parts.append(column_labels(table, ids, image_ids, column=column))
         return pl.concat(parts).sort("image_id")
 
     def vectors(self) -> Iterator[VectorBatch]:

@@ -64,6 +64,8 @@ class Learned:
     roots : str
         Digest of what learning started from. If it is that of an earlier entry with other heads, something that was
         learned then was lost and came out otherwise.
+    classes : tuple of str
+        Names of the known classes, which are the first columns: each keeps the id that it had in the entry before.
     """
 
     key: str
@@ -73,6 +75,7 @@ class Learned:
     centers: FloatMatrix
     encoder: str
     roots: str = ""
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Entry:
         The earlier entry that was learned from the same, with other heads (see Learned.roots).
     files : dict
         The digests of its tables; empty in an entry from before they were kept.
+    classes : dict
+        The cluster id of each known class, by its name.
     """
 
     number: int
@@ -95,6 +100,7 @@ class Entry:
     roots: str = ""
     otherwise: int | None = None
     files: dict[str, Any] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
 
     @property
     def ids(self) -> pl.DataFrame:
@@ -187,7 +193,7 @@ class Ledger:
         ids = np.full(len(sizes), NONE, dtype=np.int64)
         old, new, old_ids = self._both_sides(parent, learned, sizes)
         same_space = parent is not None and _encoder(parent) == learned.encoder
-        match = match_clusters(old, new, same_space=same_space)
+        match = match_clusters(old, new, same_space=same_space, fixed=_same_classes(parent, learned, old_ids))
         matched = match.old_of != NONE
         ids[matched] = old_ids[match.old_of[matched]]
         # The largest cluster first, so that the ids of a first clustering read like a ranking.
@@ -214,6 +220,8 @@ class Ledger:
             "roots": learned.roots,
             "otherwise": next((old.number for old in reversed(entries) if _differs(old, learned)), None),
         }
+        if learned.classes:
+            record["classes"] = {name: int(ids[column]) for column, name in enumerate(learned.classes)}
         return self._append(record, tables, pl.Series(ids), learned)
 
     def _parent(self, entries: list[Entry], in_force: int | None) -> Entry | None:
@@ -264,7 +272,7 @@ class Ledger:
         path = folder / ENTRY_NAME
         try:
             record = read_sealed(path)
-            told = {name: record[name] for name in ("roots", "otherwise", "files") if name in record}
+            told = {name: record[name] for name in ("roots", "otherwise", "files", "classes") if name in record}
             return Entry(int(record["entry"]), record["key"], record["parent"], int(record["next_id"]), folder, **told)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactDamaged(f"{path} cannot be read ({error}). {_remedy(self.folder)}") from error
@@ -277,6 +285,13 @@ def _remedy(folder: Path) -> str:
         "The ledger says which cluster ids are used: restore it from a backup (`tac restore`), or delete all of "
         f"{folder}, {others} to number clusters from 0 again."
     )
+
+
+def _same_classes(parent: Entry | None, learned: Learned, old_ids: IntVector) -> dict[int, int]:
+    """The columns of known classes that the parent knew too, with the place of their ids there."""
+    places = {int(id_): place for place, id_ in enumerate(old_ids)}
+    known = {} if parent is None else parent.classes
+    return {column: places[known[name]] for column, name in enumerate(learned.classes) if known.get(name) in places}
 
 
 def _differs(entry: Entry, learned: Learned) -> bool:

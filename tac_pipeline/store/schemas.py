@@ -54,6 +54,11 @@ ARCHIVE_MEMBERS = TableSchema(
 IMAGE_LABELS = TableSchema(
     "image_labels", (_IMAGE_ID, Column("label", pa.string(), "the truth, for evaluation only")), key="image_id"
 )
+KNOWN_LABELS = TableSchema(
+    "known_labels",
+    (_IMAGE_ID, Column("label", pa.string(), "the known class that it is an example of")),
+    key="image_id",
+)
 EMBEDDING_SHARD = TableSchema(
     "embedding_shard",
     (

@@ -14,6 +14,7 @@ EDGES = {
     "image_manifest": set(),
     "image_labels": {"image_manifest"},
     "image_embeddings": {"image_manifest"},
+    "known_labels": {"image_embeddings"},
     "training_set": {"image_embeddings"},
     "candidate_nouns": set(),
     "noun_embeddings": {"candidate_nouns"},
@@ -93,7 +94,7 @@ BY_CRITERION = {
 }
 
 GROUPS = {
-    "images": {"image_manifest", "image_labels", "image_embeddings", "training_set"},
+    "images": {"image_manifest", "image_labels", "image_embeddings", "known_labels", "training_set"},
     "nouns": {"candidate_nouns", "noun_embeddings"},
     "text space": {
         "criterion",
@@ -122,14 +123,19 @@ def test_the_edges_are_the_documented_ones() -> None:
     assert {step.name: {above.name for above in step.upstream} for step in STEPS} == EDGES
 
 
+def test_known_classes_are_read_only_where_the_settings_name_some() -> None:
+    readers = {"training_set", "training_free_clusters", "cluster_heads", "cluster_ids", "corrections"}
+    assert {step.name for step in STEPS if find("known_labels") in step.optional} == readers
+
+
 def test_a_criterion_is_read_only_where_there_is_one() -> None:
-    assert {step.name: {above.name for above in step.optional} for step in STEPS if step.optional} == BY_CRITERION
     settings = parse_settings("store: photos\nimages: {source: pictures}\nclusters: {count: 10}\n", name="tac.yaml")
     assert [step.name for step in STEPS if step.reads(settings) != step.upstream] == []
     by_style = settings.model_copy(update={"group_by": "style"})
     found = {step.name: {above.name for above in step.reads(by_style)} - EDGES[step.name] for step in STEPS}
     assert {name: above for name, above in found.items() if above} == BY_CRITERION
     assert "criterion" in [step.name for step in select("+image_neighbors", by_style)]
+    assert "criterion" not in [step.name for step in select("+image_neighbors", settings)]
     assert "image_neighbors" in [step.name for step in select("criterion+", by_style)]
 
 
@@ -174,7 +180,18 @@ def test_growth_relearns_nothing() -> None:
         ),
         (
             "+image_neighbors",
-            ["image_manifest", "image_embeddings", "training_set", "cluster_count", "whitening", "image_neighbors"],
+            [
+                "image_manifest",
+                "image_embeddings",
+                "known_labels",
+                "training_set",
+                "candidate_nouns",
+                "noun_embeddings",
+                "criterion",
+                "cluster_count",
+                "whitening",
+                "image_neighbors",
+            ],
         ),
         ("+candidate_nouns", ["candidate_nouns"]),
         ("*", list(EDGES)),
@@ -186,9 +203,8 @@ def test_selection(text: str, names: list[str]) -> None:
 
 def test_everything_below_and_above() -> None:
     roots = [find("image_manifest"), find("candidate_nouns")]
-    assert [step.name for step in descendants(roots)] == [name for name in EDGES if name != "criterion"]
+    assert [step.name for step in descendants(roots)] == list(EDGES)
     assert {step.name for step in ancestors([find("cluster_heads")])} == set(EDGES) - {
-        "criterion",
         "image_labels",
         "cluster_heads",
         "cluster_ids",

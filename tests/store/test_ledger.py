@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -272,3 +273,18 @@ def test_a_damaged_table_is_refused_with_the_remedy(ledger: Ledger, name: str) -
     (entry.folder / f"{name}.parquet").write_bytes(b"cut")
     with pytest.raises(ArtifactDamaged, match=rf"{name}\.parquet must be a Parquet file .*{REMEDY}"):
         _ = ids_of(entry), entry.lineage, enter(ledger, learned("two", CATS))
+
+
+def test_a_known_class_keeps_the_id_of_its_name(ledger: Ledger) -> None:
+    first = enter(ledger, replace(learned("first", CATS, DOGS, BIRDS), classes=("cats", "dogs")))
+    assert first.classes == {"cats": 0, "dogs": 1}
+    # By their images, the columns are dogs and cats.
+    second = enter(ledger, replace(learned("second", DOGS, CATS, BIRDS), classes=("cats", "dogs")))
+    assert ids_of(second) == [0, 1, 2]
+    # A class that nobody knows any more is matched by its images, as any cluster.
+    third = enter(ledger, learned("third", CATS, DOGS, BIRDS))
+    assert ids_of(third) == [1, 0, 2]
+    assert third.classes == {}
+    # A class that was not known in the entry before is, too.
+    fourth = enter(ledger, replace(learned("fourth", BIRDS, CATS, DOGS), classes=("birds",)))
+    assert ids_of(fourth) == [2, 1, 0]

@@ -82,7 +82,7 @@ def _request(project: Project, last: str, attempt: int) -> dg.RunRequest | dg.Sk
         found = all_status(project)
         if not any(status.step in LEARNING and status.state != State.FRESH for status in found):
             return dg.SkipReason("what a run left unfinished is done")
-        steps = choose_steps(found)
+        steps = choose_steps(found, project.settings)
     except TacError as error:
         return dg.SkipReason(f"an unfinished learning waits: {error}")
     return dg.RunRequest(

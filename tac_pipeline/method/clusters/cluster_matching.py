@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,9 @@ class ClusterMatch:
         return found
 
 
-def match_clusters(old: Clustering, new: Clustering, *, same_space: bool) -> ClusterMatch:
+def match_clusters(
+    old: Clustering, new: Clustering, *, same_space: bool, fixed: Mapping[int, int] | None = None
+) -> ClusterMatch:
     """Match new clusters to old ones, each at most once, so that as many known images as possible stay together.
 
     A pair counts only when it shares at least half of one cluster's known images. Clusters with almost no known images
@@ -74,6 +77,8 @@ def match_clusters(old: Clustering, new: Clustering, *, same_space: bool) -> Clu
     old, new : Clustering
     same_space : bool
         Whether the centers come from one encoder; else they are not compared.
+    fixed : mapping of new cluster to old cluster, optional
+        Pairs that are the same whatever they share, such as known classes of one name.
 
     Raises
     ------
@@ -90,6 +95,8 @@ def match_clusters(old: Clustering, new: Clustering, *, same_space: bool) -> Clu
     part_of_old, part_of_new = shared / np.maximum(known_old, 1), shared / np.maximum(known_new, 1)
     kept = np.where(np.maximum(part_of_old, part_of_new) >= SHARED_PART, shared, 0)
     old_of = np.full(n_new, NONE, dtype=np.int64)
+    for now, was in (fixed or {}).items():
+        old_of[now], kept[was], kept[:, now] = was, 0, 0
     for was, now in zip(*linear_sum_assignment(kept, maximize=True), strict=True):
         if kept[was, now]:
             old_of[now] = was

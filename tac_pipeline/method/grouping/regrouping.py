@@ -55,7 +55,13 @@ class Returns:
 
 
 def measure_returns(
-    rows: FloatMatrix, groups: IntVector, *, n_groups: int, regrouping: Regrouping, seed: int
+    rows: FloatMatrix,
+    groups: IntVector,
+    *,
+    n_groups: int,
+    regrouping: Regrouping,
+    seed: int,
+    known: IntVector | None = None,
 ) -> Returns:
     """Group parts of the rows again, and compare.
 
@@ -65,26 +71,41 @@ def measure_returns(
         In the space in which they were grouped.
     groups : int64 (n_rows,), from 0 to n_groups - 1
     seed : int >= 0
+    known : int64 (n_rows,), optional
+        What they were grouped with (see ward_kmeans): every part has all examples of known classes.
     """
     asked = regrouping
     generator = np.random.default_rng(seed)
-    same = [_regroup(rows, n_groups, asked.rows_share, generator) for _ in range(asked.draws)]
+    same = [_regroup(rows, n_groups, asked.rows_share, generator, known) for _ in range(asked.draws)]
     n_finer = round(asked.finer * n_groups)
-    more = [_regroup(rows, n_finer, asked.rows_share, generator) for _ in range(asked.finer_draws)]
+    more = [_regroup(rows, n_finer, asked.rows_share, generator, known) for _ in range(asked.finer_draws)]
     votes = np.mean([_matched(found, groups, n_groups) == groups for found in same], axis=0)
     persistence = (1 - asked.finer_share) * _persistence(same, groups, n_groups)
     persistence += asked.finer_share * _persistence(more, groups, n_groups)
     return Returns(votes, persistence)
 
 
-def _regroup(rows: FloatMatrix, n_groups: int, rows_share: float, generator: np.random.Generator) -> IntVector:
+def _regroup(
+    rows: FloatMatrix,
+    n_groups: int,
+    rows_share: float,
+    generator: np.random.Generator,
+    known: IntVector | None,
+) -> IntVector:
     """A group for every row by centers from a part of the rows in half of the directions, int64 (n_rows,)."""
     n_rows, dim = rows.shape
     # Of random directions, not of the axes: a group may be along one of these.
     directions = np.linalg.qr(generator.normal(size=(dim, -(-dim // 2))))[0].astype(np.float32)
     seen = unit_rows(rows @ directions)
     part = generator.permutation(n_rows)[: min(n_rows, max(2 * n_groups, int(rows_share * n_rows)))]
-    found = ward_kmeans(seen[part], n_clusters=min(n_groups, len(part)), seed=int(generator.integers(2**31)))
+    if known is not None:
+        part = np.union1d(part, np.flatnonzero(known >= 0))
+    found = ward_kmeans(
+        seen[part],
+        n_clusters=min(n_groups, len(part)),
+        seed=int(generator.integers(2**31)),
+        known=None if known is None else known[part],
+    )
     nearest: IntVector = (seen @ found.centers.T).argmax(axis=1)
     return nearest
 

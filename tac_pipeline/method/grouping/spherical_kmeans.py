@@ -103,7 +103,9 @@ def spherical_kmeans(
     return replace(final, iterations=best.iterations + final.iterations)
 
 
-def refine_centers(rows: FloatMatrix, centers: FloatMatrix, *, max_iterations: int) -> KMeansResult:
+def refine_centers(
+    rows: FloatMatrix, centers: FloatMatrix, *, max_iterations: int, known: IntVector | None = None
+) -> KMeansResult:
     """Continue from given centers, without restarts: for centers that are nearly right, such as merged ones.
 
     Parameters
@@ -111,6 +113,8 @@ def refine_centers(rows: FloatMatrix, centers: FloatMatrix, *, max_iterations: i
     rows : float32 (n_rows, dim), unit rows
     centers : float32 (n_clusters, dim), unit rows, from 1 to n_rows of them
     max_iterations : int >= 1
+    known : int64 (n_rows,), optional
+        The cluster that a row is in, whatever is near; -1 where nobody knows.
 
     Raises
     ------
@@ -120,7 +124,7 @@ def refine_centers(rows: FloatMatrix, centers: FloatMatrix, *, max_iterations: i
     _require_count("the number of centers", len(centers), most=len(rows))
     _require_count("max_iterations", max_iterations, most=None)
     prepared = _prepare(rows)
-    return _improve(prepared.exact, prepared.draft, centers, max_iterations=max_iterations)
+    return _improve(prepared.exact, prepared.draft, centers, max_iterations=max_iterations, known=known)
 
 
 def kmeans_from(rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, max_iterations: int) -> KMeansResult:
@@ -231,14 +235,29 @@ def _distance_left(distance: FloatMatrix, rows: _Rows, trials: IntMatrix) -> npt
     return left
 
 
-def _improve(rows: torch.Tensor, draft: torch.Tensor, centers: FloatMatrix, *, max_iterations: int) -> KMeansResult:
+def _improve(
+    rows: torch.Tensor,
+    draft: torch.Tensor,
+    centers: FloatMatrix,
+    *,
+    max_iterations: int,
+    known: IntVector | None = None,
+) -> KMeansResult:
     """Lloyd's rounds from the given centers: choices by the draft's products, means and the result by the rows."""
     import torch
+
+    pinned = np.empty(0, dtype=np.int64) if known is None else np.flatnonzero(known >= 0)
+
+    def choose(seen: torch.Tensor) -> IntVector:
+        chosen = _nearest_center(seen, centers)
+        if known is not None:
+            chosen[pinned] = known[pinned]
+        return chosen
 
     previous = np.full(len(rows), -1)
     rounds = 0
     while rounds < max_iterations:
-        assignment = _nearest_center(draft, centers)
+        assignment = choose(draft)
         moved = np.count_nonzero(assignment != previous)
         empty = np.flatnonzero(np.bincount(assignment, minlength=len(centers)) == 0)
         if moved == 0 or (moved < MOVING_SHARE * len(rows) and len(empty) == 0):
@@ -246,11 +265,13 @@ def _improve(rows: torch.Tensor, draft: torch.Tensor, centers: FloatMatrix, *, m
         means = _unit_means(rows, assignment, centers)
         if len(empty):
             # The rows farthest from their centers become centers; the sort is stable: equal rows go by number.
-            worst = np.argsort(_own_cosine(rows, assignment, centers), kind="stable")[: len(empty)]
+            nearness = _own_cosine(rows, assignment, centers)
+            nearness[pinned] = np.inf  # they would not stay
+            worst = np.argsort(nearness, kind="stable")[: len(empty)]
             means[empty] = rows[torch.from_numpy(worst)].numpy()
         centers, previous = means, assignment
         rounds += 1
-    assignment = _nearest_center(rows, centers)
+    assignment = choose(rows)
     objective = float(_own_cosine(rows, assignment, centers).mean(dtype=np.float64))
     return KMeansResult(centers, assignment, objective, rounds)
 

@@ -35,7 +35,8 @@ class WardTree:
     merges : int64 (n_leaves - 1, 2)
         A leaf of each of the two clusters that a step joins.
     costs : float64 (n_leaves - 1,), ascending
-        How much the joined cluster's sum of squares exceeds those of the two.
+        How much the joined cluster's sum of squares exceeds those of the two; infinite where both hold a leaf that
+        must stay apart.
     """
 
     merges: npt.NDArray[np.int64]
@@ -92,14 +93,18 @@ def _root(roots: IntVector, leaf: int) -> int:
     return leaf
 
 
-def ward_tree(means: npt.NDArray[np.floating], sizes: IntVector) -> WardTree:
+def ward_tree(
+    means: npt.NDArray[np.floating], sizes: IntVector | npt.NDArray[np.float64], *, apart: int = 0
+) -> WardTree:
     """Ward's tree by the chain of nearest neighbors: O(n_leaves²) time and memory.
 
     Parameters
     ----------
     means : float (n_leaves, dim)
         The mean of each leaf's rows, not scaled to unit length.
-    sizes : int64 (n_leaves,), at least 1
+    sizes : int64 or float64 (n_leaves,), at least 1
+    apart : int >= 0
+        So many leaves, the first ones, are joined with each other only when nothing else is left.
     """
     n_leaves = len(means)
     points, size = means.astype(np.float64), sizes.astype(np.float64)
@@ -107,11 +112,13 @@ def ward_tree(means: npt.NDArray[np.floating], sizes: IntVector) -> WardTree:
     cost = np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0)
     cost *= size[:, None] * size / (size[:, None] + size)
     np.fill_diagonal(cost, np.inf)
+    cost[:apart, :apart] = np.inf
     merges: list[tuple[int, int]] = []
     costs: list[float] = []
     chain: list[int] = []
     alive = np.ones(n_leaves, dtype=bool)
-    for _ in range(n_leaves - 1):
+    # What holds two leaves that must stay apart costs infinitely much, so such leaves are all that is left.
+    for _ in range(n_leaves - max(apart, 1)):
         if not chain:
             chain = [int(alive.argmax())]
         while True:
@@ -132,6 +139,9 @@ def ward_tree(means: npt.NDArray[np.floating], sizes: IntVector) -> WardTree:
         cost[kept], cost[:, kept] = joined, joined
         cost[gone], cost[:, gone] = np.inf, np.inf
         size[kept] += size[gone]
+    left = np.flatnonzero(alive)
+    merges += [(int(left[0]), int(other)) for other in left[1:]]
+    costs += [float("inf")] * (len(left) - 1)
     order = np.argsort(costs, kind="stable")
     return WardTree(np.array(merges, dtype=np.int64).reshape(-1, 2)[order], np.array(costs)[order])
 
@@ -164,17 +174,25 @@ def micro_clusters(rows: FloatMatrix, *, count: int, seed: int) -> IntVector:
     return compact.astype(np.int64)
 
 
-def micro_tree(rows: FloatMatrix, micro: IntVector) -> tuple[WardTree, FloatMatrix]:
+def micro_tree(
+    rows: FloatMatrix, micro: IntVector, *, apart: int = 0, least: float = 1
+) -> tuple[WardTree, FloatMatrix]:
     """Ward's tree over micro-clusters, and the sum of each one's rows, float32 (n_micro, dim).
 
     Parameters
     ----------
     rows : float32 (n_rows, dim), unit rows
     micro : int64 (n_rows,), without gaps
+    apart : int >= 0
+        See ward_tree.
+    least : float
+        What the leaves that stay apart weigh at least, in rows.
     """
     sizes = np.bincount(micro)
     sums = group_sums(rows, micro, n_groups=len(sizes))
-    return ward_tree(sums / sizes[:, None], sizes), sums
+    weights = sizes.astype(np.float64)
+    weights[:apart] = np.maximum(weights[:apart], least)
+    return ward_tree(sums / sizes[:, None], weights, apart=apart), sums
 
 
 def count_micro(n_rows: int, n_clusters: int) -> int:
@@ -184,8 +202,11 @@ def count_micro(n_rows: int, n_clusters: int) -> int:
     return min(n_rows, max(wanted, n_clusters))
 
 
-def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int) -> KMeansResult:
+def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int, known: IntVector | None = None) -> KMeansResult:
     """Spherical k-means from Ward's cut over micro-clusters.
+
+    The examples of known classes stay in their classes. In the tree the examples of a class are one micro-cluster, and
+    those of two classes are never joined: a class takes the images around it, and what is far from all is new.
 
     Parameters
     ----------
@@ -194,23 +215,56 @@ def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int) -> KMeansResul
         From 1 to n_rows.
     seed : int >= 0
         Of the micro-clusters; without effect where every row is one.
+    known : int64 (n_rows,), optional
+        The known class that each row is an example of, from 0 without gaps; -1 where it is none. The first clusters
+        are these classes, in their order.
 
     Raises
     ------
     InputError
-        n_clusters is out of range.
+        n_clusters is out of range, or there are more known classes.
     """
     if not 1 <= n_clusters <= len(rows):
         raise InputError(f"n_clusters must be from 1 to the number of rows, {len(rows)}; got {n_clusters}")
-    micro = micro_clusters(rows, count=count_micro(len(rows), n_clusters), seed=seed)
+    n_known = count_known(known, n_clusters=n_clusters)
+    micro = _leaves(rows, known, n_clusters=n_clusters, n_known=n_known, seed=seed)
     n_micro = int(micro.max()) + 1
-    if n_micro < n_clusters:  # fewer distinct rows than clusters: nothing to join
+    if n_micro < n_clusters and known is None:  # fewer distinct rows than clusters: nothing to join
         return spherical_kmeans(rows, n_clusters=n_clusters, restarts=1, max_iterations=LLOYD_ROUNDS, seed=seed)
-    tree, sums = micro_tree(rows, micro)
-    coarse = tree.cut(n_clusters)
+    # A few examples stand for a class as large as others: light ones would at once draw in what is near.
+    tree, sums = micro_tree(rows, micro, apart=n_known, least=len(rows) / n_clusters)
+    coarse = tree.cut(min(n_clusters, n_micro))
     starts = group_sums(sums, coarse, n_groups=n_clusters)
     lengths = np.linalg.norm(starts, axis=1)
-    first = np.array([np.flatnonzero(coarse == cluster)[0] for cluster in range(n_clusters)])
+    # A cluster beyond the leaves starts at any row, and then where a row is farthest from its center.
+    first = np.array([np.append(np.flatnonzero(coarse == cluster), 0)[0] for cluster in range(n_clusters)])
     # Opposite rows cancel out: the first micro-cluster then stands for the cluster.
     starts = np.where((lengths > 1e-6)[:, None], starts, sums[first])
-    return refine_centers(rows, unit_rows(starts), max_iterations=LLOYD_ROUNDS)
+    return refine_centers(rows, unit_rows(starts), max_iterations=LLOYD_ROUNDS, known=known)
+
+
+def count_known(known: IntVector | None, *, n_clusters: int) -> int:
+    """How many classes are known.
+
+    Raises
+    ------
+    InputError
+        They are more than the clusters.
+    """
+    n_known = 0 if known is None else int(known.max(initial=-1)) + 1
+    if n_known > n_clusters:
+        raise InputError(
+            f"there must be at least as many clusters as known classes; got {n_clusters} clusters and {n_known} classes"
+        )
+    return n_known
+
+
+def _leaves(rows: FloatMatrix, known: IntVector | None, *, n_clusters: int, n_known: int, seed: int) -> IntVector:
+    """The micro-cluster of each row, int64 (n_rows,), without gaps; first the examples of each known class."""
+    if known is None:
+        return micro_clusters(rows, count=count_micro(len(rows), n_clusters), seed=seed)
+    leaves, free = known.copy(), np.flatnonzero(known < 0)
+    if len(free):
+        count = count_micro(len(free), min(n_clusters, len(free)))
+        leaves[free] = n_known + micro_clusters(rows[free], count=count, seed=seed)
+    return leaves

@@ -40,6 +40,8 @@ REGROUPINGS, REGROUPED_SHARE = 16, 0.6
 FINER_REGROUPINGS, FINER, FINER_SHARE = 5, 1.35, 0.3
 # Images that confidence is measured with, at most.
 REGROUPED_IMAGES = 10_000
+# Examples of each known class that are always among these.
+REGROUPED_EXAMPLES = 10
 
 # After the first grouping, the nouns nearest to each group are the vocabulary, and the groups' own scatter whitens.
 NOUNS_PER_GROUP = 3

@@ -60,6 +60,7 @@ def group_by_words(
     n_clusters: int,
     recipe: Recipe,
     seed: int,
+    known: IntVector | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
     """Group images by image and text, and again by the nouns and the scatter of the groups.
@@ -76,6 +77,8 @@ def group_by_words(
     n_clusters : int
         From 1 to n_images.
     seed : int >= 0
+    known : int64 (n_images,), optional
+        The known class that each image is an example of, or -1; see ward_kmeans.
     progress : callable, optional
         Told after each grouping how many of them are done.
 
@@ -90,7 +93,7 @@ def group_by_words(
     groups: IntVector | None = None
     for turn in range(recipe.rounds + 1):
         rows = _side_by_side(images, texts, near, some, groups, recipe)
-        found = ward_kmeans(rows, n_clusters=n_clusters, seed=seed)
+        found = ward_kmeans(rows, n_clusters=n_clusters, seed=seed, known=known)
         groups = found.assignment
         if turn < recipe.rounds:
             near = nearest_neighbors(rows, count=near.shape[1], of=some)

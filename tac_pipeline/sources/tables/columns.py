@@ -30,6 +30,11 @@ TABLE_SUFFIXES = (PARQUET_SUFFIX, *_TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix i
 SHOWN_ROWS = 1_000
 
 
+def usual_names(ours: str) -> tuple[str, ...]:
+    """The names by which a column is known; a column that is not ours has only its own."""
+    return COLUMN_NAMES.get(ours, (ours,))
+
+
 def table_kind(path: Path) -> str | None:
     """The suffix of TABLE_SUFFIXES, without .gz, that a file's name has; None for other files."""
     name = path.name.lower().removesuffix(".gz")
@@ -90,7 +95,7 @@ def choose_columns(
     chosen: dict[str, int] = {}
     notes = []
     for ours in wanted:
-        ranks = {plain_name(usual): rank for rank, usual in enumerate(COLUMN_NAMES[ours])}
+        ranks = {plain_name(usual): rank for rank, usual in enumerate(usual_names(ours))}
         found = [
             (ranks[plain_name(name)], name != ours, place)
             for place, name in enumerate(names)
@@ -99,7 +104,7 @@ def choose_columns(
         if not found:
             if ours in required:
                 raise SourceError(
-                    f"{path} must have a column {ours} (or {', '.join(COLUMN_NAMES[ours][1:])}); it has "
+                    f"{path} must have a column {ours} (or {', '.join(usual_names(ours)[1:])}); it has "
                     f"{_shown_names(names)}. Name the column {ours}."
                     + (" A list of paths without a header may be a .txt." if len(names) == 1 else "")
                 )

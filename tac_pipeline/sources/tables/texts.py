@@ -25,6 +25,7 @@ from tac_pipeline.sources.tables.columns import (
     plain_name,
     table_kind,
     text_or_none,
+    usual_names,
 )
 
 SEPARATORS = ",;\t|"
@@ -134,7 +135,7 @@ def _read_lines(table: TextTable, lines: Iterable[str]) -> None:
 
 
 def _read_json(table: TextTable, lines: Iterable[str], wanted: Sequence[str], required: Sequence[str]) -> None:
-    known = {plain_name(usual) for ours in wanted for usual in COLUMN_NAMES[ours]}
+    known = {plain_name(usual) for ours in wanted for usual in usual_names(ours)}
     columns: dict[str, list[str | None]] = {}
     names: dict[str, None] = {}
     for number, line in enumerate(lines, start=1):

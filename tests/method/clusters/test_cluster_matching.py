@@ -242,3 +242,10 @@ def test_an_empty_column_lies_where_the_image_lies_that_leans_to_it_most() -> No
     vectors = np.eye(3, dtype=np.float32)
     found = assignment_centers(vectors, np.array([[0.6, 0.4], [0.9, 0.1], [0.7, 0.3]], dtype=np.float32))
     np.testing.assert_allclose(found, [[3**-0.5] * 3, [1, 0, 0]], atol=1e-6)
+
+
+def test_what_is_fixed_is_matched_whatever_it_shares() -> None:
+    old, new = both_sides([[9, 1], [1, 9]])
+    assert pairs(match_clusters(old, new, same_space=True)) == {(0, 0), (1, 1)}
+    assert pairs(match_clusters(old, new, same_space=True, fixed={0: 1})) == {(1, 0)}
+    assert pairs(match_clusters(old, new, same_space=True, fixed={0: 1, 1: 0})) == {(0, 1), (1, 0)}

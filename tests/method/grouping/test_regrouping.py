@@ -6,6 +6,7 @@ from reference import random_unit_rows
 from small_store import grouped_vectors
 
 from tac_pipeline.method.grouping.regrouping import Regrouping, measure_returns
+from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
 from tac_pipeline.method.grouping.ward import ward_kmeans
 
 ASKED = {"regrouping": Regrouping(8, 0.6, 3, 1.35, 0.3), "seed": 0}
@@ -38,3 +39,22 @@ def test_few_rows_give_an_answer(n_rows: int, n_groups: int) -> None:
     found = measure_returns(random_unit_rows(n_rows, 8, 0), np.arange(n_rows) % n_groups, n_groups=n_groups, **ASKED)
     assert ((found.votes >= 0) & (found.votes <= 1)).all()
     assert len(found.persistence) == n_groups
+
+
+def test_every_regrouping_is_told_all_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = grouped_vectors(3)
+    examples = np.full(len(rows), -1)
+    examples[[0, 1, 20]] = 0, 0, 1
+    groups = ward_kmeans(rows, n_clusters=3, seed=0, known=examples).assignment
+    told: list[list[int]] = []
+
+    def told_ward_kmeans(rows: np.ndarray, *, known: np.ndarray, **others: int) -> KMeansResult:
+        told.append(sorted(known[known >= 0].tolist()))
+        return ward_kmeans(rows, known=known, **others)
+
+    monkeypatch.setattr("tac_pipeline.method.grouping.regrouping.ward_kmeans", told_ward_kmeans)
+    found = measure_returns(
+        rows, groups, n_groups=3, regrouping=Regrouping(4, 0.2, 2, 1.35, 0.3), seed=0, known=examples
+    )
+    assert told == [[0, 0, 1]] * 6
+    assert found.votes.mean() > 0.9

@@ -84,3 +84,61 @@ def test_rows_that_are_all_equal_or_two_and_groups_out_of_range() -> None:
     assert adjusted_rand_score(np.repeat([0, 1], 400), ward_kmeans(two, n_clusters=2, seed=0).assignment) == 1
     with pytest.raises(InputError, match="from 1 to the number of rows, 3; got 4"):
         ward_kmeans(random_unit_rows(3, 6, 0), n_clusters=4, seed=0)
+
+
+def two_and_a_new_group(known: dict[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of three groups, the group of each, and examples by row."""
+    rows, truth = grouped_vectors(3)
+    examples = np.full(len(rows), -1)
+    examples[list(known)] = list(known.values())
+    return rows, truth, examples
+
+
+def test_known_classes_are_the_first_clusters_and_the_rest_is_new() -> None:
+    # The class 0 is the last group, and 1 the first: the order is that of the classes.
+    rows, truth, examples = two_and_a_new_group({40: 0, 41: 0, 0: 1})
+    found = ward_kmeans(rows, n_clusters=3, seed=0, known=examples).assignment
+    np.testing.assert_array_equal(found, np.array([1, 2, 0])[truth])
+
+
+def test_examples_stay_where_people_put_them() -> None:
+    rows, truth, examples = two_and_a_new_group({40: 0, 41: 0, 0: 1, 1: 0})
+    found = ward_kmeans(rows, n_clusters=3, seed=0, known=examples).assignment
+    assert found[1] == 0
+    others = np.arange(len(rows)) != 1
+    np.testing.assert_array_equal(found[others], np.array([1, 2, 0])[truth[others]])
+
+
+def test_two_classes_in_one_group_stay_two() -> None:
+    """Nearer to each other than to anything else, they would be the first to be joined."""
+    rows, _, examples = two_and_a_new_group({0: 0, 1: 0, 2: 1, 3: 1})
+    found = ward_kmeans(rows, n_clusters=4, seed=0, known=examples).assignment
+    assert found[:4].tolist() == [0, 0, 1, 1]
+    assert set(found[:20]) == {0, 1}
+    assert len(set(found[20:40])) == len(set(found[40:])) == 1
+    assert set(found[20:]) == {2, 3}
+
+
+@given(seed=st.integers(0, 20), apart=st.integers(1, 6))
+def test_leaves_that_stay_apart_are_joined_last(seed: int, apart: int) -> None:
+    points = np.random.default_rng(seed).normal(size=(15, 4))
+    tree = ward_tree(points, np.ones(15, dtype=np.int64), apart=apart)
+    assert np.isinf(tree.costs).sum() == apart - 1
+    cut = tree.cut(apart)
+    assert sorted(cut[:apart]) == list(range(apart))
+    np.testing.assert_array_equal(tree.cut(apart + 3)[:apart], np.arange(apart))
+
+
+@pytest.mark.parametrize("n_known", [3, 5], ids=["all classes known", "more classes than groups"])
+def test_every_row_may_be_an_example(n_known: int) -> None:
+    rows, _ = grouped_vectors(3, per_group=5)
+    examples = np.arange(len(rows)) % n_known
+    found = ward_kmeans(rows, n_clusters=n_known + 1, seed=0, known=examples)
+    np.testing.assert_array_equal(found.assignment, examples)
+    assert np.isfinite(found.centers).all()
+
+
+def test_more_known_classes_than_clusters_are_refused() -> None:
+    rows, _, examples = two_and_a_new_group({0: 0, 20: 1, 40: 2})
+    with pytest.raises(InputError, match="at least as many clusters as known classes; got 2 clusters and 3 classes"):
+        ward_kmeans(rows, n_clusters=2, seed=0, known=examples)
