@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import numpy as np
 
@@ -24,9 +24,9 @@ def likely_senses(
 ) -> list[str | None]:
     """The sense of every noun that fits the list best, if possible one that has a word in the language.
 
-    A sense fits by the information content of the narrowest kind that another noun of the list shares with it (as in
-    Resnik's measure, 1995). Only senses compete that WordNet's tagged texts hold about as often as the first one, which
-    also wins when none fits better. A noun with words in brackets, or that WordNet does not hold, keeps what it has.
+    A sense fits by the information content (Resnik, 1995) of a kind that it shares with others of the list, and by how
+    many these are. Only senses compete that WordNet's tagged texts hold about as often as the first one, which also
+    wins when none fits better. A noun with words in brackets, or that WordNet does not hold, keeps what it has.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ def likely_senses(
     -------
     list of str or None, n_nouns long
     """
-    kinds = [set() if synset is None else {synset, *wordnet.ancestors(synset)} for synset in first]
-    shared = Counter(kind for above in kinds for kind in above)
+    witnesses = {synset for synset in first if synset is not None}
+    shared = Counter(kind for synset in witnesses for kind in (synset, *wordnet.ancestors(synset)))
     found = list(first)
     for row, (noun, synset) in enumerate(zip(nouns, first, strict=True)):
         rivals = [] if synset is None or split_qualifier(noun)[1] else _rivals(noun, synset, wordnet)
         if len(rivals) > 1:
-            fits = {sense: _fit(sense, shared, kinds[row], wordnet) for sense in rivals}
+            fits = {sense: _fit(sense, rivals, witnesses, shared, wordnet) for sense in rivals}
             best = max(fits.values())
             said = [sense for sense in rivals if has_word(sense) and fits[sense] >= NEARLY * best]
             found[row] = max(said or rivals, key=fits.__getitem__)
@@ -60,8 +60,14 @@ def _rivals(noun: str, synset: str, wordnet: WordNet) -> list[str]:
     return [synset, *(sense for sense in others if wordnet.times_used(noun, sense) >= least)]
 
 
-def _fit(synset: str, shared: Counter[str], own: set[str], wordnet: WordNet) -> float:
-    """Nats of the narrowest kind of a sense that other nouns have too; its own first sense is no witness."""
-    above = (synset, *wordnet.ancestors(synset))
-    known = [wordnet.share_below(kind) for kind in above if shared[kind] > (kind in own)]
-    return -float(np.log(min(known))) if known else 0.0
+def _fit(synset: str, rivals: Sequence[str], witnesses: Set[str], shared: Counter[str], wordnet: WordNet) -> float:
+    """How well a sense fits: most of the nats of a kind of it, times the log of how many other synsets are of it.
+
+    The noun's own senses are no witnesses; other words for one of them, as in "mushroom cloud", would decide at once.
+    """
+    own = [{sense, *wordnet.ancestors(sense)} for sense in rivals if sense in witnesses]
+    fits = (
+        -np.log(wordnet.share_below(kind)) * np.log1p(shared[kind] - sum(kind in above for above in own))
+        for kind in (synset, *wordnet.ancestors(synset))
+    )
+    return float(max(fits))
