@@ -16,7 +16,7 @@ from tac_pipeline.wordnet.graph import WordNet, split_qualifier
 # A sense competes with the first one when it is counted at least this share as often, so many counts more or less.
 COMPETES, CHANCE = 0.5, 3
 # A sense with a word in the language is shown when it fits at least this share as well as the one that fits best.
-NEARLY = 0.5
+NEARLY = 0.8
 
 
 def likely_senses(
