@@ -17,7 +17,7 @@ from assets.clustering import (
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
-from assets.nouns import WORDING_KEYS, candidate_nouns, noun_embeddings, prompt_nouns, wording_values
+from assets.nouns import WORDING_KEYS, candidate_nouns, kinds_of, noun_embeddings, prompt_nouns, wording_values
 from assets.text_space import load_candidates, noun_shortlist, noun_vocabulary
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
@@ -313,6 +313,7 @@ def _names(
         before=earlier,
         given={row: name for row, name in enumerate(known_ids["given_name"]) if name is not None},
         alternatives=ALTERNATIVES,
+        kinds_of=lambda words: kinds_of(inputs, words),
     )
 
 

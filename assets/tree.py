@@ -9,7 +9,7 @@ import polars as pl
 from assets.clustering import cluster_ids, corrections
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import training_set
-from assets.nouns import WORDING_KEYS, candidate_nouns, wording_values
+from assets.nouns import WORDING_KEYS, candidate_nouns, wording_of, wording_values
 from assets.results import assignments, centers_of, clusters, vocabulary_profiles
 from assets.text_space import noun_vocabulary
 from assets.ui import previews
@@ -55,7 +55,6 @@ def cluster_tree(inputs: Inputs, out: Output, method: str, **_: Any) -> None:
     from tac_pipeline.wordnet import open_wordnet
     from tac_pipeline.wordnet.kind_profiles import kind_profiles
 
-    wordnet = open_wordnet()
     # An id without images is in the table too.
     leaves = inputs.table(clusters).sort("cluster_id")
     words = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
@@ -63,7 +62,7 @@ def cluster_tree(inputs: Inputs, out: Output, method: str, **_: Any) -> None:
     tree = join_clusters(
         centers_of(inputs, leaves["cluster_id"]),
         unit_rows(profiles @ inputs.vectors(noun_vocabulary)),
-        kind_profiles(profiles, words, wordnet=wordnet),
+        kind_profiles(profiles, words, wordnet=open_wordnet()),
         kind_weight=KIND_WEIGHT,
     )
     leaf_names = [
@@ -71,7 +70,7 @@ def cluster_tree(inputs: Inputs, out: Output, method: str, **_: Any) -> None:
     ]
     top = tree.cut(count_top_level(tree, fewest=MIN_TOP, most=MAX_TOP))
     every_name = name_nodes(
-        tree, leaf_names, leaves["alternatives"].to_list(), leaves["size"].to_list(), wordnet=wordnet
+        tree, leaf_names, leaves["alternatives"].to_list(), leaves["size"].to_list(), wording=wording_of(inputs)
     )
     nodes = _table_of_nodes(tree, every_name, leaves, top)
     out.write(nodes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,7 @@ def name_groups(
     given: Mapping[int, str] | None = None,
     alternatives: int = 4,
     contrasts: ContrastWords | None = None,
+    kinds_of: Callable[[list[str]], NounKinds] = noun_kinds,
 ) -> list[ClusterName]:
     """Name every group (see `name_clusters`).
 
@@ -59,6 +60,8 @@ def name_groups(
         See `weigh_nouns` and `name_clusters`.
     contrasts : ContrastWords, optional
         Without them only a group's own nouns tell it from others of its name.
+    kinds_of : callable
+        What nouns mean, are called and weigh; by default what WordNet says.
 
     Returns
     -------
@@ -66,7 +69,9 @@ def name_groups(
     """
     evidence = weigh_nouns(image_embeddings, candidates, assignment, n_groups=n_groups, temperature=temperature)
     heard, evidence = evidence.of_nouns_heard()
-    kinds = noun_kinds([nouns[row] for row in heard])
+    kinds = kinds_of([nouns[row] for row in heard])
+    if kinds.weight is not None:
+        evidence = evidence.preferring(kinds.weight)
     words, vectors = list(kinds.spelled), candidates.vectors[heard]
     shared = np.arange(0)
     if contrasts is not None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from tac_pipeline.method.clusters.cluster_tree import ClusterTree
 from tac_pipeline.method.words.names import UNNAMED, without_brackets
-from tac_pipeline.wordnet import WordNet
+from tac_pipeline.wordnet import Wording, WordNet, open_wordnet
 
 # A hypernym names a node when it is above at least this share of the clusters with names that WordNet knows, and
 # when these are at least this share of all: one exception must not turn "dog" into "entity"
@@ -28,7 +28,7 @@ def name_nodes(
     alternatives: Sequence[Sequence[str]],
     sizes: Sequence[int],
     *,
-    wordnet: WordNet,
+    wording: Wording,
 ) -> list[str | None]:
     """Name every node of a tree; the clusters keep their names.
 
@@ -45,14 +45,16 @@ def name_nodes(
     alternatives : sequence of sequence of str, n_leaves long
     sizes : sequence of int, n_leaves long
         Images of each cluster.
-    wordnet : WordNet
+    wording : Wording
+        What kinds are called.
 
     Returns
     -------
     list of str or None, n_nodes long; None for a node when its clusters have no names
     """
     below = [sorted(leaves, key=lambda leaf: (-sizes[leaf], leaf)) for leaves in tree.leaves_below()]
-    meanings = [None if name is None else wordnet.meaning(name) for name in names]
+    wordnet = open_wordnet()
+    meanings = [None if name is None else wording.meaning(name) for name in names]
     synsets = [None if meaning is None else meaning[0] for meaning in meanings]
     nouns = [set() if name is None else {name, *others} for name, others in zip(names, alternatives, strict=True)]
     found: list[str | None] = list(names)
@@ -60,7 +62,8 @@ def name_nodes(
     for node in range(tree.n_leaves, tree.n_nodes):
         leaves = below[node]
         common = common_hypernym([synsets[leaf] for leaf in leaves], wordnet)
-        word = wordnet.lemmas(common)[0] if common else shared_noun([nouns[leaf] for leaf in leaves], names, leaves)
+        word = wording.name(common) if common else None
+        word = word or shared_noun([nouns[leaf] for leaf in leaves], names, leaves)
         if word is not None:
             plain[node] = word
         found.append(word if word is not None else _listed(names, leaves))

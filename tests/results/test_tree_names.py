@@ -5,14 +5,14 @@ import pytest
 
 from tac_pipeline.method.clusters.cluster_tree import ClusterTree
 from tac_pipeline.results.tree_names import common_hypernym, name_nodes
-from tac_pipeline.wordnet import open_wordnet
+from tac_pipeline.wordnet import Wording, open_wordnet
 
 
 def named(children: list[list[int]], names: list[str | None], alternatives: list[list[str]] | None = None) -> list:
     """The names of the inner nodes, every cluster larger than the next."""
     tree = ClusterTree(np.array(children), np.arange(1.0, len(children) + 1))
     sizes = list(range(len(names), 0, -1))
-    found = name_nodes(tree, names, alternatives or [[]] * len(names), sizes, wordnet=open_wordnet())
+    found = name_nodes(tree, names, alternatives or [[]] * len(names), sizes, wording=Wording())
     assert found[: len(names)] == names
     return found[len(names) :]
 

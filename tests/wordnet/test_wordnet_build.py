@@ -122,7 +122,13 @@ def with_value(table, column, row, value):
         ("senses", "rank", 9, "must be ranked 1, 2"),
     ],
 )
-def test_a_fault_in_the_tables_is_found(packaged, part, column, value, message):
-    damaged = with_value(getattr(packaged, part), column, 7, value)
+def test_a_fault_in_the_tables_is_found(tiny, monkeypatch, part, column, value, message):
+    whole = build.read_database(tiny)
+    nouns = {lemma.lower() for lemma in whole.senses["lemma"].to_pylist()}
+    counts = (len(nouns), len(whole.synsets), len(whole.senses) - 1, len(whole.senses))  # one noun in two cases
+    for name, count in zip(("N_NOUNS", "N_SYNSETS", "N_SENSES", "N_SENSE_ROWS"), counts, strict=True):
+        monkeypatch.setattr(build, name, count)
+    build.check_tables(whole)
+    damaged = with_value(getattr(whole, part), column, 2, value)
     with pytest.raises(InputError, match=message):
-        build.check_tables(dataclasses.replace(packaged, **{part: damaged}))
+        build.check_tables(dataclasses.replace(whole, **{part: damaged}))

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, require_same_width, row_chunks, unit_rows
+from tac_pipeline.arrays import (
+    FloatMatrix,
+    FloatVector,
+    IntMatrix,
+    IntVector,
+    require_same_width,
+    row_chunks,
+    unit_rows,
+)
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.text_counterparts import require_tau
@@ -36,6 +44,12 @@ class GroupEvidence:
         """The candidates that any group has, ascending; and the same evidence with rows that count among these."""
         heard, places = np.unique(self.rows, return_inverse=True)
         return heard, GroupEvidence(places.reshape(self.rows.shape).astype(np.int64), self.weights)
+
+    def preferring(self, factors: FloatVector) -> GroupEvidence:
+        """The evidence with each weight times its noun's factor, float32 (n_nouns,) over 0; rows sum to 1 again."""
+        weights = self.weights * factors[self.rows]
+        sums = weights.sum(axis=1, keepdims=True)
+        return GroupEvidence(self.rows, weights / np.where(sums > 0, sums, 1))
 
 
 def weigh_nouns(

@@ -14,7 +14,7 @@ from tac_pipeline.arrays import IntVector
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.words.group_evidence import GroupEvidence
 from tac_pipeline.method.words.kinds import NounKinds
-from tac_pipeline.method.words.readings import Reading, read_group
+from tac_pipeline.method.words.readings import Reading, parts_of, read_group
 
 # The temperature at which nouns are weighed for names, of cosines between centered groups and centered nouns.
 TEMPERATURE = 0.03
@@ -22,6 +22,9 @@ TEMPERATURE = 0.03
 MOST = 0.5
 # Below this confidence no noun names a cluster.
 MIN_CONFIDENCE = 0.25
+# With less, a name of several words is cut to a heard word of it that fits too: turtle, not sea turtle. A name that was
+# not heard itself is cut in any case: fish, not teleost fish.
+LONGER_WORD = 0.75
 # A name that a cluster had stays while its confidence is at least this share of the best one's.
 STILL_FITS = 0.5
 # The share of WordNet's kinds below "bird" is 0.011, below "mammal" 0.014, below "animal" 0.05, below "artifact" 0.13.
@@ -30,7 +33,7 @@ WIDE, WIDEST = 0.02, 0.1
 # An alternative weighs at least this share of the name, or of the first alternative where there is no name.
 LEAST_ALTERNATIVE = 0.1
 # Of a kind's nouns that weigh at least this share of the heaviest, the one that texts use most says it.
-SAID_OFTEN = 0.3
+SAID_OFTEN = 0.5
 # How many nouns are in the label of a cluster without a name.
 SHOWN_NEAR = 2
 UNNAMED = "unnamed "
@@ -145,7 +148,7 @@ def name_clusters(
     names, twins = _distinct(choices, sizes, tell_apart or _nothing_tells, kinds)
     found = []
     for row, (choice, reading) in enumerate(zip(choices, readings, strict=True)):
-        words, shares = _alternatives(reading, choice, called, count=alternatives)
+        words, shares = _alternatives(reading, choice, called, kinds, count=alternatives)
         if not sizes[row]:
             words, shares = (), ()
         sure = choice.confidence if choice is not None else max(reading.own.values(), default=0.0)
@@ -182,7 +185,7 @@ def _called(evidence: GroupEvidence, readings: Sequence[Reading], kinds: NounKin
             used = kinds.common[noun][kinds.senses[noun].index(kind)]
             return (used, -len(kinds.spelled[noun].split()), weights[noun], -noun)
 
-        if called[kind]:
+        if called[kind] and kind not in kinds.settled:
             called[kind] = kinds.spelled[max(heard, key=often)]
     return called
 
@@ -214,6 +217,10 @@ def _best(
         ]
         if fitting:
             kind = min(fitting, key=lambda kind: (kinds.width[kind], -reading.support[kind], called[kind]))
+            if kind not in reading.own or reading.support[kind] < LONGER_WORD:
+                pieces = parts_of(called[kind])
+                shorter = [other for other in fitting if called[other].lower() in pieces and other in reading.own]
+                kind = max(shorter, key=lambda other: (reading.support[other], called[other]), default=kind)
             return _Choice(kind, called[kind], reading.support[kind], settled=False)
     return None
 
@@ -306,14 +313,19 @@ def _nothing_tells(_: Mapping[str, Sequence[int]]) -> Mapping[int, str]:
 
 
 def _alternatives(
-    reading: Reading, choice: _Choice | None, called: Sequence[str], *, count: int
+    reading: Reading, choice: _Choice | None, called: Sequence[str], kinds: NounKinds, *, count: int
 ) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """The nouns of most weight but for the name, each meaning once, with their weights."""
+    """The nouns of most weight but for the name, each meaning once, with their weights.
+
+    A noun that contains the name and is nothing of its kind, such as elephant tree, says no more than the name.
+    """
     said = set() if choice is None else {choice.name.lower(), without_brackets(choice.name).lower()}
     own = None if choice is None else choice.kind
     found: dict[str, float] = {}
     for kind in sorted(reading.own, key=lambda kind: (-reading.own[kind], kind)):
         word = called[kind]
+        if said & parts_of(word) and own is not None and own not in kinds.above[kind]:
+            continue
         if word and kind != own and word.lower() not in said and word.lower() not in map(str.lower, found):
             found[word] = reading.own[kind]
     first = 0.0 if own is None else reading.support.get(own, 0.0)

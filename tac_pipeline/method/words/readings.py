@@ -56,7 +56,8 @@ def read_group(nouns: Sequence[int], weights: Sequence[float], kinds: NounKinds)
     meant = {noun: kinds.senses[noun][0] for noun, _ in weighed}
     unsure = [(noun, weight) for noun, weight in weighed if len(kinds.senses[noun]) > 1]
     for _ in range(PASSES if unsure else 0):
-        support = _support(weighed, meant, parts, kinds)
+        # Without what contains a noun: that would speak for whatever sense the noun has now.
+        support = _support(weighed, meant, {}, kinds)
         meant |= {noun: _best_sense(noun, weight, meant[noun], support, kinds) for noun, weight in unsure}
     own: dict[int, float] = {}
     for noun, weight in weighed:
@@ -72,11 +73,14 @@ def _parts(weighed: Sequence[tuple[int, float]], kinds: NounKinds) -> dict[int, 
     alone = {kinds.spelled[noun].lower(): noun for noun, weight in reversed(weighed) if weight >= HEARD_ALONE}
     found = {}
     for noun, _ in weighed:
-        words = kinds.spelled[noun].lower().split()
-        cuts = range(1, len(words))
-        pieces = {" ".join(part) for cut in cuts for part in (words[:cut], words[cut:])}
-        found[noun] = [alone[piece] for piece in sorted(pieces) if piece in alone]
+        found[noun] = [alone[part] for part in sorted(parts_of(kinds.spelled[noun])) if part in alone]
     return found
+
+
+def parts_of(noun: str) -> set[str]:
+    """What a noun of several words begins and ends with, in lower case; nothing for a single word."""
+    words = noun.lower().split()
+    return {" ".join(part) for cut in range(1, len(words)) for part in (words[:cut], words[cut:])}
 
 
 def _support(
@@ -84,7 +88,7 @@ def _support(
 ) -> dict[int, float]:
     found: dict[int, float] = {}
     for noun, weight in weighed:
-        for kind in {kind for said in (noun, *parts[noun]) for kind in kinds.above[meant[said]]}:
+        for kind in {kind for said in (noun, *parts.get(noun, ())) for kind in kinds.above[meant[said]]}:
             found[kind] = found.get(kind, 0.0) + weight
     return found
 

@@ -8,7 +8,7 @@ from reference import random_unit_rows
 
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.words import group_evidence
-from tac_pipeline.method.words.group_evidence import weigh_nouns
+from tac_pipeline.method.words.group_evidence import GroupEvidence, weigh_nouns
 from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 
 
@@ -86,3 +86,9 @@ def test_a_temperature_must_be_above_zero() -> None:
     rows = random_unit_rows(3, 4, 0)
     with pytest.raises(InputError, match="tau must be > 0"):
         weigh_nouns(rows, CandidateVectors.whole(rows), np.array([0, 1, 2]), n_groups=3, temperature=0)
+
+
+def test_a_preferred_noun_weighs_more_and_rows_sum_to_one() -> None:
+    found = GroupEvidence(np.array([[0, 1], [1, 0]]), np.array([[0.6, 0.4], [0.0, 0.0]]))
+    preferred = found.preferring(np.array([1, 3], np.float32))
+    np.testing.assert_allclose(preferred.weights, [[0.6 / 1.8, 1.2 / 1.8], [0, 0]])

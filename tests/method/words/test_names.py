@@ -34,7 +34,7 @@ def names(found: list[ClusterName]) -> list[str | None]:
 
 def test_one_breed_ahead_names_and_level_breeds_make_a_dog() -> None:
     breeds = ["beagle", "pug", "collie", "Siamese cat", "Persian cat"]
-    found = named([[0.4, 0.3, 0.3, 0, 0], [0, 0, 0, 0.45, 0.55], [0.7, 0.2, 0.1, 0, 0]], breeds)
+    found = named([[0.4, 0.3, 0.3, 0, 0], [0, 0, 0, 0.2, 0.8], [0.7, 0.2, 0.1, 0, 0]], breeds)
     assert names(found) == ["dog", "Persian cat", "beagle"]
     assert found[0].alternatives == ("beagle", "pug", "collie")
     assert found[0].confidence == pytest.approx(1.0)
@@ -54,6 +54,20 @@ def test_two_words_for_one_thing_count_as_one_and_the_usual_one_says_it() -> Non
     assert found[0].alternatives == ("tree",)
     # A word that hardly weighs does not say it, however usual it is.
     assert named([[0.8, 0.1, 0.1]], ["automobile", "car", "tree"])[0].name == "automobile"
+
+
+def test_a_longer_word_must_be_sure_to_be_said() -> None:
+    assert names(named([[0.6, 0.4]], ["sea turtle", "turtle"])) == ["turtle"]
+    assert names(named([[0.9, 0.1]], ["sea turtle", "turtle"])) == ["sea turtle"]
+    # A name that nobody said goes before the heard word in it only where that does not fit.
+    assert names(named([[0.4, 0.3, 0.3]], ["salmon", "trout", "fish"])) == ["fish"]
+    # Nothing shorter fits: then it is said as it is.
+    assert names(named([[0.6, 0.4]], ["ice cream", "key"])) == ["ice cream"]
+
+
+def test_what_only_contains_the_name_is_no_alternative() -> None:
+    found = named([[0.6, 0.2, 0.2]], ["elephant", "elephant tree", "Indian elephant"])
+    assert (found[0].name, found[0].alternatives) == ("elephant", ("Indian elephant",))
 
 
 def test_a_wide_kind_names_a_cluster_only_if_it_is_its_own() -> None:
