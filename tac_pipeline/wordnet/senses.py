@@ -43,7 +43,7 @@ def likely_senses(
     """
     witnesses = {synset for synset in first if synset is not None}
     shared = Counter(kind for synset in witnesses for kind in (synset, *wordnet.ancestors(synset)))
-    found = [() if synset is None else (synset,) for synset in first]
+    found: list[tuple[str, ...]] = [() if synset is None else (synset,) for synset in first]
     for row, (noun, synset) in enumerate(zip(nouns, first, strict=True)):
         every = () if synset is None or split_qualifier(noun)[1] else wordnet.senses(noun)
         if synset is not None and len(every) > 1:
