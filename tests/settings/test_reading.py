@@ -29,6 +29,24 @@ def test_what_a_method_works_out_is_null() -> None:
     assert (settings.encoder.model, settings.encoder.pretrained) == ("ViT-B-32-quickgelu", "openai")
 
 
+def test_nouns_have_one_source_or_several() -> None:
+    one = parse_settings(LEAST, name="tac.yaml").nouns
+    assert (one.source, one.places, one.files) == ("wordnet", ["wordnet"], [])
+    several = parse_settings(LEAST + "nouns: {source: [wordnet, mine.txt]}", name="tac.yaml").nouns
+    assert (several.places, several.files) == (["wordnet", "mine.txt"], ["mine.txt"])
+    with pytest.raises(SettingsError, match=r"nouns\.source"):
+        parse_settings(LEAST + "nouns: {source: []}", name="tac.yaml")
+
+
+def test_an_added_key_enters_a_version_only_when_it_is_set() -> None:
+    """Stores from before the key are as they were."""
+    keys = ["nouns.source", "nouns.language", "nouns.language_data"]
+    assert {key.name for key in settings_keys() if key.added} >= {"nouns.language", "nouns.language_data"}
+    assert result_slice(parse_settings(LEAST, name="tac.yaml"), keys) == {"nouns.source": "wordnet"}
+    german = parse_settings(LEAST + "nouns: {language: deu}", name="tac.yaml")
+    assert result_slice(german, keys) == {"nouns.source": "wordnet", "nouns.language": "deu"}
+
+
 def test_the_shipped_file_is_valid() -> None:
     load_project(REPOSITORY / "tac.yaml")
 
@@ -59,6 +77,12 @@ def test_the_shipped_file_is_valid() -> None:
             "nouns:\n  templates:\n    - a {}\n    - b",
             "nouns.templates must each hold {} once, where the noun goes; got 'b' (tac.yaml, line 7)",
         ),
+        (
+            "nouns: {language: German}",
+            "nouns.language must be a language's code of two or three small letters, such as deu or de; got 'German' "
+            "(tac.yaml, line 4)",
+        ),
+        ("nouns: {language_data: ''}", "nouns.language_data must not be empty; got '' (tac.yaml, line 4)"),
         ("nouns: {templates: []}", "nouns.templates must have at least 1 entry; got [] (tac.yaml, line 4)"),
         (
             "data: s3://bucket/data",
