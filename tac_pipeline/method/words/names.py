@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tac_pipeline.arrays import IntVector
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.words.group_evidence import GroupEvidence
@@ -249,13 +251,19 @@ def _distinct(
         (row for row, choice in enumerate(choices) if choice is not None),
         key=lambda row: (*_rank(choices[row]), -int(sizes[row]), row),
     )
+    # People's own words are told apart by their capitals too: they were written apart.
+    exact = set() if kinds.own is None else {kinds.senses[noun][0] for noun in np.flatnonzero(kinds.own).tolist()}
+
+    def same(name: str, choice: _Choice) -> str:
+        return name if choice.kind in exact else name.lower()
+
     alike: defaultdict[str, list[int]] = defaultdict(list)
     for row in order:
-        alike[without_brackets(_of(choices[row]).name).lower()].append(row)
+        alike[same(without_brackets(_of(choices[row]).name), _of(choices[row]))].append(row)
     said = tell_apart({without_brackets(_of(choices[rows[0]]).name): rows for rows in alike.values() if len(rows) > 1})
     for row in order:
         choice = _of(choices[row])
-        rows = alike[without_brackets(choice.name).lower()]
+        rows = alike[same(without_brackets(choice.name), choice)]
         others = [_of(choices[other]) for other in rows if other != row]
         twins[row] = tuple(
             sorted(other for other in rows if other != row and _of(choices[other]).kind == choice.kind is not None)
@@ -264,8 +272,10 @@ def _distinct(
         if not choice.settled and others:
             hint = said.get(row) or _hint(choice, others, kinds)
             name = f"{choice.name} ({hint})" if hint else choice.name
-        names[row] = _unused(name, taken, settled=choice.settled)
-        taken.add(names[row].lower())  # type: ignore[union-attr]
+        plain = name if choice.settled else without_brackets(name)
+        numbered = (f"{plain} ({number})" for number in range(2, 3 + len(taken)))
+        names[row] = found = next(one for one in (name, *numbered) if same(one, choice) not in taken)
+        taken |= {found, found.lower()} if choice.kind not in exact else {found}
     return names, twins
 
 
@@ -291,16 +301,6 @@ def _hint(choice: _Choice, others: Iterable[_Choice], kinds: NounKinds) -> str |
 
 def _above(kind: int | None, kinds: NounKinds) -> tuple[int, ...]:
     return () if kind is None else kinds.above[kind]
-
-
-def _unused(name: str, taken: set[str], *, settled: bool) -> str:
-    """The name, or the name with the first number that makes it another one."""
-    if name.lower() not in taken:
-        return name
-    plain = name if settled else without_brackets(name)
-    return next(
-        f"{plain} ({number})" for number in range(2, 2 + len(taken) + 1) if f"{plain} ({number})".lower() not in taken
-    )
 
 
 def without_brackets(name: str) -> str:

@@ -13,6 +13,8 @@ from tac_pipeline.method.words.kinds import NounKinds
 BETTER_SUPPORTED = 1.5
 # ... and by so many nats x weight more: next to nothing must not decide.
 LEAST_SUPPORT = 0.1
+# ... and these weigh at least so much of what the noun itself does: a house beside "US House" stays a building.
+LEAST_BESIDE = 0.25
 # A choice of senses changes what supports the others; the second pass settles nearly all.
 PASSES = 2
 # A noun with this weight is supported by those that contain it as a word: bus by bus stop, banana by second banana.
@@ -97,11 +99,15 @@ def _best_sense(noun: int, weight: float, now: int, support: dict[int, float], k
     """The sense with the most support by other nouns, or the one that the noun has now."""
     counted = set(kinds.above[now])
 
-    def supported(sense: int) -> float:
-        return max(
-            (support.get(kind, 0.0) - (weight if kind in counted else 0.0)) * -float(np.log(kinds.width[kind]))
-            for kind in kinds.above[sense]
-        )
+    def supported(sense: int) -> tuple[float, float]:
+        """The most that others say for a kind of this sense, in nats x weight, and the weight alone."""
+        found = []
+        for kind in kinds.above[sense]:
+            beside = support.get(kind, 0.0) - (weight if kind in counted else 0.0)
+            found.append((beside * -float(np.log(kinds.width[kind])), beside))
+        return max(found)
 
     best = max(kinds.senses[noun], key=supported)
-    return best if supported(best) > BETTER_SUPPORTED * supported(now) + LEAST_SUPPORT else now
+    most, beside = supported(best)
+    better = most > BETTER_SUPPORTED * supported(now)[0] + LEAST_SUPPORT
+    return best if better and beside >= LEAST_BESIDE * weight else now

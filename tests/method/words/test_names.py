@@ -104,6 +104,18 @@ def test_two_things_with_one_name_are_told_apart_by_what_they_are() -> None:
     assert found[0].twins == found[1].twins == ()
 
 
+def test_words_that_people_write_apart_stay_apart_by_their_capitals_too() -> None:
+    table, nouns = np.eye(2), ["Moon", "moon"]
+    evidence = GroupEvidence(np.tile(np.arange(2), (2, 1)), table)
+    kinds = noun_kinds(nouns, own=np.array([True, True]))
+    assert names(name_clusters(evidence, np.array([5, 5]), kinds)) == ["Moon", "moon"]
+
+
+def test_a_house_beside_the_us_house_is_a_building() -> None:
+    found = named([[0.7, 0.1, 0.2]], ["house", "US House", "key"])
+    assert found[0].name == "house"
+
+
 def test_no_two_clusters_have_one_name_in_any_case() -> None:
     found = named([[0.9, 0.1, 0], [0.2, 0.8, 0], [0, 0, 1]], ["Zork", "zork", "pizza"])
     assert len({name.lower() for name in names(found)}) == 3

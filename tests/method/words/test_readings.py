@@ -41,6 +41,11 @@ def test_next_to_nothing_does_not_change_a_meaning() -> None:
     assert "toothed whale" not in {name for name, weight in support.items() if weight > 0.5}
 
 
+def test_a_little_beside_a_heavy_noun_does_not_change_its_meaning() -> None:
+    _, support = read(house=0.8, US_House=0.1, key=0.1)
+    assert support["dwelling"] == pytest.approx(0.9)  # "US House" contains it
+
+
 def test_a_noun_heard_by_itself_is_supported_by_those_that_contain_it() -> None:
     found, support = read(bus=0.1, bus_stop=0.3, school_bus=0.2, rebus=0.4)
     assert support["bus"] == pytest.approx(0.6)  # not by a part of a word
