@@ -6,11 +6,12 @@ import polars as pl
 
 from assets.engine.by_method import compute_piece
 from assets.engine.execute import open_store
+from assets.engine.seen import CRITERION, seen_vectors
 from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import WITH_KNOWN, known_classes, known_labels, training_set
 from assets.neighbors import image_neighbors, text_neighbors, text_weight
 from assets.nouns import noun_embeddings
-from assets.text_space import cluster_count, noun_shortlist, text_counterparts
+from assets.text_space import cluster_count, criterion, noun_shortlist, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.digest import digest, file_sha256
@@ -57,6 +58,7 @@ def _write_assignment(inputs: Inputs, out: Output, asset: Step) -> None:
     schema=CLUSTER_ASSIGNMENT,
     settings=["method", "seed"],
     deps=[training_set],
+    deps_when={"group_by": [criterion]},
     value_deps=[cluster_count],
     by_method=True,
     load=_load_clusters,
@@ -72,8 +74,8 @@ def image_kmeans(inputs: Inputs, out: Output, **_: Any) -> None:
     schema=CLUSTER_ASSIGNMENT,
     settings=["method", "seed"],
     deps=[training_set, text_counterparts, noun_shortlist, image_neighbors],
+    deps_when={**WITH_KNOWN, "group_by": [criterion]},
     value_deps=[cluster_count, text_weight],
-    deps_when=WITH_KNOWN,
     by_method=True,
     load=_load_clusters,
     kinds=["parquet", "numpy"],
@@ -88,8 +90,8 @@ def training_free_clusters(inputs: Inputs, out: Output, **_: Any) -> None:
     schema=LOSS_HISTORY,
     settings=["heads", "method", "seed", "encoder.device"],
     deps=[training_set, text_counterparts, image_neighbors, text_neighbors, image_kmeans, training_free_clusters],
+    deps_when={**WITH_KNOWN, "group_by": [criterion]},
     value_deps=[cluster_count, text_weight],
-    deps_when=WITH_KNOWN,
     by_method=True,
     code_version="3",
     kinds=["pytorch", "parquet"],
@@ -126,7 +128,7 @@ def _resolve_ids(inputs: Inputs) -> Values:
     group="clustering",
     schema=CLUSTER_IDS,
     deps=[cluster_heads, training_set],
-    deps_when=WITH_KNOWN,
+    deps_when={**WITH_KNOWN, "group_by": [criterion]},
     resolve=_resolve_ids,
     code_version="3",
 )
@@ -141,7 +143,7 @@ def cluster_ids(inputs: Inputs, out: Output) -> None:
 
     store = open_store(inputs.project)
     ledger = Ledger(store.ledger_folder)
-    vectors, encoder, soft = inputs.vectors(training_set), inputs.encoder(training_set), _soft(inputs)
+    vectors, encoder, soft = seen_vectors(inputs, training_set), _space(inputs), _soft(inputs)
     key = digest([inputs.artifact(cluster_heads).content, inputs.artifact(training_set).content])
     entry, floor = ledger.find(key), next_id_elsewhere(store)
     centers = assignment_centers(vectors, soft)
@@ -187,7 +189,16 @@ def _soft(inputs: Inputs) -> FloatMatrix:
     from tac_pipeline.method.heads.cluster_head import load_heads, soft_assignment
 
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
-    return soft_assignment(head, inputs.vectors(training_set))
+    return soft_assignment(head, seen_vectors(inputs, training_set))
+
+
+def _space(inputs: Inputs) -> str:
+    """What centers must have in common to be compared: the encoder of the images, and the criterion if there is one."""
+    encoder = inputs.encoder(training_set)
+    if CRITERION not in inputs.artifacts:
+        return encoder
+    # Its words and prompts: the center moves a little with each learning.
+    return f"{encoder} by {digest(inputs.artifact(criterion).record['values'])}"
 
 
 def _roots(inputs: Inputs, store: Store) -> str:
@@ -264,7 +275,7 @@ def _resolve_corrections(inputs: Inputs, corrections: str | None) -> Values:
     schema=CORRECTIONS,
     settings=["corrections"],
     deps=[cluster_ids, cluster_heads, training_set],
-    deps_when=WITH_KNOWN,
+    deps_when={**WITH_KNOWN, "group_by": [criterion]},
     as_of=cluster_ids,
     resolve=_resolve_corrections,
     observes=CORRECTIONS_FILE,
@@ -346,4 +357,4 @@ def _centers(inputs: Inputs, groups: IntVector) -> FloatMatrix:
 
     if len(set(groups.tolist())) == len(groups):
         return vectors_of(inputs.artifact(cluster_ids).table(CLUSTER_CENTERS))
-    return assignment_centers(inputs.vectors(training_set), sum_groups(_soft(inputs), groups))
+    return assignment_centers(seen_vectors(inputs, training_set), sum_groups(_soft(inputs), groups))

@@ -19,7 +19,14 @@ from assets.nouns import candidate_nouns, noun_embeddings
 from assets.report import report
 from assets.results import assignments, clusters, evaluation
 from assets.review import review
-from assets.text_space import cluster_count, noun_shortlist, noun_vocabulary, semantic_centers, text_counterparts
+from assets.text_space import (
+    cluster_count,
+    criterion,
+    noun_shortlist,
+    noun_vocabulary,
+    semantic_centers,
+    text_counterparts,
+)
 from assets.tree import cluster_tree
 from tac_pipeline.errors import InputError
 from tac_pipeline.settings.keys import Settings
@@ -33,6 +40,7 @@ STEPS: tuple[Step, ...] = (
     training_set,
     candidate_nouns,
     noun_embeddings,
+    criterion,
     cluster_count,
     semantic_centers,
     noun_shortlist,
@@ -67,22 +75,28 @@ def descendants(roots: Iterable[Step], settings: Settings | None = None) -> list
     """The steps and everything downstream, in the order to run; with settings, what is so in a store that has these."""
     found = set(roots)
     for step in STEPS:
-        if found.intersection((*step.upstream, *step.optional) if settings is None else step.reads(settings)):
+        if found.intersection(_above(step, settings)):
             found.add(step)
     return [step for step in STEPS if step in found]
 
 
-def ancestors(leaves: Iterable[Step]) -> list[Step]:
-    """The steps and everything upstream, in the order to run."""
+def ancestors(leaves: Iterable[Step], settings: Settings | None = None) -> list[Step]:
+    """The steps and everything upstream, in the order to run; with settings, what is so in a store that has these."""
     found = set(leaves)
     for step in reversed(STEPS):
         if step in found:
-            found.update((*step.upstream, *step.optional))
+            found.update(_above(step, settings))
     return [step for step in STEPS if step in found]
 
 
-def select(text: str) -> list[Step]:
+def _above(step: Step, settings: Settings | None) -> tuple[Step, ...]:
+    return (*step.upstream, *step.optional) if settings is None else step.reads(settings)
+
+
+def select(text: str, settings: Settings | None = None) -> list[Step]:
     """Steps by name, comma-separated: `name+` adds everything downstream, `+name` everything upstream, `*` is all.
+
+    With settings, what only other stores read is left out.
 
     Raises
     ------
@@ -96,9 +110,9 @@ def select(text: str) -> list[Step]:
         chosen = [find(part.strip("+"))]
         found.update(chosen)
         if part.endswith("+"):
-            found.update(descendants(chosen))
+            found.update(descendants(chosen, settings))
         if part.startswith("+"):
-            found.update(ancestors(chosen))
+            found.update(ancestors(chosen, settings))
     return [step for step in STEPS if step in found]
 
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from assets.engine.as_it_was import training_set_as_it_was
 from assets.engine.execute import open_store
+from assets.engine.seen import seen_vectors
 from assets.engine.step import AsItWas, Inputs, Output, Step, Values, stored_asset
 from assets.ui import previews
 from tac_pipeline.arrays import IntVector
@@ -444,7 +445,7 @@ def _lost_training_set(inputs: Inputs) -> AsItWas | None:
     ignores_growth=True,
     as_it_was=_lost_training_set,
     cleanup=_remember_training_set,
-    load=Inputs.vectors,
+    load=seen_vectors,
 )
 def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: int) -> None:
     """The images that groups are learned from: all readable ones, or a seeded sample up to training_set.max_images."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 from assets.engine.by_method import compute_piece
 from assets.engine.step import Inputs, Output, Step, stored_asset
 from assets.images import training_set
-from assets.text_space import cluster_count, noun_vocabulary, text_counterparts
+from assets.text_space import cluster_count, criterion, noun_vocabulary, text_counterparts
 from assets.ui import previews
 from tac_pipeline.arrays import IntMatrix
 from tac_pipeline.store.schemas import NEIGHBORS, TEXT_WEIGHT, WHITENING
@@ -57,6 +57,7 @@ def load_whitening(inputs: Inputs, asset: Step) -> "Whitening | None":
     schema=WHITENING,
     settings=["method"],
     deps=[training_set],
+    deps_when={"group_by": [criterion]},
     by_method=True,
     load=load_whitening,
     kinds=["parquet", "numpy"],
@@ -78,6 +79,7 @@ def whitening(inputs: Inputs, out: Output, **_: Any) -> None:
     schema=NEIGHBORS,
     settings=["neighbors", "method"],
     deps=[training_set, whitening],
+    deps_when={"group_by": [criterion]},
     value_deps=[cluster_count],
     by_method=True,
     load=load_neighbors,
@@ -99,6 +101,7 @@ def _load_weight(inputs: Inputs, asset: Step) -> "TextWeight":
     schema=TEXT_WEIGHT,
     settings=["blend", "method", "seed"],
     deps=[training_set, noun_vocabulary, text_counterparts, image_neighbors],
+    deps_when={"group_by": [criterion]},
     value_deps=[cluster_count],
     by_method=True,
     load=_load_weight,
@@ -124,6 +127,7 @@ def text_weight(inputs: Inputs, out: Output, **_: Any) -> None:
     schema=NEIGHBORS,
     settings=["neighbors", "method"],
     deps=[training_set, text_counterparts],
+    deps_when={"group_by": [criterion]},
     value_deps=[cluster_count, text_weight],
     by_method=True,
     load=load_neighbors,

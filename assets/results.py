@@ -15,10 +15,11 @@ from assets.clustering import (
     training_free_clusters,
 )
 from assets.engine.execute import open_store
+from assets.engine.seen import CRITERION, load_view, seen_vectors
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
 from assets.nouns import WORDING_KEYS, candidate_nouns, kinds_of, noun_embeddings, prompt_nouns, wording_values
-from assets.text_space import load_candidates, noun_shortlist, noun_vocabulary
+from assets.text_space import criterion, load_candidates, noun_shortlist, noun_vocabulary
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import require_same_encoder
@@ -57,6 +58,7 @@ def _drop_unused_assignments(store: Store) -> None:
     group="results",
     schema=ASSIGNMENTS,
     deps=[image_embeddings, cluster_heads, corrections],
+    deps_when={"group_by": [criterion]},
     as_of=cluster_ids,
     kinds=["parquet", "pytorch"],
     code_version="3",
@@ -75,7 +77,9 @@ def assignments(inputs: Inputs, out: Output) -> None:
     from tac_pipeline.results.corrections.pinning import pin_images
 
     store = open_store(inputs.project)
-    key = digest([inputs.fact(corrections, "assigned_key"), assignments.code_version])
+    view = load_view(inputs)
+    by = [] if view is None else [inputs.artifact(criterion).content]
+    key = digest([inputs.fact(corrections, "assigned_key"), assignments.code_version, *by])
     encoder = inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
@@ -89,6 +93,7 @@ def assignments(inputs: Inputs, out: Output) -> None:
         centers=centers_of(inputs, ids),
         kept=store.assigned_folder / key,
         groups=groups,
+        seen_by=view,
         progress=inputs.progress("images"),
     )
     table = pin_images(_by_lasting_ids(found.rows, ids), inputs.artifact(corrections).frame(PINS))
@@ -168,7 +173,7 @@ def vocabulary_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatM
     from tac_pipeline.method.words.noun_profiles import noun_profiles
 
     known = learned_members(inputs, ids)
-    vectors = inputs.vectors(training_set)[known["row"].to_numpy()]
+    vectors = seen_vectors(inputs, training_set)[known["row"].to_numpy()]
     members = known["position"].to_numpy().astype(np.int64)
     nouns = inputs.vectors(noun_vocabulary)
     return noun_profiles(vectors, nouns, members, n_clusters=len(ids), tau=tau).clusters
@@ -192,6 +197,7 @@ def _resolve_clusters(inputs: Inputs, names: Names, **_: Any) -> Values:
     schema=CLUSTERS,
     settings=["names", *WORDING_KEYS],
     deps=[assignments, corrections, training_set, noun_embeddings, noun_shortlist],
+    deps_when={"group_by": [criterion]},
     value_deps=[candidate_nouns],
     as_of=cluster_ids,
     resolve=_resolve_clusters,
@@ -208,7 +214,7 @@ def clusters(inputs: Inputs, out: Output, names: Names, **_: Any) -> None:
     assigned = inputs.table(assignments)
     known = learned_members(inputs, ids)
     rows, members = known["row"].to_numpy(), known["position"].to_numpy().astype(np.int64)
-    vectors = inputs.vectors(training_set)[rows]
+    vectors = seen_vectors(inputs, training_set)[rows]
     named = _names(inputs, known_ids, vectors, members, temperature=inputs.values["temperature"])
     by_hand = {*known_ids.filter("curated")["cluster_id"], *assigned.filter("curated")["cluster_id"]}
     history = inputs.artifact(corrections).frame(LINEAGE)
@@ -326,12 +332,13 @@ def _nouns_of_names(inputs: Inputs, names: set[str], shortlist: list[str]) -> tu
 
     spelled = pl.col("noun").str.replace(r" \([^()]*\)$", "").str.to_lowercase()
     wanted = [text.lower() for name in names for text in (name, without_brackets(name))]
-    nouns = inputs.table(noun_embeddings, columns=["noun"]).with_row_index("row")
+    source = criterion if CRITERION in inputs.artifacts else noun_embeddings
+    nouns = inputs.table(source, columns=["noun"]).with_row_index("row")
     found = nouns.filter(spelled.is_in(wanted) & ~pl.col("noun").is_in(shortlist))
     words = found["noun"].to_list()
     templates = inputs.artifact(noun_shortlist).record["values"].get("templates")
     if templates is None:
-        return words, inputs.vectors_at(noun_embeddings, found["row"].to_numpy())
+        return words, inputs.vectors_at(source, found["row"].to_numpy())
     # Only the shortlisted nouns are there in all templates; earlier names mostly wait in the shared table.
     return words, prompt_nouns(inputs, words, templates=templates) if words else inputs.vectors(noun_shortlist)[:0]
 

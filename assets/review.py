@@ -9,7 +9,7 @@ from assets.images import training_set
 from assets.map import image_map
 from assets.neighbors import image_neighbors, load_neighbors
 from assets.results import assignments, vocabulary_profiles
-from assets.text_space import noun_vocabulary
+from assets.text_space import criterion, noun_vocabulary
 from assets.ui import previews
 from tac_pipeline.method import load_method
 from tac_pipeline.settings.keys import Review
@@ -26,6 +26,7 @@ SHOWN = 30
     settings=["review", "method"],
     # The contents of the images come through the map, because image_embeddings is newer than the training set.
     deps=[assignments, image_map, training_set, image_neighbors, noun_vocabulary],
+    deps_when={"group_by": [criterion]},
     as_of=cluster_ids,
     code_version="2",
     part="growth",

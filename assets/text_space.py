@@ -1,4 +1,4 @@
-"""Group text space: K, the semantic centers, the nouns that they choose, and a text counterpart for every image."""
+"""Group text space: the criterion, K, the semantic centers and their nouns, a text counterpart for every image."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,25 +6,28 @@ import numpy as np
 import polars as pl
 
 from assets.engine.by_method import compute_piece
+from assets.engine.seen import CRITERION, seen_vectors
 from assets.engine.step import Inputs, Output, Step, Values, stored_asset
-from assets.images import training_set
+from assets.images import load_encoder, text_encoder_name, training_set
 from assets.nouns import noun_embeddings, prompt_nouns
 from assets.ui import previews
-from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.arrays import SHORTEST_ROW, FloatMatrix, IntVector
 from tac_pipeline.digest import digest
-from tac_pipeline.errors import InputError
+from tac_pipeline.errors import InputError, first_few
 from tac_pipeline.method import load_method
 from tac_pipeline.settings.keys import Clusters, Nouns, Vocabulary
 from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import (
     CLUSTER_COUNT,
     COUNT_EVIDENCE,
+    CRITERION_VIEW,
     NOUN_MEAN,
     NOUN_SHORTLIST,
     NOUN_VOCABULARY,
     SEMANTIC_CENTERS,
     TEXT_COUNTERPARTS,
 )
+from tac_pipeline.store.schemas import CRITERION as CRITERION_TABLE
 
 if TYPE_CHECKING:
     from tac_pipeline.method.words.noun_shortlist import CandidateVectors
@@ -32,12 +35,92 @@ if TYPE_CHECKING:
 
 # Raised by hand when a number that is found may be another one; the code version would move given numbers as well.
 COUNT_RULE = "3"
+# What two words tell apart.
+SIDES = 2
+SHOWN_CHARACTERS = 40
 NO_COARSE = (
     "There is no coarse level: no number up to half of K gives groups that come back in another half of the images. "
     "So K is the fine number, {count}."
 )
 # How many images are used to see whether tau fits.
 ASKED_IMAGES = 2000
+
+
+def _resolve_criterion(inputs: Inputs, group_by: str | list[str] | None, nouns: Nouns, **_: Any) -> Values:
+    if group_by is None:
+        return {"words": None}
+    from tac_pipeline.method.words.criterion import criterion_words
+
+    words = list(criterion_words(group_by))
+    if not inputs.fact(noun_embeddings, "given"):
+        return {"words": words, "templates": nouns.templates, "encoder": text_encoder_name(inputs.project)}
+    inputs.carry["rows"] = _rows_of_words(inputs, words)
+    return {"words": words, "nouns": "as given"}
+
+
+def _rows_of_words(inputs: Inputs, words: list[str]) -> IntVector:
+    """The rows of a criterion's words among the given nouns, whatever their case."""
+    known: dict[str, int] = {}
+    for row, noun in enumerate(inputs.table(noun_embeddings, columns=["noun"])["noun"].to_list()):
+        known.setdefault(noun.casefold(), row)
+    missing = [word for word in words if word.casefold() not in known]
+    if missing:
+        raise InputError(
+            f"group_by: {len(missing)} of {len(words)} words are not in nouns.source, whose vectors were given: "
+            f"{first_few(missing, 5)}. Add them to that table with their vectors, or group by words that it has."
+        )
+    return np.array([known[word.casefold()] for word in words])
+
+
+@stored_asset(
+    group="text space",
+    schema=CRITERION_TABLE,
+    settings=["group_by", "nouns.templates", "encoder.model", "encoder.pretrained"],
+    deps_when={"group_by": [training_set, noun_embeddings]},
+    resolve=_resolve_criterion,
+    kinds=["parquet", "pytorch"],
+)
+def criterion(inputs: Inputs, out: Output, group_by: str | list[str] | None, nouns: Nouns, **_: Any) -> None:
+    """What the groups tell apart: its words, and the directions between them, by which learning sees the images.
+
+    Empty in a store that names none (`group_by`).
+    """
+    if group_by is None:
+        out.write({"noun": [], "embedding": np.empty((0, 1), dtype=np.float32)}, encoder="none")
+        out.write_other(CRITERION_VIEW, {"direction": [], "center": [], "weights": []})
+        return
+    from tac_pipeline.arrow import require_same_space
+    from tac_pipeline.method.words.criterion import find_view
+
+    words: list[str] = inputs.values["words"]
+    encoder = inputs.encoder(noun_embeddings)
+    require_same_space(inputs.encoder(training_set), encoder)
+    if "rows" in inputs.carry:
+        vectors = inputs.vectors_at(noun_embeddings, inputs.carry["rows"])
+    else:
+        _require_whole_words(inputs, words, nouns.templates)
+        vectors = prompt_nouns(inputs, words, templates=nouns.templates)
+    found = find_view(inputs.vectors(training_set), vectors)
+    out.write({"noun": words, "embedding": found.words}, encoder=encoder)
+    weights = list(found.view.directions)
+    out.write_other(
+        CRITERION_VIEW, {"direction": list(range(len(weights))), "center": found.view.center, "weights": weights}
+    )
+    # Vectors of the same words, encoded in other batches, differ in their last bits only.
+    out.content = digest([inputs.values, inputs.contents(criterion)])
+    out.fact(directions=len(weights), words=len(words))
+    out.markdown("words", ", ".join(words))
+
+
+def _require_whole_words(inputs: Inputs, words: list[str], templates: list[str]) -> None:
+    """Refuse words that the encoder would read only in part."""
+    encoder = load_encoder(inputs.project)
+    cut = [word for word in words if encoder.cut_texts([template.replace("{}", word) for template in templates])]
+    if cut:
+        raise InputError(
+            f"group_by: the encoder cannot read {len(cut)} of {len(words)} entries to their end: "
+            f"{first_few([word[:SHOWN_CHARACTERS] for word in cut], 3)}. Write single words or short phrases."
+        )
 
 
 def load_count(inputs: Inputs, asset: Step) -> int:
@@ -48,6 +131,7 @@ def load_count(inputs: Inputs, asset: Step) -> int:
 
 def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
     n_images = inputs.rows(training_set)
+    _require_sides(inputs, clusters)
     given = clusters.count if isinstance(clusters.count, int) else None
     key, fewest = ("min", clusters.min) if given is None else ("count", given)
     if fewest > n_images:
@@ -58,7 +142,22 @@ def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
     if given is not None:  # it depends on nothing else
         return {"count": given}
     level = "coarse" if clusters.count == "coarse" else "auto"
-    return {"count": level, "min": clusters.min, "max": min(clusters.max, n_images), "seed": seed, "rule": COUNT_RULE}
+    most = min(clusters.max, n_images, SIDES if _has_two_sides(inputs) else n_images)
+    return {"count": level, "min": clusters.min, "max": most, "seed": seed, "rule": COUNT_RULE}
+
+
+def _has_two_sides(inputs: Inputs) -> bool:
+    """Whether a criterion has one direction only: an image is on one side or the other."""
+    return CRITERION in inputs.artifacts and inputs.fact(criterion, "directions") == 1
+
+
+def _require_sides(inputs: Inputs, clusters: Clusters) -> None:
+    key, fewest = ("count", clusters.count) if isinstance(clusters.count, int) else ("min", clusters.min)
+    if _has_two_sides(inputs) and fewest > SIDES:
+        raise InputError(
+            f"clusters.{key} must be {SIDES} where group_by has two words, because an image is nearer to one or to the "
+            f"other; got {fewest}. Set it to {SIDES}, or add words to group_by."
+        )
 
 
 @stored_asset(
@@ -66,6 +165,7 @@ def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
     schema=CLUSTER_COUNT,
     settings=["clusters", "seed"],
     deps=[training_set],
+    deps_when={"group_by": [criterion]},
     resolve=_resolve_count,
     load=load_count,
     kinds=["parquet", "numpy"],
@@ -76,15 +176,17 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
 
     It is found without labels: the finest level of groups that shows more than vectors without groups would.
     """
-    if isinstance(clusters.count, int):
-        out.write({"count": [clusters.count]})
-        out.fact(count=clusters.count, found=False)
+    # Two words leave nothing to look for.
+    known = SIDES if _has_two_sides(inputs) else clusters.count
+    if isinstance(known, int):
+        out.write({"count": [known]})
+        out.fact(count=known, found=False)
         return
     from tac_pipeline.method.grouping.cluster_count import estimate_cluster_count
     from tac_pipeline.method.grouping.count_evidence import SIGNALS
 
     found = estimate_cluster_count(
-        inputs.vectors(training_set),
+        seen_vectors(inputs, training_set),
         fewest=inputs.values["min"],
         most=inputs.values["max"],
         seed=seed,
@@ -111,6 +213,7 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
     schema=SEMANTIC_CENTERS,
     settings=["semantic_centers", "method", "seed"],
     deps=[training_set],
+    deps_when={"group_by": [criterion]},
     value_deps=[cluster_count],
     by_method=True,
     load=Inputs.vectors,
@@ -125,6 +228,8 @@ def semantic_centers(inputs: Inputs, out: Output, **_: Any) -> None:
 
 
 def _resolve_shortlist(inputs: Inputs, nouns: Nouns, vocabulary: Vocabulary, method: str, **_: Any) -> Values:
+    if CRITERION in inputs.artifacts:
+        return {"nouns": "the criterion's"}
     if inputs.fact(noun_embeddings, "given"):
         return {"nouns": "all, as given"}
     length = shortlist_length(
@@ -158,6 +263,7 @@ def load_candidates(inputs: Inputs, asset: Step) -> "CandidateVectors":
     schema=NOUN_SHORTLIST,
     settings=["vocabulary", "nouns.templates", "method", "encoder.model", "encoder.pretrained"],
     deps=[semantic_centers, noun_embeddings],
+    deps_when={"group_by": [criterion]},
     resolve=_resolve_shortlist,
     load=load_candidates,
     kinds=["parquet", "pytorch"],
@@ -165,7 +271,8 @@ def load_candidates(inputs: Inputs, asset: Step) -> "CandidateVectors":
 def noun_shortlist(inputs: Inputs, out: Output, nouns: Nouns, **_: Any) -> None:
     """The nouns nearest to the semantic centers, each as the mean of its prompts (paper step 2).
 
-    Only these are encoded in all templates, and only once for all stores of the data folder.
+    Only these are encoded in all templates, and only once for all stores of the data folder. The words of a criterion
+    take their place.
     """
     from tac_pipeline.arrays import require_same_width
     from tac_pipeline.arrow import require_same_space
@@ -173,8 +280,9 @@ def noun_shortlist(inputs: Inputs, out: Output, nouns: Nouns, **_: Any) -> None:
 
     encoder = inputs.encoder(noun_embeddings)
     require_same_space(inputs.encoder(semantic_centers), encoder)
-    words = inputs.table(noun_embeddings, columns=["noun"])["noun"]
-    seen, centers = inputs.vectors(noun_embeddings), inputs.vectors(semantic_centers)
+    source = criterion if CRITERION in inputs.artifacts else noun_embeddings
+    words = inputs.table(source, columns=["noun"])["noun"]
+    seen, centers = inputs.vectors(source), inputs.vectors(semantic_centers)
     require_same_width(centers, seen, names=("the image vectors", "the noun vectors"))
     n_prompts = len(nouns.templates)
 
@@ -194,9 +302,11 @@ def noun_shortlist(inputs: Inputs, out: Output, nouns: Nouns, **_: Any) -> None:
     chosen = words[rows]
     out.write({"noun": chosen.to_arrow(), "embedding": candidates.vectors}, encoder=encoder)
     length = float(np.linalg.norm(candidates.mean))
-    out.write_other(NOUN_MEAN, {"length": [length], "embedding": candidates.mean[None] / length}, encoder=encoder)
+    # The mean of two opposite words has no direction; any other one, no step far, is as good.
+    direction = candidates.mean[None] / length if length > SHORTEST_ROW else candidates.vectors[:1]
+    out.write_other(NOUN_MEAN, {"length": [length], "embedding": direction}, encoder=encoder)
     # Vectors of the same nouns, encoded in other batches, differ in their last bits only.
-    out.content = digest([inputs.values, inputs.artifact(noun_embeddings).content, chosen.to_list()])
+    out.content = digest([inputs.values, inputs.artifact(source).content, chosen.to_list()])
     out.fact(of=len(words))
 
 
@@ -244,6 +354,7 @@ def _load_counterparts(inputs: Inputs, asset: Step) -> "Counterparts":
     schema=TEXT_COUNTERPARTS,
     settings=["retrieval", "method"],
     deps=[training_set, noun_vocabulary],
+    deps_when={"group_by": [criterion]},
     by_method=True,
     load=_load_counterparts,
     kinds=["parquet", "numpy"],
@@ -253,7 +364,7 @@ def text_counterparts(inputs: Inputs, out: Output, **_: Any) -> None:
     from tac_pipeline.method.words.text_counterparts import count_nouns_heard
 
     found = compute_piece(text_counterparts, inputs)
-    images, nouns = inputs.vectors(training_set), inputs.vectors(noun_vocabulary)
+    images, nouns = seen_vectors(inputs, training_set), inputs.vectors(noun_vocabulary)
     ids = inputs.table(training_set, columns=["image_id"])["image_id"]
     out.write({"image_id": ids.to_arrow(), "embedding": found.rows}, encoder=inputs.encoder(noun_vocabulary))
     heard = np.median(count_nouns_heard(images[:: -(-len(images) // ASKED_IMAGES)], nouns, tau=found.tau))

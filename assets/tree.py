@@ -11,7 +11,7 @@ from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import training_set
 from assets.nouns import WORDING_KEYS, candidate_nouns, wording_of, wording_values
 from assets.results import assignments, centers_of, clusters, vocabulary_profiles
-from assets.text_space import noun_vocabulary
+from assets.text_space import criterion, noun_vocabulary
 from assets.ui import previews
 from assets.ui.tree_picture import tree_picture
 from tac_pipeline.arrays import IntVector
@@ -36,6 +36,7 @@ def _resolve_tree(inputs: Inputs, method: str, **_: Any) -> Values:
     schema=CLUSTER_TREE,
     settings=["method", *WORDING_KEYS],
     deps=[clusters, corrections, assignments, training_set, noun_vocabulary],
+    deps_when={"group_by": [criterion]},
     value_deps=[candidate_nouns],
     resolve=_resolve_tree,
     as_of=cluster_ids,

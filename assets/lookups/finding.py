@@ -11,9 +11,10 @@ import polars as pl
 
 from assets.clustering import HEADS_NAME, cluster_heads, corrections
 from assets.engine.execute import open_store
+from assets.engine.seen import load_view
 from assets.engine.step import Inputs
 from assets.images import encoder_name, image_embeddings, image_manifest, load_encoder, text_encoder_name, training_set
-from assets.lookups.reading import cluster_names, read_current
+from assets.lookups.reading import cluster_names, read_current, with_criterion
 from assets.neighbors import INDEX_NAME, image_neighbors, load_whitening, whitening
 from assets.nouns import noun_embeddings
 from assets.results import assignments, centers_of, clusters
@@ -189,12 +190,19 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
     from tac_pipeline.results.description import with_cluster_names
     from tac_pipeline.results.new_images import assign_images, find_images
 
-    inputs = read_current("tac assign", project, image_embeddings, cluster_heads, corrections, clusters)
+    steps = with_criterion(project, image_embeddings, cluster_heads, corrections, clusters)
+    inputs = read_current("tac assign", project, *steps)
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
     kept, groups = groups_of(inputs.table(corrections).sort("column")["cluster_id"].to_list(), {})
     batches = _embedded(inputs, find_images(places), _image_tower(inputs))
     found = assign_images(
-        batches, head, kept, centers_of(inputs, kept), groups=groups, nearest=_nearest_learned(project)
+        batches,
+        head,
+        kept,
+        centers_of(inputs, kept),
+        groups=groups,
+        seen_by=load_view(inputs),
+        nearest=_nearest_learned(project),
     )
     return with_cluster_names(found, cluster_names(inputs)).select(
         "image",
@@ -218,15 +226,19 @@ def _nearest_learned(project: Project) -> "Nearest | None":
     from tac_pipeline.method.grouping.neighbors import nearest_rows, read_index
 
     try:
-        inputs = read_current("tac assign", project, training_set, whitening, image_neighbors)
+        inputs = read_current("tac assign", project, *with_criterion(project, training_set, whitening, image_neighbors))
     except StoreError:
         return None
     index, space = read_index(inputs.path(image_neighbors, INDEX_NAME)), load_whitening(inputs, whitening)
     ids = inputs.table(training_set, columns=["image_id"])["image_id"]
 
+    view = load_view(inputs)
+
     def nearest(vectors: FloatMatrix) -> tuple[Sequence[str], FloatMatrix]:
-        rows = nearest_rows(index, vectors if space is None else space.apply(vectors))
-        cosines: FloatMatrix = np.einsum("ij,ij->i", vectors, inputs.vectors_at(training_set, rows))
+        seen = vectors if view is None else view.apply(vectors)
+        rows = nearest_rows(index, seen if space is None else space.apply(seen))
+        learned = inputs.vectors_at(training_set, rows)
+        cosines: FloatMatrix = np.einsum("ij,ij->i", seen, learned if view is None else view.apply(learned))
         return ids.gather(rows).to_list(), cosines
 
     return nearest

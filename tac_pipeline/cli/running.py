@@ -100,7 +100,7 @@ def run(
         from assets.graph import select as select_steps
 
         with misuse("--select"):
-            steps = select_steps(select)
+            steps = select_steps(select, project.settings)
         materialize(console, project, steps)
 
 

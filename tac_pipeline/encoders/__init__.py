@@ -72,6 +72,10 @@ class Encoder(Protocol):
         """Vectors of unchanged texts: float32 (n_texts, dim), unit rows."""
         ...
 
+    def cut_texts(self, texts: Sequence[str]) -> list[str]:
+        """Those of some texts that are longer than the text tower reads."""
+        ...
+
 
 def open_clip_encoder(
     model: str, pretrained: str | None, *, device: str = "auto", precision: Precision = "float"

@@ -150,3 +150,7 @@ class OpenClipEncoder(ChosenModel):
                 found = self._loaded.token_vectors(short_way.tower, [tokens[n] for n in chosen])
             vectors[chosen] = unit_rows(found)
         return vectors
+
+    def cut_texts(self, texts: Sequence[str]) -> list[str]:
+        """Those of some texts that are longer than the text tower reads: the tokenizer cuts their ends off."""
+        return self._loaded.cut_texts(texts)

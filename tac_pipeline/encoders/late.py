@@ -50,6 +50,10 @@ class LateEncoder(ChosenModel):
         """See Encoder."""
         return self._encoder.encode_texts(texts, batch_size=batch_size)
 
+    def cut_texts(self, texts: Sequence[str]) -> list[str]:
+        """See Encoder."""
+        return self._encoder.cut_texts(texts)
+
     @cached_property
     def _encoder(self) -> OpenClipEncoder:
         from tac_pipeline.encoders.clip_encoder import OpenClipEncoder

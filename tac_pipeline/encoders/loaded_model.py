@@ -77,6 +77,15 @@ class LoadedModel:
         tokens = self.tokenizer(list(texts)).to(self.device)
         return self._finite(lambda: self.model.encode_text(tokens, normalize=False))
 
+    def cut_texts(self, texts: Sequence[str]) -> list[str]:
+        """Those of some texts that have more tokens than the context."""
+        if not texts:
+            return []
+        context = self.tokenizer.context_length
+        # The empty text shows what a row is filled up with.
+        *rows, empty = self.tokenizer([*texts, ""], context_length=2 * context)
+        return [text for text, row in zip(texts, rows, strict=True) if (row[context:] != empty[-1]).any()]
+
     def _finite(self, encode: Callable[[], Tensor]) -> FloatMatrix:
         vectors = encode().float()
         if not vectors.isfinite().all() and self.dtype == torch.float16:

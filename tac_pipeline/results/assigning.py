@@ -25,6 +25,7 @@ from tac_pipeline.store.shards import ShardPart, map_shards
 
 if TYPE_CHECKING:
     from tac_pipeline.method.heads.cluster_head import ClusterHead
+    from tac_pipeline.method.words.criterion import View
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def assign_shards(
     centers: FloatMatrix,
     kept: Path,
     groups: IntVector | None = None,
+    seen_by: View | None = None,
     progress: Progress | None = None,
 ) -> StoreAssignment:
     """Assign every image of a view (paper step 10).
@@ -71,13 +73,15 @@ def assign_shards(
         Folder of this head's earlier assignments with the same groups; new shards are added to it.
     groups : int64 (n_columns,), optional
         Columns of one group are one cluster with the sum of their probabilities; `column` is then the group.
+    seen_by : View, optional
+        Of the criterion that the head was learned by.
 
     Raises
     ------
     ArtifactDamaged
         A shard is gone or damaged, or another encoder made it.
     """
-    assign = partial(_assign, head=head, centers=centers, kept=kept, groups=groups)
+    assign = partial(_assign, head=head, centers=centers, kept=kept, groups=groups, seen_by=seen_by)
     parts, computed = [], 0
     for part, (assigned, new) in map_shards(assign, view, shards, encoder=encoder, progress=progress):
         if new:
@@ -89,29 +93,41 @@ def assign_shards(
 
 
 def _assign(
-    part: ShardPart, *, head: ClusterHead, centers: FloatMatrix, kept: Path, groups: IntVector | None
+    part: ShardPart,
+    *,
+    head: ClusterHead,
+    centers: FloatMatrix,
+    kept: Path,
+    groups: IntVector | None,
+    seen_by: View | None,
 ) -> tuple[pl.DataFrame, bool]:
     """The assignment of a whole shard, and whether it is new; one that is kept is read instead of the vectors."""
     known = _read_kept(kept / part.name)
     if known is not None:
         return known, False
     rows, vectors = part.read_whole()
-    table = assign_vectors(vectors, head, centers, groups)
+    table = assign_vectors(vectors, head, centers, groups, seen_by=seen_by)
     readable = pl.lit(rows["error"].is_null())
     return table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in table.columns), True
 
 
 def assign_vectors(
-    vectors: FloatMatrix, head: ClusterHead, centers: FloatMatrix, groups: IntVector | None
+    vectors: FloatMatrix,
+    head: ClusterHead,
+    centers: FloatMatrix,
+    groups: IntVector | None,
+    *,
+    seen_by: View | None = None,
 ) -> pl.DataFrame:
     """Columns column, confidence, runner_up, similarity for vectors, float32 (n_images, dim); see assign_shards."""
     from tac_pipeline.method.heads.assignment import assign
     from tac_pipeline.method.heads.cluster_head import soft_assignment
     from tac_pipeline.results.corrections.merging import sum_groups
 
-    soft = soft_assignment(head, vectors)
+    seen = vectors if seen_by is None else seen_by.apply(vectors)
+    soft = soft_assignment(head, seen)
     found = assign(soft if groups is None else sum_groups(soft, groups), ceilings=_ceilings(head, groups))
-    similarity = np.einsum("nd,nd->n", vectors, centers[found.column])
+    similarity = np.einsum("nd,nd->n", seen, centers[found.column])
     return pl.DataFrame(
         {
             "column": pl.Series(found.column, dtype=pl.Int32),

@@ -27,6 +27,7 @@ from tac_pipeline.store.shards import EmbeddedBatch
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
     from tac_pipeline.method.heads.cluster_head import ClusterHead
+    from tac_pipeline.method.words.criterion import View
 
 
 # Vectors, float32 (n_images, dim), to the most similar learned image of each and the cosine to it, float32 (n_images,).
@@ -136,6 +137,7 @@ def assign_images(
     centers: FloatMatrix,
     *,
     groups: IntVector | None = None,
+    seen_by: View | None = None,
     nearest: Nearest | None = None,
 ) -> pl.DataFrame:
     """The cluster of each image (paper step 10).
@@ -152,6 +154,8 @@ def assign_images(
         By column of the head, or by group.
     groups : int64 (n_columns,), optional
         See assign_shards.
+    seen_by : View, optional
+        See assign_shards.
     nearest : callable, optional
         Finds the learned image that is most like each image.
 
@@ -164,7 +168,7 @@ def assign_images(
     lasting = np.asarray(ids, dtype=np.int32)
     parts = [pl.DataFrame(schema=_ASSIGNED)]
     for batch in batches:
-        found = assign_vectors(batch.vectors, head, centers, groups)
+        found = assign_vectors(batch.vectors, head, centers, groups, seen_by=seen_by)
         none = [None] * len(batch.rows)
         like, cosines = (none, none) if nearest is None else nearest(batch.vectors)
         table = pl.DataFrame(

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.method import METHODS
+from tac_pipeline.settings.criterion import require_criterion
 from tac_pipeline.settings.presets import fill_preset
 
 PUBLISHED_TEMPLATES = (
@@ -392,6 +393,11 @@ class Settings(Section):
     nouns: Nouns = Nouns()
     training_set: TrainingSet = TrainingSet()
     clusters: Clusters
+    group_by: Annotated[str | list[str] | None, BeforeValidator(require_criterion)] = added_result(
+        None,
+        description="what the groups tell apart: style, place, color, material, action, mood, time of day, or a list "
+        "of your own words; null = whatever sets the images apart most",
+    )
     known: KnownSettings = KnownSettings()
     semantic_centers: SemanticCenters = SemanticCenters()
     vocabulary: Vocabulary = Vocabulary()

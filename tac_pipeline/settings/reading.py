@@ -67,6 +67,7 @@ _SENTENCES = {
     "less_than_equal": "must be <= {le:g}",
     "literal_error": "must be {expected}",
     "method": "must be {expected}",
+    "criterion": "{expected}",
     "too_short": "must have at least {min_length} entry",
     "string_too_short": "must not be empty",
     "cluster_count": "must be a whole number, auto, fine or coarse",

@@ -109,6 +109,16 @@ OWN_WORDS = TableSchema(
     key="noun",
 )
 NOUN_EMBEDDINGS = TableSchema("noun_embeddings", (_NOUN, _EMBEDDING), key="noun")
+CRITERION = TableSchema("criterion", (_NOUN, _EMBEDDING), key="noun")
+CRITERION_VIEW = TableSchema(
+    "criterion_view",
+    (
+        Column("direction", pa.int32(), "number of a direction that the criterion's words span"),
+        Column("center", pa.float32(), "where along it images are seen from"),
+        Column("weights", pa.list_(pa.float32()), "the direction, a unit vector as wide as the images'"),
+    ),
+    key="direction",
+)
 NOUN_SHORTLIST = TableSchema("noun_shortlist", (_NOUN, _EMBEDDING), key="noun")
 NOUN_MEAN = TableSchema(
     "noun_mean",

@@ -48,9 +48,10 @@ def noun_kinds(
     wordnet, wording = open_wordnet(), Wording() if wording is None else wording
     is_own = np.zeros(len(nouns), dtype=bool) if own is None else own
     senses = [_senses(noun, wordnet, own=mine) for noun, mine in zip(nouns, is_own, strict=True)]
+    lent: dict[str, str] = {}
     if wording.language is not None:
         # A translation shows which sense was taken, so the rest of the list is asked too.
-        senses = _likely_first(nouns, senses, is_own, wording)
+        senses, lent = _likely_first(nouns, senses, is_own, wording)
     means = _means_of_own(senses, is_own)
     # Kinds of their own, by the noun after a space, with the synset right above them.
     apart = {f" {nouns[row]}": synset for synset, rows in means.items() if len(rows) > 1 for row in rows}
@@ -73,11 +74,15 @@ def noun_kinds(
             tuple(wordnet.times_used(_spelling(noun, wordnet), sense) for sense in found) or (0,)
             for noun, found in zip(nouns, senses, strict=True)
         ),
-        names=tuple(kind[1:] if kind[0] == " " else named.get(kind) or wording.name(kind) for kind in places),
+        names=tuple(
+            kind[1:] if kind[0] == " " else named.get(kind) or lent.get(kind) or wording.name(kind) for kind in places
+        ),
         above=tuple(tuple(places[above] for above in _chain(kind, apart, wordnet)) for kind in places),
         width=tuple(_width(kind, apart, wordnet) for kind in places),
         settled=frozenset(
-            place for kind, place in places.items() if kind in named or (kind[0] != " " and wording.local_name(kind))
+            place
+            for kind, place in places.items()
+            if kind in named or kind in lent or (kind[0] != " " and wording.local_name(kind))
         ),
         own=own,
         weight=weight,
@@ -95,18 +100,26 @@ def _senses(noun: str, wordnet: WordNet, *, own: bool) -> tuple[str, ...]:
 
 def _likely_first(
     nouns: Sequence[str], senses: Senses, is_own: npt.NDArray[np.bool_], wording: Wording
-) -> list[tuple[str, ...]]:
-    """The senses of every noun, with the one first that fits the list; own words keep their order."""
+) -> tuple[list[tuple[str, ...]], dict[str, str]]:
+    """The senses of every noun, with the one first that fits the list; and words lent to senses near it.
+
+    The plant and the fruit are both a banana, and only one of them may have a word. Own words keep their order.
+    """
     likely = likely_senses(
         nouns,
         [found[0] if found else None for found in senses],
         wordnet=open_wordnet(),
         has_word=lambda synset: bool(wording.local_name(synset)),
     )
-    return [
-        found if mine or first is None else (first, *(sense for sense in found if sense != first))
-        for found, mine, first in zip(senses, is_own, likely, strict=True)
-    ]
+    ordered: list[tuple[str, ...]] = []
+    lent: dict[str, str] = {}
+    for noun, found, mine, near in zip(nouns, senses, is_own, likely, strict=True):
+        ordered.append(found if mine or not near else (near[0], *(sense for sense in found if sense != near[0])))
+        word = next((word for word in map(wording.local_name, near) if word), "")
+        for sense in near if word and not mine else ():
+            if not wording.local_name(sense) and wording.name(sense).lower() == noun.lower():
+                lent.setdefault(sense, word)
+    return ordered, lent
 
 
 def _means_of_own(senses: Senses, is_own: npt.NDArray[np.bool_]) -> dict[str, list[int]]:

@@ -8,6 +8,7 @@ import pytest
 from assets.graph import GROWTH, LEARNING, STEPS, ancestors, descendants, find, select
 from assets.orchestration.build import build_definitions
 from tac_pipeline.errors import InputError
+from tac_pipeline.settings.reading import parse_settings
 
 EDGES = {
     "image_manifest": set(),
@@ -17,6 +18,7 @@ EDGES = {
     "training_set": {"image_embeddings"},
     "candidate_nouns": set(),
     "noun_embeddings": {"candidate_nouns"},
+    "criterion": set(),
     "cluster_count": {"training_set"},
     "semantic_centers": {"training_set", "cluster_count"},
     "noun_shortlist": {"semantic_centers", "noun_embeddings"},
@@ -64,10 +66,44 @@ EDGES = {
     "report": {"clusters", "cluster_tree", "assignments", "review", "image_map", "image_embeddings", "image_manifest"},
 }
 
+# What is read in a store that is grouped by a criterion.
+BY_CRITERION = {
+    "criterion": {"training_set", "noun_embeddings"},
+    **{
+        reader: {"criterion"}
+        for reader in (
+            "cluster_count",
+            "semantic_centers",
+            "noun_shortlist",
+            "text_counterparts",
+            "whitening",
+            "image_neighbors",
+            "text_weight",
+            "text_neighbors",
+            "image_kmeans",
+            "training_free_clusters",
+            "cluster_heads",
+            "cluster_ids",
+            "corrections",
+            "assignments",
+            "clusters",
+            "cluster_tree",
+            "review",
+        )
+    },
+}
+
 GROUPS = {
     "images": {"image_manifest", "image_labels", "image_embeddings", "known_labels", "training_set"},
     "nouns": {"candidate_nouns", "noun_embeddings"},
-    "text space": {"cluster_count", "semantic_centers", "noun_shortlist", "noun_vocabulary", "text_counterparts"},
+    "text space": {
+        "criterion",
+        "cluster_count",
+        "semantic_centers",
+        "noun_shortlist",
+        "noun_vocabulary",
+        "text_counterparts",
+    },
     "neighbors": {"whitening", "image_neighbors", "text_weight", "text_neighbors", "map_layout"},
     "clustering": {"image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids"},
     "results": {
@@ -90,6 +126,17 @@ def test_the_edges_are_the_documented_ones() -> None:
 def test_known_classes_are_read_only_where_the_settings_name_some() -> None:
     readers = {"training_set", "training_free_clusters", "cluster_heads", "cluster_ids", "corrections"}
     assert {step.name for step in STEPS if find("known_labels") in step.optional} == readers
+
+
+def test_a_criterion_is_read_only_where_there_is_one() -> None:
+    settings = parse_settings("store: photos\nimages: {source: pictures}\nclusters: {count: 10}\n", name="tac.yaml")
+    assert [step.name for step in STEPS if step.reads(settings) != step.upstream] == []
+    by_style = settings.model_copy(update={"group_by": "style"})
+    found = {step.name: {above.name for above in step.reads(by_style)} - EDGES[step.name] for step in STEPS}
+    assert {name: above for name, above in found.items() if above} == BY_CRITERION
+    assert "criterion" in [step.name for step in select("+image_neighbors", by_style)]
+    assert "criterion" not in [step.name for step in select("+image_neighbors", settings)]
+    assert "image_neighbors" in [step.name for step in select("criterion+", by_style)]
 
 
 def test_the_groups_are_the_documented_ones() -> None:
@@ -138,6 +185,9 @@ def test_growth_relearns_nothing() -> None:
                 "image_embeddings",
                 "known_labels",
                 "training_set",
+                "candidate_nouns",
+                "noun_embeddings",
+                "criterion",
                 "cluster_count",
                 "whitening",
                 "image_neighbors",
@@ -152,7 +202,8 @@ def test_selection(text: str, names: list[str]) -> None:
 
 
 def test_everything_below_and_above() -> None:
-    assert [step.name for step in descendants([find("image_manifest"), find("candidate_nouns")])] == list(EDGES)
+    roots = [find("image_manifest"), find("candidate_nouns")]
+    assert [step.name for step in descendants(roots)] == list(EDGES)
     assert {step.name for step in ancestors([find("cluster_heads")])} == set(EDGES) - {
         "image_labels",
         "cluster_heads",

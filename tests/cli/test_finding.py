@@ -14,6 +14,8 @@ from PIL import Image
 from ready_store import ready
 from small_store import PICTURE_SETTINGS, grouped_vectors
 
+from tac_pipeline.demo.pictures import draw_picture
+
 Writer = Callable[..., Path]
 HOSTILE = "$(id) [red]x[bold] <b> \x1b[31m.jpg"
 
@@ -99,6 +101,36 @@ def test_new_images_fall_where_the_store_has_them_and_nothing_is_touched(picture
         assert image["nearest"] == image_id
         assert image["nearest_similarity"] == pytest.approx(1, abs=1e-3)
     assert state_of(pictures) == before
+
+
+def test_a_store_grouped_by_words_sees_new_images_by_them(pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(pictures.parent, tmp_path / "grouped", symlinks=True)
+    path = tmp_path / "grouped/tac.yaml"
+    asked = PICTURE_SETTINGS.replace("count: 4}", "count: 2}") + "group_by: [dark background, light background]\n"
+    path.write_text(asked, encoding="utf-8")
+    for command in ("run", "publish"):  # nearly every image moves, so a person must say that it is meant
+        done = tac(command, "-s", path)
+        assert done.exit_code == 0, done.output
+    every = sorted((tmp_path / "grouped/pictures").glob("*/*.jpg"))
+    dark = [place for place in every if draw_picture(place.parent.name, int(place.stem)).dark_ground]
+    chosen = [*dark[:5], *[place for place in every if place not in dark][:5]]
+    images = listed(tac("assign", *chosen, "--json", "-s", path).stdout)
+    placed = pl.read_parquet(tmp_path / "grouped/data/pictures/published/latest/assignments.parquet")
+    known = {row["image_id"]: row for row in placed.to_dicts()}
+    found = [known[f"{place.parent.name}/{place.name}"] for place in chosen]
+    assert [image["cluster_id"] for image in images] == [row["cluster_id"] for row in found]
+    names = [row["cluster_name"] for row in found]
+    assert names.count("dark background") == names.count("light background") == 5
+    assert names[:5].count("dark background") >= 4
+
+
+def test_words_that_the_encoder_would_cut_are_refused(pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(pictures.parent, tmp_path / "cut", symlinks=True)
+    path = tmp_path / "cut/tac.yaml"
+    path.write_text(f"{PICTURE_SETTINGS}group_by: [a cat, {'very ' * 80}old house]\n", encoding="utf-8")
+    refused = tac("run", "--select", "criterion", "-s", path)
+    assert refused.exit_code == 1
+    assert "group_by: the encoder cannot read 1 of 2 entries to their end: very very very" in told(refused)
 
 
 def test_unreadable_files_are_told_one_by_one(pictures: Path, tmp_path: Path) -> None:

@@ -135,6 +135,13 @@ def test_texts_as_they_are(encoder: OpenClipEncoder) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_texts_longer_than_the_context_are_told(encoder: OpenClipEncoder) -> None:
+    # A word is a token here, and two more say where a text begins and ends.
+    fits, cut = " ".join(["dog"] * 75), " ".join(["dog"] * 76)
+    assert encoder.cut_texts([cut, "", fits, "a dog"]) == [cut]
+    assert encoder.cut_texts([]) == []
+
+
 def test_nothing_gives_nothing(encoder: OpenClipEncoder) -> None:
     assert encoder.encode_nouns([], templates=TEMPLATES, batch_size=4).shape == (0, 24)
     assert encoder.encode_texts([], batch_size=4).shape == (0, 24)

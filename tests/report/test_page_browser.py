@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from chromium import find_chromium
 from made_up import HOSTILE, made_up_changes, made_up_contents, made_up_tables, made_up_tree
@@ -94,6 +95,28 @@ def test_cards_search_filters_and_a_cluster(open_page: Opener, complaints: list[
     page.get_by_role("heading", name="On the border").wait_for()
     page.locator(".tile").first.click()
     page.locator("dialog[open] .image-id").wait_for()
+    assert complaints == []
+
+
+def test_names_from_right_to_left_stay_in_their_place(open_page: Opener, complaints: list[str]) -> None:
+    names = ["כלב (2)", "חתול", "犬", "Äpfel"]
+    tables = made_up_tables(4, names=names)
+    tables.clusters.replace_column(
+        tables.clusters.get_column_index("alternatives"), pl.Series("alternatives", [["חיה", "יונק", "dog"]] * 4)
+    )
+    page = open_page(tables)
+    assert page.locator(".card-name").all_text_contents() == names
+    # The first alternative is the leftmost, as in every list of the page.
+    left = page.locator(".card-also").first.locator("bdi").evaluate_all("all => all.map(one => one.offsetLeft)")
+    assert left == sorted(left) and len(set(left)) == 3
+    # Joining letters are not pushed together; others are.
+    spacing = "all => all.map(one => getComputedStyle(one).letterSpacing)"
+    found = page.locator(".card-name bdi").evaluate_all(spacing)
+    assert [space == "normal" for space in found] == [True, True, False, False]
+    page.goto(page.url.partition("#")[0] + "#/cluster/0")
+    page.get_by_role("heading", name="כלב (2)").wait_for()
+    assert page.locator("h2 bdi").evaluate("one => one.matches(':dir(rtl)')")
+    assert page.locator(".words bdi").all_text_contents() == ["חיה", "יונק", "dog"]
     assert complaints == []
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from reference import random_unit_rows
 
-from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.errors import ArtifactDamaged, InputError
 from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import ClusterHead, build_head, soft_assignment
+from tac_pipeline.method.words.criterion import View, find_view
 from tac_pipeline.results.assigning import StoreAssignment, _ceilings, assign_shards, drop_unused
 from tac_pipeline.store.parquet import place_table, read_table, vectors_of
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
@@ -19,9 +20,9 @@ DIM, N_CLUSTERS, ENCODER = 6, 4, "the encoder"
 VALUES = ["column", "confidence", "runner_up", "similarity", "margin"]
 
 
-def some_head(seed: int = 0) -> ClusterHead:
-    head = build_head(DIM, N_CLUSTERS, generator=torch.Generator().manual_seed(seed))
-    head.settle(torch.from_numpy(random_unit_rows(50, DIM, seed)))
+def some_head(seed: int = 0, *, dim: int = DIM) -> ClusterHead:
+    head = build_head(dim, N_CLUSTERS, generator=torch.Generator().manual_seed(seed))
+    head.settle(torch.from_numpy(random_unit_rows(50, dim, seed)))
     with torch.no_grad():
         head.output.weight *= 50  # so that it is sure of some
     return head.eval()
@@ -57,7 +58,7 @@ class SmallStore:
         added = pl.DataFrame(placed).with_columns(shard=pl.lit(name))
         self.view = pl.concat([self.view, added]) if len(self.view) else added
 
-    def assign(self, *, encoder: str = ENCODER) -> StoreAssignment:
+    def assign(self, *, encoder: str = ENCODER, seen_by: View | None = None) -> StoreAssignment:
         self.progress = []
         return assign_shards(
             self.view,
@@ -66,13 +67,15 @@ class SmallStore:
             head=self.head,
             centers=self.centers,
             kept=self.kept,
+            seen_by=seen_by,
             progress=lambda done, total: self.progress.append((done, total)),
         )
 
-    def at_once(self) -> pl.DataFrame:
+    def at_once(self, *, seen_by: View | None = None) -> pl.DataFrame:
         """The head's assignment of every image of the view, computed at once."""
         tables = {name: vectors_of(read_table(self.shards / name, EMBEDDING_SHARD)) for name in self.view["shard"]}
         vectors = np.stack([tables[name][row] for name, row in self.view.select("shard", "row").iter_rows()])
+        vectors = vectors if seen_by is None else seen_by.apply(vectors)
         found = assign(soft_assignment(self.head, vectors))
         similarity = (vectors * self.centers[found.column]).sum(axis=1)
         table = pl.DataFrame(
@@ -104,6 +107,15 @@ def require_equal(found: pl.DataFrame, expected: pl.DataFrame) -> None:
         assert found[name].to_list() == expected[name].to_list()
     for name in ("confidence", "similarity", "margin"):
         np.testing.assert_allclose(found[name].to_numpy(), expected[name].to_numpy(), atol=1e-5)
+
+
+def test_images_are_seen_as_the_head_learned_them(store: SmallStore) -> None:
+    view = find_view(random_unit_rows(20, DIM, 5), random_unit_rows(4, DIM, 6)).view
+    store.head, store.centers = some_head(dim=3), random_unit_rows(N_CLUSTERS, 3, 99)
+    require_equal(store.assign(seen_by=view).rows, store.at_once(seen_by=view))
+    store.kept = store.kept.with_name("as the encoder sees them")
+    with pytest.raises(InputError, match="this head takes vectors of width 3; got width 6"):
+        store.assign()
 
 
 @pytest.mark.parametrize("seed", range(4))

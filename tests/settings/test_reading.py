@@ -29,6 +29,24 @@ def test_what_a_method_works_out_is_null() -> None:
     assert (settings.encoder.model, settings.encoder.pretrained) == ("ViT-B-32-quickgelu", "openai")
 
 
+def test_nouns_have_one_source_or_several() -> None:
+    one = parse_settings(LEAST, name="tac.yaml").nouns
+    assert (one.source, one.places, one.files) == ("wordnet", ["wordnet"], [])
+    several = parse_settings(LEAST + "nouns: {source: [wordnet, mine.txt]}", name="tac.yaml").nouns
+    assert (several.places, several.files) == (["wordnet", "mine.txt"], ["mine.txt"])
+    with pytest.raises(SettingsError, match=r"nouns\.source"):
+        parse_settings(LEAST + "nouns: {source: []}", name="tac.yaml")
+
+
+def test_an_added_key_enters_a_version_only_when_it_is_set() -> None:
+    """Stores from before the key are as they were."""
+    keys = ["nouns.source", "nouns.language", "nouns.language_data"]
+    assert {key.name for key in settings_keys() if key.added} >= {"nouns.language", "nouns.language_data"}
+    assert result_slice(parse_settings(LEAST, name="tac.yaml"), keys) == {"nouns.source": "wordnet"}
+    german = parse_settings(LEAST + "nouns: {language: deu}", name="tac.yaml")
+    assert result_slice(german, keys) == {"nouns.source": "wordnet", "nouns.language": "deu"}
+
+
 def test_the_shipped_file_is_valid() -> None:
     load_project(REPOSITORY / "tac.yaml")
 
@@ -59,11 +77,42 @@ def test_the_shipped_file_is_valid() -> None:
             "nouns:\n  templates:\n    - a {}\n    - b",
             "nouns.templates must each hold {} once, where the noun goes; got 'b' (tac.yaml, line 7)",
         ),
+        (
+            "nouns: {language: German}",
+            "nouns.language must be a language's code of two or three small letters, such as deu or de; got 'German' "
+            "(tac.yaml, line 4)",
+        ),
+        ("nouns: {language_data: ''}", "nouns.language_data must not be empty; got '' (tac.yaml, line 4)"),
         ("nouns: {templates: []}", "nouns.templates must have at least 1 entry; got [] (tac.yaml, line 4)"),
         (
             "data: s3://bucket/data",
             "data must be a folder on this machine, which may be a mounted one, and not a URL; got 's3://bucket/data' "
             "(tac.yaml, line 4)",
+        ),
+        (
+            "group_by: []",
+            "group_by must have words; write what the groups may be, such as [indoors, outdoors], or null for none; "
+            "got [] (tac.yaml, line 4)",
+        ),
+        (
+            "group_by: [red]",
+            "group_by must have two words or more, because one tells nothing apart; write what the groups may be, such "
+            "as [indoors, outdoors], or null for none; got ['red'] (tac.yaml, line 4)",
+        ),
+        (
+            "group_by: [red, blue, Red]",
+            "group_by must have each word once, in upper or lower case; 'red' is there again; got "
+            "['red', 'blue', 'Red'] (tac.yaml, line 4)",
+        ),
+        (
+            "group_by: colr",
+            "group_by must be style, place, color, material, action, mood, time of day, or a list of your own words; "
+            "did you mean color?; got 'colr' (tac.yaml, line 4)",
+        ),
+        (
+            "group_by: [{a: 1}, 3]",
+            "group_by must be style, place, color, material, action, mood, time of day, or a list of your own words, "
+            "each of them text; got [{'a': 1}, 3] (tac.yaml, line 4)",
         ),
         ("neighbors: {count: 0}", "neighbors.count must be >= 1; got 0 (tac.yaml, line 4)"),
     ],
@@ -72,6 +121,19 @@ def test_a_refusal_says_what_must_hold_what_came_and_where(text: str, message: s
     with pytest.raises(SettingsError) as refused:
         parse_settings(LEAST + text, name="tac.yaml")
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("null", None),
+        ("style", "style"),
+        ("time of day", "time of day"),
+        ("['cat  and dog', '{fish}']", ["cat and dog", "{fish}"]),
+    ],
+)
+def test_a_criterion_is_a_set_that_ships_or_words(written: str, found: object) -> None:
+    assert parse_settings(f"{LEAST}group_by: {written}", name="tac.yaml").group_by == found
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ VOCABULARY_DOWN = {"noun_vocabulary", *COUNTERPARTS_DOWN}
 SHORTLIST_DOWN = {"noun_shortlist", *VOCABULARY_DOWN}
 CENTERS_DOWN = {"semantic_centers", *SHORTLIST_DOWN}
 COUNT_DOWN = {"cluster_count", "image_kmeans", "image_neighbors", *CENTERS_DOWN}
+# What a criterion shows the images to.
+CRITERION_DOWN = {"whitening", *COUNT_DOWN}
 TRAINING_SET_DOWN = {"training_set", "whitening", *MAP_DOWN, *COUNT_DOWN}
 EMBEDDINGS_DOWN = {"image_embeddings", "known_labels", *TRAINING_SET_DOWN}
 NOUN_EMBEDDINGS_DOWN = {"noun_embeddings", *SHORTLIST_DOWN}

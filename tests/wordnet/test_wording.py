@@ -85,8 +85,21 @@ def test_a_sense_that_texts_know_well_is_not_doubted() -> None:
     wordnet = open_wordnet()
     nouns = ["dog", "frump", "slattern", "xyzzy"]
     first = [wordnet.synset(noun) for noun in nouns]
-    assert likely_senses(nouns, first, wordnet=wordnet, has_word=lambda _: False)[0] == "dog.n.01"
-    assert likely_senses(nouns, first, wordnet=wordnet, has_word=lambda _: True)[3] is None
+    for has_word in (True, False):
+        found = likely_senses(nouns, first, wordnet=wordnet, has_word=lambda _, said=has_word: said)
+        assert (found[0][0], found[3]) == ("dog.n.01", ())
+
+
+def test_a_word_is_lent_to_another_sense_of_the_same_noun() -> None:
+    """The fruit has a word, the plant has none; a group of bananas may be read as either."""
+    wording = Wording(Language("deu", {"banana.n.02": ("Banane",)}))
+    kinds = noun_kinds(["banana", "apple", "pear", "herb", "ginger", "canna"], wording=wording)
+    assert [kinds.names[kind] for kind in kinds.senses[0]] == ["Banane", "Banane"]
+    assert set(kinds.senses[0]) <= kinds.settled
+    # Not to a sense that the list has nothing to do with.
+    wording = Wording(Language("deu", {"turtle.n.02": ("Schildkröte",)}))
+    kinds = noun_kinds(["turtle", "sea turtle", "tortoise"], wording=wording)
+    assert [kinds.names[kind] for kind in kinds.senses[0]] == ["Schildkröte", "turtleneck"]
 
 
 def test_own_words_are_not_translated_unless_asked(german: Language) -> None:

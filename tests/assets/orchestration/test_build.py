@@ -1,6 +1,7 @@
 """Several stores in one deployment: nouns are embedded once, and each store is its own code location."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ruamel.yaml import YAML
 from assets.engine.execute import open_store
 from assets.orchestration import build
 from assets.orchestration.instance import dagster_home, write_workspace
+from assets.orchestration.metadata import asset_key
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.project import load_project
 
@@ -108,3 +110,15 @@ def test_settings_that_were_mended_are_used_again(vector_store: Any, monkeypatch
     assert str(told).startswith("schedule.observe must be a cron")
     mended, refused = build._open_project(vector_store({"schedule.observe": None}))
     assert refused is None and mended.settings.schedule.observe is None
+
+
+def test_a_criterion_is_above_what_reads_it_where_there_is_one(vector_store: Callable[..., Path]) -> None:
+    def above(path: Path, name: str) -> set[str]:
+        graph = build.build_definitions(path).get_repository_def().asset_graph
+        return {key.path[-1] for key in graph.get(asset_key(name, load_project(path))).parent_keys}
+
+    path = vector_store()
+    assert "criterion" not in above(path, "whitening") | above(path, "assignments")
+    path = vector_store({"group_by": "style"})
+    assert above(path, "criterion") == {"training_set", "noun_embeddings"}
+    assert "criterion" in above(path, "whitening") & above(path, "assignments")
