@@ -24,6 +24,9 @@ MICRO_PER_CLUSTER, MIN_MICRO, MANY_MICRO = 10, 500, 1000
 LEAST_PER_CLUSTER, MAX_MICRO = 3, 4000
 MICRO_ROUNDS = 3
 LLOYD_ROUNDS = 100
+# An example stands for so many rows of its class, at most. The mean of few may be far from that of their class: as
+# heavy as all of it, one would stay alone.
+EXAMPLE_WEIGHT = 5
 
 
 @dataclass(frozen=True)
@@ -186,12 +189,12 @@ def micro_tree(
     apart : int >= 0
         See ward_tree.
     least : float
-        What the leaves that stay apart weigh at least, in rows.
+        What the leaves that stay apart weigh at least, in rows, but no more than EXAMPLE_WEIGHT for each of their own.
     """
     sizes = np.bincount(micro)
     sums = group_sums(rows, micro, n_groups=len(sizes))
     weights = sizes.astype(np.float64)
-    weights[:apart] = np.maximum(weights[:apart], least)
+    weights[:apart] = np.maximum(weights[:apart], np.minimum(least, EXAMPLE_WEIGHT * weights[:apart]))
     return ward_tree(sums / sizes[:, None], weights, apart=apart), sums
 
 

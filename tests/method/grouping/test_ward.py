@@ -109,6 +109,17 @@ def test_examples_stay_where_people_put_them() -> None:
     np.testing.assert_array_equal(found[others], np.array([1, 2, 0])[truth[others]])
 
 
+def test_one_example_far_from_the_mean_of_its_class_is_joined_with_it() -> None:
+    """As heavy as a whole class, it would stay alone, and its class would be a new group."""
+    truth = np.repeat(np.arange(4), 60)
+    rows = np.eye(16)[truth] + 0.3 * np.random.default_rng(0).normal(size=(240, 16))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    examples = np.full(240, -1)
+    examples[rows[:60, 0].argmin()] = 0
+    found = ward_kmeans(rows, n_clusters=4, seed=0, known=examples).assignment
+    assert (found[:60] == 0).mean() > 0.9
+
+
 def test_two_classes_in_one_group_stay_two() -> None:
     """Nearer to each other than to anything else, they would be the first to be joined."""
     rows, _, examples = two_and_a_new_group({0: 0, 1: 0, 2: 1, 3: 1})
