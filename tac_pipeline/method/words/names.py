@@ -220,11 +220,19 @@ def _best(
         if fitting:
             kind = min(fitting, key=lambda kind: (kinds.width[kind], -reading.support[kind], called[kind]))
             if kind not in reading.own or reading.support[kind] < LONGER_WORD:
-                pieces = parts_of(called[kind])
-                shorter = [other for other in fitting if called[other].lower() in pieces and other in reading.own]
-                kind = max(shorter, key=lambda other: (reading.support[other], called[other]), default=kind)
+                kind = _shorter(kind, fitting, reading, called, kinds)
             return _Choice(kind, called[kind], reading.support[kind], settled=False)
     return None
+
+
+def _shorter(kind: int, fitting: Sequence[int], reading: Reading, called: Sequence[str], kinds: NounKinds) -> int:
+    """The fitting kind of most weight that a word of this kind's name says, or the kind itself."""
+    heard: defaultdict[int, set[str]] = defaultdict(set)
+    for noun, meant in reading.meant.items():
+        heard[meant].add(kinds.spelled[noun].lower())
+    pieces = {piece for name in {called[kind], *heard[kind]} for piece in parts_of(name)}
+    others = [other for other in fitting if heard[other] & pieces]
+    return max(others, key=lambda other: (reading.support[other], called[other]), default=kind)
 
 
 def _kept(name: str | None, best: _Choice, reading: Reading, called: Sequence[str]) -> _Choice | None:
