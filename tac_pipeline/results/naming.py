@@ -105,7 +105,11 @@ def _kin(name: str, nouns: IntVector, kinds: NounKinds) -> IntVector:
     for word, senses in zip(kinds.spelled, kinds.senses, strict=True):
         named |= set(senses) if word.lower() == name.lower() else set()
     around = {near for kind in named for near in kinds.above[kind][:2]}
-    return np.array(
-        [noun for noun in nouns if any(around & set(kinds.above[sense]) for sense in kinds.senses[noun])],
-        dtype=np.int64,
-    )
+    # What snakes are tells no snake from another.
+    above = {wider for kind in named for wider in kinds.above[kind][1:]} - named
+
+    def is_kin(noun: int) -> bool:
+        senses = kinds.senses[noun]
+        return any(around & set(kinds.above[sense]) for sense in senses) and not above & set(senses)
+
+    return np.array([noun for noun in nouns.tolist() if is_kin(noun)], dtype=np.int64)

@@ -56,3 +56,11 @@ def test_names_of_people_and_names_from_before_come_first() -> None:
     images, assignment = groups(AXES[3], AXES[4], AXES[0])
     found = name(images, assignment, given={1: "mine"}, before=["pizza (old)", None, None])
     assert [group.name for group in found] == ["pizza (old)", "mine", "turtle"]
+
+
+def test_a_wider_kind_tells_nothing_apart() -> None:
+    nouns = ["snake", "diapsid reptile", "pizza", "key"]
+    vectors = unit_rows(np.stack([AXES[0], AXES[0] + 0.6 * AXES[1], AXES[3], AXES[4]]))
+    images, assignment = groups(AXES[0] + 0.08 * AXES[1], AXES[0] - 0.08 * AXES[1], AXES[3], AXES[4])
+    found = name_groups(images, CandidateVectors.whole(vectors), nouns, assignment, n_groups=4, temperature=0.03)
+    assert sorted(str(group.name) for group in found[:2]) == ["snake", "snake (2)"]

@@ -227,12 +227,14 @@ def _best(
 
 def _shorter(kind: int, fitting: Sequence[int], reading: Reading, called: Sequence[str], kinds: NounKinds) -> int:
     """The fitting kind of most weight that a word of this kind's name says, or the kind itself."""
-    heard: defaultdict[int, set[str]] = defaultdict(set)
-    for noun, meant in reading.meant.items():
-        heard[meant].add(kinds.spelled[noun].lower())
-    pieces = {piece for name in {called[kind], *heard[kind]} for piece in parts_of(name)}
-    others = [other for other in fitting if heard[other] & pieces]
+    pieces = {piece for name in {called[kind], *_heard(kind, reading, kinds)} for piece in parts_of(name)}
+    others = [other for other in fitting if pieces & _heard(other, reading, kinds)]
     return max(others, key=lambda other: (reading.support[other], called[other]), default=kind)
+
+
+def _heard(kind: int | None, reading: Reading, kinds: NounKinds) -> set[str]:
+    """The nouns that mean a kind in this cluster, in lower case."""
+    return {kinds.spelled[noun].lower() for noun, meant in reading.meant.items() if meant == kind}
 
 
 def _kept(name: str | None, best: _Choice, reading: Reading, called: Sequence[str]) -> _Choice | None:
@@ -329,10 +331,12 @@ def _alternatives(
     """
     said = set() if choice is None else {choice.name.lower(), without_brackets(choice.name).lower()}
     own = None if choice is None else choice.kind
+    telling = said | _heard(own, reading, kinds)
     found: dict[str, float] = {}
     for kind in sorted(reading.own, key=lambda kind: (-reading.own[kind], kind)):
         word = called[kind]
-        if said & parts_of(word) and own is not None and own not in kinds.above[kind]:
+        pieces = {piece for name in {word, *_heard(kind, reading, kinds)} for piece in parts_of(name)}
+        if telling & pieces and own is not None and own not in kinds.above[kind]:
             continue
         if word and kind != own and word.lower() not in said and word.lower() not in map(str.lower, found):
             found[word] = reading.own[kind]
