@@ -35,7 +35,7 @@ WIDE, WIDEST = 0.02, 0.1
 # An alternative weighs at least this share of the name, or of the first alternative where there is no name.
 LEAST_ALTERNATIVE = 0.1
 # Of a kind's nouns that weigh at least this share of the heaviest, the one that texts use most says it.
-SAID_OFTEN = 0.5
+SAID_OFTEN = 0.3
 # How many nouns are in the label of a cluster without a name.
 SHOWN_NEAR = 2
 UNNAMED = "unnamed "
