@@ -48,7 +48,7 @@ def test_the_chain_finds_the_groups_and_names_them(vector_store: Writer) -> None
     assert clusters["share"].sum() == pytest.approx(1)
     for row in clusters.iter_rows(named=True):
         colors = {other.split()[0] for other in row["alternatives"]}
-        assert len(row["alternatives"]) == 4
+        assert 1 <= len(row["alternatives"]) <= 4
         assert colors == {row["name"].split()[0]}
         assert len(row["medoids"]) == 9
 
