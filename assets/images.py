@@ -357,6 +357,9 @@ def load_encoder(project: Project) -> "Encoder":
     return LateEncoder(*project.encoder_files, device=settings.device, precision=settings.precision)
 
 
+KNOWN_KEYS = ("known.file", "known.folder", "known.column")
+
+
 def _resolve_known(inputs: Inputs, known: KnownSettings) -> Values:
     if not known.asked:
         return {}
@@ -398,7 +401,7 @@ def known_classes(inputs: Inputs) -> "KnownClasses":
     group="images",
     schema=KNOWN_LABELS,
     settings=["known"],
-    deps=[image_embeddings],
+    deps_when=dict.fromkeys(KNOWN_KEYS, (image_embeddings,)),
     resolve=_resolve_known,
     ignores_growth=True,
     lag=_changed_examples,
@@ -422,7 +425,7 @@ def known_labels(inputs: Inputs, out: Output, known: KnownSettings) -> None:
 
 
 # What else a step reads where classes are known.
-WITH_KNOWN = dict.fromkeys(("known.file", "known.folder", "known.column"), (known_labels,))
+WITH_KNOWN = dict.fromkeys(KNOWN_KEYS, (known_labels,))
 
 
 def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:

@@ -49,7 +49,7 @@ ASKED_IMAGES = 2000
 def _resolve_criterion(inputs: Inputs, group_by: str | list[str] | None, nouns: Nouns, **_: Any) -> Values:
     if group_by is None:
         return {"words": None}
-    from tac_pipeline.method.words.criterion import criterion_words
+    from tac_pipeline.method.values.criteria import criterion_words
 
     words = list(criterion_words(group_by))
     if not inputs.fact(noun_embeddings, "given"):

@@ -38,7 +38,8 @@ from tac_pipeline.estimator import TextAidedClustering
 from tac_pipeline.method.clusters.evaluation import score
 from tac_pipeline.method.grouping.cluster_count import estimate_cluster_count
 from tac_pipeline.method.grouping.ward import ward_kmeans
-from tac_pipeline.method.words.criterion import criterion_words, find_view
+from tac_pipeline.method.values.criteria import criterion_words
+from tac_pipeline.method.words.criterion import find_view
 from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES
 from tac_pipeline.sources.decoding import decode_image
 

@@ -6,7 +6,7 @@ import difflib
 
 from pydantic_core import PydanticCustomError
 
-from tac_pipeline.method.words.criterion import FEWEST_WORDS, criteria, repeated_words
+from tac_pipeline.method.values.criteria import FEWEST_WORDS, criteria, repeated_words
 
 
 def require_criterion(value: object) -> object:

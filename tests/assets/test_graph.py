@@ -14,7 +14,7 @@ EDGES = {
     "image_manifest": set(),
     "image_labels": {"image_manifest"},
     "image_embeddings": {"image_manifest"},
-    "known_labels": {"image_embeddings"},
+    "known_labels": set(),
     "training_set": {"image_embeddings"},
     "candidate_nouns": set(),
     "noun_embeddings": {"candidate_nouns"},

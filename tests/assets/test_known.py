@@ -77,7 +77,7 @@ def test_a_store_that_names_no_classes_learns_nothing_again(vector_store: Writer
 def test_learning_reads_known_labels_and_never_the_labels_of_evaluation() -> None:
     below = {step.name for step in descendants([find("known_labels")])}
     assert {"training_set", "training_free_clusters", "cluster_heads", "corrections"} < below
-    above_known = {step.name for step in STEPS if step in find("known_labels").upstream}
+    above_known = {step.name for step in STEPS if step in find("known_labels").optional}
     assert above_known == {"image_embeddings"}
     assert [step.name for step in descendants([find("image_labels")])] == ["image_labels", "evaluation"]
 

@@ -8,20 +8,14 @@ comparison with other ways.
 
 from __future__ import annotations
 
-import functools
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from tac_pipeline.arrays import FloatMatrix, FloatVector, require_same_width, row_chunks, unit_rows
 from tac_pipeline.errors import InputError
+from tac_pipeline.method.values.criteria import FEWEST_WORDS
 
-SETS_FILE = Path(__file__).with_name("criteria.txt")
-# One word tells nothing apart.
-FEWEST_WORDS = 2
 # Directions with less than this share of the largest spread are rounding.
 FLOOR = 1e-3
 # A word counts for the center when at least this share of the images is nearest to it.
@@ -29,31 +23,6 @@ LEAST_SHARE = 0.01
 # Most stores need 3 to 10; the rest moves few images.
 ITERATIONS = 20
 CHUNK_ROWS = 8192
-
-
-@functools.cache
-def criteria() -> Mapping[str, tuple[str, ...]]:
-    """The sets of words that ship, by name, in the order of the file."""
-    found: dict[str, list[str]] = {}
-    for line in SETS_FILE.read_text(encoding="utf-8").splitlines():
-        text = line.strip()
-        if text.startswith("["):
-            found[text.strip("[]")] = []
-        elif text and not text.startswith("#"):
-            list(found.values())[-1].append(text)
-    return {name: tuple(words) for name, words in found.items()}
-
-
-def criterion_words(group_by: str | Sequence[str]) -> tuple[str, ...]:
-    """The words of a criterion: those of a set that ships, by its name, or a person's own."""
-    return criteria()[group_by] if isinstance(group_by, str) else tuple(group_by)
-
-
-def repeated_words(words: Sequence[str]) -> list[str]:
-    """The words that are there more than once, whatever their case, each as it was first written."""
-    counts = Counter(word.casefold() for word in words)
-    first = {word.casefold(): word for word in reversed(words)}
-    return [first[key] for key, count in counts.items() if count > 1]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,8 @@ from hypothesis import strategies as st
 
 from tac_pipeline.arrays import unit_rows
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.words.criterion import (
-    View,
-    criteria,
-    criterion_words,
-    find_view,
-    repeated_words,
-)
+from tac_pipeline.method.values.criteria import criteria, criterion_words, repeated_words
+from tac_pipeline.method.words.criterion import View, find_view
 
 DIM = 8
 
