@@ -111,3 +111,11 @@ def require_same_width(left: FloatMatrix, right: FloatMatrix, *, names: tuple[st
             f"{names[0]} and {names[1]} must have the same width; got {left.shape[1]} and {right.shape[1]}. "
             "Both must come from the same encoder."
         )
+
+
+def require_assignment(assignment: IntVector, *, n_images: int, n_groups: int) -> None:
+    """Raise InputError when an assignment is of other images, or names a group that does not exist."""
+    if len(assignment) != n_images:
+        raise InputError(f"the assignment must have one entry per image; got {len(assignment)} for {n_images} images")
+    if len(assignment) and not 0 <= assignment.min() <= assignment.max() < n_groups:
+        raise InputError(f"the assignment must lie in 0..{n_groups - 1}; got {assignment.min()}..{assignment.max()}")

@@ -12,11 +12,11 @@ from tac_pipeline.arrays import (
     FloatVector,
     IntMatrix,
     IntVector,
+    require_assignment,
     require_same_width,
     row_chunks,
     unit_rows,
 )
-from tac_pipeline.errors import InputError
 from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.text_counterparts import require_tau
 from tac_pipeline.tensors import group_sums
@@ -89,17 +89,12 @@ def weigh_nouns(
     """
     require_same_width(image_embeddings, candidates.vectors, names=("image_embeddings", "candidates"))
     require_tau(temperature)
-    if len(assignment) != len(image_embeddings):
-        raise InputError(
-            f"the assignment must have one entry per image; got {len(assignment)} for {len(image_embeddings)} images"
-        )
-    if len(assignment) and not 0 <= assignment.min() <= assignment.max() < n_groups:
-        raise InputError(f"the assignment must lie in 0..{n_groups - 1}; got {assignment.min()}..{assignment.max()}")
+    require_assignment(assignment, n_images=len(image_embeddings), n_groups=n_groups)
     sizes = np.bincount(assignment, minlength=n_groups)
     means = group_sums(image_embeddings, assignment, n_groups=n_groups) / np.maximum(sizes, 1)[:, None]
     # One group has nothing to differ from: then the images are taken as they are.
     center = image_embeddings.mean(axis=0) if np.count_nonzero(sizes) > 1 else np.zeros_like(candidates.mean)
-    nouns = unit_rows(candidates.vectors - candidates.mean)
+    nouns = candidates.centered()
     rows, cosines = _nearest(unit_rows(means - center), nouns, chunk_groups=chunk_groups)
     # exp stays finite at small temperatures only if each row's maximum is taken off first.
     by_mean = np.exp((cosines - cosines[:, :1]).astype(np.float64) / temperature)

@@ -33,8 +33,7 @@ def nouns_of_groups(
     sizes = np.bincount(groups, minlength=n_groups)
     means = group_sums(image_embeddings, groups, n_groups=n_groups) / np.maximum(sizes, 1)[:, None]
     filled = unit_rows(means[sizes > 0] - image_embeddings.mean(axis=0))
-    centered = unit_rows(candidates.vectors - candidates.mean)
-    nearness = filled @ centered.T  # (n_filled, n_nouns)
+    nearness = filled @ candidates.centered().T  # (n_filled, n_nouns)
     count = min(nouns_per_group, len(candidates))
     chosen: IntVector = np.unique(np.argsort(-nearness, axis=1, kind="stable")[:, :count])
     return chosen.astype(np.int64)

@@ -227,14 +227,18 @@ def _best(
 
 def _shorter(kind: int, fitting: Sequence[int], reading: Reading, called: Sequence[str], kinds: NounKinds) -> int:
     """The fitting kind of most weight that a word of this kind's name says, or the kind itself."""
-    pieces = {piece for name in {called[kind], *_heard(kind, reading, kinds)} for piece in parts_of(name)}
-    others = [other for other in fitting if pieces & _heard(other, reading, kinds)]
+    heard = _heard(reading, kinds)
+    pieces = {piece for name in {called[kind], *heard[kind]} for piece in parts_of(name)}
+    others = [other for other in fitting if pieces & heard[other]]
     return max(others, key=lambda other: (reading.support[other], called[other]), default=kind)
 
 
-def _heard(kind: int | None, reading: Reading, kinds: NounKinds) -> set[str]:
-    """The nouns that mean a kind in this cluster, in lower case."""
-    return {kinds.spelled[noun].lower() for noun, meant in reading.meant.items() if meant == kind}
+def _heard(reading: Reading, kinds: NounKinds) -> Mapping[int | None, set[str]]:
+    """The nouns that mean each kind in this cluster, in lower case."""
+    found: defaultdict[int | None, set[str]] = defaultdict(set)
+    for noun, kind in reading.meant.items():
+        found[kind].add(kinds.spelled[noun].lower())
+    return found
 
 
 def _kept(name: str | None, best: _Choice, reading: Reading, called: Sequence[str]) -> _Choice | None:
@@ -256,11 +260,9 @@ def _distinct(
     names: list[str | None] = [None] * len(choices)
     twins: list[tuple[int, ...]] = [()] * len(choices)
     taken: set[str] = set()
+    chosen = {row: choice for row, choice in enumerate(choices) if choice is not None}
     # People's names and kept ones first; of the others the surest, then the largest.
-    order = sorted(
-        (row for row, choice in enumerate(choices) if choice is not None),
-        key=lambda row: (*_rank(choices[row]), -int(sizes[row]), row),
-    )
+    order = sorted(chosen, key=lambda row: (*_rank(chosen[row]), -int(sizes[row]), row))
     # People's own words are told apart by their capitals too: they were written apart.
     exact = set() if kinds.own is None else {kinds.senses[noun][0] for noun in np.flatnonzero(kinds.own).tolist()}
 
@@ -269,18 +271,15 @@ def _distinct(
 
     alike: defaultdict[str, list[int]] = defaultdict(list)
     for row in order:
-        alike[same(without_brackets(_of(choices[row]).name), _of(choices[row]))].append(row)
-    said = tell_apart({without_brackets(_of(choices[rows[0]]).name): rows for rows in alike.values() if len(rows) > 1})
+        alike[same(without_brackets(chosen[row].name), chosen[row])].append(row)
+    said = tell_apart({without_brackets(chosen[rows[0]].name): rows for rows in alike.values() if len(rows) > 1})
     for row in order:
-        choice = _of(choices[row])
-        rows = alike[same(without_brackets(choice.name), choice)]
-        others = [_of(choices[other]) for other in rows if other != row]
-        twins[row] = tuple(
-            sorted(other for other in rows if other != row and _of(choices[other]).kind == choice.kind is not None)
-        )
+        choice = chosen[row]
+        others = {other: chosen[other] for other in alike[same(without_brackets(choice.name), choice)] if other != row}
+        twins[row] = tuple(sorted(other for other in others if others[other].kind == choice.kind is not None))
         name = choice.name
         if not choice.settled and others:
-            hint = said.get(row) or _hint(choice, others, kinds)
+            hint = said.get(row) or _hint(choice, others.values(), kinds)
             name = f"{choice.name} ({hint})" if hint else choice.name
         plain = name if choice.settled else without_brackets(name)
         numbered = (f"{plain} ({number})" for number in range(2, 3 + len(taken)))
@@ -289,14 +288,8 @@ def _distinct(
     return names, twins
 
 
-def _rank(choice: _Choice | None) -> tuple[bool, bool, float]:
-    found = _of(choice)
-    return found.kind is not None, not found.settled, -found.confidence
-
-
-def _of(choice: _Choice | None) -> _Choice:
-    assert choice is not None
-    return choice
+def _rank(choice: _Choice) -> tuple[bool, bool, float]:
+    return choice.kind is not None, not choice.settled, -choice.confidence
 
 
 def _hint(choice: _Choice, others: Iterable[_Choice], kinds: NounKinds) -> str | None:
@@ -331,11 +324,12 @@ def _alternatives(
     """
     said = set() if choice is None else {choice.name.lower(), without_brackets(choice.name).lower()}
     own = None if choice is None else choice.kind
-    telling = said | _heard(own, reading, kinds)
+    heard = _heard(reading, kinds)
+    telling = said | heard[own]
     found: dict[str, float] = {}
     for kind in sorted(reading.own, key=lambda kind: (-reading.own[kind], kind)):
         word = called[kind]
-        pieces = {piece for name in {word, *_heard(kind, reading, kinds)} for piece in parts_of(name)}
+        pieces = {piece for name in {word, *heard[kind]} for piece in parts_of(name)}
         if telling & pieces and own is not None and own not in kinds.above[kind]:
             continue
         if word and kind != own and word.lower() not in said and word.lower() not in map(str.lower, found):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tac_pipeline.arrays import FloatMatrix, IntVector
-from tac_pipeline.errors import InputError
+from tac_pipeline.arrays import FloatMatrix, IntVector, require_assignment
 from tac_pipeline.method.words.text_counterparts import retrieval_weights
 
 
@@ -59,12 +58,7 @@ def noun_profiles(
     """
     from scipy.sparse import csr_array
 
-    if len(assignment) != len(image_embeddings):
-        raise InputError(
-            f"the assignment must have one entry per image; got {len(assignment)} for {len(image_embeddings)} images"
-        )
-    if len(assignment) and not 0 <= assignment.min() <= assignment.max() < n_clusters:
-        raise InputError(f"the assignment must lie in 0..{n_clusters - 1}; got {assignment.min()}..{assignment.max()}")
+    require_assignment(assignment, n_images=len(image_embeddings), n_groups=n_clusters)
     totals = np.zeros((n_clusters, len(noun_embeddings)))
     for rows, weights in retrieval_weights(image_embeddings, noun_embeddings, tau=tau, chunk_rows=chunk_rows):
         n_rows = rows.stop - rows.start

@@ -47,6 +47,10 @@ class CandidateVectors:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def centered(self) -> FloatMatrix:
+        """The nouns less what all nouns share, float32 (n_nouns, dim), unit rows."""
+        return unit_rows(self.vectors - self.mean)
+
 
 def choose_list_length(n_nouns: int, n_centers: int, *, nouns_per_center: int, factor: int | None) -> int | None:
     """How many nouns each center's last list has; None where all nouns are to be heard in all templates.
