@@ -30,7 +30,7 @@ from assets.text_space import (
 from assets.tree import cluster_tree
 from tac_pipeline.errors import InputError
 from tac_pipeline.settings.keys import Settings
-from tac_pipeline.settings.project import Project
+from tac_pipeline.settings.project import IMAGE_ASSETS, Project
 
 STEPS: tuple[Step, ...] = (
     image_manifest,
@@ -69,6 +69,11 @@ STEPS: tuple[Step, ...] = (
 GROWTH: tuple[Step, ...] = tuple(step for step in STEPS if step.part == "growth")
 # The steps that are learned from a training set, on their own schedule.
 LEARNING: tuple[Step, ...] = tuple(step for step in STEPS if step.part == "learning")
+
+
+def steps_of(project: Project) -> list[Step]:
+    """The steps that a store has of its own: a grouping has none of those that are about the images."""
+    return [step for step in STEPS if project.base is None or step.name not in IMAGE_ASSETS]
 
 
 def descendants(roots: Iterable[Step], settings: Settings | None = None) -> list[Step]:
@@ -127,5 +132,9 @@ def find(name: str) -> Step:
 
 
 def observed_sources(project: Project) -> list[str]:
-    """What people change outside Dagster: the images, and the file of corrections if the settings name one."""
-    return [IMAGE_STORE] if project.corrections_file is None else [IMAGE_STORE, CORRECTIONS_FILE]
+    """What people change outside Dagster: the images of a store, and the file of corrections if the settings name one.
+
+    A grouping has no images of its own.
+    """
+    images = [IMAGE_STORE] if project.base is None else []
+    return images if project.corrections_file is None else [*images, CORRECTIONS_FILE]

@@ -35,6 +35,10 @@ N is the number of training images, K the number of groups.
 - `heads` are the settings of a training, which `method: robust` does without. `heads.members: null` is 6,000 / N, from
   2 to 6, with `trained`.
 - `heads.epochs`, `heads.batch_size` and `heads.temperature`: `null` is the method's value for N and K.
+- `groupings` holds settings by the grouping's name: any of `nouns`, `training_set`, `clusters`, `group_by`, `known`,
+  `semantic_centers`, `vocabulary`, `retrieval`, `names`, `blend`, `neighbors`, `heads`, `method`, `review`, `report`,
+  `corrections`, `publish` and `seed`. The others, and what is left out, are the store's
+  ([more](../how-to/group-by-what-you-ask.md#several-groupings-of-one-store)).
 - `corrections` names a YAML file with `names`, `merge` and `pins`. An edit of it never starts a learning.
 """
 

@@ -1,5 +1,6 @@
 """A lost training set is made again as it was: what was learned rests on it, and nobody asked to learn again."""
 
+from assets.engine.execute import open_store
 from assets.engine.step import AsItWas, Inputs, Output, Step
 from tac_pipeline.errors import StoreError
 from tac_pipeline.store.artifacts import Store
@@ -13,7 +14,7 @@ def training_set_as_it_was(inputs: Inputs, training_set: Step) -> AsItWas | None
     StoreError
         Groups were learned, and it is not known from which images: nobody asked to learn from others.
     """
-    store, settings = Store(inputs.project.store_folder), inputs.project.settings
+    store, settings = open_store(inputs.project), inputs.project.settings
     current = store.current(training_set.name)
     version = training_set.version(settings)
     if current is not None and (not current.artifact.damage() or current.version != version):

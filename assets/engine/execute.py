@@ -8,7 +8,7 @@ from assets.engine.required import known_versions, require_inputs
 from assets.engine.step import AsItWas, Inputs, Log, Output, Step
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.files import full_disk_told
-from tac_pipeline.settings.project import Project
+from tac_pipeline.settings.project import IMAGE_ASSETS, Project
 from tac_pipeline.store.artifacts import CURRENT_NAME, Artifact, Store
 
 
@@ -22,8 +22,9 @@ class Outcome:
 
 
 def open_store(project: Project) -> Store:
-    """The store of a project."""
-    return Store(project.store_folder)
+    """The store of a project; that of a grouping reads what is about the images from the store itself."""
+    base = None if project.base is None else open_store(project.base)
+    return Store(project.store_folder, base=base, of_base=IMAGE_ASSETS)
 
 
 def execute(
@@ -49,6 +50,7 @@ def execute(
     TacError
         The computation refuses something. What was current does not change.
     """
+    project = project.owner_of(asset.name)
     store = open_store(project)
     with store.building(shared=asset.shared, on_wait=log):
         while True:

@@ -87,11 +87,15 @@ def places_to_spare(project: Project) -> "list[Forbidden]":
     named = [(place, "the images of the store") for place in map(project.resolve, settings.images.places)]
     named += [(str(file), meaning) for place, meaning in named if "://" not in place for file in files_of_table(place)]
     named.append((project.resolve(settings.data), "the data folder"))
-    named += [(project.resolve(file), "the nouns") for file in settings.nouns.files]
-    if settings.nouns.language_data is not None:
-        named.append((project.resolve(settings.nouns.language_data), "the words of a language"))
-    if project.corrections_file is not None:
-        named.append((str(project.corrections_file), "the file of corrections"))
+    for one in project.family:
+        nouns = one.settings.nouns
+        named += [(one.resolve(file), "the nouns") for file in nouns.files]
+        if nouns.language_data is not None:
+            named.append((one.resolve(nouns.language_data), "the words of a language"))
+        if one.corrections_file is not None:
+            named.append((str(one.corrections_file), "the file of corrections"))
+        if one.known_file is not None:
+            named.append((str(one.known_file), "the examples of known classes"))
     model, weights = project.encoder_files
     named += [(file, "the encoder's files") for file in (model, weights) if Path(file).is_absolute()]
     places = [Forbidden(Path(place), meaning) for place, meaning in named if "://" not in place]

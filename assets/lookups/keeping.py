@@ -27,6 +27,30 @@ class Checked:
     report: Report
     repaired: list[Path]
 
+    def __add__(self, other: "Checked") -> "Checked":
+        """Both as one."""
+        one, two = self.report, other.report
+        report = Report(
+            [*one.findings, *two.findings],
+            one.files + two.files,
+            one.bytes + two.bytes,
+            one.without_digest + two.without_digest,
+        )
+        return Checked(report, [*self.repaired, *other.repaired])
+
+
+def with_groupings(project: Project, grouping: str | None) -> list[Project]:
+    """A store and its groupings that were ever built; or the one grouping that is asked for."""
+    if grouping is not None:
+        return [project]
+    return [one for one in project.family if one is project or one.store_folder.is_dir()]
+
+
+def beside(path: Path, project: Project) -> Path:
+    """The backup of a grouping, beside that of its store: photos.style.tar beside photos.tar."""
+    suffix = path.suffix if path.suffix == ".tar" else ""
+    return path.with_name(f"{path.name.removesuffix(suffix)}.{project.grouping}{suffix}")
+
 
 def check(project: Project, *, mend: bool, progress: Progress | None = None, log: Log = lambda _: None) -> Checked:
     """Compare every file of a store with what was written; `mend` takes away what the next run makes again.

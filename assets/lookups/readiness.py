@@ -9,7 +9,7 @@ from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.graph import LEARNING
 from assets.images import image_embeddings, image_manifest
-from assets.lookups.status import State, Status, all_status, choose_steps
+from assets.lookups.status import State, Status, all_status, choose_steps, family_status
 from assets.nouns import candidate_nouns, noun_embeddings, noun_sources
 from tac_pipeline.settings.project import Project
 
@@ -22,8 +22,19 @@ class Plan:
     notes: list[str]
 
 
-def plan_run(project: Project, *, recluster: bool = False) -> Plan:
+def plan_all(project: Project, *, recluster: bool = False) -> list[tuple[Project, Plan]]:
+    """What `tac run` does for a store, and for each of its groupings; raises as plan_run does, before any work."""
+    found = family_status(project)
+    return [(one, plan_run(one, recluster=recluster, found=statuses)) for one, statuses in found]
+
+
+def plan_run(project: Project, *, recluster: bool = False, found: list[Status] | None = None) -> Plan:
     """The steps of `tac run`, once everything holds that would end it in the middle.
+
+    Parameters
+    ----------
+    found : list of Status, optional
+        The state of every asset, where it is known already.
 
     Raises
     ------
@@ -44,8 +55,8 @@ def plan_run(project: Project, *, recluster: bool = False) -> Plan:
     # The step that reads it waits for all of learning, and that of known classes for all images.
     require_corrections(project)
     require_examples(project)
-    found = all_status(project)
-    steps = choose_steps(found, project.settings, recluster=recluster)
+    found = all_status(project) if found is None else found
+    steps = choose_steps(found, project, recluster=recluster)
     if any(step in LEARNING for step in steps):
         require_faiss()
     due = {status.step.name: status for status in found if status.state in (State.MISSING, State.STALE)}

@@ -11,11 +11,11 @@ from typing import Any
 from assets.engine.execute import open_store
 from assets.engine.recipe import resolve_recipe, usable
 from assets.engine.step import Inputs, Step
-from assets.graph import GROWTH, LEARNING, STEPS, descendants
+from assets.graph import GROWTH, LEARNING, STEPS, descendants, steps_of
 from assets.images import image_embeddings
 from tac_pipeline.errors import TacError
-from tac_pipeline.settings.keys import Settings, settings_keys
-from tac_pipeline.settings.project import Project
+from tac_pipeline.settings.keys import settings_keys
+from tac_pipeline.settings.project import IMAGE_ASSETS, Project
 from tac_pipeline.store.artifacts import Artifact, Current
 
 
@@ -47,12 +47,24 @@ def all_status(project: Project, steps: Sequence[Step] | None = None) -> list[St
     """The state of every asset, or of some whose upstream is among them, in the order to run.
 
     A training set that is only older than the store counts as fresh, and so does everything learned from it: growth
-    does not renew it, `recluster` does.
+    does not renew it, `recluster` does. Of a grouping, what is about the images is looked at, and not told.
     """
-    store = open_store(project)
+    found = _all_status(project, STEPS if steps is None else steps, {})
+    return [status for status in found if project.owner_of(status.step.name) is project]
+
+
+def family_status(project: Project) -> list[tuple[Project, list[Status]]]:
+    """The state of every asset of a store and of each of its groupings; the source is listed once for all."""
     predicted: dict[str, Artifact] = {}
-    found: list[Status] = []
-    for step in STEPS if steps is None else steps:
+    found = [(project.root, _all_status(project.root, STEPS, predicted))]
+    images = {name: predicted[name] for name in IMAGE_ASSETS if name in predicted}
+    return [*found, *((one, _all_status(one, steps_of(one), dict(images))) for one in project.groupings)]
+
+
+def _all_status(project: Project, steps: Sequence[Step], predicted: dict[str, Artifact]) -> list[Status]:
+    """The state of steps; `predicted` are the artifacts that a run would make current, and collects theirs."""
+    store, found = open_store(project), []
+    for step in steps:
         current = store.current(step.name)
         status, artifact = _status(step, project, predicted, current)
         if artifact is not None:
@@ -62,27 +74,29 @@ def all_status(project: Project, steps: Sequence[Step] | None = None) -> list[St
 
 
 def steps_to_run(project: Project, *, recluster: bool = False) -> list[Step]:
-    """The steps of `tac run`: growth always; learning when it is missing or its settings changed, or on request.
+    """The steps of `tac run` for one store or grouping.
+
+    Growth always; learning when it is missing or its settings changed, or on request.
 
     Raises
     ------
     TacError
         A step would refuse at once, such as for a missing source or an unknown encoder.
     """
-    return choose_steps(all_status(project), project.settings, recluster=recluster)
+    return choose_steps(all_status(project), project, recluster=recluster)
 
 
-def choose_steps(found: list[Status], settings: Settings, *, recluster: bool = False) -> list[Step]:
+def choose_steps(found: list[Status], project: Project, *, recluster: bool = False) -> list[Step]:
     """The steps of `tac run`, from the state of every asset (see steps_to_run)."""
     refusal = next((status.refusal for status in found if status.refusal), None)
     if refusal is not None:
         # Refused before a run spends minutes on steps that do not depend on it.
         raise refusal
     if recluster:
-        return list(STEPS)
+        return steps_of(project)
     due = [status.step for status in found if status.step in LEARNING and status.state != State.FRESH]
-    chosen = {*GROWTH, *descendants(due, settings)}
-    return [step for step in STEPS if step in chosen]
+    chosen = {*GROWTH, *descendants(due, project.settings)}
+    return [step for step in steps_of(project) if step in chosen]
 
 
 def _status(

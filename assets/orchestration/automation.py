@@ -85,8 +85,12 @@ def build_sensors(project: Project) -> list[dg.SensorDefinition]:
 
 def versions_of(project: Project) -> str:
     """A digest of what every asset is made with: settings and code."""
+    return digest([_versions_of(one) for one in project.family])
+
+
+def _versions_of(project: Project) -> list[str]:
     known: dict[str, str] = {}
-    return digest([step.version(project.settings, known) for step in STEPS])
+    return [step.version(project.settings, known) for step in STEPS]
 
 
 def is_overtaken(run: dg.DagsterRun, project: Project) -> bool:

@@ -15,7 +15,7 @@ import dagster as dg
 from assets.clustering import CORRECTIONS_FILE, observed_corrections, require_corrections
 from assets.engine.execute import execute
 from assets.engine.step import Step
-from assets.graph import GROWTH, STEPS, observed_sources
+from assets.graph import GROWTH, STEPS, observed_sources, steps_of
 from assets.images import IMAGE_STORE, observed_version, training_set
 from assets.orchestration.automation import (
     GROW,
@@ -54,7 +54,9 @@ RECLUSTER_TAG = "tac/recluster"
 
 
 def build_definitions(settings_path: str | Path) -> dg.Definitions:
-    """The assets, checks and jobs of the store that a settings file describes; keys are [store, asset].
+    """The assets, checks and jobs of the store that a settings file describes, and of its groupings.
+
+    Keys are [store, asset]. The jobs and the automation take the groupings along.
 
     Raises
     ------
@@ -62,18 +64,12 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
         The file cannot be used; the code location shows the message. In the process of a run it is the run's failure.
     """
     project, refused = _open_project(Path(settings_path).expanduser().absolute())
-    jobs, before = build_jobs(project), look_first(project, refused)
-    about, look = readers_are_current.__doc__, partial(readers_are_current, project)
-    readers = build_check(PUBLISHED, readers_are_current.__name__, about, look, project)
+    jobs, family, before = build_jobs(project), project.family, look_first(project, refused)
     # Some of the automation is beta in Dagster; docs/decisions/0050 says why we use it.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     return dg.Definitions(
-        assets=[
-            *observe_sources(project, refused),
-            *(build_asset(step, project, before=before) for step in STEPS),
-            build_published(project, refused),
-        ],
-        asset_checks=[*build_checks(project), readers],
+        assets=[asset for one in family for asset in build_assets(one, refused, before=before)],
+        asset_checks=[check for one in family for check in (*build_checks(one), build_readers_check(one))],
         jobs=[*jobs.values(), *build_manual_jobs(project)],
         schedules=build_schedules(project, jobs),
         sensors=build_sensors(project),
@@ -81,6 +77,23 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
         # A spawned step needs seconds to import torch again, so the steps share one process.
         executor=dg.in_process_executor,
     )
+
+
+def build_assets(
+    project: Project, refused: SettingsError | None, *, before: Callable[[dg.AssetExecutionContext], None]
+) -> list[dg.AssetsDefinition | dg.SourceAsset]:
+    """The assets of a store, or of one of its groupings; `before` is called before a step does anything."""
+    return [
+        *observe_sources(project, refused),
+        *(build_asset(step, project, before=before) for step in steps_of(project)),
+        build_published(project, refused),
+    ]
+
+
+def build_readers_check(project: Project) -> dg.AssetChecksDefinition:
+    """The check that readers have the current result."""
+    about, look = readers_are_current.__doc__, partial(readers_are_current, project)
+    return build_check(PUBLISHED, readers_are_current.__name__, about, look, project)
 
 
 def _open_project(path: Path) -> tuple[Project, SettingsError | None]:
@@ -147,7 +160,7 @@ def _observed(
 def look_first(project: Project, refused: SettingsError | None) -> Callable[[dg.AssetExecutionContext], None]:
     """What every step does first: it refuses what cannot be used, before hours of work.
 
-    That is a settings file that was broken meanwhile, and a file of corrections. A run that a change requested is not
+    That is a settings file that was broken meanwhile, and files of corrections. A run that a change requested is not
     requested again when the corrections are mended, so it does what it can: only the step that reads the file refuses.
     """
     checked: set[str] = set()
@@ -155,7 +168,8 @@ def look_first(project: Project, refused: SettingsError | None) -> Callable[[dg.
     def check(context: dg.AssetExecutionContext) -> None:
         _raise(refused)
         if context.run.run_id not in checked and not requested_by_a_change(context.run):
-            require_corrections(project)
+            for one in project.family:
+                require_corrections(one)
             checked.add(context.run.run_id)
 
     return check
@@ -237,16 +251,18 @@ def build_jobs(project: Project) -> dict[str, Any]:
     tags = run_tags(project)
 
     def assets(names: Iterable[str]) -> dg.AssetSelection:
-        return dg.AssetSelection.assets(*(asset_key(name, project) for name in names))
+        keys = [asset_key(name, one) for name in names for one in project.family]
+        return dg.AssetSelection.assets(*dict.fromkeys(keys))
 
     growth = assets([*(step.name for step in GROWTH), PUBLISHED])
-    relearned = dg.AssetSelection.assets(asset_key(training_set.name, project)).downstream()
+    relearned = assets([training_set.name]).downstream()
     # The nouns depend only on settings and are reused at no cost, so a first run needs no other job.
     nouns = assets(step.name for step in STEPS if step.group == "nouns")
+    looked_at = [asset_key(name, one) for one in project.family for name in observed_sources(one)]
     return {
         "observe": dg.define_asset_job(
             "observe",
-            selection=assets(observed_sources(project)),
+            selection=dg.AssetSelection.assets(*looked_at),
             tags=run_tags(project, looks=True),
             description="Digest the listing of the image store, and the file of corrections; changes in them are then "
             "processed automatically.",

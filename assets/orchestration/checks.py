@@ -176,7 +176,7 @@ CHECKS: tuple[tuple[Step, Look], ...] = (
 
 def build_checks(project: Project) -> "list[dg.AssetChecksDefinition]":
     """The checks of a store; each one warns, and a blocking one stops a result from being published automatically."""
-    return [_build_check(step, look, project) for step, look in CHECKS]
+    return [_build_check(step, look, project) for step, look in CHECKS if project.owner_of(step.name) is project]
 
 
 def _build_check(step: Step, look: Look, project: Project) -> "dg.AssetChecksDefinition":
@@ -194,11 +194,11 @@ def build_check(
     # Not at the top: `tac status` asks what a check finds, and needs no Dagster for it.
     import dagster as dg
 
-    from assets.orchestration.metadata import refusals
+    from assets.orchestration.metadata import asset_key, refusals
     from assets.orchestration.run_liveness import LIFE_RESOURCE
 
     @dg.asset_check(
-        asset=dg.AssetKey([project.settings.store, asset]),
+        asset=asset_key(asset, project),
         name=name,
         description=description,
         # After every new version of its asset, made by any run.

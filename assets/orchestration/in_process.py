@@ -3,7 +3,7 @@
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from dagster import DagsterEventType
 
 from assets.engine.execute import open_store
 from assets.engine.step import Step
+from assets.graph import STEPS
 from assets.orchestration.build import RECLUSTER_TAG, build_definitions
 from assets.orchestration.dagster_internals import (
     failed_outside_steps,
@@ -51,14 +52,22 @@ Listener = Callable[[Progress], None]
 def run_steps(
     project: Project, steps: Iterable[Step], *, listener: Listener, publish: bool = False, anew: bool = False
 ) -> bool:
-    """Materialize steps in this process, one after the other, and report each event; True when all succeeded.
+    """Like run_parts, for one store or one grouping."""
+    return run_parts([(project, steps)], listener=listener, publish=publish, anew=anew)
 
-    With `publish`, it then publishes the result if checks and settings allow it; `anew` learns again on request.
+
+def run_parts(
+    parts: Sequence[tuple[Project, Iterable[Step]]], *, listener: Listener, publish: bool = False, anew: bool = False
+) -> bool:
+    """Materialize steps of a store and its groupings in this process, and report each event; True if all succeeded.
+
+    With `publish`, it then publishes each result if checks and settings allow it; `anew` learns again on request.
     """
-    names = [*(step.name for step in steps), *([PUBLISHED] if publish else [])]
+    project, last = parts[0][0].root, [PUBLISHED] if publish else []
+    keys = [asset_key(name, one) for one, steps in parts for name in (*(step.name for step in steps), *last)]
     job = find_asset_job(build_definitions(project.path))
     tags = {RECLUSTER_TAG: "yes"} if anew else {}
-    return _execute(project, job, listener, tags, asset_selection=[asset_key(name, project) for name in names])
+    return _execute(project, job, listener, tags, asset_selection=keys)
 
 
 def run_job(project: Project, name: str, *, listener: Listener) -> bool:
@@ -96,8 +105,8 @@ def _execute(
         store.lock(on_wait=lambda text: listener(Progress("", "said", text))),
         open_instance_for_a_terminal(home) as instance,
     ):
-        traces = project.data_folder / TRACES_NAME
-        listen(instance, run_id, partial(_hear, listener=listener, interrupted=interrupted, traces=traces))
+        traces, names = project.data_folder / TRACES_NAME, _step_names(project)
+        listen(instance, run_id, partial(_hear, listener=listener, interrupted=interrupted, traces=traces, names=names))
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
@@ -125,17 +134,34 @@ def _prune(project: Project, instance: dg.DagsterInstance, listener: Listener) -
         listener(Progress("", "said", f"the history of runs was not pruned: {in_words(error)}"))
 
 
-def _hear(entry: dg.EventLogEntry, *, listener: Listener, interrupted: threading.Event, traces: Path) -> None:
+def _step_names(project: Project) -> dict[str, str]:
+    """What people call the steps, by the names that Dagster gives them: those of a grouping name it."""
+    return {
+        asset_key(name, one).to_python_identifier(): f"{one.grouping}: {name}" if one.grouping else name
+        for one in reversed(project.family)
+        for name in (*(step.name for step in STEPS), PUBLISHED)
+    }
+
+
+def _hear(
+    entry: dg.EventLogEntry,
+    *,
+    listener: Listener,
+    interrupted: threading.Event,
+    traces: Path,
+    names: Mapping[str, str],
+) -> None:
     if was_interrupted(entry):
         interrupted.set()
         return
-    told = _translate(entry, traces)
+    told = _translate(entry, traces, names)
     if told is not None:
         listener(told)
 
 
-def _translate(entry: dg.EventLogEntry, traces: Path) -> Progress | None:
-    step = (entry.step_key or "").split("__", 1)[-1]
+def _translate(entry: dg.EventLogEntry, traces: Path, names: Mapping[str, str]) -> Progress | None:
+    key = entry.step_key or ""
+    step = names.get(key, key.split("__", 1)[-1])
     event = entry.dagster_event
     if event is None:
         # Lines that a step logs; Dagster's own lines about steps that cannot run have another level.

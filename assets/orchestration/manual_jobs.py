@@ -16,6 +16,7 @@ from assets.orchestration.run_liveness import LIFE_RESOURCE, LOCK_RESOURCE, buil
 from assets.orchestration.webserver import reload_location
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.editing import edit_settings
+from tac_pipeline.settings.keys import split_grouping
 from tac_pipeline.settings.project import Project
 
 
@@ -31,7 +32,17 @@ class Edit(dg.Config):
     )
 
 
-class Target(dg.Config):
+class Which(dg.Config):
+    """What the launchpad asks for before it publishes."""
+
+    grouping: str | None = Field(default=None, description="One of the groupings; empty: the store's own groups.")
+
+    def of(self, project: Project) -> Project:
+        """The project of the grouping."""
+        return project if self.grouping is None else project.find_grouping(self.grouping)
+
+
+class Target(Which):
     """What the launchpad asks for before it rolls back."""
 
     version: int | None = Field(default=None, description="The published version to go back to; empty: the one before.")
@@ -46,8 +57,9 @@ def require_usable(changed: Collection[str], project: Project) -> None:
     """
     require_schedule(project)
     # A file that went missing meanwhile must not stand in the way of other edits.
-    if "corrections" in changed:
-        require_corrections(project)
+    if any(split_grouping(key)[1] == "corrections" for key in changed):
+        for one in project.family:
+            require_corrections(one)
 
 
 def build_manual_jobs(project: Project) -> list[dg.JobDefinition]:
@@ -81,9 +93,10 @@ def _set_settings_job(project: Project) -> dg.JobDefinition:
 
 def _publish_job(project: Project) -> dg.JobDefinition:
     @dg.op(required_resource_keys={LOCK_RESOURCE})
-    def publish_result(context: dg.OpExecutionContext) -> None:
+    def publish_result(context: dg.OpExecutionContext, config: Which) -> None:
         with refusals(project):
-            _note(context, project, publish(project, by_hand=True, log=context.log.info))
+            one = config.of(project)
+            _note(context, one, publish(one, by_hand=True, log=context.log.info))
 
     @dg.job(
         name="publish",
@@ -101,7 +114,8 @@ def _rollback_job(project: Project) -> dg.JobDefinition:
     @dg.op(required_resource_keys={LOCK_RESOURCE})
     def roll_back(context: dg.OpExecutionContext, config: Target) -> None:
         with refusals(project):
-            _note(context, project, rollback(project, config.version, log=context.log.info))
+            one = config.of(project)
+            _note(context, one, rollback(one, config.version, log=context.log.info))
 
     @dg.job(
         name="rollback",

@@ -18,8 +18,11 @@ from tac_pipeline.store.parquet import TableSchema
 
 
 def asset_key(name: str, project: Project) -> dg.AssetKey:
-    """[store, asset]: keys are global to a Dagster instance, so two stores never share one."""
-    return dg.AssetKey([project.settings.store, name])
+    """[store, asset]: keys are global to a Dagster instance, so two stores never share one.
+
+    What is about the images has one key for all groupings of a store.
+    """
+    return dg.AssetKey([project.owner_of(name).settings.store, name])
 
 
 def outcome_metadata(outcome: Outcome) -> Iterator[tuple[str, Any]]:

@@ -270,10 +270,11 @@ def decision_event(project: Project, decision: Decision) -> "dg.AssetMaterializa
     import dagster as dg
 
     from assets.orchestration.dagster_internals import data_version_tags
+    from assets.orchestration.metadata import asset_key
 
     number = decision.version.number if decision.version else 0
     return dg.AssetMaterialization(
-        dg.AssetKey([project.settings.store, PUBLISHED]),
+        asset_key(PUBLISHED, project),
         metadata=decision_metadata(decision),
         tags=data_version_tags(str(number)),
     )

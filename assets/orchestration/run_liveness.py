@@ -37,7 +37,7 @@ _living: dict[Path, FileLock] = {}
 
 def run_tags(project: Project, *, looks: bool = False) -> dict[str, str]:
     """The tags of a run that builds a store, or only looks at its source: the store's name, and where its data is."""
-    return {OBSERVE_TAG if looks else STORE_TAG: project.settings.store, DATA_TAG: _data(project)}
+    return {OBSERVE_TAG if looks else STORE_TAG: project.root.settings.store, DATA_TAG: _data(project)}
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def holding_store(project: Project, instance: dg.DagsterInstance, run_id: str, l
 def fail_dead_runs(project: Project, instance: dg.DagsterInstance) -> list[str]:
     """Report runs of a store as failed when their process has ended; returns their ids."""
     dead = []
-    for path in sorted(open_store(project).runs_folder.glob("*.lock")):
+    for path in sorted(open_store(project.root).runs_folder.glob("*.lock")):
         # First look whether the process lives, then at its status: a good end is written before the process ends.
         run_id = path.stem
         if _lives(path):
@@ -116,7 +116,7 @@ def _lives(path: Path) -> bool:
 
 
 def _lock_path(project: Project, run_id: str) -> Path:
-    return open_store(project).runs_folder / f"{run_id}.lock"
+    return open_store(project.root).runs_folder / f"{run_id}.lock"
 
 
 def drop_sign_of_life(project: Project, run_id: str) -> None:
@@ -129,13 +129,13 @@ def works_on(run: dg.DagsterRun, project: Project) -> bool:
     if DATA_TAG in run.tags:
         return run.tags[DATA_TAG] == _data(project)
     # Not yet told: it has no process yet, or an earlier version started it.
-    store = project.settings.store
-    picked = any(key.path[0] == store for key in run.asset_selection or ())
+    store, family = project.root.settings.store, {one.settings.store for one in project.family}
+    picked = any(key.path[0] in family for key in run.asset_selection or ())
     return picked or store in (run.tags.get(STORE_TAG), run.tags.get(OBSERVE_TAG))
 
 
 def _data(project: Project) -> str:
-    return str(project.store_folder.resolve())
+    return str(project.root.store_folder.resolve())
 
 
 def build_lock(project: Project) -> dg.ResourceDefinition:

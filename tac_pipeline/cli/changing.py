@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from tac_pipeline.cli.shared import SettingsOption, app, misuse, opened_project, printer, refusals, version_number
+from tac_pipeline.cli.shared import (
+    GroupingOption,
+    SettingsOption,
+    app,
+    misuse,
+    opened_project,
+    printer,
+    refusals,
+    version_number,
+)
 from tac_pipeline.settings.project import find_settings, load_project
 
 
@@ -31,6 +40,7 @@ def set_(
         path = find_settings(settings)
         from functools import partial
 
+        from assets.lookups.status import family_status
         from assets.orchestration.instance import dagster_home
         from assets.orchestration.manual_jobs import require_usable
         from assets.orchestration.webserver import reload_location
@@ -46,13 +56,13 @@ def set_(
         if any(edit.old != edit.new for edit in edits):
             answer = reload_location(dagster_home(project), project.settings.store) or "no running UI was found"
             console.print(escape(answer), soft_wrap=True)
-        print_status(console, project, only_stale=True)
+        print_status(console, family_status(project), only_stale=True)
 
 
 @app.command()
-def publish(settings: SettingsOption = None) -> None:
+def publish(settings: SettingsOption = None, grouping: GroupingOption = None) -> None:
     """Let readers have the current result, whatever the checks say; ends what a rollback held."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         from assets.orchestration.publishing import publish as publish_result
         from assets.orchestration.publishing import tell_dagster
 
@@ -66,9 +76,10 @@ def publish(settings: SettingsOption = None) -> None:
 def rollback(
     version: Annotated[str | None, typer.Argument(help="A published version; by default the one before.")] = None,
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Let readers have an older version again, under a new number, and hold there until somebody publishes."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         from assets.orchestration.publishing import rollback as roll_back
         from assets.orchestration.publishing import tell_dagster
 

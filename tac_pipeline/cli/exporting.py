@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from tac_pipeline.cli.shared import SettingsOption, app, error_printer, opened_project, plain, printer
+from tac_pipeline.cli.shared import GroupingOption, SettingsOption, app, error_printer, opened_project, plain, printer
 from tac_pipeline.export.formats import FOLDERS, WITH_VECTORS, Format, Link
 from tac_pipeline.progress import RateLog
 
@@ -33,9 +33,10 @@ def export(
         bool, typer.Option("--overwrite", help="Replace a file, or a folder of an earlier export.")
     ] = False,
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Write the images with their clusters for other programs: a table, image folders, FiftyOne, Embedding Atlas."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         from assets.lookups.exporting import places_to_spare, result_to_export
         from tac_pipeline.export.destination import export_to
 

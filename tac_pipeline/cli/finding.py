@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tac_pipeline.cli.shared import (
     FAILED,
+    GroupingOption,
     JsonOption,
     SettingsOption,
     app,
@@ -35,11 +36,12 @@ def search(
     count: Annotated[int, typer.Option(min=1, help="How many images to find.")] = 20,
     as_json: JsonOption = False,
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Find the images of the whole store that are nearest to a text or a picture."""
     if (text is None) == (image is None):
         raise typer.BadParameter("a search takes a text, or a picture with --image, and not both")
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         from assets.lookups.finding import search_by_image, search_by_text
 
         hits = (
@@ -71,9 +73,10 @@ def assign(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, tars or URLs of images.")],
     as_json: JsonOption = False,
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Say which cluster new images fall into, without touching the store."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         from assets.lookups.finding import assign_places
 
         found = assign_places(project, images)

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from tac_pipeline.cli.shared import (
     FAILED,
+    GroupingOption,
     JsonOption,
     SettingsOption,
     app,
@@ -25,6 +26,7 @@ from tac_pipeline.errors import StoreError, first_few
 
 if TYPE_CHECKING:
     from assets.lookups.keeping import Checked
+    from tac_pipeline.settings.project import Project
 
 # Findings of one kind that are printed; --json has all.
 SHOWN_FINDINGS = 50
@@ -37,10 +39,12 @@ def check(
     ] = False,
     as_json: JsonOption = False,
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Compare every file of the store with what was written; exit code 1 when something is damaged."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         from assets.lookups.keeping import check as check_project
+        from assets.lookups.keeping import with_groupings
 
         console, errors = printer(), error_printer()
         with errors.status("") if errors.is_terminal else nullcontext() as line:
@@ -49,7 +53,11 @@ def check(
                 if line is not None:
                     line.update(f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB compared")
 
-            found = check_project(project, mend=mend, progress=show, log=errors.print)
+            first, *others = [
+                check_project(one, mend=mend, progress=show, log=errors.print)
+                for one in with_groupings(project, grouping)
+            ]
+            found = sum(others, first)
         if as_json:
             print_json(_as_json(found))
         else:
@@ -97,22 +105,28 @@ def _print(console: Console, found: Checked) -> None:
 def backup(
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="A new folder, or a new file that ends in .tar.")],
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Copy what cannot be computed again: the ledger, what is published, the settings and corrections files."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         from assets.lookups.keeping import backup as back_up
+        from assets.lookups.keeping import beside, with_groupings
 
+        left_out: list[str] = []
         console = printer()
-        made = back_up(project, destination, log=console.print)
-        console.print(
-            f"{made.files:,} files ({made.bytes / 1e6:,.1f} MB) are in {escape(str(made.path))}: the ledger up to "
-            f"entry {made.entries}, what is published up to version {made.version}",
-            soft_wrap=True,
-        )
-        if made.left_out:
+        for one in with_groupings(project, grouping):
+            place = destination if one is project else beside(destination, one)
+            made = back_up(one, place, log=console.print)
+            left_out += made.left_out
+            console.print(
+                f"{made.files:,} files ({made.bytes / 1e6:,.1f} MB) are in {escape(str(made.path))}: the ledger up to "
+                f"entry {made.entries}, what is published up to version {made.version}",
+                soft_wrap=True,
+            )
+        if left_out:
             raise StoreError(
-                f"{len(made.left_out)} damaged files of older published versions are not in it: "
-                f"{first_few(made.left_out, 3)}. An older backup may have them: `tac restore SOURCE` puts back what is "
+                f"{len(left_out)} damaged files of older published versions are not in it: "
+                f"{first_few(left_out, 3)}. An older backup may have them: `tac restore SOURCE` puts back what is "
                 "damaged, and nothing else"
             )
 
@@ -124,27 +138,41 @@ def restore(
         bool, typer.Option("--force", help="Also over a ledger or published versions that are newer.")
     ] = False,
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Put a backup back; what was there is kept aside. In a store that is newer, only damaged files are put back."""
-    with opened_project(settings) as project:
-        from assets.lookups.keeping import restore as put_back
+    with opened_project(settings, grouping) as project:
+        from assets.lookups.keeping import beside
 
         console = printer()
-        made, before = put_back(project, source, force=force, log=console.print)
-        if made.mended:
-            console.print(
-                f"the store is newer than this backup, so only its {len(made.mended)} damaged files were put back: "
-                f"{escape(first_few(made.mended, 3))}",
-                soft_wrap=True,
-            )
-            return
+        _restore_one(console, project, source, force=force)
+        for one in [] if project.grouping else project.groupings:
+            place = beside(source.absolute(), one)
+            if place.exists():
+                console.print(f"grouping [bold]{escape(one.grouping)}[/], from {escape(str(place))}", soft_wrap=True)
+                _restore_one(console, one, place, force=force)
+            else:
+                console.print(f"{escape(str(place))} is not there: the grouping {escape(one.grouping)} stays as it is")
+
+
+def _restore_one(console: Console, project: Project, source: Path, *, force: bool) -> None:
+    from assets.lookups.keeping import restore as put_back
+
+    made, before = put_back(project, source, force=force, log=console.print)
+    if made.mended:
         console.print(
-            f"{made.files:,} files were verified and restored: the ledger up to entry {made.entries}, what is "
-            f"published up to version {made.version}",
+            f"the store is newer than this backup, so only its {len(made.mended)} damaged files were put back: "
+            f"{escape(first_few(made.mended, 3))}",
             soft_wrap=True,
         )
-        if before is not None:
-            console.print(f"what was there before is in {escape(str(before))}", soft_wrap=True)
+        return
+    console.print(
+        f"{made.files:,} files were verified and restored: the ledger up to entry {made.entries}, what is "
+        f"published up to version {made.version}",
+        soft_wrap=True,
+    )
+    if before is not None:
+        console.print(f"what was there before is in {escape(str(before))}", soft_wrap=True)
 
 
 @app.command()

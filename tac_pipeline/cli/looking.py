@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tac_pipeline.cli.shared import (
+    GroupingOption,
     JsonOption,
     SettingsOption,
     app,
@@ -35,35 +37,57 @@ from tac_pipeline.settings.project import Project, find_settings, load_project
 if TYPE_CHECKING:
     import polars as pl
 
+    from assets.lookups.status import Status
     from tac_pipeline.settings.keys import Settings
 
 
 @app.command()
-def status(as_json: JsonOption = False, settings: SettingsOption = None) -> None:
+def status(as_json: JsonOption = False, settings: SettingsOption = None, grouping: GroupingOption = None) -> None:
     """Show which assets are fresh, stale but reusable, stale, or missing, why, and how long they took last time."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
+        from assets.lookups.status import all_status, family_status
+
+        found = family_status(project) if grouping is None else [(project, all_status(project))]
         if as_json:
-            print_json(_status(project))
+            first, *others = [_status(one, statuses) for one, statuses in found]
+            print_json({**first, "groupings": others} if grouping is None else first)
             return
         console = printer()
         print_intake(console, project, now=False)
-        print_status(console, project)
+        print_status(console, found)
 
 
 # What settings files of version 0.1 held, and the packaged one did.
 OLD_TAU = 0.005
 
 
-def print_status(console: Console, project: Project, *, only_stale: bool = False) -> None:
-    """The state of every asset, what a run would compute, and what readers have."""
+def print_status(
+    console: Console, found: Sequence[tuple[Project, Sequence[Status]]], *, only_stale: bool = False
+) -> None:
+    """The state of every asset of the store, what is not fresh of its groupings, and what readers have of each."""
+    for project, statuses in found:
+        if project.grouping and len(found) > 1:
+            console.print()
+            console.print(f"grouping [bold]{escape(project.grouping)}[/]")
+        only_some = only_stale or (bool(project.grouping) and len(found) > 1)
+        _print_one_status(console, project, statuses, only_stale=only_some)
+    if not only_stale:
+        for folder in found[0][0].forgotten_groupings:
+            console.print(
+                f"{escape(str(folder))} holds a grouping that the settings no longer name; delete it if nobody reads "
+                "it",
+                soft_wrap=True,
+            )
+
+
+def _print_one_status(console: Console, project: Project, found: Sequence[Status], *, only_stale: bool) -> None:
     from assets.engine.execute import open_store
-    from assets.lookups.status import State, all_status
+    from assets.lookups.status import State
     from assets.orchestration.publishing import publication_in_words
     from tac_pipeline.store.keeping.check import ledger_gap
 
     colors = {State.FRESH: "green", State.REUSABLE: "cyan", State.STALE: "yellow", State.MISSING: "red"}
     table = Table("asset", "state", "rows", "last took", "why", box=None, pad_edge=False)
-    found = all_status(project)
     for entry in found:
         if only_stale and entry.state == State.FRESH:
             continue
@@ -98,14 +122,13 @@ def print_status(console: Console, project: Project, *, only_stale: bool = False
         )
 
 
-def _status(project: Project) -> dict[str, Any]:
+def _status(project: Project, found: Sequence[Status]) -> dict[str, Any]:
     """What `tac status` shows, for programs."""
     from assets.lookups.intake import intake_of
-    from assets.lookups.status import all_status
     from assets.orchestration.publishing import publication_in_words
 
     assets: list[dict[str, Any]] = []
-    for entry in all_status(project):
+    for entry in found:
         artifact = entry.current.artifact if entry.current else None
         assets.append(
             {
@@ -175,9 +198,10 @@ def clusters(
     ] = None,
     as_json: JsonOption = False,
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """List the groups of the current result, the largest first, or tell all of one: by its id or its name."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         found = current_clusters(project)
         if group is not None:
             with misuse("GROUP"):
@@ -235,12 +259,14 @@ def path(
         typer.Argument(help="An asset's name, such as assignments, or published.", autocompletion=_complete_asset),
     ],
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Print the folder of an asset's current artifact, or of the version that readers have."""
-    with opened_project(settings) as project:
-        from tac_pipeline.store.artifacts import PUBLISHED_NAME, Store
+    with opened_project(settings, grouping) as project:
+        from assets.engine.execute import open_store
+        from tac_pipeline.store.artifacts import PUBLISHED_NAME
 
-        store = Store(project.store_folder)
+        store = open_store(project)
         if asset == PUBLISHED_NAME:
             from tac_pipeline.store.publication import Publication
 
@@ -272,9 +298,10 @@ def diff(
         str | None, typer.Argument(help="Another version, or latest; by default current, the current result.")
     ] = None,
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Compare two versions of the assignments: how many images moved, and which clusters changed by that."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         from tac_pipeline.store.comparison import compare_assignments
 
         console = printer()
@@ -301,9 +328,10 @@ def diff(
 def changes(
     since: Annotated[int, typer.Option(min=0, help="Changes after this published version; 0 for all.")],
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
 ) -> None:
     """Print the change feed as CSV: image_id, old_cluster_id, new_cluster_id, version."""
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         from assets.engine.execute import open_store
         from tac_pipeline.store.publication import Publication
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tac_pipeline.cli.shared import (
     FAILED,
+    GroupingOption,
     SettingsOption,
     app,
     complain,
@@ -81,6 +82,7 @@ def draw(
 @app.command()
 def run(
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
     select: Annotated[
         str | None,
         typer.Option(help="Only these assets, comma-separated: NAME, NAME+ (and downstream), +NAME (and upstream)."),
@@ -92,23 +94,24 @@ def run(
     """Materialize the assets in this process: add new images, and learn what is missing or outdated."""
     if select is not None and recluster:
         raise typer.BadParameter("--select names the assets itself: leave out --recluster")
-    with opened_project(settings) as project:
+    with opened_project(settings, grouping) as project:
         console = printer()
         if select is None:
             _grow(console, project, recluster=recluster)
             return
         from assets.graph import select as select_steps
+        from assets.graph import steps_of
 
         with misuse("--select"):
             steps = select_steps(select, project.settings)
-        materialize(console, project, steps)
+        materialize(console, [(project, [step for step in steps if step in steps_of(project)])])
 
 
 class _StepLines:
     """Tells a display what the steps of a run report, and counts them."""
 
-    def __init__(self, display: Display) -> None:
-        self._display = display
+    def __init__(self, display: Display, width: int) -> None:
+        self._display, self._width = display, width
         self.computed = self.reused = 0
         self.names: set[str] = set()
         self.seconds = 0.0
@@ -136,37 +139,54 @@ class _StepLines:
         color = "green" if progress.event == "computed" else "dim"
         rows = f"{progress.rows:,} rows" if progress.rows is not None else ""
         self._display.end(
-            f"  [{color}]{progress.event:<9}[/] {progress.step:<{NAME_WIDTH}}{duration(progress.seconds):>8}  {rows}"
+            f"  [{color}]{progress.event:<9}[/] {progress.step:<{self._width}}{duration(progress.seconds):>8}  {rows}"
         )
 
 
 def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     """Run everything that the store needs, and print the clusters."""
-    from assets.lookups.readiness import plan_run
+    from assets.lookups.readiness import plan_all, plan_run
 
-    plan = plan_run(project, recluster=recluster)
-    for note in plan.notes:
+    whole = project.base is None
+    plans = plan_all(project, recluster=recluster) if whole else [(project, plan_run(project, recluster=recluster))]
+    for note in dict.fromkeys(note for _, plan in plans for note in plan.notes):
         console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
-    computed = materialize(console, project, plan.steps, publish=True, anew=recluster)
-    console.print()
-    print_clusters(console, current_clusters(project), most=SHOWN_GROUPS)
-    console.print()
-    _print_scores(console, project)
+    parts = [(one, plan.steps) for one, plan in plans]
+    computed = materialize(console, parts, publish=True, anew=recluster)
+    for one, _ in plans:
+        console.print()
+        if one.grouping and whole:
+            console.print(f"grouping [bold]{escape(one.grouping)}[/]")
+        print_clusters(console, current_clusters(one), most=SHOWN_GROUPS)
+        if one is project:
+            # The labels say what a store shows, not what another grouping of it asks for.
+            console.print()
+            _print_scores(console, one)
     print_intake(console, project, now="image_embeddings" in computed)
     _print_next(console, project)
 
 
 def materialize(
-    console: Console, project: Project, steps: Iterable[Step], *, publish: bool = False, anew: bool = False
+    console: Console,
+    parts: Sequence[tuple[Project, Sequence[Step]]],
+    *,
+    publish: bool = False,
+    anew: bool = False,
 ) -> set[str]:
-    """Run steps and print a line for each; ends the command when one fails. The names of those that were computed."""
-    from assets.orchestration.in_process import run_steps
+    """Run steps of a store and its groupings, and print a line for each; ends the command when one fails.
 
-    console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")
-    started, steps = time.monotonic(), list(steps)
-    with Display(console, steps=len(steps) + publish) as display:
-        lines = _StepLines(display)
-        succeeded = run_steps(project, steps, listener=lines, publish=publish, anew=anew)
+    Returns the names of the steps that were computed.
+    """
+    from assets.orchestration.in_process import run_parts
+
+    for project, _ in parts:
+        console.print(f"store [bold]{project.settings.store}[/] in {escape(str(project.store_folder))}")
+    started = time.monotonic()
+    with Display(console, steps=sum(len(steps) + publish for _, steps in parts)) as display:
+        lines = _StepLines(
+            display, max(NAME_WIDTH + len(f"{project.grouping}: ") * bool(project.grouping) for project, _ in parts)
+        )
+        succeeded = run_parts(parts, listener=lines, publish=publish, anew=anew)
     if stopping.asked():
         raise KeyboardInterrupt  # it came between two steps, where Dagster keeps it to itself
     if not succeeded:

@@ -6,13 +6,22 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from tac_pipeline.cli.shared import SettingsOption, app, error_printer, opened_project, refusals
+from tac_pipeline.cli.shared import (
+    GroupingOption,
+    SettingsOption,
+    app,
+    current_clusters,
+    error_printer,
+    opened_project,
+    refusals,
+)
 from tac_pipeline.cli.terminal.group import Stopped, run_group, stops_told
 from tac_pipeline.errors import ArtifactMissing, UiError, first_few
 from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project, find_settings, load_project
@@ -24,29 +33,68 @@ if TYPE_CHECKING:
 @app.command()
 def report(
     settings: SettingsOption = None,
+    grouping: GroupingOption = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
 ) -> None:
-    """Write the page of the current result: clusters, map, what is worth a look. Open it, and print its path."""
-    with opened_project(settings) as project:
-        from assets.clustering import cluster_heads
-        from assets.engine.execute import open_store
-        from assets.lookups.status import State, all_status
-        from assets.report import PAGE_NAME
-        from assets.report import report as page
-        from tac_pipeline.cli.running import materialize
+    """Write the page of the current result: clusters, map, what is worth a look. Open it, and print its path.
 
-        store = open_store(project)
-        # The page shows a result; it does not start the work of hours that makes one.
-        if store.current(cluster_heads.name) is None:
-            raise ArtifactMissing(f"nothing was built yet in {store.folder}: `tac run` builds it, and then the page")
-        above = {"map_layout", "image_map", "review", page.name}
-        due = [entry.step for entry in all_status(project) if entry.step.name in above and entry.state != State.FRESH]
-        if due:
-            materialize(error_printer(), project, due)
-        path = store.require_current(page.name).artifact.file(PAGE_NAME)
+    Of a store with groupings it has a tab for each of them; with --grouping it is the page of one.
+    """
+    with opened_project(settings, grouping) as project:
+        pages = _made_pages(project.family if grouping is None else [project])
+        path = pages[0][1] if len(pages) == 1 else _in_tabs(project, pages)
         typer.echo(path)
         if open_page:
             webbrowser.open(path.as_uri())
+
+
+def _made_pages(projects: Sequence[Project]) -> list[tuple[Project, Path]]:
+    """The page of each project that has groups, made where it is not fresh.
+
+    Raises
+    ------
+    ArtifactMissing
+        The first has none yet.
+    """
+    from assets.clustering import cluster_heads
+    from assets.engine.execute import open_store
+    from assets.lookups.status import State, all_status
+    from assets.report import PAGE_NAME
+    from assets.report import report as page
+    from tac_pipeline.cli.running import materialize
+
+    built = []
+    for project in projects:
+        # The page shows a result; it does not start the work of hours that makes one.
+        if open_store(project).current(cluster_heads.name) is not None:
+            built.append(project)
+        elif not built:
+            folder = project.store_folder
+            raise ArtifactMissing(f"nothing was built yet in {folder}: `tac run` builds it, and then the page")
+        else:
+            error_printer().print(
+                f"[yellow]note:[/] the grouping {escape(project.grouping)} has no groups yet: `tac run` builds it"
+            )
+    above = {"map_layout", "image_map", "review", page.name}
+    parts = []
+    for project in built:
+        due = [entry.step for entry in all_status(project) if entry.step.name in above and entry.state != State.FRESH]
+        parts += [(project, due)] if due else []
+    if parts:
+        materialize(error_printer(), parts)
+    return [(one, open_store(one).require_current(page.name).artifact.file(PAGE_NAME)) for one in built]
+
+
+def _in_tabs(project: Project, pages: Sequence[tuple[Project, Path]]) -> Path:
+    """One file with all pages."""
+    from tac_pipeline.report.tabs import Tab, write_tabs
+    from tac_pipeline.store.artifacts import PAGES_NAME
+
+    store = project.settings.store
+    path = project.store_folder / PAGES_NAME / f"{store}.html"
+    tabs = [Tab(one.grouping or store, len(current_clusters(one)), page) for one, page in pages]
+    write_tabs(path, store, tabs)
+    return path
 
 
 @app.command()

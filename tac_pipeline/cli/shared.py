@@ -94,6 +94,10 @@ SettingsOption = Annotated[
     typer.Option("--settings", "-s", help=f"The settings file; else ${SETTINGS_VARIABLE}, else ./tac.yaml."),
 ]
 
+GroupingOption = Annotated[
+    str | None, typer.Option("--grouping", "-g", help="One of the settings' `groupings`; else the store's own groups.")
+]
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 # Controls (a terminal obeys them), lone surrogates (no terminal can print them), and marks that reverse text.
@@ -214,12 +218,15 @@ def refusals() -> Iterator[None]:
 
 
 @contextmanager
-def opened_project(settings: Path | None) -> Iterator[Project]:
-    """The project of a command's settings file; what it refuses, and what the command refuses, is told (refusals)."""
+def opened_project(settings: Path | None, grouping: str | None = None) -> Iterator[Project]:
+    """The project of a command's settings file, or of a grouping in it; what it or the command refuses is told."""
     with refusals():
         require_own_assets()
         project = load_project(find_settings(settings))
         _traces["folder"] = project.data_folder / TRACES_NAME
+        if grouping is not None:
+            with misuse("--grouping"):
+                project = project.find_grouping(grouping)
         yield project
 
 

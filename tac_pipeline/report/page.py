@@ -11,11 +11,11 @@ import base64
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from tac_pipeline.digest import digest, file_sha256
@@ -42,25 +42,39 @@ _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028",
 
 def write_page(path: Path, contents: Contents) -> None:
     """Write the page with these contents as one HTML file."""
-    environment = Environment(
-        loader=FileSystemLoader(PAGE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    script = "\n".join((PAGE_FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    # Line ends are part of the digest, and browsers read every line end as \n.
-    script = f'"use strict";\n(() => {{\n{script}}})();\n'.replace("\r\n", "\n")
-    style = (PAGE_FOLDER / "page.css").read_text(encoding="utf-8").replace("\r\n", "\n")
-    stream = environment.get_template(TEMPLATE).stream(
+    script, style = page_script(PAGE_FOLDER, SCRIPTS), page_style()
+    stream = template(PAGE_FOLDER, TEMPLATE).stream(
         summary=contents.summary,
         made=datetime.datetime.fromtimestamp(contents.summary["madeAt"]).strftime("%Y-%m-%d %H:%M"),
         style=Markup(style),
         script=Markup(script),
-        style_digest=_digest(style),
-        script_digest=_digest(script),
+        style_digest=policy_digest(style),
+        script_digest=policy_digest(script),
         blocks=_blocks(contents),
     )
     with path.open("w", encoding="utf-8", newline="\n") as file:
         # One block at a time: a page holds thousands of pictures.
         file.writelines(stream)
+
+
+def template(folder: Path, name: str) -> Template:
+    """A template whose values are escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(name)
+
+
+def page_script(folder: Path, names: Iterable[str]) -> str:
+    """Scripts as one, which leaves no names behind."""
+    script = "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+    # Line ends are part of the digest, and browsers read every line end as \n.
+    return f'"use strict";\n(() => {{\n{script}}})();\n'.replace("\r\n", "\n")
+
+
+def page_style(path: Path = PAGE_FOLDER / "page.css") -> str:
+    """A style sheet, by default that of the page."""
+    return path.read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
 def page_digest() -> str:
@@ -85,5 +99,6 @@ def embedded_json(value: Any) -> Markup:
     return Markup(text)
 
 
-def _digest(text: str) -> str:
+def policy_digest(text: str) -> str:
+    """The name by which a page's policy allows a script or a style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

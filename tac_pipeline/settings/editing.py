@@ -6,6 +6,7 @@ The new value replaces the old one in the text. The edited text is validated bef
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -15,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from tac_pipeline.errors import SettingsError, TacError
 from tac_pipeline.files import write_atomically
-from tac_pipeline.settings.keys import Settings, require_key, settings_keys, value_at
+from tac_pipeline.settings.keys import Settings, require_key, settings_keys, split_grouping, value_at
 from tac_pipeline.settings.project import Project, load_project
 from tac_pipeline.settings.reading import parse_settings
 from tac_pipeline.settings.yaml_text import set_key
@@ -125,7 +126,7 @@ def edit_settings(
 def _kinds(key: str) -> list[Any]:
     """The types that a key's value may have, or its fixed words."""
     section: Any = Settings
-    for name in key.split("."):
+    for name in split_grouping(key)[1].split("."):
         field = getattr(section, "model_fields", {}).get(name)
         if field is None:
             return []
@@ -145,14 +146,28 @@ def _validated(edited: str, before: Settings, changes: Mapping[str, object], pat
         after = parse_settings(edited, name=f"{path.name} as it would be")
     except SettingsError as error:
         raise SettingsError(f"{error}. Nothing was changed.") from None
-    astray = [
-        key.name
-        for key in settings_keys()
-        if value_at(after, key.name) != changes.get(key.name, value_at(before, key.name))
-    ]
-    if astray:
+    wanted = {key.name: value_at(before, key.name) for key in settings_keys()}
+    wanted["groupings"] = _groupings_with(changes, before)
+    wanted |= {key: value for key, value in changes.items() if key in wanted}
+    if any(value_at(after, key) != value for key, value in wanted.items()):
         raise _by_hand(changes, path.name)
     return after
+
+
+def _groupings_with(changes: Mapping[str, object], before: Settings) -> dict[str, dict[str, Any]]:
+    """The groupings as written, with those of the changes that are about one of them."""
+    found: dict[str, dict[str, Any]] = deepcopy(before.groupings)
+    for name, value in changes.items():
+        grouping, key = split_grouping(name)
+        if grouping is not None:
+            *sections, last = key.split(".")
+            place = found.setdefault(grouping, {})
+            for section in sections:
+                # A section whose keys are all commented out is null.
+                place[section] = place.get(section) or {}
+                place = place[section]
+            place[last] = value
+    return found
 
 
 def _by_hand(changes: Iterable[str], name: str) -> SettingsError:

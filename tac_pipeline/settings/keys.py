@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.method import METHODS
 from tac_pipeline.settings.criterion import require_criterion
+from tac_pipeline.settings.groupings import overlaid, require_groupings
 from tac_pipeline.settings.presets import fill_preset
 
 PUBLISHED_TEMPLATES = (
@@ -421,6 +422,11 @@ class Settings(Section):
         "auto", description="readers get a new version: auto, once its checks pass; manual, when somebody publishes it"
     )
     seed: int = result(0, ge=0, le=2**31 - 1, description="seed of every random choice")
+    groupings: Annotated[dict[str, dict[str, Any]], BeforeValidator(require_groupings)] = execution(
+        {},
+        description="further groupings of the same images, by name, each with the settings that differ, such as "
+        "{style: {group_by: style}}",
+    )
     data: Annotated[str, BeforeValidator(_require_local)] = execution(
         "data", min_length=1, description="folder of all artifacts, on this machine"
     )
@@ -437,6 +443,18 @@ class Settings(Section):
         if method != ABLE_METHOD and known is not None and known.asked:
             raise PydanticCustomError("known_method", "must be {able} where `known` is set", {"able": ABLE_METHOD})
         return method
+
+    def grouping(self, name: str) -> Settings:
+        """The settings of one of the groupings; its store is called by both names.
+
+        Raises
+        ------
+        ValidationError
+            A value cannot be used.
+        """
+        whole = Settings.model_validate(overlaid(self, name))
+        # A store's own name has no dot, so the two kinds never meet.
+        return whole.model_copy(update={"store": f"{self.store}.{name}"})
 
 
 @dataclass(frozen=True)
@@ -495,15 +513,26 @@ def result_slice(settings: Settings, reads: Iterable[str]) -> dict[str, object]:
 
 
 def value_at(settings: Settings, name: str) -> object:
-    """The value at a dotted name."""
+    """The value at a dotted name; below `groupings.NAME` it is the one that holds there, which may be the store's."""
+    grouping, key = split_grouping(name)
+    if grouping is not None:
+        return value_at(settings.grouping(grouping), key) if grouping in settings.groupings else None
     value: object = settings
-    for part in name.split("."):
+    for part in key.split("."):
         value = getattr(value, part)
     return value
 
 
+def split_grouping(name: str) -> tuple[str | None, str]:
+    """The grouping that a dotted name is about, None for the store's own, and the key in it."""
+    first, _, rest = name.partition(".")
+    grouping, _, key = rest.partition(".")
+    return (grouping, key) if first == "groupings" and key else (None, name)
+
+
 def require_key(key: str, *, place: str) -> None:
     """Raise SettingsError, with the nearest key as a suggestion, when no settings key has this dotted name."""
+    _, key = split_grouping(key)
     if key not in {entry.name for entry in settings_keys()}:
         section = any(entry.name.startswith(f"{key}.") for entry in settings_keys())
         what = "is a section: name one of its keys" if section else f"is not a settings key{suggestion(key)}"

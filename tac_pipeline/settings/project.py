@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tac_pipeline.errors import SettingsError
+from tac_pipeline.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from tac_pipeline.settings.keys import Settings
@@ -15,15 +15,69 @@ if TYPE_CHECKING:
 SETTINGS_VARIABLE = "TAC_SETTINGS"
 SETTINGS_NAME = "tac.yaml"
 LARGEST_SETTINGS_FILE = 1_000_000  # bytes
+# What all groupings of a store share: it is about the images, not about groups.
+IMAGE_ASSETS = ("image_manifest", "image_labels", "image_embeddings")
 FILE_SUFFIXES = (".json", ".safetensors", ".pt", ".pth", ".bin", ".txt", ".csv", ".parquet")
 
 
 @dataclass(frozen=True)
 class Project:
-    """Validated settings and the file that they came from; relative paths resolve against that file's folder."""
+    """Validated settings and the file that they came from; relative paths resolve against that file's folder.
+
+    Attributes
+    ----------
+    base : Project, optional
+        Of a grouping: the project of the store whose images it groups.
+    """
 
     settings: Settings
     path: Path
+    base: Project | None = None
+
+    @property
+    def root(self) -> Project:
+        """The project of the store itself."""
+        return self.base or self
+
+    @property
+    def groupings(self) -> list[Project]:
+        """The further groupings of the store, in the order of the file."""
+        root = self.root
+        return [Project(root.settings.grouping(name), self.path, root) for name in root.settings.groupings]
+
+    @property
+    def family(self) -> list[Project]:
+        """The store and its groupings."""
+        return [self.root, *self.groupings]
+
+    @property
+    def grouping(self) -> str:
+        """The name of the grouping; empty for the store itself."""
+        return "" if self.base is None else self.settings.store.partition(".")[2]
+
+    @property
+    def forgotten_groupings(self) -> list[Path]:
+        """The folders of groupings that the settings no longer name."""
+        known = {one.store_folder for one in self.family}
+        return sorted(set(self.data_folder.glob(f"{self.root.settings.store}.*")) - known)
+
+    def find_grouping(self, name: str) -> Project:
+        """The project of a grouping.
+
+        Raises
+        ------
+        InputError
+            There is none of this name.
+        """
+        known = {project.grouping: project for project in self.groupings}
+        if name not in known:
+            have = f"there are {', '.join(known)}" if known else "there are none: the settings file has no `groupings`"
+            raise InputError(f"there is no grouping {name!r}; {have}")
+        return known[name]
+
+    def owner_of(self, asset: str) -> Project:
+        """The project whose store holds an asset: of what groupings share, the store itself."""
+        return self.root if asset in IMAGE_ASSETS else self
 
     @property
     def store_folder(self) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,18 @@ def parse_settings(text: str, *, name: str) -> Settings:
     tree, written = read_yaml(text, name=name)
     if not isinstance(written, Mapping):
         raise SettingsError(f"{name} must hold keys and values such as `store: photos`; got {type(written).__name__}")
+    settings = _validated(lambda: Settings.model_validate(written), tree, name)
+    for grouping in settings.groupings:
+        _validated(partial(settings.grouping, grouping), tree, name, above=("groupings", grouping))
+    return settings
+
+
+def _validated(make: Callable[[], Settings], tree: Node | None, name: str, above: tuple[str, ...] = ()) -> Settings:
+    """Settings, or the sentences that refuse them; `above` are the keys above theirs in the file."""
     try:
-        return Settings.model_validate(written)
+        return make()
     except ValidationError as error:
-        lines = [_sentence(dict(problem), tree, name) for problem in error.errors(include_url=False)]
+        lines = [_sentence(dict(problem), tree, name, above) for problem in error.errors(include_url=False)]
         # Pydantic's own message would follow ours in the UI and repeat it.
         raise SettingsError("\n".join(lines)) from None
 
@@ -68,6 +77,7 @@ _SENTENCES = {
     "literal_error": "must be {expected}",
     "method": "must be {expected}",
     "criterion": "{expected}",
+    "groupings": "{sentence}",
     "too_short": "must have at least {min_length} entry",
     "string_too_short": "must not be empty",
     "cluster_count": "must be a whole number, auto, fine or coarse",
@@ -86,20 +96,21 @@ _PATTERNS = {
 }
 
 
-def _sentence(problem: dict[str, Any], tree: Node | None, name: str) -> str:
+def _sentence(problem: dict[str, Any], tree: Node | None, name: str, above: tuple[str, ...]) -> str:
     """One validation problem as one sentence: what must hold, what came, where."""
-    parts = tuple(problem["loc"])
-    key = ".".join(str(part) for part in parts if isinstance(part, str))
+    parts = (*above, *problem["loc"])
+    key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
+    whole = ".".join((*above, key))
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{key} is not a settings key{suggestion(key)} ({name}, line {line_of(tree, parts)})"
+        return f"{whole} is not a settings key{suggestion(key)} ({name}, line {line_of(tree, parts)})"
     if kind == "missing":
-        return f"{key} is required; add it to {name}"
+        return f"{whole} is required; add it to {name}"
     if kind == "string_pattern_mismatch" and key in _PATTERNS:
         must = _PATTERNS[key]
     else:
         must = _SENTENCES.get(kind, f"is not valid: {problem['msg']}").format(**problem.get("ctx", {}))
-    return f"{key} {must}; got {shown(problem['input'])} ({name}, line {line_of(tree, parts)})"
+    return f"{whole} {must}; got {shown(problem['input'])} ({name}, line {line_of(tree, parts)})"
 
 
 def read_text(path: Path, *, max_bytes: int, what: str) -> str:

@@ -7,12 +7,15 @@
       shards/             append-only image vectors, found by encoder and image (embedding/)
       assigned/           the assignment of every shard, found by heads and shard (assigning.py)
       ledger/             every cluster id that was ever given (ledger.py)
+      pages/              the pages of all groupings in one file
       published/          what readers build on, in numbered versions (publication.py)
       .scratch/           artifacts being built; renamed whole when they are valid
       .lock               held by the process that builds
       .runs/              a lock for every run that is alive
       .listings/          what was found in archives
       .damaged/           files with wrong bytes that were set aside, for some days
+    data/photos.style/    the same of a grouping, called style, of the images of photos: without shards, and without a
+                          lock and runs of its own
     data/.shared/         versions of the assets that depend on no image: every store finds them
       prompted_nouns/     append-only noun vectors, found by encoder, templates and noun (prompted_nouns.py)
 
@@ -27,7 +30,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +52,8 @@ LISTINGS_NAME = ".listings"
 ASSIGNED_NAME = "assigned"
 LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
+# The pages of a store and its groupings in one file, to open or to send; written anew by each `tac report`.
+PAGES_NAME = "pages"
 PROMPTED_NOUNS_NAME = "prompted_nouns"
 # Damaged files that a run made again, so that somebody can still look at them for some days.
 SET_ASIDE_NAME = ".damaged"
@@ -66,10 +71,19 @@ class Store:
     ----------
     folder : Path
         data/<store>; created when first written to.
+    base : Store, optional
+        The store whose images a grouping groups: it has the shards, the listings, the lock, and the assets in
+        `of_base`. Those are only read here.
+    of_base : collection of str
+        Names of assets.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, base: Store | None = None, of_base: Collection[str] = ()) -> None:
+        self.folder, self.base, self._of_base = folder, base, frozenset(of_base)
+
+    def _owner(self, asset: str) -> Store:
+        """The store that has an asset's versions, and says which is current."""
+        return self.base if self.base is not None and asset in self._of_base else self
 
     def _home(self, *, shared: bool) -> Path:
         """The folder that an asset's versions are built in, with the scratch folder beside them.
@@ -87,7 +101,7 @@ class Store:
     @property
     def shards_folder(self) -> Path:
         """Append-only image vectors."""
-        return self.folder / SHARDS_NAME
+        return (self.base or self).folder / SHARDS_NAME
 
     @property
     def ledger_folder(self) -> Path:
@@ -112,7 +126,7 @@ class Store:
     @property
     def listings_folder(self) -> Path:
         """Kept listings of archives, which are slow to list."""
-        return self.folder / LISTINGS_NAME
+        return (self.base or self).folder / LISTINGS_NAME
 
     @property
     def assigned_folder(self) -> Path:
@@ -124,7 +138,7 @@ class Store:
 
         A pointer that cannot be read counts as none: the next run finds the artifact by its recipe, and points to it.
         """
-        pointer = _pointer(self.folder / asset / CURRENT_NAME)
+        pointer = _pointer(self._owner(asset).folder / asset / CURRENT_NAME)
         if pointer is None:
             return None
         artifact = self.find(asset, pointer["recipe"])
@@ -132,7 +146,7 @@ class Store:
 
     def has_bad_pointer(self, asset: str) -> bool:
         """Whether it is no longer known which version of an asset is current; a run finds it by its recipe."""
-        path = self.folder / asset / CURRENT_NAME
+        path = self._owner(asset).folder / asset / CURRENT_NAME
         return path.exists() and _pointer(path) is None
 
     def whole_current(self, asset: str) -> Current | None:
@@ -157,7 +171,7 @@ class Store:
 
     def find(self, asset: str, recipe: str) -> Artifact | None:
         """The artifact of a recipe, even if files are damaged; None when there is none."""
-        found = (self.read(asset, home / asset / recipe) for home in self.homes)
+        found = (self.read(asset, home / asset / recipe) for home in self._owner(asset).homes)
         return next((artifact for artifact in found if artifact is not None), None)
 
     def read(self, asset: str, folder: Path) -> Artifact | None:
@@ -227,7 +241,7 @@ class Store:
     def versions(self, asset: str) -> list[Artifact]:
         """Every kept version of an asset, the last used first."""
         records = sorted(
-            (path for home in self.homes for path in (home / asset).glob(f"*/{RECORD_NAME}")),
+            (path for home in self._owner(asset).homes for path in (home / asset).glob(f"*/{RECORD_NAME}")),
             key=lambda path: path.stat().st_mtime_ns,
             reverse=True,
         )
@@ -300,6 +314,8 @@ class Store:
         bool
             False when it is no such file, or is gone already: the ledger and what is published are never touched.
         """
+        if self.base is not None and path.is_relative_to(self.base.folder):
+            return self.base.set_aside(path)
         homes = [home for home in self.homes if path.is_relative_to(home)]
         parts = path.relative_to(homes[0]).parts if homes else ()
         if len(parts) != 3 or parts[0] in (LEDGER_NAME, PUBLISHED_NAME) or parts[0].startswith("."):
@@ -324,6 +340,8 @@ class Store:
     def lock(self, *, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[None]:
         """Hold the store's OS lock: one build at a time, from any process; re-entrant within a process.
 
+        A store and its groupings have one lock, so that no image is taken away from a grouping that reads it.
+
         The operating system releases the lock when the process ends, even when it is killed. What such a process left
         half-written is removed by the next one that takes the lock.
 
@@ -332,9 +350,12 @@ class Store:
         on_wait : callable
             Called once with a sentence when another process holds the lock.
         """
-        with hold_lock(self.folder, on_wait) as first:
+        root = self.base or self
+        with hold_lock(root.folder, on_wait) as first:
             if first:
-                self.sweep()
+                # Whoever holds the lock is alone with the store and all groupings, whose folders have its name first.
+                for folder in (root.folder, *root.folder.parent.glob(f"{root.folder.name}.*")):
+                    Store(folder, base=None if folder == root.folder else root).sweep()
             yield
 
     @contextmanager

@@ -3,46 +3,27 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from assets_helpers import computed, materialize
-from small_store import DIM, write_vectors
+from small_store import write_vectors
+from two_facts import agree, two_facts, write_two_facts
 
 from assets.engine.execute import open_store
 from assets.lookups.status import State, all_status, steps_to_run
-from tac_pipeline.arrays import unit_rows
 from tac_pipeline.errors import InputError
 from tac_pipeline.settings.project import load_project
-from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, CRITERION
+from tac_pipeline.store.schemas import CLUSTERS, CRITERION
 
 Writer = Callable[..., Path]
 WORDS = ["day", "night"]
 BEFORE = ["image_manifest", "image_embeddings", "training_set", "candidate_nouns", "noun_embeddings", "criterion"]
 
 
-def two_facts(n: int = 60, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vectors that show a thing strongly and the time weakly: the vectors, the thing (0 to 2), the time (0 or 1)."""
-    generator = np.random.default_rng(seed)
-    thing = np.arange(n) % 3
-    # Three quarters are by day.
-    time = (np.arange(n) % 4 == 3).astype(int)
-    axes = np.eye(DIM)
-    rows = axes[thing] + 0.35 * axes[3 + time] + 0.05 * generator.normal(size=(n, DIM))
-    return unit_rows(rows.astype(np.float32)), thing, time
-
-
 @pytest.fixture
 def store(vector_store: Writer, tmp_path: Path) -> Writer:
     """Writes the settings of a store of which every image shows a thing, and a time of day."""
-    vectors, thing, _ = two_facts()
-    ids = [f"{number:03d}" for number in range(len(vectors))]
-    write_vectors(tmp_path / "images.parquet", ids, vectors, [f"thing {n}" for n in thing])
-    axes = np.eye(DIM, dtype=np.float32)
-    # As texts are elsewhere than images: all of them share a direction that no image has.
-    words = {"ball": axes[0], "cube": axes[1], "cone": axes[2], "Day": axes[3], "night": axes[4]}
-    nouns = unit_rows(np.stack(list(words.values())) + axes[9])
-    pl.DataFrame({"noun": list(words), "embedding": nouns}).write_parquet(tmp_path / "nouns.parquet")
+    write_two_facts(tmp_path)
     return vector_store
 
 
@@ -50,28 +31,21 @@ def table(path: Path, asset: str, schema: object) -> pl.DataFrame:
     return open_store(load_project(path)).require_current(asset).artifact.frame(schema)
 
 
-def agree(path: Path, truth: np.ndarray) -> bool:
-    """Whether the groups are exactly the true ones, by any number."""
-    found = table(path, "assignments", ASSIGNMENTS).sort("image_id")["cluster_id"].to_numpy()
-    pairs = set(zip(found.tolist(), truth.tolist(), strict=True))
-    return len(pairs) == len(set(truth.tolist())) == len(set(found.tolist()))
-
-
 def test_the_groups_are_what_the_words_tell_apart(store: Writer) -> None:
     _, thing, time = two_facts()
     path = store()
     materialize(path)
-    assert agree(path, thing)
+    assert agree(load_project(path), thing)
     path = store({"group_by": WORDS, "clusters.count": 2})
     done = computed(materialize(path))
     assert not {"image_embeddings", "training_set", "noun_embeddings", "map_layout", "image_map"} & done
-    assert agree(path, time)
+    assert agree(load_project(path), time)
     found = table(path, "clusters", CLUSTERS).sort("size", descending=True)
     assert found.select("name", "size").rows() == [("day", 45), ("night", 15)]
     assert {entry.state for entry in all_status(load_project(path))} == {State.FRESH}
     path = store({"group_by": None, "clusters.count": 3})
     assert computed(materialize(path)) == set()
-    assert agree(path, thing)
+    assert agree(load_project(path), thing)
 
 
 def test_a_store_without_a_criterion_has_an_empty_table(store: Writer) -> None:
@@ -90,7 +64,7 @@ def test_new_images_are_seen_by_the_same_words(store: Writer, tmp_path: Path) ->
     write_vectors(tmp_path / "images.parquet", ids, vectors, ["thing"] * len(ids))
     outcomes = materialize(path, [step.name for step in steps_to_run(load_project(path))])
     assert "criterion" not in outcomes
-    assert agree(path, time)
+    assert agree(load_project(path), time)
 
 
 def test_growth_goes_on_with_what_was_learned_last(store: Writer) -> None:
@@ -101,16 +75,16 @@ def test_growth_goes_on_with_what_was_learned_last(store: Writer) -> None:
     materialize(path)
     path = store({"group_by": None})
     materialize(path, growth, in_force=True)
-    assert agree(path, time)
+    assert agree(load_project(path), time)
     path = store({"clusters.count": 3})
     materialize(path)
     path = store({"group_by": WORDS})
     materialize(path, growth, in_force=True)
-    assert agree(path, thing)
+    assert agree(load_project(path), thing)
     # Learning came as far as the criterion.
     materialize(path, ["criterion"])
     materialize(path, growth, in_force=True)
-    assert agree(path, thing)
+    assert agree(load_project(path), thing)
 
 
 def test_given_nouns_must_have_the_words(store: Writer) -> None:

@@ -5,6 +5,7 @@ what is stale. What a store holds is not in the history, so nothing of it is los
 """
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -69,8 +70,8 @@ def _idle_looks(project: Project, instance: dg.DagsterInstance, *, most: int) ->
     """Looks, never the last one, that saw what the look before had seen; and all but the last failed ones."""
     idle: set[str] = set()
     telling: set[str] = set()
-    for name in observed_sources(project):
-        records = instance.fetch_observations(asset_key(name, project), limit=COMPARED_LOOKS).records
+    for key in _keys(project, observed_sources):
+        records = instance.fetch_observations(key, limit=COMPARED_LOOKS).records
         seen = [(record.run_id, _version(record)) for record in records]
         # Dagster decides by the last look at each source.
         telling |= {run_id for run_id, _ in seen[:1]}
@@ -118,9 +119,7 @@ def _old_runs(project: Project, instance: dg.DagsterInstance, *, before: float, 
 
 def _last_runs(project: Project, instance: dg.DagsterInstance) -> set[str]:
     """The last run of every asset and check of a store."""
-    keys = [
-        asset_key(name, project) for name in (*observed_sources(project), *(step.name for step in STEPS), PUBLISHED)
-    ]
+    keys = [*_keys(project, observed_sources), *_keys(project, lambda _: (*(step.name for step in STEPS), PUBLISHED))]
     found = set(latest_check_runs(instance, keys))
     for record in instance.get_asset_records(keys):
         entry = record.asset_entry
@@ -128,6 +127,11 @@ def _last_runs(project: Project, instance: dg.DagsterInstance) -> set[str]:
         found |= {event.run_id for event in events if event is not None}
         found |= {run_id for run_id in (entry.last_run_id,) if run_id is not None}
     return found
+
+
+def _keys(project: Project, names: Callable[[Project], Iterable[str]]) -> list[dg.AssetKey]:
+    """The keys of assets with these names, of a store and all its groupings."""
+    return list(dict.fromkeys(asset_key(name, one) for one in project.family for name in names(one)))
 
 
 def build_history_sensor(project: Project) -> dg.SensorDefinition:

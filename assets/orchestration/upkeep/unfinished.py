@@ -12,7 +12,7 @@ import dagster as dg
 from dagster import DagsterRunStatus
 
 from assets.graph import LEARNING
-from assets.lookups.status import State, all_status, choose_steps
+from assets.lookups.status import State, choose_steps, family_status
 from assets.orchestration.dagster_internals import next_times
 from assets.orchestration.metadata import asset_key
 from assets.orchestration.publishing import PUBLISHED
@@ -62,7 +62,7 @@ def take_up(project: Project, instance: dg.DagsterInstance, *, now: float) -> dg
     records = [record for record in records if works_on(record.dagster_run, project)]
     if any(record.dagster_run.status in _UNFINISHED for record in records):
         return dg.SkipReason("a run of the store is not over yet")
-    last = _unfinished(records)
+    last = _unfinished(records, project)
     if last is None:
         return dg.SkipReason("no learning was left unfinished")
     attempt = int(last.dagster_run.tags.get(ATTEMPT_TAG, "0")) + 1
@@ -79,24 +79,26 @@ def take_up(project: Project, instance: dg.DagsterInstance, *, now: float) -> dg
 
 def _request(project: Project, last: str, attempt: int) -> dg.RunRequest | dg.SkipReason:
     try:
-        found = all_status(project)
-        if not any(status.step in LEARNING and status.state != State.FRESH for status in found):
+        found = family_status(project)
+        if not any(status.step in LEARNING and status.state != State.FRESH for _, own in found for status in own):
             return dg.SkipReason("what a run left unfinished is done")
-        steps = choose_steps(found, project.settings)
+        chosen = [(one, choose_steps(own, one)) for one, own in found]
     except TacError as error:
         return dg.SkipReason(f"an unfinished learning waits: {error}")
     return dg.RunRequest(
         run_key=f"take up {last}",
-        asset_selection=[asset_key(name, project) for name in (*(step.name for step in steps), PUBLISHED)],
+        asset_selection=[
+            asset_key(name, one) for one, steps in chosen for name in (*(step.name for step in steps), PUBLISHED)
+        ],
         tags=run_tags(project) | {AUTOMATIC_TAG: "unfinished", ATTEMPT_TAG: str(attempt)},
     )
 
 
-def _unfinished(records: Sequence[dg.RunRecord]) -> dg.RunRecord | None:
+def _unfinished(records: Sequence[dg.RunRecord], project: Project) -> dg.RunRecord | None:
     """The newest learning that did not succeed, unless all that it was asked for was learned since."""
-    learned: set[str] = set()
+    learned: set[tuple[str, str]] = set()
     for record in records:
-        wanted = _learned_by(record.dagster_run)
+        wanted = _learned_by(record.dagster_run, project)
         if record.dagster_run.status == DagsterRunStatus.SUCCESS:
             learned |= wanted
         elif wanted - learned:
@@ -106,10 +108,12 @@ def _unfinished(records: Sequence[dg.RunRecord]) -> dg.RunRecord | None:
     return None
 
 
-def _learned_by(run: dg.DagsterRun) -> set[str]:
-    """The assets of learning that a run was asked for."""
-    names = {step.name for step in LEARNING}
-    return names if run.job_name == RECLUSTER else names & {key.path[-1] for key in run.asset_selection or ()}
+def _learned_by(run: dg.DagsterRun, project: Project) -> set[tuple[str, str]]:
+    """The assets of learning that a run was asked for, each with its store or grouping."""
+    learning = {(one.settings.store, step.name) for one in project.family for step in LEARNING}
+    if run.job_name == RECLUSTER:
+        return learning
+    return learning & {(key.path[0], key.path[-1]) for key in run.asset_selection or ()}
 
 
 def _due_at(project: Project, ended: float, *, looks: int) -> float:

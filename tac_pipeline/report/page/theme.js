@@ -19,6 +19,14 @@ function startTheme() {
     document.documentElement.dataset.theme = now() === "dark" ? "light" : "dark";
     remembered(document.documentElement.dataset.theme);
     label();
+    // Where this page is one of several in a file, all of them follow.
+    if (parent !== window) parent.postMessage({ theme: document.documentElement.dataset.theme }, "*");
+  });
+  window.addEventListener("message", (event) => {
+    const theme = event.data?.theme;
+    if (event.source !== parent || (theme !== "dark" && theme !== "light")) return;
+    document.documentElement.dataset.theme = theme;
+    label();
   });
   system.addEventListener("change", label);
   label();

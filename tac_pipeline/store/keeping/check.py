@@ -19,6 +19,7 @@ from tac_pipeline.progress import Progress
 from tac_pipeline.store.artifacts import (
     BEFORE_RESTORE,
     CURRENT_NAME,
+    PAGES_NAME,
     RECORD_NAME,
     RUNS_NAME,
     SCRATCH_NAME,
@@ -41,7 +42,7 @@ from tac_pipeline.store.publication import HOLD_NAME, LATEST_NAME, Publication
 from tac_pipeline.store.schemas import ARCHIVE_MEMBERS, CLUSTER_IDS, EMBEDDING_SHARD, PROMPTED_NOUNS, SHARD_ASSIGNMENTS
 
 _LOCKS = {".lock", ".lock-holder"}
-_PASSED_OVER = {RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME}
+_PASSED_OVER = {PAGES_NAME, RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME}
 
 
 class Loss(StrEnum):
@@ -136,14 +137,16 @@ class _Look:
     def __init__(self, store: Store, assets: Set[str], progress: Progress | None) -> None:
         self.store, self.assets, self.report = store, assets, Report()
         self._progress = progress
-        self._all = [path for home in store.homes for path in _files(home)]
+        # What a grouping shares is looked at with the store whose images it groups.
+        self._homes = store.homes if store.base is None else (store.folder,)
+        self._all = [path for home in self._homes for path in _files(home)]
         self._bytes = sum(_size(path) for path in self._all)
         self._known: set[Path] = set()
 
     def artifacts(self) -> None:
         """Every kept version of every asset, and which is current."""
         for asset in sorted(self.assets):
-            for home in self.store.homes:
+            for home in self._homes:
                 for folder in sorted(path for path in (home / asset).glob("[!.]*") if path.is_dir()):
                     self._artifact(asset, folder)
             self._pointer(asset)
@@ -173,17 +176,20 @@ class _Look:
 
     def shards(self) -> None:
         """Every shard, by its digest, and by reading it."""
+        if self.store.base is not None:
+            return
         for path in sorted(self.store.shards_folder.glob("*/*.parquet")):
             self._added(path, EMBEDDING_SHARD)
             self._known.add(beside(path))
 
     def tables(self) -> None:
         """Noun vectors, assignments of shards, listings: tables that are found by their names."""
-        for folder, pattern, schema in (
+        shared = [
             (self.store.prompted_nouns_folder, "*/*.parquet", PROMPTED_NOUNS),
-            (self.store.assigned_folder, "*/*/*.parquet", SHARD_ASSIGNMENTS),
             (self.store.listings_folder, "*.parquet", ARCHIVE_MEMBERS),
-        ):
+        ]
+        own = (self.store.assigned_folder, "*/*/*.parquet", SHARD_ASSIGNMENTS)
+        for folder, pattern, schema in [own] if self.store.base else [own, *shared]:
             for path in sorted(folder.glob(pattern)):
                 self._added(path, schema)
 
@@ -255,7 +261,7 @@ class _Look:
     def others(self) -> None:
         """What killed writers left, and what nothing here has written."""
         shared, own = self.store.homes
-        left = [*leftovers(own), *leftovers(shared, older_than=LEFTOVER_SECONDS)]
+        left = leftovers(own) if self.store.base else [*leftovers(own), *leftovers(shared, older_than=LEFTOVER_SECONDS)]
         for path in left:
             self._find(path, f"{path} was left by a process that was killed", Loss.LEFTOVER)
             self._known |= {path, *_files(path)}

@@ -31,6 +31,8 @@ from tac_pipeline.settings.project import load_project
 # key: (another value, the assets that it makes stale)
 STALE: dict[str, tuple[Any, set[str]]] = {
     "store": ("other", set()),
+    # They are about other artifacts.
+    "groupings": ({"second": {"seed": 3}}, set()),
     "images.source": ("others.parquet", {"image_manifest", "image_labels", *EMBEDDINGS_DOWN}),
     "images.labels": ("none", {"image_labels", "evaluation"}),
     "images.max_pixels": (1_000, EMBEDDINGS_DOWN),
