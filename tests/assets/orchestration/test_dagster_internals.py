@@ -129,6 +129,40 @@ def test_a_run_in_a_terminal_leaves_its_output_alone(tmp_path: Path, definitions
     assert {(stat.st_dev, stat.st_ino) for stat in seen} == {(before.st_dev, before.st_ino)}
 
 
+def test_databases_stay_open_for_a_run_in_a_terminal_and_are_closed_at_its_end(
+    tmp_path: Path, definitions: dg.Definitions
+) -> None:
+    runs = tmp_path / "history/runs"
+    job = internals.find_asset_job(definitions)
+    with internals.open_instance_for_a_terminal(tmp_path) as instance:
+        first, second = (job.execute_in_process(instance=instance).run_id for _ in range(2))
+        told = [len(instance.all_logs(run_id)) for run_id in (first, second)]
+        # SQLite removes a journal when the last connection to its database is closed.
+        assert (runs / "index.db-wal").exists()
+        with dg.DagsterInstance.from_config(str(tmp_path)) as other:
+            assert [len(other.all_logs(run_id)) for run_id in (first, second)] == told
+    assert min(told) > 5
+    assert [path.name for path in runs.glob("*-wal")] == []
+    with dg.DagsterInstance.from_config(str(tmp_path)) as later:
+        assert [len(later.all_logs(run_id)) for run_id in (first, second)] == told
+
+
+def test_few_databases_are_open_however_many_runs_are_read(tmp_path: Path, definitions: dg.Definitions) -> None:
+    job = internals.find_asset_job(definitions)
+    with internals.open_instance_for_a_terminal(tmp_path) as instance:
+        ran = [job.execute_in_process(instance=instance).run_id for _ in range(3)]
+        assert {path.name for path in (tmp_path / "history/runs").glob("*-wal")} == {
+            "index.db-wal",
+            f"{ran[-1]}.db-wal",
+        }
+        assert all(instance.all_logs(run_id) for run_id in ran)
+
+
+def test_storage_of_another_kind_is_left_as_it_is(instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
+    with internals.kept_open(instance):
+        assert internals.find_asset_job(definitions).execute_in_process(instance=instance).success
+
+
 def test_the_next_times_of_a_schedule_are_after_the_moment_given() -> None:
     assert internals.next_times("*/15 * * * *", "UTC", after=0.0, count=3) == [900.0, 1800.0, 2700.0]
     assert internals.next_times("0 3 * * *", "Europe/Berlin", after=3 * 3600.0 + 1, count=1) == [26 * 3600.0]
