@@ -94,10 +94,11 @@ def kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
     """Keep the databases of an instance open that hold the events of its runs.
 
     For each statement Dagster opens a database, compiles the statement, and closes the database again, which then
-    writes its journal back: several hundred times a run. Storage of any other kind is left as it is.
+    writes its journal back: several hundred times a run. Storage of any other kind is left as it is, and so is what
+    is kept open already.
     """
     events = instance.event_log_storage
-    if not isinstance(events, SqliteEventLogStorage):
+    if not isinstance(events, SqliteEventLogStorage) or "_connect" in vars(events):
         yield
         return
     kept = _OpenBooks(events)
@@ -125,7 +126,12 @@ class _OpenBooks:
             if shard not in self._engines:
                 self._open(shard)
             with self._engines[shard].begin() as connection:
+                before = _changes(connection)
                 yield connection
+                changed = _changes(connection) > before
+        # The UI watches this file to show a run while it goes on, and new events are in the journal beside it.
+        if changed and shard != INDEX_SHARD_NAME:
+            os.utime(self._events.path_for_shard(shard))
 
     def _open(self, shard: str) -> None:
         # Dagster creates the tables of a database when it connects to it for the first time.
@@ -145,6 +151,12 @@ class _OpenBooks:
             for engine in self._engines.values():
                 engine.dispose()
             self._engines.clear()
+
+
+def _changes(connection: Connection) -> int:
+    """How many rows were written through a connection so far."""
+    own = connection.connection.driver_connection
+    return own.total_changes if isinstance(own, sqlite3.Connection) else 0
 
 
 def _trust_the_journal(connection: sqlite3.Connection, _: object) -> None:
