@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,8 @@ from tac_pipeline.files import hold_lock
 LOG_NAME = "actions.jsonl"
 # One action on a hundred thousand images takes some megabytes.
 LONGEST_LINE = 100_000_000  # bytes
+# The lock of the folder keeps other processes out, and not other threads.
+_HERE = threading.Lock()
 
 
 class Overtaken(InputError):
@@ -119,7 +122,7 @@ class ActionLog:
         StoreError
             The log cannot be written.
         """
-        with hold_lock(self.path.parent, lambda _: None):
+        with _HERE, hold_lock(self.path.parent, lambda _: None):
             known = self.read()
             if len(known) != seen:
                 newer = f", the last one by {known[-1].who}: look at what changed" if len(known) > seen else ""

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import threading
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,15 @@ def act_often(folder: Path, who: str) -> None:
             done += 1
         except Overtaken:
             continue
+
+
+def test_two_threads_lose_nothing(tmp_path: Path) -> None:
+    threads = [threading.Thread(target=act_often, args=(tmp_path, who)) for who in ("ada", "bob", "cy", "dee")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ActionLog(tmp_path).read()) == 20
 
 
 def test_two_processes_lose_nothing(tmp_path: Path) -> None:
