@@ -33,13 +33,16 @@ def grow(path: Path, count: int) -> None:
     write_vectors(path.parent / "images.parquet", ids, np.concatenate([vectors, more[:count]]), labels)
 
 
-def fail_to_learn(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A learning run that makes its training set current and fails at the heads."""
+def fail_to_learn(path: Path) -> None:
+    """A learning run that makes its training set current and fails at the heads.
+
+    It replaces code by itself, so that the tests may begin with a copy of a ready store.
+    """
 
     def fail(*_: Any, **__: Any) -> None:
         raise InputError("the training failed")
 
-    with monkeypatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr("tac_pipeline.method.heads.linear_head.center_head", fail)
         with pytest.raises(InputError, match="the training failed"):
             materialize(path)
@@ -49,16 +52,14 @@ def current(store: Store, name: str) -> Artifact:
     return store.require_current(name).artifact
 
 
-def test_after_a_failed_learning_growth_goes_on_with_the_groups_in_force(
-    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_failed_learning_growth_goes_on_with_the_groups_in_force(vector_store: Writer) -> None:
     path = vector_store({"keep_versions": 2})
     first = {name: outcome.artifact.content for name, outcome in materialize(path).items()}
     store = open_store(load_project(path))
     # More often than versions are kept: versions in use are not pruned.
     for count in (3, 6, 9):
         grow(path, count)
-        fail_to_learn(path, monkeypatch)
+        fail_to_learn(path)
         assert current(store, "training_set").rows == 60 + count
         done = materialize(path, GROWING)
         assert not any(done[name].reused for name in RESULTS)
@@ -80,14 +81,12 @@ def test_after_a_failed_learning_growth_goes_on_with_the_groups_in_force(
     assert {entry.state for entry in all_status(load_project(path))} == {State.FRESH}
 
 
-def test_what_the_groups_in_force_were_learned_from_is_kept_however_few_versions_are(
-    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_groups_in_force_were_learned_from_is_kept_however_few_versions_are(vector_store: Writer) -> None:
     path = vector_store({"keep_versions": 1})
     materialize(path)
     for count in (3, 6):
         grow(path, count)
-        fail_to_learn(path, monkeypatch)
+        fail_to_learn(path)
         assert open_store(load_project(path)).require_current("training_set").artifact.rows == 60 + count
         materialize(path, GROWING)
     # The first run ends the need for the older ones, the second removes them.
@@ -98,13 +97,11 @@ def test_what_the_groups_in_force_were_learned_from_is_kept_however_few_versions
     assert [len(store.versions(name)) for name in ("training_set", "text_counterparts", "cluster_ids")] == [1, 1, 1]
 
 
-def test_without_the_version_that_is_needed_the_way_out_is_a_run(
-    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_version_that_is_needed_the_way_out_is_a_run(vector_store: Writer) -> None:
     path = vector_store()
     first = materialize(path)["training_set"].artifact
     grow(path, 3)
-    fail_to_learn(path, monkeypatch)
+    fail_to_learn(path)
     shutil.rmtree(first.folder)
     with pytest.raises(ArtifactOutdated) as refused:
         materialize(path, GROWING)
