@@ -5,8 +5,8 @@
 Every class of a set in turn; of classes with fewer than 40 images, half are picked, and classes with fewer than 10 are
 left out. Figures are means over classes in %, without the picked images. AP is the average precision of the order by
 score. Precision, recall and F1 are those of a way's own cut: logistic regression proposes from even odds, and nearest
-neighbors and prototypes propose what is nearer than three in four picked images are to the others. The classes with even
-numbers chose the product's cut: --only odd judges it. The exit code is 1 where a rival has the higher AP or F1.
+neighbors and prototypes propose what is nearer than three in four picked images are to the others. The classes with
+even numbers chose the product's cut: --only odd judges it. The exit code is 1 where a rival has the higher AP or F1.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ PRODUCT, NEAREST = "find the like", 5
 FEWEST = 10
 # The score of every row, and the least one that is proposed.
 Found = tuple[npt.NDArray[np.floating], float]
+# AP, precision, recall and F1 in %, float64 (4,).
+Figures = npt.NDArray[np.float64]
 Way = Callable[[FloatMatrix, IntVector, IntVector], Found]
 
 
@@ -90,21 +92,19 @@ WAYS: Mapping[str, Way] = {
 }
 
 
-def judge(found: Found, inside: npt.NDArray[np.bool_], rest: IntVector) -> tuple[float, float, float, float]:
-    """AP, precision, recall and F1 in %; precision is 100 where nothing is proposed."""
+def judge(found: Found, inside: npt.NDArray[np.bool_], rest: IntVector) -> Figures:
+    """Compare with the class; precision is 100 where nothing is proposed."""
     scores, cut = found[0][rest], found[1]
     truth, proposed = inside[rest], scores >= cut
     hits, count = int((truth & proposed).sum()), int(proposed.sum())
     precision, recall = hits / count if count else 1.0, hits / int(truth.sum())
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-    return tuple(100 * float(one) for one in (average_precision_score(truth, scores), precision, recall, f1))  # type: ignore[return-value]
+    return 100 * np.array([average_precision_score(truth, scores), precision, recall, f1])
 
 
-def measure(
-    rows: FloatMatrix, truth: IntVector, *, n_picked: int, only: str | None
-) -> dict[str, list[tuple[float, float, float, float]]]:
+def measure(rows: FloatMatrix, truth: IntVector, *, n_picked: int, only: str | None) -> dict[str, list[Figures]]:
     """What each way finds, by class."""
-    found = defaultdict[str, list[tuple[float, float, float, float]]](list)
+    found = defaultdict[str, list[Figures]](list)
     for of in range(int(truth.max()) + 1):
         members = np.flatnonzero(truth == of)
         if len(members) < FEWEST or (only is not None and of % 2 != ("even", "odd").index(only)):
@@ -139,7 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shown.add_row(way, *(f"{figure:.1f}" for figure in figures))
             for place, what in ((0, "AP"), (3, "F1")):
                 if figures[place] > means[PRODUCT][place]:
-                    missed.append(f"{name}: {way} is ahead in {what}: {figures[place]:.1f} to {means[PRODUCT][place]:.1f}")
+                    missed.append(
+                        f"{name}: {way} is ahead in {what}: {figures[place]:.1f} to {means[PRODUCT][place]:.1f}"
+                    )
         console.print(shown)
     for line in missed:
         console.print(line, style="red")

@@ -150,8 +150,8 @@ class Walk:
     method : Method
     given : mapping
         training_set, float32 (n_images, dim), unit rows; noun_shortlist, CandidateVectors; cluster_count, int; and
-        known_labels, int64 (n_images,), if there are known classes. With lessons, Lessons, the groups before are learned
-        again as people corrected them; cluster_count is then the number of groups that these leave.
+        known_labels, int64 (n_images,), if there are known classes. With lessons, Lessons, the groups before are
+        learned again as people corrected them; cluster_count is then the number of groups that these leave.
     choices : mapping
         See Known.
     """

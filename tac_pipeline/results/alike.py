@@ -1,8 +1,8 @@
 """Find the like: the images of a whole store that are like a few that a person picked, as proposals, without learning.
 
 A logistic regression tells the picked images from a sample of the others, in a whitened space. Some of the others are
-like the picked ones, and nobody knows which: those that look so are left out of the sample, and it is fitted again. Held
-back picked images say how high others should score. What must stay out: what happens to proposals that people accept.
+like the picked ones, and nobody knows which: those that look so are left out of the sample, and it is fitted again.
+Held back picked images say how high others should score. What must stay out: what happens to accepted proposals.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ def alike_images(picked: pl.Series, view: pl.DataFrame, shards: Path, *, encoder
     inside, others = readable.filter(chosen), readable.filter(~chosen)
     if inside.is_empty() or others.is_empty():
         raise InputError(
-            f"likeness needs picked images that can be read, and others; got {len(inside)} of {len(picked)} picked ones "
-            f"and {len(others)} others"
+            "likeness needs picked images that can be read, and others; "
+            f"got {len(inside)} of {len(picked)} picked ones and {len(others)} others"
         )
     # In the order of the view: a sample in another order reads shards again and again.
     places = np.random.default_rng(seed).choice(len(others), min(BACKGROUND_IMAGES, len(others)), replace=False)

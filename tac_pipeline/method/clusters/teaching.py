@@ -1,8 +1,9 @@
 """Learning from corrections: what people said of a few images, carried to the images that nobody touched.
 
-A person moves an image to another group, says that it is not of its group, merges groups, or makes a new one. Each image
-that was moved is a center of its group beside the group's own: images like it follow it, and the others stay. What must
-stay out: what a file of corrections means (tac_pipeline/results/corrections/), and the vectors that groups are found in.
+A person moves an image to another group, says that it is not of its group, merges groups, or makes a new one. Each
+image that was moved is a center of its group beside the group's own: images like it follow it, and the others stay.
+What must stay out: what a file of corrections means (tac_pipeline/results/corrections/), and the space that groups are
+found in (tac_pipeline/method/words/grouping_by_words.py).
 """
 
 from __future__ import annotations
@@ -88,9 +89,7 @@ class Taught:
     rounds: int
 
 
-def teach_groups(
-    rows: FloatMatrix, lessons: Lessons, *, rounds: int, pull: float, moved_centers: int
-) -> Taught:
+def teach_groups(rows: FloatMatrix, lessons: Lessons, *, rounds: int, pull: float, moved_centers: int) -> Taught:
     """Group rows again, so that what people said of some holds, and holds for rows like these.
 
     A row goes to the column of its nearest center. A column has one center for all of its rows, and one for each row
@@ -175,7 +174,9 @@ def _require_possible(fixed: IntVector, barred: IntMatrix, group_of: IntVector) 
     rows, counts = np.unique(np.unique(barred, axis=0)[:, 0], return_counts=True)
     homeless = rows[counts == len(group_of)]
     if len(homeless):
-        raise InputError(f"a row must be of some group; rows {first_few(homeless.tolist(), SHOWN)} are said to be of none")
+        raise InputError(
+            f"a row must be of some group; rows {first_few(homeless.tolist(), SHOWN)} are said to be of none"
+        )
 
 
 def _moved_rows(before: IntVector, fixed: IntVector, *, most: int) -> list[tuple[int, IntVector]]:
