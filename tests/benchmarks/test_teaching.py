@@ -3,7 +3,7 @@
 import numpy as np
 from reference import random_unit_rows
 
-from benchmarks.teaching import applied, ids_kept, look
+from benchmarks.teaching import applied, ids_kept, ids_meant, look
 from tac_pipeline.method.clusters.teaching import FREE
 
 # Classes 0 to 3. Class 0 has two groups (0, 1), groups 2 and 3 have classes 1 and 2, and class 3 has none.
@@ -48,3 +48,12 @@ def test_ids_are_kept_where_groups_are_continued() -> None:
     assert ids_kept(rows, said, columns) == 1
     swapped = np.array([0, 2, 1, 3])[columns]
     assert ids_kept(rows, said, swapped) == 1 / 3
+    assert ids_kept(rows, said, swapped, among={0}) == 1
+
+
+def test_ids_mean_what_the_person_knows_them_by() -> None:
+    person = look(GROUPS, TRUTH, SEEN, seed=0)
+    said = person.lessons(0)
+    assert person.owners == {0: 0, 1: 2, 2: 3}
+    assert ids_meant(person, said, GROUPS, SEEN) == 1
+    assert ids_meant(person, said, np.array([3, 1, 2, 0])[GROUPS], SEEN) == 1 / 3
