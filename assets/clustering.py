@@ -16,11 +16,13 @@ from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.results.corrections.acting import replay, with_actions
 from tac_pipeline.results.corrections.merging import require_two_clusters
 from tac_pipeline.results.corrections.written import Corrections, load_corrections, require_known
 from tac_pipeline.results.in_force import entry_in_force, names_to_keep, next_id_elsewhere
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Store
+from tac_pipeline.store.keeping.action_log import ActionLog
 from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import (
     CLUSTER_ASSIGNMENT,
@@ -212,16 +214,21 @@ EVENTS = ("kept", "grown", "split", "merged", "born", "retired")
 
 
 def require_corrections(project: Project) -> Corrections:
-    """The corrections file, read and checked against every id that the store ever gave.
+    """The corrections file, and what people did in the workbench on top, checked against every id ever given.
 
     Raises
     ------
     SettingsError
         The file cannot be read, or says what cannot be.
     InputError
-        It names an id that no cluster ever had.
+        It names an id that no cluster ever had, or cannot go together with what people did.
+    ArtifactDamaged
+        The log of what people did.
     """
     found = load_corrections(project.corrections_file)
+    actions = ActionLog(open_store(project).ledger_folder).read()
+    if actions:
+        found = with_actions(found, replay(actions).done)
     end = _end_of_ids(project, highest=max(found.ids)) if found.ids else None
     if end is not None:
         require_known(found, next_id=end, path=project.corrections_file)

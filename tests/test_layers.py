@@ -40,6 +40,7 @@ LAYERS = (
     ("assets.lookups",),
     ("assets.orchestration",),
     ("assets.serving", "assets.stores"),
+    ("assets.workbench",),
     ("tac_pipeline.cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

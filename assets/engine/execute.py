@@ -8,8 +8,9 @@ from assets.engine.required import known_versions, require_inputs
 from assets.engine.step import AsItWas, Inputs, Log, Output, Step
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.files import full_disk_told
-from tac_pipeline.settings.project import IMAGE_ASSETS, Project
+from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import CURRENT_NAME, Artifact, Store
+from tac_pipeline.store.artifacts import open_store as open_store
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,6 @@ class Outcome:
     artifact: Artifact
     reused: bool
     seconds: float
-
-
-def open_store(project: Project) -> Store:
-    """The store of a project; that of a grouping reads what is about the images from the store itself."""
-    base = None if project.base is None else open_store(project.base)
-    return Store(project.store_folder, base=base, of_base=IMAGE_ASSETS)
 
 
 def execute(

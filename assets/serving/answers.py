@@ -16,7 +16,7 @@ _PAGE = """\
 """
 _LOGIN = """
 <h1>This UI needs its token</h1>
-<p>{said}Open the link that <code>tac ui</code> printed, or enter the token at its end.</p>
+<p>{said}Open the link that <code>{command}</code> printed, or enter the token at its end.</p>
 <form method="get" action="/">
 <label>Token <input type="password" name="token" autocomplete="off" required autofocus></label> <button>Open</button>
 </form>
@@ -40,9 +40,11 @@ async def answer(
     await send({"type": f"{kind}.body", "body": body})
 
 
-def login_page(*, wrong: bool) -> str:
+def login_page(command: str, *, wrong: bool) -> str:
     """The page that asks for the token."""
-    return _PAGE.format(head="", body=_LOGIN.format(said="This token is wrong. " if wrong else ""))
+    return _PAGE.format(
+        head="", body=_LOGIN.format(command=escape(command), said="This token is wrong. " if wrong else "")
+    )
 
 
 def entry_page(path: str, query: str) -> str:

@@ -52,6 +52,8 @@ class Rules:
         Host headers, in lower case and with their port if they have one, that a proxy or a forwarded port brings.
     key : str
         What the owner's own commands send.
+    command : str
+        What started the server, and printed the link with the token.
     token : str, optional
         What people must show; None lets everybody in who can reach the server.
     """
@@ -62,6 +64,7 @@ class Rules:
     token: str | None = None
     any_address: bool = False
     forwarded: frozenset[str] = frozenset()
+    command: str = "tac ui"
 
     @property
     def cookie(self) -> str:
@@ -136,9 +139,10 @@ class Guard:
 
     async def _ask_for_token(self, request: "_Request", receive: Receive, send: Send) -> None:
         if request.kind == "http" and request.method in ("GET", "HEAD") and "text/html" in request.header("accept"):
-            await answer(send, 401, login_page(wrong=bool(request.shown_token)), html=True)
+            await answer(send, 401, login_page(self._rules.command, wrong=bool(request.shown_token)), html=True)
             return
-        sentence = "this UI needs its token: open the link that `tac ui` printed, or send `Authorization: Bearer TOKEN`"
+        printed = f"the link that `{self._rules.command}` printed"
+        sentence = f"this UI needs its token: open {printed}, or send `Authorization: Bearer TOKEN`"
         await self._tell(Refusal(401, sentence), request, receive, send)
 
     async def _pass_on(self, request: "_Request", receive: Receive, send: Send) -> None:

@@ -263,8 +263,7 @@ def path(
 ) -> None:
     """Print the folder of an asset's current artifact, or of the version that readers have."""
     with opened_project(settings, grouping) as project:
-        from assets.engine.execute import open_store
-        from tac_pipeline.store.artifacts import PUBLISHED_NAME
+        from tac_pipeline.store.artifacts import PUBLISHED_NAME, open_store
 
         store = open_store(project)
         if asset == PUBLISHED_NAME:

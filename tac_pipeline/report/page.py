@@ -42,7 +42,7 @@ _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028",
 
 def write_page(path: Path, contents: Contents) -> None:
     """Write the page with these contents as one HTML file."""
-    script, style = page_script(PAGE_FOLDER, SCRIPTS), page_style()
+    script, style = page_script(), page_style()
     stream = template(PAGE_FOLDER, TEMPLATE).stream(
         summary=contents.summary,
         made=datetime.datetime.fromtimestamp(contents.summary["madeAt"]).strftime("%Y-%m-%d %H:%M"),
@@ -65,9 +65,10 @@ def template(folder: Path, name: str) -> Template:
     return environment.get_template(name)
 
 
-def page_script(folder: Path, names: Iterable[str]) -> str:
-    """Scripts as one, which leaves no names behind."""
-    script = "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+def page_script(paths: Iterable[Path] | None = None) -> str:
+    """Scripts as one, which leaves no names behind; by default those of the page."""
+    paths = (PAGE_FOLDER / name for name in SCRIPTS) if paths is None else paths
+    script = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     # Line ends are part of the digest, and browsers read every line end as \n.
     return f'"use strict";\n(() => {{\n{script}}})();\n'.replace("\r\n", "\n")
 

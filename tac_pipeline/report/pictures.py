@@ -60,7 +60,7 @@ def draw_pictures(
     found = {image.content_hash: known[image.content_hash] for image in images if image.content_hash in known}
     missing = [image for image in images if image.content_hash not in found]
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="pictures") as pool:
-        drawn = pool.map(lambda image: _draw(image, source, max_pixels, max_bytes), missing)
+        drawn = pool.map(lambda image: draw_picture(image, source, max_pixels, max_bytes), missing)
         for done, (image, picture) in enumerate(zip(missing, drawn, strict=True), start=1):
             if picture is not None:
                 found[image.content_hash] = picture
@@ -69,7 +69,8 @@ def draw_pictures(
     return found
 
 
-def _draw(image: Wanted, source: ByteReader, max_pixels: int, max_bytes: int) -> bytes | None:
+def draw_picture(image: Wanted, source: ByteReader, max_pixels: int, max_bytes: int) -> bytes | None:
+    """The picture of an image as WebP; None where it is gone, has changed, or cannot be read (see draw_pictures)."""
     try:
         data = source.read(image.uri, limit=max_bytes)
     except (OSError, ValueError):

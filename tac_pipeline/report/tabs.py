@@ -12,15 +12,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tac_pipeline.files import replacing
-from tac_pipeline.report.page import (
-    PAGE_FOLDER,
-    SCRIPTS,
-    embedded_json,
-    page_script,
-    page_style,
-    policy_digest,
-    template,
-)
+from tac_pipeline.report.page import embedded_json, page_script, page_style, policy_digest, template
 
 TABS_FOLDER = Path(__file__).parent / "tabs_page"
 
@@ -36,7 +28,7 @@ class Tab:
 
 def write_tabs(path: Path, store: str, tabs: Sequence[Tab]) -> None:
     """Write the pages as one HTML file; holds one of them at a time."""
-    script, style = page_script(TABS_FOLDER, ["tabs.js"]), page_style(TABS_FOLDER / "tabs.css")
+    script, style = page_script([TABS_FOLDER / "tabs.js"]), page_style(TABS_FOLDER / "tabs.css")
     stream = template(TABS_FOLDER, "tabs.html.j2").stream(
         store=store,
         pages=tabs,
@@ -45,7 +37,7 @@ def write_tabs(path: Path, store: str, tabs: Sequence[Tab]) -> None:
         style=Markup(style),
         script=Markup(script),
         # A page in a frame is under the policy of the file too.
-        script_digests=[policy_digest(script), policy_digest(page_script(PAGE_FOLDER, SCRIPTS))],
+        script_digests=[policy_digest(script), policy_digest(page_script())],
         style_digests=[policy_digest(style), policy_digest(page_style())],
     )
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:

@@ -7,6 +7,7 @@
       shards/             append-only image vectors, found by encoder and image (embedding/)
       assigned/           the assignment of every shard, found by heads and shard (assigning.py)
       ledger/             every cluster id that was ever given (ledger.py)
+      thumbnails/         small pictures for the workbench, bounded
       pages/              the pages of all groupings in one file
       published/          what readers build on, in numbered versions (publication.py)
       .scratch/           artifacts being built; renamed whole when they are valid
@@ -38,6 +39,7 @@ from typing import Any
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactMissing, StoreError
 from tac_pipeline.files import LEFTOVER_SECONDS, hold_lock, place_folder, sweep
+from tac_pipeline.settings.project import IMAGE_ASSETS, Project
 from tac_pipeline.store.artifact import Artifact as Artifact
 from tac_pipeline.store.artifact import Current as Current
 from tac_pipeline.store.digests import beside, describe_files, read_sealed, write_sealed
@@ -54,6 +56,8 @@ LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
 # The pages of a store and its groupings in one file, to open or to send; written anew by each `tac report`.
 PAGES_NAME = "pages"
+# Small pictures that the workbench made on demand, by the hash of the image.
+THUMBNAILS_NAME = "thumbnails"
 PROMPTED_NOUNS_NAME = "prompted_nouns"
 # Damaged files that a run made again, so that somebody can still look at them for some days.
 SET_ASIDE_NAME = ".damaged"
@@ -127,6 +131,11 @@ class Store:
     def listings_folder(self) -> Path:
         """Kept listings of archives, which are slow to list."""
         return (self.base or self).folder / LISTINGS_NAME
+
+    @property
+    def thumbnails_folder(self) -> Path:
+        """Small pictures of images, made on demand."""
+        return (self.base or self).folder / THUMBNAILS_NAME
 
     @property
     def assigned_folder(self) -> Path:
@@ -293,11 +302,13 @@ class Store:
     def sweep(self) -> None:
         """Remove what killed processes left in the store, and what was set aside long ago; with the lock held."""
         self.sweep_scratch()
-        # Listings, and the nouns of all stores, are written without this lock.
-        for home, seconds in ((self.listings_folder, LEFTOVER_SECONDS), (self.prompted_nouns_folder, LEFTOVER_SECONDS)):
-            sweep(home, older_than=seconds)
+        # Listings, small pictures, pages, and the nouns of all stores are written without this lock.
+        pages = self.folder / PAGES_NAME
+        unlocked = (self.listings_folder, self.thumbnails_folder, pages, self.prompted_nouns_folder)
+        for home in unlocked:
+            sweep(home, older_than=LEFTOVER_SECONDS)
         for folder in self.folder.glob("*"):
-            if folder != self.listings_folder:
+            if folder not in unlocked:
                 sweep(folder)
         since = time.time() - SET_ASIDE_SECONDS
         for path in (self.folder / SET_ASIDE_NAME).glob("*"):
@@ -368,6 +379,12 @@ class Store:
                     yield
             else:
                 yield
+
+
+def open_store(project: Project) -> Store:
+    """The store of a project; that of a grouping reads what is about the images from the store itself."""
+    base = None if project.base is None else open_store(project.base)
+    return Store(project.store_folder, base=base, of_base=IMAGE_ASSETS)
 
 
 def _pointer(path: Path) -> dict[str, Any] | None:

@@ -220,6 +220,16 @@ def test_a_check_and_a_backup_are_of_all(store: Writer, tmp_path: Path) -> None:
     assert "small.time" in result.output
 
 
+def test_a_grouping_by_words_keeps_classes_that_are_known(store: Writer, tmp_path: Path) -> None:
+    _, _, time = two_facts()
+    known = {"image_id": [f"{number:03d}" for number in range(8)], "label": [f"time {n}" for n in time[:8]]}
+    pl.DataFrame(known).write_csv(tmp_path / "known.csv")
+    _, other = pair(ready(store(known={"file": "known.csv"})))
+    assert agree(other, time)
+    names = json.loads(tac("clusters", "-s", other.path, "--json", "-g", "time").stdout)
+    assert {row["name"] for row in names} == {"time 0", "time 1"}
+
+
 def test_corrections_are_of_one_grouping(store: Writer, tmp_path: Path) -> None:
     (tmp_path / "times.yaml").write_text("names: {0: by sun}\n", encoding="utf-8")
     path = ready(store(corrections="times.yaml"))

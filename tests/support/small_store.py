@@ -1,5 +1,6 @@
 """A small store of vectors with known groups, as a user would have it."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ semantic_centers: {count: 6}
 neighbors: {count: 5}
 heads: {epochs: 20, batch_size: 64}
 """
+
+
+def copied(settings: Path, folder: Path) -> Path:
+    """The settings of a copy of a whole store of pictures, which has looked at where its images are now."""
+    from command_line import tac
+
+    shutil.copytree(settings.parent, folder, symlinks=True)
+    result = tac("run", "-s", folder / settings.name, "--select", "image_manifest")
+    assert result.exit_code == 0, result.output
+    return folder / settings.name
 
 
 def grouped_vectors(

@@ -128,6 +128,17 @@ def _validated(tree: Node | None, written: Any, name: str) -> Corrections:
     return found
 
 
+def require_consistent(found: Corrections) -> None:
+    """Refuse what cannot be: a name twice or of a group that is merged away, ids merged into two or in a circle.
+
+    Raises
+    ------
+    SettingsError
+    """
+    for problem, _ in (*_name_faults(found), *_merge_faults(found)):
+        raise SettingsError(problem)
+
+
 def require_known(corrections: Corrections, *, next_id: int, path: Path | None) -> None:
     """Raise InputError when the file names an id that no cluster ever had: a typing mistake."""
     unknown = sorted(id_ for id_ in corrections.ids if id_ >= next_id)

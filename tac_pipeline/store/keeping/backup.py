@@ -28,13 +28,15 @@ from tac_pipeline.errors import ArtifactDamaged, InputError, StoreError
 from tac_pipeline.files import flush, is_leftover, replacing
 from tac_pipeline.store.artifacts import BEFORE_RESTORE, LEDGER_NAME, PUBLISHED_NAME, Store
 from tac_pipeline.store.digests import describe_files, parse_sealed, read_sealed, write_sealed
-from tac_pipeline.store.keeping.check import check_kept
+from tac_pipeline.store.keeping.action_log import ActionLog
+from tac_pipeline.store.keeping.check import LOCKS, check_kept
 from tac_pipeline.store.ledger import ENTRY_NAME
 from tac_pipeline.store.publication import LATEST_NAME, VERSION_NAME, Publication
 from tac_pipeline.store.schemas import CLUSTER_IDS
 
 MANIFEST_NAME, SETTINGS_NAME = "manifest.json", "settings"
 FORMAT = 1
+ACTIONS = "actions"
 _ROOMS = (LEDGER_NAME, PUBLISHED_NAME, SETTINGS_NAME)
 _NUMBERED = re.compile(r"v?(\d{6,})")
 _VERSION = re.compile(r"v\d{6,}")
@@ -94,7 +96,7 @@ def back_up(store: Store, destination: Path, *, settings: Mapping[str, Path]) ->
     try:
         with replacing_tree(target) as aside:
             entries = {name: _copy(path, aside / name) for name, path in sorted(found.items())}
-            newest = {room: _newest(store.folder / room) for room in (LEDGER_NAME, PUBLISHED_NAME)}
+            newest = _newest_of(store)
             link = store.published_folder / LATEST_NAME
             latest = link.readlink().name if link.is_symlink() else None
             made = {"format": FORMAT, "store": store.folder.name, "made_at": time.time(), "latest": latest}
@@ -223,8 +225,17 @@ def _files_of(store: Store) -> Iterator[tuple[str, Path]]:
         for path in folder.rglob("*"):
             name = path.relative_to(store.folder)
             # Through the link, the newest version would come twice.
-            if path.is_file() and LATEST_NAME not in name.parts and not any(map(is_leftover, map(Path, name.parts))):
+            passed_over = (
+                LATEST_NAME in name.parts or path.name in LOCKS or any(map(is_leftover, map(Path, name.parts)))
+            )
+            if path.is_file() and not passed_over:
                 yield name.as_posix(), path
+
+
+def _newest_of(store: Store) -> dict[str, int]:
+    """The numbers of what is newest: the ledger's entry, the published version, the action."""
+    found = {room: _newest(store.folder / room) for room in (LEDGER_NAME, PUBLISHED_NAME)}
+    return {**found, ACTIONS: len(ActionLog(store.ledger_folder).read())}
 
 
 def _newest(folder: Path) -> int:
@@ -314,8 +325,10 @@ def _take(read: Reader, name: str, entry: Mapping[str, Any], target: Path, sourc
 
 def _newer(store: Store, manifest: Mapping[str, Any], source: Path) -> StoreError | None:
     """The refusal of a backup that is older than the store; None where it is not."""
-    for room, what in ((LEDGER_NAME, "ledger entry"), (PUBLISHED_NAME, "published version")):
-        here, there = _newest(store.folder / room), manifest["newest"][room]
+    newest = _newest_of(store)
+    for kind, what in ((LEDGER_NAME, "ledger entry"), (PUBLISHED_NAME, "published version"), (ACTIONS, "action")):
+        # Backups from before there were actions have none.
+        here, there = newest[kind], manifest["newest"].get(kind, 0)
         if here > there:
             return StoreError(
                 f"the store has {what} {here}, and the backup {source} ends with {there}: what people did since would "

@@ -24,6 +24,7 @@ from tac_pipeline.store.artifacts import (
     RUNS_NAME,
     SCRATCH_NAME,
     SET_ASIDE_NAME,
+    THUMBNAILS_NAME,
     Store,
 )
 from tac_pipeline.store.digests import (
@@ -34,6 +35,7 @@ from tac_pipeline.store.digests import (
     read_sealed,
     size_problem,
 )
+from tac_pipeline.store.keeping.action_log import ActionLog
 from tac_pipeline.store.keeping.training_sets import MADE_NAME, TRAINING_SETS_NAME
 from tac_pipeline.store.ledger import ENTRY_NAME, Ledger
 from tac_pipeline.store.ledger import TABLES as LEDGER_TABLES
@@ -41,8 +43,8 @@ from tac_pipeline.store.parquet import TableSchema, read_table
 from tac_pipeline.store.publication import HOLD_NAME, LATEST_NAME, Publication
 from tac_pipeline.store.schemas import ARCHIVE_MEMBERS, CLUSTER_IDS, EMBEDDING_SHARD, PROMPTED_NOUNS, SHARD_ASSIGNMENTS
 
-_LOCKS = {".lock", ".lock-holder"}
-_PASSED_OVER = {PAGES_NAME, RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME}
+LOCKS = {".lock", ".lock-holder"}
+_PASSED_OVER = {PAGES_NAME, THUMBNAILS_NAME, RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME}
 
 
 class Loss(StrEnum):
@@ -217,8 +219,17 @@ class _Look:
                 problem = _table_problem(path, schema) if wanted is None else file_problem(path, wanted)
                 self._find(path, problem, Loss.BACKUP)
         self._find(folder, ledger_gap(self.store), Loss.BACKUP)
+        self._actions(ActionLog(folder))
         for made in sorted((folder / TRAINING_SETS_NAME).glob("[!.]*")):
             self._training_set(made)
+
+    def _actions(self, log: ActionLog) -> None:
+        if log.path.exists():
+            self._took(log.path)
+            try:
+                log.read()
+            except ArtifactDamaged as error:
+                self._find(log.path, str(error), Loss.BACKUP)
 
     def _training_set(self, folder: Path) -> None:
         path = folder / MADE_NAME
@@ -268,7 +279,7 @@ class _Look:
         for path in self._all:
             home = shared if path.is_relative_to(shared) else own
             first = path.relative_to(home).parts[0]
-            passed = first in _PASSED_OVER or first.startswith(BEFORE_RESTORE) or path.name in _LOCKS
+            passed = first in _PASSED_OVER or first.startswith(BEFORE_RESTORE) or path.name in LOCKS
             if passed or path in self._known:
                 continue
             if path.exists() and not (home == shared and is_leftover(path)):

@@ -1,0 +1,212 @@
+// A grid of any number of images: only the rows near the window are elements, and only their images are asked for.
+
+const PAGE = 200;
+const GAP = 10;
+const NARROWEST = 150;
+/** The images that are chosen, by id; kept while one goes from view to view. */
+const chosen = new Map();
+
+/** A grid of `size` images; `load(start, count)` gives a page of them. */
+function imageGrid(size, load) {
+  const box = el("div", { class: "grid", role: "listbox", "aria-label": "Images", "aria-multiselectable": "true", tabindex: "0" });
+  const pages = new Map();
+  const tiles = new Map();
+  let columns = 1;
+  let side = NARROWEST;
+  let active = 0;
+  let anchor = 0;
+
+  function measure() {
+    const width = box.clientWidth || 800;
+    columns = Math.max(Math.floor((width + GAP) / (NARROWEST + GAP)), 2);
+    side = (width - GAP * (columns - 1)) / columns;
+    box.style.height = `${Math.ceil(size / columns) * (side + GAP)}px`;
+    for (const tile of tiles.values()) tile.remove();
+    tiles.clear();
+    draw();
+  }
+
+  function draw() {
+    const top = -box.getBoundingClientRect().top;
+    const rows = [Math.floor((top - 600) / (side + GAP)), Math.ceil((top + window.innerHeight + 600) / (side + GAP))];
+    const [first, last] = [Math.max(rows[0], 0) * columns, Math.min(Math.max(rows[1], 0) * columns, size)];
+    for (const [place, tile] of tiles) {
+      if (place >= first && place < last) continue;
+      tile.remove();
+      tiles.delete(place);
+    }
+    for (let place = first; place < last; place += 1) if (!tiles.has(place)) put(place);
+  }
+
+  function put(place) {
+    const image = at(place);
+    const tile = el("div", { class: "tile", role: "option", id: `tile-${place}`, "data-place": place });
+    tile.style.width = tile.style.height = `${side}px`;
+    tile.style.transform = `translate(${(place % columns) * (side + GAP)}px, ${Math.floor(place / columns) * (side + GAP)}px)`;
+    tiles.set(place, tile);
+    box.append(tile);
+    if (image) fill(tile, image, place);
+  }
+
+  function fill(tile, image, place) {
+    tile.replaceChildren(picture(image), el("span", { class: "tick", "aria-hidden": "true" }));
+    tile.title = `${image.id}\n${title(groupById.get(image.group))}`;
+    tile.setAttribute("aria-label", image.id);
+    if (image.curated) tile.append(el("span", { class: "badges" }, el("span", { class: "badge" }, "yours")));
+    mark(tile, image, place);
+  }
+
+  function mark(tile, image, place) {
+    tile.setAttribute("aria-selected", String(chosen.has(image.id)));
+    tile.classList.toggle("active", place === active && document.activeElement === box);
+  }
+
+  function at(place) {
+    const number = Math.floor(place / PAGE);
+    if (!pages.has(number)) {
+      pages.set(number, null);
+      load(number * PAGE, PAGE).then(
+        (images) => {
+          pages.set(number, images);
+          images.forEach((image, offset) => {
+            const tile = tiles.get(number * PAGE + offset);
+            if (tile) fill(tile, image, number * PAGE + offset);
+          });
+        },
+        (error) => {
+          pages.delete(number);
+          tell(error.message);
+        },
+      );
+    }
+    return pages.get(number)?.[place % PAGE];
+  }
+
+  function remark() {
+    for (const [place, tile] of tiles) {
+      const image = at(place);
+      if (image) mark(tile, image, place);
+    }
+    if (tiles.has(active)) box.setAttribute("aria-activedescendant", `tile-${active}`);
+  }
+
+  function choose(place, on) {
+    const image = at(place);
+    if (!image) return;
+    if (on) chosen.set(image.id, image);
+    else chosen.delete(image.id);
+  }
+
+  function toggle(place) {
+    const image = at(place);
+    if (image) choose(place, !chosen.has(image.id));
+    anchor = place;
+  }
+
+  function range(to) {
+    for (let place = Math.min(anchor, to); place <= Math.max(anchor, to); place += 1) choose(place, true);
+  }
+
+  function go(place) {
+    active = Math.min(Math.max(place, 0), size - 1);
+    const row = box.getBoundingClientRect().top + Math.floor(active / columns) * (side + GAP);
+    if (row < 80) window.scrollBy(0, row - 80);
+    else if (row + side > window.innerHeight - 80) window.scrollBy(0, row + side - window.innerHeight + 80);
+    draw();
+  }
+
+  box.addEventListener("click", (event) => {
+    const tile = event.target.closest(".tile");
+    if (!tile) return;
+    active = Number(tile.dataset.place);
+    if (event.shiftKey) range(active);
+    else if (event.ctrlKey || event.metaKey || chosen.size || event.target.closest(".tick")) toggle(active);
+    else if (at(active)) viewer.open(at, active, size);
+    remark();
+    drawSelection();
+  });
+  box.addEventListener("keydown", (event) => {
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
+    if (event.key in steps) {
+      if (event.shiftKey) choose(active, true);
+      go(active + steps[event.key]);
+      if (event.shiftKey) choose(active, true);
+    } else if (event.key === " ") toggle(active);
+    else if (event.key === "Enter") at(active) && viewer.open(at, active, size);
+    else if (event.key === "a" && (event.ctrlKey || event.metaKey)) for (const place of tiles.keys()) choose(place, true);
+    else return;
+    event.preventDefault();
+    remark();
+    drawSelection();
+  });
+  box.addEventListener("focus", remark);
+  box.addEventListener("blur", remark);
+  const follow = () => (box.isConnected ? draw() : window.removeEventListener("scroll", follow));
+  window.addEventListener("scroll", follow, { passive: true });
+  new ResizeObserver(() => box.isConnected && measure()).observe(box);
+  return { box, remark };
+}
+
+/** One image large, with what is known of it. */
+const viewer = (() => {
+  let look = () => null;
+  let place = 0;
+  let size = 0;
+  const stage = el("div", { class: "stage" });
+  const facts = el("div", { class: "facts" });
+  const step = (by) => el("button", { type: "button", class: "quiet", on: { click: () => move(by) } }, by < 0 ? "← Previous" : "Next →");
+  const close = el("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
+  const dialog = el("dialog", { class: "viewer", "aria-label": "Image" }, stage, facts, el("div", { class: "viewer-buttons" }, step(-1), step(1), close));
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (by) move(by);
+  });
+  document.body.append(dialog);
+
+  function move(by) {
+    if (place + by < 0 || place + by >= size) return;
+    place += by;
+    show();
+  }
+
+  async function show() {
+    const image = look(place);
+    if (!image) return;
+    const original = el("img", { src: `/api/original?${new URLSearchParams({ id: image.id })}`, alt: image.id });
+    original.addEventListener("error", () => original.replaceWith(picture(image)));
+    stage.replaceChildren(store.hasPictures ? original : picture(image));
+    const second = groupById.get(image.second);
+    const moved = (to) => {
+      dialog.close();
+      attempt(() => act({ do: "move", images: [image.id], to }));
+    };
+    const rows = [
+      ["group", groupLink(groupById.get(image.group))],
+      ["confidence", percent(image.confidence)],
+      ["second", second ? [groupLink(second), el("button", { type: "button", class: "quiet", on: { click: () => moved(second.id) } }, "Move there")] : "none"],
+    ];
+    const place_ = el("dd", { class: "image-id" }, "…");
+    facts.replaceChildren(
+      el("p", { class: "image-id" }, image.id),
+      el("dl", {}, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]), el("dt", {}, "place"), place_),
+      el("p", { class: "note" }, `${count(place + 1)} of ${count(size)}`),
+    );
+    const told = await ask("/api/image", { id: image.id }).catch((error) => ({ uri: error.message }));
+    place_.textContent = told.uri ?? "no file: the store has vectors";
+  }
+
+  function open(at, first, total) {
+    [look, place, size] = [at, first, total];
+    show();
+    dialog.showModal();
+    close.focus();
+  }
+
+  return { open, close: () => dialog.open && dialog.close() };
+})();
+
+function groupLink(group) {
+  if (!group) return "none";
+  return el("a", { class: "cluster-link", href: `#/group/${group.id}`, on: { click: () => viewer.close() } }, isolated(title(group)));
+}

@@ -1,0 +1,78 @@
+// Which view is shown, and the keys that work everywhere.
+
+let shownResult = null;
+let drawing = 0;
+
+async function render({ keep = false } = {}) {
+  const mine = (drawing += 1);
+  const [, view, rest] = location.hash.match(/^#\/(\w+)(?:\/(.*))?$/) ?? [];
+  const content = document.getElementById("content");
+  const top = window.scrollY;
+  grid = null;
+  let found;
+  // The first search has to load the encoder.
+  const slow = view === "search" ? setTimeout(() => busy(true), 150) : 0;
+  try {
+    if (view === "group") found = groupView(Number(rest));
+    else if (view === "search" && rest) found = await searchView(decodeURIComponent(rest));
+    else found = groupsView();
+  } catch (error) {
+    found = emptyState("This cannot be shown", error.message);
+  } finally {
+    clearTimeout(slow);
+    if (slow && mine === drawing) busy(false);
+  }
+  // A later view was asked for meanwhile.
+  if (mine !== drawing) return;
+  content.replaceChildren(...[found].flat());
+  window.scrollTo(0, keep ? top : 0);
+  shownResult = store.result;
+  document.title = `${store.store}: workbench`;
+  document.getElementById("store").textContent = store.store;
+  for (const name of ["undo", "redo"]) {
+    const button = document.getElementById(name);
+    button.disabled = !store[name];
+    button.title = store[name] ? `${name} the last ${store[name]}` : "";
+  }
+  drawSelection();
+}
+
+/** Draw again where one was, after something has changed. */
+function refresh() {
+  render({ keep: true });
+}
+
+/** Another window, or a run, may have changed the result. */
+async function lookAgain() {
+  if (document.hidden || document.documentElement.hasAttribute("data-busy") || document.querySelector("dialog[open]")) return;
+  await readStore().catch(() => {});
+  if (store.result !== shownResult) refresh();
+}
+
+document.getElementById("undo").addEventListener("click", () => attempt(() => act({ do: "undo" })));
+document.getElementById("redo").addEventListener("click", () => attempt(() => act({ do: "redo" })));
+document.getElementById("search-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = document.getElementById("search").value.trim();
+  location.hash = text ? `#/search/${encodeURIComponent(text)}` : "#/groups";
+});
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  const key = event.key.toLowerCase();
+  if ((event.ctrlKey || event.metaKey) && key === "z") {
+    event.preventDefault();
+    document.getElementById(event.shiftKey ? "redo" : "undo").click();
+  } else if (key === "/") {
+    event.preventDefault();
+    document.getElementById("search").focus();
+  } else if (key === "m" && chosen.size) moveChosen();
+  else if (key === "escape") document.querySelector("#selection button:last-child")?.click();
+});
+window.addEventListener("hashchange", () => render());
+window.addEventListener("focus", lookAgain);
+setInterval(lookAgain, 5000);
+startTheme();
+attempt(async () => {
+  await readStore();
+  await render();
+});
