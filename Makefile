@@ -21,7 +21,9 @@ $(INSTALLED): pyproject.toml
 	@if [ -n "$$(ls $(VENV)/.installed-* 2>/dev/null | grep -v 'installed-$(FAISS)$$')" ]; then \
 		echo "$(VENV) holds the other build of faiss, and the two cannot be installed together: make clean first"; exit 1; fi
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(FAISS)]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev,$(FAISS)]'
+	@# pip compiles on one core. Some packages carry files that are no Python of today.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 lint: $(INSTALLED)  ## ruff, its format, and the spelling

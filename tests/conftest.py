@@ -6,7 +6,7 @@ import os
 # Before numpy and torch are imported: on matrices this small their threads wait for each other longer than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,14 @@ from small_store import GROUPS, PICTURE_SETTINGS, REPOSITORY, grouped_vectors, w
 # The same examples on every run, and none judged by the clock.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """No test cuts the power: flushed or not, they read the same; a store is some 250 flushes, which workers share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
 
 
 @pytest.fixture(scope="session")

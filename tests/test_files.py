@@ -114,3 +114,17 @@ def test_a_file_sweeps_what_its_own_writers_left_a_day_ago(tmp_path: Path) -> No
         os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
     write_atomically(tmp_path / "a.yaml", "text")
     assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.yaml", new, other])
+
+
+def test_a_file_and_its_name_are_flushed_before_readers_see_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[tuple[bool, bool]] = []
+    path = tmp_path / "folder" / "file.txt"
+
+    def fsync(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        flushed.append((found.st_ino == path.parent.stat().st_ino, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_atomically(path, "text")
+    # The bytes while the name is not there yet, then the folder with the name.
+    assert flushed == [(False, False), (True, True)]

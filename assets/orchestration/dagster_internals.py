@@ -8,6 +8,7 @@ import json
 import os
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
@@ -21,12 +22,15 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunTagsTable
 from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 from dagster._utils.schedules import schedule_execution_time_iterator
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, Engine, create_engine, delete, func, select
+from sqlalchemy.event import listen as listen_to
+from sqlalchemy.pool import QueuePool
 
 if TYPE_CHECKING:
     from dagster._core.workspace.context import WorkspaceRequestContext
@@ -36,6 +40,8 @@ TRIED: Mapping[str, tuple[str, ...]] = {"1.13": ("1.13.0", "1.13.28")}
 
 LEAST_VACUUMED = 1_000_000  # bytes
 FREE_SHARE = 0.25
+# How long a statement waits for another process that writes, as in Dagster.
+BUSY_SECONDS = 30
 
 _INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
@@ -70,14 +76,92 @@ def listen(instance: dg.DagsterInstance, run_id: str, hear: Callable[[dg.EventLo
     instance.add_event_listener(run_id, pass_on)
 
 
-def open_instance_for_a_terminal(home: Path) -> dg.DagsterInstance:
-    """The instance of a folder, for runs whose output people read in a terminal.
+@contextmanager
+def open_instance_for_a_terminal(home: Path) -> Iterator[dg.DagsterInstance]:
+    """The instance of a folder, for runs whose output people read in a terminal; its databases stay open meanwhile.
 
     Dagster keeps what a run prints by pointing descriptor 1 elsewhere in the middle of it: what is being drawn on the
     terminal then freezes, and later comes twice. Such a run prints nothing else that is worth keeping.
     """
     quiet = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"compute_logs": quiet}))
+    ref = InstanceRef.from_dir(str(home), overrides={"compute_logs": quiet})
+    with dg.DagsterInstance.from_ref(ref) as instance, kept_open(instance):
+        yield instance
+
+
+@contextmanager
+def kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Keep the databases of an instance open that hold the events of its runs.
+
+    For each statement Dagster opens a database, compiles the statement, and closes the database again, which then
+    writes its journal back: several hundred times a run. Storage of any other kind is left as it is, and so is what
+    is kept open already.
+    """
+    events = instance.event_log_storage
+    if not isinstance(events, SqliteEventLogStorage) or "_connect" in vars(events):
+        yield
+        return
+    kept = _OpenBooks(events)
+    # The object's own attribute hides the method of its class.
+    vars(events)["_connect"] = kept.connect
+    try:
+        yield
+    finally:
+        del vars(events)["_connect"]
+        kept.close()
+
+
+class _OpenBooks:
+    """The open databases of an event log: the index of all runs, and the events of the last run that was asked for."""
+
+    def __init__(self, events: SqliteEventLogStorage) -> None:
+        self._events, self._connect = events, events._connect
+        self._engines: dict[str, Engine] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def connect(self, shard: str) -> Iterator[Connection]:
+        """A connection in a transaction, as Dagster's own `_connect`."""
+        with self._lock:
+            if shard not in self._engines:
+                self._open(shard)
+            with self._engines[shard].begin() as connection:
+                before = _changes(connection)
+                yield connection
+                changed = _changes(connection) > before
+        # The UI watches this file to show a run while it goes on, and new events are in the journal beside it.
+        if changed and shard != INDEX_SHARD_NAME:
+            os.utime(self._events.path_for_shard(shard))
+
+    def _open(self, shard: str) -> None:
+        # Dagster creates the tables of a database when it connects to it for the first time.
+        with self._connect(shard):
+            pass
+        for other in self._engines.keys() - {INDEX_SHARD_NAME}:
+            self._engines.pop(other).dispose()
+        engine = create_engine(
+            self._events.conn_string_for_shard(shard), poolclass=QueuePool, connect_args={"timeout": BUSY_SECONDS}
+        )
+        listen_to(engine, "connect", _trust_the_journal)
+        self._engines[shard] = engine
+
+    def close(self) -> None:
+        """Close them all."""
+        with self._lock:
+            for engine in self._engines.values():
+                engine.dispose()
+            self._engines.clear()
+
+
+def _changes(connection: Connection) -> int:
+    """How many rows were written through a connection so far."""
+    own = connection.connection.driver_connection
+    return own.total_changes if isinstance(own, sqlite3.Connection) else 0
+
+
+def _trust_the_journal(connection: sqlite3.Connection, _: object) -> None:
+    # A killed process loses nothing; a power cut may lose the last events, and leaves the database whole.
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def was_interrupted(entry: dg.EventLogEntry) -> bool:

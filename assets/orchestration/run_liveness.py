@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from assets.engine.execute import open_store
 from assets.engine.step import Log
-from assets.orchestration.dagster_internals import report_failed, tag_run
+from assets.orchestration.dagster_internals import kept_open, report_failed, tag_run
 from tac_pipeline.settings.project import Project
 
 STORE_TAG = "tac/store"
@@ -147,7 +147,7 @@ def build_lock(project: Project) -> dg.ResourceDefinition:
         if instance is None or run is None or log is None:
             yield
             return
-        with holding_store(project, instance, run.run_id, log.info):
+        with kept_open(instance), holding_store(project, instance, run.run_id, log.info):
             yield
 
     return store_lock

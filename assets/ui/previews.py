@@ -260,5 +260,7 @@ def png(figure: Any) -> bytes:
     with warnings.catch_warnings():
         # One for every letter that no font on this machine has: the picture shows a box, as the README says.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="png", dpi=PICTURE_DPI)
+        # The same bytes as savefig, which draws everything twice.
+        figure.set_dpi(PICTURE_DPI)
+        figure.canvas.print_png(buffer)
     return buffer.getvalue()

@@ -502,14 +502,22 @@ def result_slice(settings: Settings, reads: Iterable[str]) -> dict[str, object]:
 
     Added keys are left out while they have their default.
     """
-    wanted = tuple(reads)
     values: dict[str, object] = {}
-    for key in settings_keys():
-        if key.affects == "result" and any(key.name == name or key.name.startswith(f"{name}.") for name in wanted):
-            value = value_at(settings, key.name)
-            if not key.added or value != key.default:
-                values[key.name] = value
+    for key in _result_keys(tuple(reads)):
+        value = value_at(settings, key.name)
+        if not key.added or value != key.default:
+            values[key.name] = value
     return values
+
+
+@functools.cache
+def _result_keys(names: tuple[str, ...]) -> tuple[SettingsKey, ...]:
+    """The result keys that are named, or are under a named section."""
+    return tuple(
+        key
+        for key in settings_keys()
+        if key.affects == "result" and any(key.name == name or key.name.startswith(f"{name}.") for name in names)
+    )
 
 
 def value_at(settings: Settings, name: str) -> object:

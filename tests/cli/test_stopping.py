@@ -137,7 +137,7 @@ def test_an_error_that_nobody_expected_is_a_sentence_and_a_file(
         raise RuntimeError("deep down\nsecond line")
 
     path = vector_store()
-    monkeypatch.setattr("assets.lookups.status.all_status", broken)
+    monkeypatch.setattr("assets.lookups.status.family_status", broken)
     failed = tac("status", "-s", path)
     assert failed.exit_code == 1
     [trace] = (path.parent / "data/.traces").glob("*.txt")

@@ -3,12 +3,10 @@
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tac_pipeline.errors import MissingDependency, TacError
-from tac_pipeline.first_run import installed
 from tac_pipeline.first_run.installed import package_notes, require_faiss, require_own_assets
 
 find_spec = importlib.util.find_spec
@@ -21,19 +19,28 @@ def test_an_absent_faiss_is_refused_with_the_line_that_installs_it(monkeypatch: 
         require_faiss()
 
 
-def distribution(name: str) -> Any:
-    return type("Distribution", (), {"metadata": {"Name": name}})()
+def install(folder: Path, name: str, **files: str) -> None:
+    """What pip leaves of a distribution beside its modules."""
+    place = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    place.mkdir(parents=True)
+    for file, text in {"METADATA": f"Metadata-Version: 2.1\nName: {name}\n", **files}.items():
+        (place / file.replace("_txt", ".txt")).write_text(text, encoding="utf-8")
 
 
-def test_two_builds_of_faiss_and_another_owner_of_assets_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installed, "packages_distributions", lambda: {"assets": ["tac_pipeline"]})
-    monkeypatch.setattr(installed, "distributions", lambda: [distribution("faiss-cpu"), distribution("numpy")])
+def test_two_builds_of_faiss_and_another_owner_of_assets_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    install(tmp_path, "faiss-cpu")
+    install(tmp_path, "tac_pipeline", RECORD="assets/__init__.py,,\n")
+    install(tmp_path, "numpy", RECORD="numpy/__init__.py,,\nnumpy/assets/__init__.py,,\n")
     assert package_notes() == []
-    monkeypatch.setattr(installed, "distributions", lambda: [distribution("faiss-cpu"), distribution("faiss-gpu")])
-    monkeypatch.setattr(installed, "packages_distributions", lambda: {"assets": ["tac-pipeline", "my-game"]})
+    install(tmp_path, "faiss-gpu")
+    install(tmp_path, "my-game", RECORD="my_game/play.py,,\nassets/__init__.py,,\n")
+    install(tmp_path, "old-game", top_level_txt="game\nassets\n")
     twice, shared = package_notes()
     assert "pip uninstall -y faiss-cpu faiss-gpu, then pip install 'tac-pipeline[cpu]'" in twice
-    assert shared.startswith("my-game also installs a module named assets")
+    assert shared.startswith("my-game, old-game also installs a module named assets")
 
 
 @pytest.mark.parametrize("form", ["assets/__init__.py", "assets.py", "assets/notes.txt"])

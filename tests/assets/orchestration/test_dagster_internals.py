@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import dagster as dg
 import pytest
 from small_store import REPOSITORY
 from starlette.testclient import TestClient
+from waiting import wait_for
 
 from assets.orchestration import dagster_internals as internals
 from assets.orchestration.instance import instance_settings
@@ -127,6 +129,73 @@ def test_a_run_in_a_terminal_leaves_its_output_alone(tmp_path: Path, definitions
         assert job.execute_in_process(instance=instance, run_id=run_id).success
     assert seen
     assert {(stat.st_dev, stat.st_ino) for stat in seen} == {(before.st_dev, before.st_ino)}
+
+
+def test_databases_stay_open_for_a_run_in_a_terminal_and_are_closed_at_its_end(
+    tmp_path: Path, definitions: dg.Definitions
+) -> None:
+    runs = tmp_path / "history/runs"
+    job = internals.find_asset_job(definitions)
+    with internals.open_instance_for_a_terminal(tmp_path) as instance:
+        first, second = (job.execute_in_process(instance=instance).run_id for _ in range(2))
+        told = [len(instance.all_logs(run_id)) for run_id in (first, second)]
+        # SQLite removes a journal when the last connection to its database is closed.
+        assert (runs / "index.db-wal").exists()
+        with dg.DagsterInstance.from_config(str(tmp_path)) as other:
+            assert [len(other.all_logs(run_id)) for run_id in (first, second)] == told
+    assert min(told) > 5
+    assert [path.name for path in runs.glob("*-wal")] == []
+    with dg.DagsterInstance.from_config(str(tmp_path)) as later:
+        assert [len(later.all_logs(run_id)) for run_id in (first, second)] == told
+
+
+def test_few_databases_are_open_however_many_runs_are_read(tmp_path: Path, definitions: dg.Definitions) -> None:
+    job = internals.find_asset_job(definitions)
+    with internals.open_instance_for_a_terminal(tmp_path) as instance:
+        ran = [job.execute_in_process(instance=instance).run_id for _ in range(3)]
+        assert {path.name for path in (tmp_path / "history/runs").glob("*-wal")} == {
+            "index.db-wal",
+            f"{ran[-1]}.db-wal",
+        }
+        assert all(instance.all_logs(run_id) for run_id in ran)
+
+
+def test_a_ui_shows_a_run_in_a_terminal_while_it_goes_on(tmp_path: Path) -> None:
+    run_id, heard = str(uuid.uuid4()), list[tuple[Any, Any]]()
+
+    def told(entry: dg.EventLogEntry) -> str | None:
+        return entry.dagster_event and entry.dagster_event.event_type_value
+
+    @dg.asset
+    def first() -> None:
+        # What the UI hears of now is that the database was made, whatever was written to it since.
+        time.sleep(0.5)
+
+    @dg.asset(deps=[first])
+    def second() -> None:
+        wait_for(
+            lambda: ("second", "STEP_START") in heard or None, seconds=5, what="the UI to hear that this step began"
+        )
+
+    with (
+        internals.open_instance_for_a_terminal(tmp_path) as instance,
+        dg.DagsterInstance.from_config(str(tmp_path)) as ui,
+    ):
+        ui.watch_event_logs(run_id, None, lambda entry, _: heard.append((entry.step_key, told(entry))))
+        job = internals.find_asset_job(dg.Definitions(assets=[first, second]))
+        assert job.execute_in_process(instance=instance, run_id=run_id).success
+
+
+def test_what_is_kept_open_already_stays_open(tmp_path: Path, definitions: dg.Definitions) -> None:
+    with internals.open_instance_for_a_terminal(tmp_path) as instance:
+        with internals.kept_open(instance):
+            run_id = internals.find_asset_job(definitions).execute_in_process(instance=instance).run_id
+        assert (tmp_path / "history/runs" / f"{run_id}.db-wal").exists()
+
+
+def test_storage_of_another_kind_is_left_as_it_is(instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
+    with internals.kept_open(instance):
+        assert internals.find_asset_job(definitions).execute_in_process(instance=instance).success
 
 
 def test_the_next_times_of_a_schedule_are_after_the_moment_given() -> None:
