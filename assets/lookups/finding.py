@@ -101,6 +101,28 @@ def search_by_image(project: Project, place: str, *, count: int) -> "Hits":
     return _hits(inputs, query, f"the picture {place}", count=count)
 
 
+def propose_alike(project: Project, picked: Sequence[str], *, count: int) -> pl.DataFrame:
+    """Images of the whole store that are like picked ones, the best proposals first: columns image_id, score.
+
+    Raises
+    ------
+    InputError
+        No picked image is in the store and readable, or there is no other one.
+    StoreError
+    """
+    from tac_pipeline.results.alike import alike_images
+
+    inputs = read_current("the workbench", project, image_embeddings)
+    found = alike_images(
+        pl.Series(picked, dtype=pl.String),
+        inputs.table(image_embeddings),
+        open_store(project).shards_folder,
+        encoder=inputs.fact(image_embeddings, "encoder"),
+        seed=project.settings.seed,
+    )
+    return found.filter("proposed").select("image_id", "score").head(count)
+
+
 def _picture_vector(inputs: Inputs, place: str) -> FloatMatrix:
     from tac_pipeline.results.new_images import find_images
 

@@ -117,7 +117,7 @@ class _OpenBooks:
     def __init__(self, events: SqliteEventLogStorage) -> None:
         self._events, self._connect = events, events._connect
         self._engines: dict[str, Engine] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @contextmanager
     def connect(self, shard: str) -> Iterator[Connection]:

@@ -84,7 +84,8 @@ class Workbench:
                 Route("/api/image", self._answered(self._image)),
                 Route("/api/picture", self._answered(self._picture)),
                 Route("/api/original", self._answered(self._original)),
-                Route("/api/actions", self._act, methods=["POST"]),
+                Route("/api/alike", self._posted(self._alike), methods=["POST"]),
+                Route("/api/actions", self._posted(self._acted), methods=["POST"]),
             ]
         )
 
@@ -176,20 +177,36 @@ class Workbench:
             return self._picture(query, {})
         return Response(data, media_type=kind, headers={"content-security-policy": "default-src 'none'; sandbox"})
 
-    async def _act(self, request: Request) -> Response:
-        body = await request.body()
-        return await run_in_threadpool(self._told, self._acted, body)
+    def _posted(self, look: Callable[[dict[str, Any]], Response]) -> Callable[..., Any]:
+        """An answer to a JSON object."""
 
-    def _acted(self, body: bytes) -> Response:
-        try:
-            asked = json.loads(body)
-            do, what, seen = asked["do"], asked.get("what", {}), asked["seen"]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InputError('an action must be a JSON object such as {"do": "undo", "what": {}, "seen": 0}') from error
+        async def endpoint(request: Request) -> Response:
+            return await run_in_threadpool(self._told, lambda body: look(_object(body)), await request.body())
+
+        return endpoint
+
+    def _alike(self, asked: dict[str, Any]) -> Response:
+        picked = asked.get("images")
+        if not isinstance(picked, list) or not picked or not all(isinstance(image, str) for image in picked):
+            raise InputError("images must be a list of image_ids, at least one")
+        return JSONResponse({"images": _shown(self.desk.alike(picked))})
+
+    def _acted(self, asked: dict[str, Any]) -> Response:
+        do, what, seen = asked.get("do"), asked.get("what", {}), asked.get("seen")
         if not isinstance(do, str) or not isinstance(what, dict) or type(seen) is not int:
             raise InputError("do must be a text, what an object, and seen a whole number")
         action = self.desk.act(do, what, seen=seen)
         return JSONResponse({"number": action.number, **self._log()})
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InputError("what is posted must be a JSON object") from error
+    if not isinstance(asked, dict):
+        raise InputError("what is posted must be a JSON object")
+    return asked
 
 
 def _number(query: Mapping[str, str], name: str, default: int) -> int:

@@ -154,6 +154,13 @@ class Desk:
         found = hits.images.select("image_id", "score")
         return hits.searched_by, found.join(self.view().images, on="image_id", maintain_order="left")
 
+    def alike(self, picked: Sequence[str]) -> pl.DataFrame:
+        """Images that are proposed as like picked ones, best first, with their score."""
+        from assets.lookups.finding import propose_alike
+
+        found = propose_alike(self.project, picked, count=MOST_SEARCHED)
+        return found.join(self.view().images, on="image_id", maintain_order="left")
+
     def history(self) -> History:
         """What holds of the actions, and what was undone."""
         return replay(self.log.read())

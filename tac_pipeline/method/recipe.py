@@ -33,7 +33,10 @@ class Known(Protocol):
         ...
 
     def optional(self, name: str) -> Any:
-        """What only some people give, or None: known_labels, int64 (n_images,), the known class or -1."""
+        """What only some people give, or None.
+
+        known_labels, int64 (n_images,): the known class or -1. lessons, Lessons: corrections of the groups before.
+        """
         ...
 
     def progress(self, what: str) -> Progress | None:
@@ -147,7 +150,8 @@ class Walk:
     method : Method
     given : mapping
         training_set, float32 (n_images, dim), unit rows; noun_shortlist, CandidateVectors; cluster_count, int; and
-        known_labels, int64 (n_images,), if there are known classes.
+        known_labels, int64 (n_images,), if there are known classes. With lessons, Lessons, the groups before are
+        learned again as people corrected them; cluster_count is then the number of groups that these leave.
     choices : mapping
         See Known.
     """

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.errors import InputError
+from tac_pipeline.method.clusters.teaching import Lessons
 from tac_pipeline.method.grouping.blend import blend_rows
 from tac_pipeline.method.grouping.neighbors import Neighbors, find_neighbors, no_neighbors
 from tac_pipeline.method.grouping.regrouping import Regrouping
@@ -42,7 +44,7 @@ from tac_pipeline.method.values.robust import (
     TEXT_WEIGHT,
     WHITENING_POWER,
 )
-from tac_pipeline.method.words.grouping_by_words import Recipe, group_by_words
+from tac_pipeline.method.words.grouping_by_words import Recipe, group_as_taught, group_by_words
 from tac_pipeline.method.words.noun_fit import measure_noun_fit
 from tac_pipeline.method.words.text_counterparts import Counterparts, choose_tau, retrieve_text_counterparts
 from tac_pipeline.method.words.text_weight import TextWeight, given_text_weight
@@ -174,6 +176,9 @@ def _group(known: Known, values: Values) -> KMeansResult:
         shrinkage=values["shrinkage"],
         scatter_images=values["scatter_images"],
     )
+    lessons = known.optional("lessons")
+    if lessons is not None:
+        return _group_as_taught(known, lessons, recipe, count=values["count"])
     return group_by_words(
         known.result("training_set"),
         counterparts.rows,
@@ -184,6 +189,19 @@ def _group(known: Known, values: Values) -> KMeansResult:
         seed=values["seed"],
         known=known.optional("known_labels"),
         progress=known.progress("groupings"),
+    )
+
+
+def _group_as_taught(known: Known, lessons: Lessons, recipe: Recipe, *, count: int) -> KMeansResult:
+    """The groups before, as people corrected them."""
+    if count != len(lessons.group_of):
+        raise InputError(f"a learning from corrections has the {len(lessons.group_of)} groups they leave; got {count}")
+    return group_as_taught(
+        known.result("training_set"),
+        known.result("noun_shortlist"),
+        known.result("image_neighbors"),
+        lessons,
+        recipe=recipe,
     )
 
 

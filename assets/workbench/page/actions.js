@@ -37,6 +37,7 @@ function drawSelection() {
     bar.replaceChildren(
       el("span", {}, `${plural(chosen.size, "image")} chosen`),
       button("Move to…", moveChosen, true),
+      button("Find the like", findLike),
       button("Copy ids", () => navigator.clipboard.writeText([...chosen.keys()].join("\n")).then(() => announce("Copied"), (error) => tell(String(error)))),
       button("Clear", clear),
     );
@@ -45,6 +46,12 @@ function drawSelection() {
     merge.disabled = chosenGroups.size < 2;
     bar.replaceChildren(el("span", {}, `${plural(chosenGroups.size, "group")} chosen`), merge, button("Clear", clear));
   }
+}
+
+function findLike() {
+  likeOf = [...chosen.keys()];
+  if (location.hash === "#/like") render();
+  else location.hash = "#/like";
 }
 
 function moveChosen() {

@@ -29,9 +29,22 @@ function groupView(id) {
   ];
 }
 
-/** Images by their group are told apart by what stands below them. */
 async function searchView(text) {
   const told = await ask("/api/search", { text, count: 200 });
+  return foundView(told, `“${text}”`, `the ${plural(told.images.length, "image")} nearest to ${told.searchedBy}, best first`);
+}
+
+/** What the like was last looked for of. */
+let likeOf = [];
+
+async function likeView() {
+  if (!likeOf.length) return emptyState("Nothing is chosen", "Choose some images of one kind; about twenty serve best.");
+  const told = await post("/api/alike", { images: likeOf });
+  return foundView(told, `Like ${plural(likeOf.length, "image")}`, `${plural(told.images.length, "image")} of the whole store ${told.images.length === 1 ? "is" : "are"} proposed, the likest first`);
+}
+
+/** Images that were found, and the groups that most of them are in. */
+function foundView(told, heading, said) {
   grid = imageGrid(told.images.length, (start, many) => Promise.resolve(told.images.slice(start, start + many)));
   const groups = new Map();
   for (const image of told.images) groups.set(image.group, (groups.get(image.group) ?? 0) + 1);
@@ -46,8 +59,8 @@ async function searchView(text) {
     el(
       "div",
       { class: "cluster-head" },
-      el("h2", { tabindex: "-1" }, `“${text}”`),
-      el("p", { class: "note" }, `the ${plural(told.images.length, "image")} nearest to ${told.searchedBy}, best first; most are in `, most.flatMap(([id, many], place) => [place ? ", " : "", groupLink(groupById.get(id)), ` (${many})`])),
+      el("h2", { tabindex: "-1" }, heading),
+      el("p", { class: "note" }, said, most.length ? "; most are in " : "", most.flatMap(([id, many], place) => [place ? ", " : "", groupLink(groupById.get(id)), ` (${many})`])),
       el("div", { class: "toolbar" }, el("button", { type: "button", class: "button", on: { click: choose } }, "Choose all")),
     ),
     told.images.length ? grid.box : emptyState("Nothing was found", ""),

@@ -11,9 +11,10 @@ async function render({ keep = false } = {}) {
   grid = null;
   let found;
   // The first search has to load the encoder.
-  const slow = view === "search" ? setTimeout(() => busy(true), 150) : 0;
+  const slow = view === "search" || view === "like" ? setTimeout(() => busy(true), 150) : 0;
   try {
     if (view === "group") found = groupView(Number(rest));
+    else if (view === "like") found = await likeView();
     else if (view === "search" && rest) found = await searchView(decodeURIComponent(rest));
     else found = groupsView();
   } catch (error) {

@@ -19,6 +19,11 @@ async function ask(path, parameters, options) {
   return told;
 }
 
+/** Post something and give the answer. */
+function post(path, what) {
+  return ask(path, {}, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(what) });
+}
+
 async function readStore() {
   store = await ask("/api/store");
   groupById = new Map(store.groups.map((group) => [group.id, group]));
@@ -27,9 +32,8 @@ async function readStore() {
 /** Enter an action, and wait until the tables say so; whoever acted meanwhile is seen first. */
 async function act(what) {
   const { do: kind, ...rest } = what;
-  const body = JSON.stringify({ do: kind, what: rest, seen: store.seen });
   try {
-    await ask("/api/actions", {}, { method: "POST", headers: { "content-type": "application/json" }, body });
+    await post("/api/actions", { do: kind, what: rest, seen: store.seen });
   } catch (error) {
     await readStore().catch(() => {});
     refresh();

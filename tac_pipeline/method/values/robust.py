@@ -46,3 +46,8 @@ REGROUPED_EXAMPLES = 10
 # After the first grouping, the nouns nearest to each group are the vocabulary, and the groups' own scatter whitens.
 NOUNS_PER_GROUP = 3
 ROUNDS = 2
+
+# Corrections: rounds of the centers that learn from them; the weight of a group's center in those of images that were
+# moved into it, which count 1; and the centers that such images have in one group, at most. 0.2 to 10 for the weight
+# differ little where groups are kinds of things, and 10 teaches little where they are actions (docs/decisions/0140).
+TEACHING_ROUNDS, TEACHING_PULL, MOVED_CENTERS = 10, 1.0, 20

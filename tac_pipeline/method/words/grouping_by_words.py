@@ -12,15 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
+from tac_pipeline.method.clusters.teaching import Lessons, teach_groups
 from tac_pipeline.method.grouping.blend import blend_rows
 from tac_pipeline.method.grouping.neighbors import nearest_neighbors
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
 from tac_pipeline.method.grouping.ward import ward_kmeans
 from tac_pipeline.method.grouping.whitening import whiten_within
+from tac_pipeline.method.values.robust import MOVED_CENTERS, TEACHING_PULL, TEACHING_ROUNDS
 from tac_pipeline.method.words.group_nouns import nouns_of_groups
 from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.text_counterparts import retrieve_text_counterparts
+from tac_pipeline.tensors import group_sums
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,48 @@ def group_by_words(
         if progress is not None:
             progress(turn + 1, recipe.rounds + 1)
     return found
+
+
+def group_as_taught(
+    image_embeddings: FloatMatrix,
+    candidates: CandidateVectors,
+    neighbors: IntMatrix,
+    lessons: Lessons,
+    *,
+    recipe: Recipe,
+) -> KMeansResult:
+    """Group images again from the groups before, as people corrected them, instead of from Ward's tree.
+
+    The nouns and the scatter of the groups before make the space. So each group keeps its place, and its id.
+
+    Parameters
+    ----------
+    image_embeddings : float32 (n_images, dim), unit rows
+    candidates : CandidateVectors
+    neighbors : int64 (n_images, count)
+        By image.
+    lessons : Lessons
+        Of these images.
+
+    Returns
+    -------
+    KMeansResult in the order of lessons.group_of
+    """
+    images, groups = image_embeddings, lessons.groups
+    some = np.arange(0, len(images), -(-len(images) // recipe.scatter_images))
+    near, texts = neighbors[some], images
+    if recipe.text_weight > 0:
+        chosen = nouns_of_groups(
+            images, candidates, groups, n_groups=lessons.n_groups, nouns_per_group=recipe.nouns_per_group
+        )
+        texts = retrieve_text_counterparts(images, candidates.vectors[chosen], tau=recipe.tau)
+    rows = _side_by_side(images, texts, near, some, groups, recipe)
+    near = nearest_neighbors(rows, count=near.shape[1], of=some)
+    rows = _side_by_side(images, texts, near, some, groups, recipe)
+    taught = teach_groups(rows, lessons, rounds=TEACHING_ROUNDS, pull=TEACHING_PULL, moved_centers=MOVED_CENTERS)
+    centers = unit_rows(group_sums(rows, taught.groups, n_groups=len(taught.group_of)))
+    objective = float(np.einsum("ij,ij->i", rows, centers[taught.groups]).mean())
+    return KMeansResult(centers, taught.groups, objective, taught.rounds)
 
 
 def _side_by_side(

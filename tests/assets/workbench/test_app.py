@@ -170,10 +170,11 @@ def test_what_cannot_be_done_is_refused_and_not_entered(bench: Bench) -> None:
     ):
         code, said = bench.refused(do, **what)
         assert (code, sentence in said) == (422, True), said
-    for body in (b"[]", b"nonsense", b"{}", b"[" * 100_000):
+    for body in (b"[]", b"nonsense", b"7", b"[" * 100_000):
         answer = bench.ask("/api/actions", body=body)
         assert answer.status_code == 422, body[:9]
         assert "must be a JSON object" in answer.json()["error"]
+    assert bench.ask("/api/actions", body={}).status_code == 422
     assert bench.store["seen"] == 1
 
 
@@ -233,6 +234,17 @@ def test_pictures_and_originals_are_those_of_the_store_alone(drawn: Bench, tmp_p
     assert drawn.ask("/api/picture", id=image["id"]).status_code == 404
     path.write_text("<script>alert(1)</script>", encoding="utf-8")
     assert drawn.ask("/api/original", id=image["id"]).status_code == 404
+
+
+def test_the_like_of_some_images_is_proposed(bench: Bench) -> None:
+    group = bench.store["groups"][0]["id"]
+    picked = [image["id"] for image in bench.told(f"/api/group/{group}", count=5)["images"]]
+    found = bench.ask("/api/alike", body={"images": picked}).json()["images"]
+    assert not {image["id"] for image in found} & set(picked)
+    assert [image["group"] for image in found[:10]] == [group] * 10
+    for images in ([], "a", [3], ["nobody"]):
+        assert bench.ask("/api/alike", body={"images": images}).status_code == 422
+    assert bench.store["seen"] == 0
 
 
 def test_images_are_found_by_words(drawn: Bench) -> None:

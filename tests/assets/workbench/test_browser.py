@@ -162,6 +162,13 @@ def test_the_keys_do_what_the_mouse_does(pictures: Path, tmp_path: Path) -> None
         page.keyboard.press("Space")
         page.keyboard.press("Shift+ArrowRight")
         assert page.locator("#selection").inner_text().startswith("2 images chosen")
+        page.get_by_role("button", name="Find the like").click()
+        page.wait_for_selector(f"{READY} h2:has-text('Like 2 images')")
+        page.go_back()
+        page.locator(".grid .tile img").first.wait_for()
+        page.locator(".grid").focus()
+        for _ in range(2):
+            page.keyboard.press("ArrowRight")
         page.keyboard.press("Enter")
         page.locator("dialog.viewer[open] .stage img").wait_for()
         page.keyboard.press("ArrowRight")
