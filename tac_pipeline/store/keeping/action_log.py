@@ -90,7 +90,7 @@ class ActionLog:
         """The whole lines, and how many bytes they take."""
         try:
             data = self.path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return [], 0
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}. Let this user read it.") from error
