@@ -64,7 +64,7 @@ def demo(
         console.print(f"set-up: {duration(time.monotonic() - started)}")
         _grow(console, project, recluster=False)
         console.print()
-        console.print("Look at it:      tac report, or tac ui", soft_wrap=True)
+        console.print("Look at it:      tac open, or tac report, or tac ui", soft_wrap=True)
         console.print("Your own images: tac init FOLDER --settings mine.yaml", soft_wrap=True)
 
 
