@@ -1,5 +1,6 @@
 """Group clustering: the baseline, the training-free result, the heads, the lasting ids, and corrections of them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,7 +23,7 @@ from tac_pipeline.results.corrections.written import Corrections, load_correctio
 from tac_pipeline.results.in_force import entry_in_force, names_to_keep, next_id_elsewhere
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Store
-from tac_pipeline.store.keeping.action_log import ActionLog
+from tac_pipeline.store.keeping.action_log import Action, ActionLog
 from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import (
     CLUSTER_ASSIGNMENT,
@@ -213,6 +214,12 @@ def _roots(inputs: Inputs, store: Store) -> str:
 EVENTS = ("kept", "grown", "split", "merged", "born", "retired")
 
 
+def corrections_with(project: Project, actions: Sequence[Action]) -> Corrections:
+    """The corrections file, and what a log of actions comes to on top; raises as require_corrections."""
+    found = load_corrections(project.corrections_file)
+    return with_actions(found, replay(actions).done) if actions else found
+
+
 def require_corrections(project: Project) -> Corrections:
     """The corrections file, and what people did in the workbench on top, checked against every id ever given.
 
@@ -225,10 +232,7 @@ def require_corrections(project: Project) -> Corrections:
     ArtifactDamaged
         The log of what people did.
     """
-    found = load_corrections(project.corrections_file)
-    actions = ActionLog(open_store(project).ledger_folder).read()
-    if actions:
-        found = with_actions(found, replay(actions).done)
+    found = corrections_with(project, ActionLog(open_store(project).ledger_folder).read())
     end = _end_of_ids(project, highest=max(found.ids)) if found.ids else None
     if end is not None:
         require_known(found, next_id=end, path=project.corrections_file)

@@ -39,11 +39,9 @@ class Checked:
         return Checked(report, [*self.repaired, *other.repaired])
 
 
-def with_groupings(project: Project, grouping: str | None) -> list[Project]:
-    """A store and its groupings that were ever built; or the one grouping that is asked for."""
-    if grouping is not None:
-        return [project]
-    return [one for one in project.family if one is project or one.store_folder.is_dir()]
+def built_parts(project: Project) -> list[Project]:
+    """A store and its groupings that were ever built, or a grouping alone."""
+    return [one for one in project.parts if one is project or one.store_folder.is_dir()]
 
 
 def beside(path: Path, project: Project) -> Path:

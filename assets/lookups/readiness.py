@@ -23,7 +23,7 @@ class Plan:
 
 
 def plan_all(project: Project, *, recluster: bool = False) -> list[tuple[Project, Plan]]:
-    """What `tac run` does for a store, and for each of its groupings; raises as plan_run does, before any work."""
+    """What `tac run` does for a store and its groupings, or a grouping alone; raises as plan_run, before any work."""
     found = family_status(project)
     return [(one, plan_run(one, recluster=recluster, found=statuses)) for one, statuses in found]
 

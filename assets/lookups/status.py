@@ -54,9 +54,14 @@ def all_status(project: Project, steps: Sequence[Step] | None = None) -> list[St
 
 
 def family_status(project: Project) -> list[tuple[Project, list[Status]]]:
-    """The state of every asset of a store and of each of its groupings; the source is listed once for all."""
+    """The state of every asset of a store and of each of its groupings; the source is listed once for all.
+
+    Of a grouping, its own alone.
+    """
+    if project.base is not None:
+        return [(project, all_status(project))]
     predicted: dict[str, Artifact] = {}
-    found = [(project.root, _all_status(project.root, STEPS, predicted))]
+    found = [(project, _all_status(project, STEPS, predicted))]
     images = {name: predicted[name] for name in IMAGE_ASSETS if name in predicted}
     return [*found, *((one, _all_status(one, steps_of(one), dict(images))) for one in project.groupings)]
 

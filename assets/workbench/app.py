@@ -120,7 +120,8 @@ class Workbench:
 
     def _store(self, _: Mapping[str, str], __: Mapping[str, Any]) -> Response:
         # Before the tables: what is told to be in them is.
-        log, view, history = self._log(), self.desk.view(), self.desk.history()
+        standing, view = self.desk.standing(), self.desk.view()
+        history = standing.history
         return JSONResponse(
             {
                 "store": self.desk.project.settings.store,
@@ -129,14 +130,13 @@ class Workbench:
                 "hasPictures": self._thumbnails is not None,
                 "groups": view.groups,
                 "result": hashlib.sha256("".join(view.key).encode()).hexdigest()[:16],
-                **log,
+                "seen": standing.seen,
+                "waiting": standing.waiting,
+                "problem": standing.problem,
                 "undo": history.done[-1].do if history.done else None,
                 "redo": history.undone[-1].do if history.undone else None,
             }
         )
-
-    def _log(self) -> dict[str, Any]:
-        return {"seen": len(self.desk.log.read()), "waiting": self.desk.waiting, "problem": self.desk.problem}
 
     def _group(self, query: Mapping[str, str], path: Mapping[str, Any]) -> Response:
         order = query.get("order", ORDERS[0])
@@ -196,7 +196,7 @@ class Workbench:
         if not isinstance(do, str) or not isinstance(what, dict) or type(seen) is not int:
             raise InputError("do must be a text, what an object, and seen a whole number")
         action = self.desk.act(do, what, seen=seen)
-        return JSONResponse({"number": action.number, **self._log()})
+        return JSONResponse({"number": action.number})
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from assets.clustering import corrections, require_corrections
+from assets.clustering import corrections, corrections_with
 from assets.engine.execute import execute, open_store
 from assets.engine.step import Inputs, Step
 from assets.images import image_embeddings, image_manifest
@@ -25,8 +25,7 @@ from assets.review import review
 from assets.tree import cluster_tree
 from tac_pipeline.errors import ArtifactMissing, InputError
 from tac_pipeline.failures import TRACES_NAME, tell
-from tac_pipeline.results.corrections.acting import History, replay, with_actions
-from tac_pipeline.results.corrections.written import load_corrections
+from tac_pipeline.results.corrections.acting import History, replay
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.keeping.action_log import Action, ActionLog
 
@@ -56,6 +55,28 @@ class View:
     key: tuple[str, ...]
     groups: list[dict[str, Any]]
     images: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far the log and the tables are.
+
+    Attributes
+    ----------
+    history : History
+        What holds of the actions, and what was undone.
+    seen : int
+        The number of the last action.
+    waiting : int
+        How many actions are not in the tables yet; all of them until the first look at the log is over.
+    problem : str, optional
+        Why the last ones are not, in words.
+    """
+
+    history: History
+    seen: int
+    waiting: int
+    problem: str | None
 
 
 class Desk:
@@ -139,7 +160,8 @@ class Desk:
         InputError
             There is none of this id.
         """
-        images = self.view().images
+        # The page knows ids from a view; to look whether there is a newer one would cost more than the picture.
+        images = (self._view or self.view()).images
         place = images["image_id"].search_sorted(image_id)
         row = images.row(place, named=True) if place < len(images) else None
         if row is None or row["image_id"] != image_id:
@@ -161,19 +183,10 @@ class Desk:
         found = propose_alike(self.project, picked, count=MOST_SEARCHED)
         return found.join(self.view().images, on="image_id", maintain_order="left")
 
-    def history(self) -> History:
-        """What holds of the actions, and what was undone."""
-        return replay(self.log.read())
-
-    @property
-    def problem(self) -> str | None:
-        """Why the last actions are not in the tables, in words."""
-        return self._problem
-
-    @property
-    def waiting(self) -> int:
-        """How many actions are not in the tables yet; all of them until the first look at the log is over."""
-        return max(len(self.log.read()) - self._applied, 0)
+    def standing(self) -> Standing:
+        """How far the log and the tables are."""
+        actions = self.log.read()
+        return Standing(replay(actions), len(actions), max(len(actions) - self._applied, 0), self._problem)
 
     def act(self, do: str, what: dict[str, Any], *, seen: int) -> Action:
         """Enter an action into the log, on the disk when this returns; the tables follow.
@@ -192,8 +205,7 @@ class Desk:
     def _accept(self, actions: Sequence[Action]) -> None:
         """Refuse what could not be carried out."""
         last = actions[-1]
-        history = replay(actions)
-        found = with_actions(load_corrections(self.project.corrections_file), history.done)
+        found = corrections_with(self.project, actions)
         view = self.view()
         shown = {group["id"] for group in view.groups}
         wanted = {last.what.get("id"), last.what.get("to"), *(last.what.get("ids") or ())} - {None}
@@ -232,7 +244,6 @@ class Desk:
     def _apply(self) -> None:
         """Carry out all actions there are."""
         entered = len(self.log.read())
-        require_corrections(self.project)
         self._run(AT_ONCE)
         self._applied = entered
 

@@ -43,8 +43,8 @@ def check(
 ) -> None:
     """Compare every file of the store with what was written; exit code 1 when something is damaged."""
     with opened_project(settings, grouping) as project:
+        from assets.lookups.keeping import built_parts
         from assets.lookups.keeping import check as check_project
-        from assets.lookups.keeping import with_groupings
 
         console, errors = printer(), error_printer()
         with errors.status("") if errors.is_terminal else nullcontext() as line:
@@ -54,8 +54,7 @@ def check(
                     line.update(f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB compared")
 
             first, *others = [
-                check_project(one, mend=mend, progress=show, log=errors.print)
-                for one in with_groupings(project, grouping)
+                check_project(one, mend=mend, progress=show, log=errors.print) for one in built_parts(project)
             ]
             found = sum(others, first)
         if as_json:
@@ -110,11 +109,11 @@ def backup(
     """Copy what cannot be computed again: the ledger, what is published, the settings and corrections files."""
     with opened_project(settings, grouping) as project:
         from assets.lookups.keeping import backup as back_up
-        from assets.lookups.keeping import beside, with_groupings
+        from assets.lookups.keeping import beside, built_parts
 
         left_out: list[str] = []
         console = printer()
-        for one in with_groupings(project, grouping):
+        for one in built_parts(project):
             place = destination if one is project else beside(destination, one)
             made = back_up(one, place, log=console.print)
             left_out += made.left_out
@@ -146,7 +145,7 @@ def restore(
 
         console = printer()
         _restore_one(console, project, source, force=force)
-        for one in [] if project.grouping else project.groupings:
+        for one in project.parts[1:]:
             place = beside(source.absolute(), one)
             if place.exists():
                 console.print(f"grouping [bold]{escape(one.grouping)}[/], from {escape(str(place))}", soft_wrap=True)

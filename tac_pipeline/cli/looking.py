@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 def status(as_json: JsonOption = False, settings: SettingsOption = None, grouping: GroupingOption = None) -> None:
     """Show which assets are fresh, stale but reusable, stale, or missing, why, and how long they took last time."""
     with opened_project(settings, grouping) as project:
-        from assets.lookups.status import all_status, family_status
+        from assets.lookups.status import family_status
 
-        found = family_status(project) if grouping is None else [(project, all_status(project))]
+        found = family_status(project)
         if as_json:
             first, *others = [_status(one, statuses) for one, statuses in found]
             print_json({**first, "groupings": others} if grouping is None else first)

@@ -145,17 +145,16 @@ class _StepLines:
 
 def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     """Run everything that the store needs, and print the clusters."""
-    from assets.lookups.readiness import plan_all, plan_run
+    from assets.lookups.readiness import plan_all
 
-    whole = project.base is None
-    plans = plan_all(project, recluster=recluster) if whole else [(project, plan_run(project, recluster=recluster))]
+    plans = plan_all(project, recluster=recluster)
     for note in dict.fromkeys(note for _, plan in plans for note in plan.notes):
         console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     parts = [(one, plan.steps) for one, plan in plans]
     computed = materialize(console, parts, publish=True, anew=recluster)
     for one, _ in plans:
         console.print()
-        if one.grouping and whole:
+        if one is not project:
             console.print(f"grouping [bold]{escape(one.grouping)}[/]")
         print_clusters(console, current_clusters(one), most=SHOWN_GROUPS)
         if one is project:

@@ -41,45 +41,43 @@ def report(
     Of a store with groupings it has a tab for each of them; with --grouping it is the page of one.
     """
     with opened_project(settings, grouping) as project:
-        pages = _made_pages(project.family if grouping is None else [project])
+        pages = _made_pages(project)
         path = pages[0][1] if len(pages) == 1 else _in_tabs(project, pages)
         typer.echo(path)
         if open_page:
             webbrowser.open(path.as_uri())
 
 
-def _made_pages(projects: Sequence[Project]) -> list[tuple[Project, Path]]:
-    """The page of each project that has groups, made where it is not fresh.
+def _made_pages(project: Project) -> list[tuple[Project, Path]]:
+    """The pages of a store and its groupings, or of a grouping alone, made where they are not fresh.
 
     Raises
     ------
     ArtifactMissing
-        The first has none yet.
+        It has no groups yet; groupings that have none are left out, and told.
     """
     from assets.clustering import cluster_heads
     from assets.engine.execute import open_store
-    from assets.lookups.status import State, all_status
+    from assets.lookups.status import State, family_status
     from assets.report import PAGE_NAME
     from assets.report import report as page
     from tac_pipeline.cli.running import materialize
 
-    built = []
-    for project in projects:
-        # The page shows a result; it does not start the work of hours that makes one.
-        if open_store(project).current(cluster_heads.name) is not None:
-            built.append(project)
-        elif not built:
-            folder = project.store_folder
-            raise ArtifactMissing(f"nothing was built yet in {folder}: `tac run` builds it, and then the page")
-        else:
+    # The page shows a result; it does not start the work of hours that makes one.
+    built = [one for one in project.parts if open_store(one).current(cluster_heads.name) is not None]
+    if project not in built:
+        folder = project.store_folder
+        raise ArtifactMissing(f"nothing was built yet in {folder}: `tac run` builds it, and then the page")
+    for one in project.parts:
+        if one not in built:
             error_printer().print(
-                f"[yellow]note:[/] the grouping {escape(project.grouping)} has no groups yet: `tac run` builds it"
+                f"[yellow]note:[/] the grouping {escape(one.grouping)} has no groups yet: `tac run` builds it"
             )
     above = {"map_layout", "image_map", "review", page.name}
     parts = []
-    for project in built:
-        due = [entry.step for entry in all_status(project) if entry.step.name in above and entry.state != State.FRESH]
-        parts += [(project, due)] if due else []
+    for one, found in family_status(project):
+        due = [entry.step for entry in found if entry.step.name in above and entry.state != State.FRESH]
+        parts += [(one, due)] if due and one in built else []
     if parts:
         materialize(error_printer(), parts)
     return [(one, open_store(one).require_current(page.name).artifact.file(PAGE_NAME)) for one in built]

@@ -51,6 +51,11 @@ class Project:
         return [self.root, *self.groupings]
 
     @property
+    def parts(self) -> list[Project]:
+        """What a command on this project is about: a store with its groupings, or a grouping alone."""
+        return self.family if self.base is None else [self]
+
+    @property
     def grouping(self) -> str:
         """The name of the grouping; empty for the store itself."""
         return "" if self.base is None else self.settings.store.partition(".")[2]

@@ -84,7 +84,10 @@ class ActionLog:
         StoreError
             The file cannot be read.
         """
-        return [_parsed(line, number, self.path) for number, line in enumerate(self._lines()[0], start=1)]
+        return self._parsed(self._lines()[0])
+
+    def _parsed(self, lines: Sequence[bytes]) -> list[Action]:
+        return [_parsed(line, number, self.path) for number, line in enumerate(lines, start=1)]
 
     def _lines(self) -> tuple[list[bytes], int]:
         """The whole lines, and how many bytes they take."""
@@ -123,20 +126,20 @@ class ActionLog:
             The log cannot be written.
         """
         with _HERE, hold_lock(self.path.parent, lambda _: None):
-            known = self.read()
+            lines, whole = self._lines()
+            known = self._parsed(lines)
             if len(known) != seen:
                 newer = f", the last one by {known[-1].who}: look at what changed" if len(known) > seen else ""
                 raise Overtaken(f"the log has {len(known):,} actions, and not {seen:,}{newer}, and act again")
             action = Action(len(known) + 1, round(time.time(), 3), who, do, what)
             accept([*known, action])
-            self._write(action)
+            self._write(action, whole)
         return action
 
-    def _write(self, action: Action) -> None:
+    def _write(self, action: Action, whole: int) -> None:
         line = action.line.encode()
         if len(line) > LONGEST_LINE:
             raise InputError(f"an action may take {LONGEST_LINE:,} bytes at most; this one takes {len(line):,}")
-        _, whole = self._lines()
         try:
             with self.path.open("r+b" if self.path.exists() else "xb") as file:
                 # Over a line that was cut short.
