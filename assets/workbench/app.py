@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from assets.images import open_project_source
 from assets.workbench.desk import Desk
+from assets.workbench.map_answers import Gathered, MapAnswers, image_ids
 from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.failures import TRACES_NAME, tell
 from tac_pipeline.report.page import PAGE_FOLDER, page_script, page_style
@@ -32,7 +33,8 @@ OWN_FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
     PAGE_FOLDER / "dom.js",
     PAGE_FOLDER / "theme.js",
-    *(OWN_FOLDER / name for name in ("server.js", "grid.js", "groups.js", "group.js", "actions.js", "main.js")),
+    *(OWN_FOLDER / name for name in ("server.js", "grid.js", "groups.js", "group.js", "actions.js")),
+    *(OWN_FOLDER / name for name in ("map_points.js", "map_pixels.js", "map_chart.js", "map.js", "main.js")),
 )
 STYLES = (PAGE_FOLDER / "page.css", OWN_FOLDER / "workbench.css")
 POLICY = (
@@ -59,6 +61,7 @@ class Workbench:
         images, folder = desk.project.settings.images, desk.thumbnails_folder
         self._reader = open_project_source(desk.project).reader
         self._limit = images.max_bytes
+        self._map, self._gathered = MapAnswers(desk, _shown), Gathered()
         self._thumbnails = (
             None
             if self._reader is None
@@ -84,6 +87,12 @@ class Workbench:
                 Route("/api/image", self._answered(self._image)),
                 Route("/api/picture", self._answered(self._picture)),
                 Route("/api/original", self._answered(self._original)),
+                Route("/api/map", self._answered(self._map.facts)),
+                Route("/api/map/block/{block}", self._answered(self._map.block)),
+                Route("/api/map/image", self._answered(self._map.image)),
+                Route("/api/map/chosen", self._posted(self._map.chosen), methods=["POST"]),
+                Route("/api/map/where", self._posted(self._map.where), methods=["POST"]),
+                Route("/api/list", self._posted(self._gathered.add), methods=["POST"]),
                 Route("/api/alike", self._posted(self._alike), methods=["POST"]),
                 Route("/api/actions", self._posted(self._acted), methods=["POST"]),
             ]
@@ -181,15 +190,15 @@ class Workbench:
         """An answer to a JSON object."""
 
         async def endpoint(request: Request) -> Response:
-            return await run_in_threadpool(self._told, lambda body: look(_object(body)), await request.body())
+            def told(body: bytes) -> Response:
+                return look(self._gathered.filled(_object(body)))
+
+            return await run_in_threadpool(self._told, told, await request.body())
 
         return endpoint
 
     def _alike(self, asked: dict[str, Any]) -> Response:
-        picked = asked.get("images")
-        if not isinstance(picked, list) or not picked or not all(isinstance(image, str) for image in picked):
-            raise InputError("images must be a list of image_ids, at least one")
-        return JSONResponse({"images": _shown(self.desk.alike(picked))})
+        return JSONResponse({"images": _shown(self.desk.alike(image_ids(asked)))})
 
     def _acted(self, asked: dict[str, Any]) -> Response:
         do, what, seen = asked.get("do"), asked.get("what", {}), asked.get("seen")

@@ -54,15 +54,14 @@ def color_clusters(centers: FloatMatrix, sizes: list[int]) -> list[str]:
     order = sorted(range(len(sizes)), key=lambda cluster: -sizes[cluster])
     places = np.where(np.isfinite(centers), centers, 0.5).astype(np.float64)
     likeness = _likeness()
-    chosen: dict[int, int] = {}
+    clash = np.zeros((len(sizes), len(PALETTE)))
+    chosen = [0] * len(sizes)
     for cluster in order:
-        clash = np.zeros(len(PALETTE))
-        for other, color in chosen.items():
-            nearness = 1 / (0.05 + float(np.linalg.norm(places[cluster] - places[other])))
-            # Squared, so that one neighbor counts for more than many clusters across the map.
-            clash += nearness**2 * likeness[color]
-        chosen[cluster] = int(clash.argmin())
-    return [PALETTE[chosen[cluster]] for cluster in range(len(sizes))]
+        chosen[cluster] = int(clash[cluster].argmin())
+        nearness = 1 / (0.05 + np.linalg.norm(places - places[cluster], axis=1))
+        # Squared, so that one neighbor counts for more than many clusters across the map.
+        clash += nearness[:, np.newaxis] ** 2 * likeness[chosen[cluster]]
+    return [PALETTE[color] for color in chosen]
 
 
 def _likeness() -> np.ndarray:

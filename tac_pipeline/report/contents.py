@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from tac_pipeline.report.colors import color_clusters
+from tac_pipeline.report.map_points import MAP_OFFSET, MAP_SCALE, group_places, pack_places
 from tac_pipeline.store.comparison import Comparison
 
 # Pictures in all clusters together: some 6 KB each, so the page stays below 50 MB.
@@ -21,8 +22,6 @@ BORDER_SHARE, OUTLIER_SHARE = 0.25, 0.125
 DUPLICATE_GROUPS, DUPLICATE_MEMBERS = 60, 6
 LISTED_ERRORS = 1_000
 LISTED_CHANGES = 200
-# Positions are kept in 16 bits, with the map's unit square in the middle and room for places outside it.
-MAP_SCALE, MAP_OFFSET = 32_768, 16_384
 
 Json = dict[str, Any]
 
@@ -174,7 +173,8 @@ def describe(
     parts = shown.partition_by("cluster_id", as_dict=True, maintain_order=True)
     packs = [_pack(parts.get((id_,)), position, pictures) for id_ in position]
     points = _points(tables, shown, position, map_images=map_images, seed=seed)
-    centers = _centers(tables, position)
+    placed = tables.image_map.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
+    centers = group_places(placed, list(position))
     return Contents(
         summary=_summary(tables, clusters, centers, position),
         map=_packed_map(points),
@@ -307,17 +307,6 @@ def _changes(changes: Changes, clusters: pl.DataFrame) -> Json:
     }
 
 
-def _centers(tables: ReportTables, position: Mapping[int, int]) -> np.ndarray:
-    """Each cluster's place on the map, the median of its images; float (n_clusters, 2), NaN when it is empty."""
-    placed = tables.image_map.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
-    medians = placed.group_by("cluster_id").agg(pl.col("x").median(), pl.col("y").median())
-    centers = np.full((len(position), 2), np.nan)
-    for id_, x, y in medians.drop_nulls().iter_rows():
-        if id_ in position:
-            centers[position[id_]] = x, y
-    return centers
-
-
 def _points(
     tables: ReportTables, shown: pl.DataFrame, position: Mapping[int, int], *, map_images: int, seed: int
 ) -> pl.DataFrame:
@@ -344,15 +333,12 @@ def _packed_map(points: pl.DataFrame) -> Json:
     def packed(values: np.ndarray, kind: str) -> str:
         return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode()
 
-    across, upwards = (
-        np.clip(points[name].to_numpy() * MAP_SCALE + MAP_OFFSET, 0, 65_535).round() for name in ("x", "y")
-    )
     return {
         "count": len(points),
         "scale": MAP_SCALE,
         "offset": MAP_OFFSET,
-        "x": packed(across, "<u2"),
-        "y": packed(upwards, "<u2"),
+        "x": packed(pack_places(points["x"].to_numpy()), "<u2"),
+        "y": packed(pack_places(points["y"].to_numpy()), "<u2"),
         "cluster": packed(points["cluster"].to_numpy(), "<u2"),
         "slot": packed(points["slot"].to_numpy(), "<i2"),
     }

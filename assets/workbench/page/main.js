@@ -16,6 +16,7 @@ async function render({ keep = false } = {}) {
     if (view === "group") found = groupView(Number(rest));
     else if (view === "like") found = await likeView();
     else if (view === "search" && rest) found = await searchView(decodeURIComponent(rest));
+    else if (view === "map") found = await mapView();
     else found = groupsView();
   } catch (error) {
     found = emptyState("This cannot be shown", error.message);
@@ -26,6 +27,11 @@ async function render({ keep = false } = {}) {
   // A later view was asked for meanwhile.
   if (mine !== drawing) return;
   content.replaceChildren(...[found].flat());
+  document.body.dataset.view = view ?? "groups";
+  for (const link of document.querySelectorAll("#views a")) {
+    if (link.dataset.view === document.body.dataset.view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
   window.scrollTo(0, keep ? top : 0);
   shownResult = store.result;
   document.title = `${store.store}: workbench`;

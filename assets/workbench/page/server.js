@@ -6,22 +6,60 @@ let groupById = new Map();
 
 class Refused extends Error {}
 
-async function ask(path, parameters, options) {
+async function fetched(path, parameters, options) {
   const query = new URLSearchParams(parameters ?? {}).toString();
-  let response;
   try {
-    response = await fetch(query ? `${path}?${query}` : path, options);
+    return await fetch(query ? `${path}?${query}` : path, options);
   } catch {
     throw new Refused("The workbench does not answer. Is `tac open` still running?");
   }
+}
+
+async function askBytes(path, parameters) {
+  const response = await fetched(path, parameters);
+  if (!response.ok) throw new Refused((await response.json().catch(() => ({}))).error ?? `the workbench answered ${response.status}`);
+  return response.arrayBuffer();
+}
+
+async function ask(path, parameters, options) {
+  const response = await fetched(path, parameters, options);
   const told = await response.json().catch(() => ({ error: `the workbench answered ${response.status}` }));
   if (!response.ok) throw new Refused(told.error ?? `the workbench answered ${response.status}`);
   return told;
 }
 
-/** Post something and give the answer. */
-function post(path, what) {
+/** Post something and give the answer; of any number of images, though a request is bounded. */
+async function post(path, what) {
+  return send(path, await inParts(what));
+}
+
+function send(path, what) {
   return ask(path, {}, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(what) });
+}
+
+const MOST_SENT = { ids: 20_000, letters: 1_000_000 };
+
+/** The same with a long list of images replaced by the name of a list that was sent in parts before. */
+async function inParts(what) {
+  if (what.what) return { ...what, what: await inParts(what.what) };
+  const sent = Array.isArray(what.images) ? [...parts(what.images)] : [];
+  if (sent.length < 2) return what;
+  let told = { list: null };
+  for (const images of sent) told = await send("/api/list", { images, list: told.list });
+  return { ...what, images: told };
+}
+
+/** Ids in pieces that each fit into a request. */
+function* parts(ids) {
+  let [start, letters] = [0, 0];
+  for (let at = 0; at < ids.length; at += 1) {
+    if (at > start && (at - start >= MOST_SENT.ids || letters + ids[at].length > MOST_SENT.letters)) {
+      yield ids.slice(start, at);
+      [start, letters] = [at, 0];
+    }
+    letters += ids[at].length;
+  }
+  if (start < ids.length) yield ids.slice(start);
 }
 
 async function readStore() {
