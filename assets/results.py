@@ -1,6 +1,7 @@
 """Group results: the group of every image of the store, the groups' names, and their scores against labels."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from tac_pipeline.store.schemas import (
 )
 
 if TYPE_CHECKING:
+    from tac_pipeline.method.heads.cluster_head import ClusterHead
     from tac_pipeline.method.words.names import ClusterName
 
 MEDOIDS = 9
@@ -71,7 +73,6 @@ def assignments(inputs: Inputs, out: Output) -> None:
     Shards that the same heads and the same code assigned before are not read again. Pinned images are in the group
     that people chose.
     """
-    from tac_pipeline.method.heads.cluster_head import load_heads
     from tac_pipeline.results.assigning import assign_shards
     from tac_pipeline.results.corrections.merging import groups_of
     from tac_pipeline.results.corrections.pinning import pin_images
@@ -82,14 +83,13 @@ def assignments(inputs: Inputs, out: Output) -> None:
     key = digest([inputs.fact(corrections, "assigned_key"), assignments.code_version, *by])
     encoder = inputs.fact(image_embeddings, "encoder")
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
-    head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
     # Columns that people merged already have the same id.
     ids, groups = groups_of(inputs.table(corrections).sort("column")["cluster_id"].to_list(), {})
     found = assign_shards(
         inputs.table(image_embeddings),
         store.shards_folder,
         encoder=encoder,
-        head=head,
+        head=cache(partial(_image_head, inputs)),
         centers=centers_of(inputs, ids),
         kept=store.assigned_folder / key,
         groups=groups,
@@ -108,6 +108,12 @@ def assignments(inputs: Inputs, out: Output) -> None:
     places = pl.DataFrame({"cluster_id": ids}, schema={"cluster_id": pl.Int32}).with_row_index("place")
     sizes = places.join(table, on="cluster_id")["place"].to_numpy()
     out.picture("cluster sizes", previews.sizes_picture(sizes, len(ids)))
+
+
+def _image_head(inputs: Inputs) -> "ClusterHead":
+    from tac_pipeline.method.heads.cluster_head import load_heads
+
+    return load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
 
 
 def _by_lasting_ids(rows: pl.DataFrame, ids: Sequence[int]) -> pl.DataFrame:

@@ -163,7 +163,8 @@ def sizes_picture(assignment: np.ndarray, n_clusters: int) -> bytes:
     """How many images each cluster has, largest first, as PNG."""
     sizes = np.sort(np.bincount(assignment, minlength=n_clusters))[::-1]
     figure, [axes] = _figure(1)
-    axes.bar(np.arange(1, len(sizes) + 1), sizes, color=ACCENT, width=0.9)
+    # One shape, not one for each cluster: thousands of them would take seconds.
+    axes.stairs(sizes, np.arange(len(sizes) + 1) + 0.5, fill=True, color=ACCENT)
     axes.axhline(sizes.mean(), color=INK, linewidth=1, linestyle=":", label="even split")
     axes.set_xlabel("cluster, largest first")
     axes.set_ylabel("images")

@@ -86,6 +86,8 @@ class Desk:
         self.project, self._store = project, open_store(project)
         self.log = ActionLog(self._store.ledger_folder)
         self._view: View | None = None
+        # By step: the content and the table that were read last. A view shares their columns.
+        self._tables: dict[str, tuple[str, pl.DataFrame]] = {}
         self._reading, self._wake = threading.Lock(), threading.Event()
         self._applied = 0
         self._problem: str | None = None
@@ -131,17 +133,19 @@ class Desk:
 
     def _table(self, step: Step, columns: Sequence[str]) -> pl.DataFrame:
         artifact = self._store.require_current(step.name).artifact
-        return Inputs(self.project, {step.name: artifact}).table(step, columns=columns)
+        kept = self._tables.get(step.name)
+        if kept is None or kept[0] != artifact.content:
+            kept = artifact.content, Inputs(self.project, {step.name: artifact}).table(step, columns=columns)
+            self._tables[step.name] = kept
+        return kept[1]
 
     def _read(self, key: tuple[str, ...]) -> View:
         columns = ["image_id", "cluster_id", "confidence", "margin", "runner_up", "curated"]
-        images = self._table(assignments, columns)
-        images = images.join(
-            self._table(image_embeddings, ["image_id", "content_hash", "width", "height"]), on="image_id", how="left"
-        ).join(self._table(image_manifest, ["image_id", "uri"]), on="image_id", how="left")
+        images = self._table(assignments, columns).sort("image_id")
+        images = _beside(images, self._table(image_embeddings, ["image_id", "content_hash", "width", "height"]))
+        images = _beside(images, self._table(image_manifest, ["image_id", "uri"]))
         known = key[3] != ""
-        typical = self._table(review, ["image_id", "typicality"]) if known else _NO_TYPICALITY
-        images = images.join(typical, on="image_id", how="left").sort("image_id")
+        images = _beside(images, self._table(review, ["image_id", "typicality"]) if known else _NO_TYPICALITY)
         rows = self._table(clusters, _GROUP_COLUMNS).sort(["size", "cluster_id"], descending=[True, False])
         return View(key, [_group(row) for row in rows.iter_rows(named=True)], images)
 
@@ -254,6 +258,13 @@ class Desk:
 
 _NO_TYPICALITY = pl.DataFrame(schema={"image_id": pl.String, "typicality": pl.Float32})
 _GROUP_COLUMNS = ["cluster_id", "name", "name_confidence", "alternatives", "size", "share", "curated", "medoids"]
+
+
+def _beside(images: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    """Images with the columns of another table; usually both have the same images in the same order."""
+    if images["image_id"].equals(more["image_id"]):
+        return images.hstack(more.drop("image_id"))
+    return images.join(more, on="image_id", how="left", maintain_order="left")
 
 
 def _group(row: dict[str, Any]) -> dict[str, Any]:

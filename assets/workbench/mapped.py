@@ -76,13 +76,41 @@ class MapView:
         return self.view.images[self.rows[rows]]
 
 
+@dataclass(frozen=True)
+class _Placed:
+    """What stays when images only change their groups: their rows and places, with the columns that these are of."""
+
+    content: str
+    ids: pl.Series
+    hashes: pl.Series
+    rows: npt.NDArray[np.uint32]
+    places: pl.DataFrame
+    x: Places
+    y: Places
+    key: str
+
+    def is_of(self, view: View, content: str) -> bool:
+        """Whether they are those of a view and a map."""
+        same = self.content == content and self.ids.equals(view.images["image_id"])
+        return same and self.hashes.equals(view.images["content_hash"])
+
+
+def _place(view: View, places: pl.DataFrame, content: str) -> _Placed:
+    images = view.images.select("image_id", "content_hash")
+    # Images that changed since the map was made have no place until it is made again.
+    found = images.with_row_index("row").join(places, on=["image_id", "content_hash"], maintain_order="left")
+    x, y = (pack_places(found[name].to_numpy()) for name in ("x", "y"))
+    key = _key(x, y, found["image_id"].hash().to_numpy())
+    return _Placed(content, *images, found["row"].to_numpy(), found.select("x", "y"), x, y, key)
+
+
 class Mapped:
     """The map of one desk; made again when there is another result."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self._making = desk, threading.Lock()
         self._found: MapView | None = None
-        self._content = ""
+        self._placed: _Placed | None = None
         self._colors: dict[int, str] = {}
 
     def now(self, places_key: str | None = None) -> MapView:
@@ -100,38 +128,26 @@ class Mapped:
             current = open_store(self._desk.project).current(image_map.name)
             if current is None:
                 raise ArtifactMissing("the map was not built yet: `tac run` builds it")
-            if self._found is None or self._found.view is not view or self._content != current.artifact.content:
+            content = current.artifact.content
+            if self._placed is None or not self._placed.is_of(view, content):
                 inputs = Inputs(self._desk.project, {image_map.name: current.artifact})
-                placed = inputs.table(image_map, columns=["image_id", "content_hash", "x", "y"])
-                self._found, self._content = self._made(view, placed), current.artifact.content
+                places = inputs.table(image_map, columns=["image_id", "content_hash", "x", "y"])
+                self._placed, self._found = _place(view, places, content), None
+            if self._found is None or self._found.view is not view:
+                self._found = self._made(view, self._placed)
             if places_key not in (None, self._found.places_key):
                 raise InputError("the map is another one now: look again")
             return self._found
 
-    def _made(self, view: View, placed: pl.DataFrame) -> MapView:
-        # Images that changed since the map was made have no place until it is made again.
-        found = (
-            view.images.select("image_id", "content_hash", "cluster_id")
-            .with_row_index("row")
-            .join(placed, on=["image_id", "content_hash"], maintain_order="left")
-        )
-        x, y = (pack_places(found[name].to_numpy()) for name in ("x", "y"))
+    def _made(self, view: View, placed: _Placed) -> MapView:
         ids = sorted(group["id"] for group in view.groups)[:NO_GROUP]
         position = pl.DataFrame({"cluster_id": ids, "at": range(len(ids))}, schema=_POSITION)
+        found = view.images.select("cluster_id")[placed.rows].hstack(placed.places)
         groups = found.join(position, on="cluster_id", how="left", maintain_order="left")["at"]
         marks = groups.fill_null(NO_GROUP).to_numpy().astype("<u2")
-        places_key = _key(x, y, found["image_id"].hash().to_numpy())
         listed = self._listed(view, ids, group_places(found, ids))
-        return MapView(
-            view,
-            found["row"].to_numpy(),
-            x,
-            y,
-            marks,
-            listed,
-            places_key,
-            _key(marks, np.array(ids), places_key.encode()),
-        )
+        key = _key(marks, np.array(ids), placed.key.encode())
+        return MapView(view, placed.rows, placed.x, placed.y, marks, listed, placed.key, key)
 
     def _listed(self, view: View, ids: Sequence[int], places: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
         if not self._colors.keys() >= set(ids):

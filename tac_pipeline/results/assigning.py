@@ -7,7 +7,7 @@ found by heads and shard. Memory holds one small row per image and one shard's v
 from __future__ import annotations
 
 import shutil
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,7 @@ def assign_shards(
     shards: Path,
     *,
     encoder: str,
-    head: ClusterHead,
+    head: Callable[[], ClusterHead],
     centers: FloatMatrix,
     kept: Path,
     groups: IntVector | None = None,
@@ -65,8 +65,8 @@ def assign_shards(
         The store's folder of shards.
     encoder : str
         Fingerprint of the encoder behind them.
-    head : ClusterHead
-        The image head.
+    head : callable that gives a ClusterHead
+        The image head; asked for only where a shard is new, because reading it takes seconds.
     centers : float32 (n_clusters, dim), unit rows
         By column of the head, or by group.
     kept : Path
@@ -95,7 +95,7 @@ def assign_shards(
 def _assign(
     part: ShardPart,
     *,
-    head: ClusterHead,
+    head: Callable[[], ClusterHead],
     centers: FloatMatrix,
     kept: Path,
     groups: IntVector | None,
@@ -106,7 +106,7 @@ def _assign(
     if known is not None:
         return known, False
     rows, vectors = part.read_whole()
-    table = assign_vectors(vectors, head, centers, groups, seen_by=seen_by)
+    table = assign_vectors(vectors, head(), centers, groups, seen_by=seen_by)
     readable = pl.lit(rows["error"].is_null())
     return table.with_columns(pl.when(readable).then(pl.col(name)).alias(name) for name in table.columns), True
 

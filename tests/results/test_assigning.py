@@ -64,7 +64,7 @@ class SmallStore:
             self.view,
             self.shards,
             encoder=encoder,
-            head=self.head,
+            head=lambda: self.head,
             centers=self.centers,
             kept=self.kept,
             seen_by=seen_by,

@@ -41,7 +41,7 @@ def assign(view: pl.DataFrame, shards: Path, out: Path) -> list[Any]:
     head = build_head(DIM, 3, generator=torch.Generator().manual_seed(0))
     head.settle(torch.from_numpy(random_unit_rows(50, DIM, 5)))
     centers = random_unit_rows(3, DIM, 9)
-    found = assign_shards(view, shards, encoder=ENCODER, head=head.eval(), centers=centers, kept=out / "kept")
+    found = assign_shards(view, shards, encoder=ENCODER, head=head.eval, centers=centers, kept=out / "kept")
     assert found.computed == len(view)
     return found.rows.rows()
 

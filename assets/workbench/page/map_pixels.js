@@ -104,12 +104,12 @@ function densityPicture(points, colors) {
   let filled = 0;
   for (let at = 3; at < sums.length; at += 4) filled += sums[at] > 0;
   // So many points in a pixel as are usual, times some, look full.
-  const full = Math.log1p((6 * points.count) / Math.max(filled, 1));
+  const full = Math.log1p((4 * points.count) / Math.max(filled, 1));
   for (let at = 0; at < sums.length; at += 4) {
     const many = sums[at + 3];
     if (!many) continue;
     for (let channel = 0; channel < 3; channel += 1) image.data[at + channel] = sums[at + channel] / many;
-    image.data[at + 3] = 255 * Math.min(1, 0.2 + (0.8 * Math.log1p(many)) / full);
+    image.data[at + 3] = 255 * Math.min(1, 0.45 + (0.55 * Math.log1p(many)) / full);
   }
   const canvas = el("canvas", { width: side, height: side });
   canvas.getContext("2d").putImageData(image, 0, 0);

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -283,7 +284,7 @@ def _distinct(
             name = f"{choice.name} ({hint})" if hint else choice.name
         plain = name if choice.settled else without_brackets(name)
         numbered = (f"{plain} ({number})" for number in range(2, 3 + len(taken)))
-        names[row] = found = next(one for one in (name, *numbered) if same(one, choice) not in taken)
+        names[row] = found = next(one for one in chain((name,), numbered) if same(one, choice) not in taken)
         taken |= {found, found.lower()} if choice.kind not in exact else {found}
     return names, twins
 
