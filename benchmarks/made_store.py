@@ -13,7 +13,8 @@ from tac_pipeline.arrays import row_chunks
 from tac_pipeline.settings.project import Project, load_project
 
 DIM = 64
-NOUNS_PER_GROUP = 3
+COLORS = ("red", "green", "blue")
+NOUNS_PER_GROUP = len(COLORS)
 # So far are images from their group's center, and centers from those of their kind, in all dimensions together.
 SPREAD, KIND_SPREAD, GROUPS_PER_KIND = 0.5, 0.9, 40
 # The images that are learned from: the seconds that this benchmark is about do not hang on them.
@@ -40,7 +41,7 @@ def make_store(folder: Path, *, rows: int, groups: int, seed: int = 0) -> Projec
     weights = generator.gamma(4.0, size=groups)
     _write_images(folder / "images.parquet", centers, weights / weights.sum(), rows, generator)
     of = np.repeat(np.arange(groups), NOUNS_PER_GROUP)
-    words = [f"{'red green blue'.split()[n % NOUNS_PER_GROUP]} thing {group}" for n, group in enumerate(of)]
+    words = [f"{COLORS[n % NOUNS_PER_GROUP]} thing {group}" for n, group in enumerate(of)]
     vectors = _around(centers, of, 0.3, generator)
     pq.write_table(pa.table({"noun": words, "embedding": _column(vectors)}), folder / "nouns.parquet")
     settings = {

@@ -104,7 +104,9 @@ class Gathered:
 
     def filled(self, asked: dict[str, Any]) -> dict[str, Any]:
         """What was posted, with the images of the list that it names, once."""
-        inner = {key: self.filled(value) for key, value in asked.items() if key == "what" and isinstance(value, dict)}
+        inner: dict[str, Any] = {
+            key: self.filled(value) for key, value in asked.items() if key == "what" and isinstance(value, dict)
+        }
         images = asked.get("images")
         if isinstance(images, dict):
             with self._lock:

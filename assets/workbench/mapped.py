@@ -73,7 +73,7 @@ class MapView:
 
     def images(self, rows: npt.NDArray[np.integer]) -> pl.DataFrame:
         """Rows of the map as rows of the view."""
-        return self.view.images[self.rows[rows]]
+        return self.view.images.select(pl.all().gather(self.rows[rows]))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ def _place(view: View, places: pl.DataFrame, content: str) -> _Placed:
     found = images.with_row_index("row").join(places, on=["image_id", "content_hash"], maintain_order="left")
     x, y = (pack_places(found[name].to_numpy()) for name in ("x", "y"))
     key = _key(x, y, found["image_id"].hash().to_numpy())
-    return _Placed(content, *images, found["row"].to_numpy(), found.select("x", "y"), x, y, key)
+    return _Placed(
+        content, images["image_id"], images["content_hash"], found["row"].to_numpy(), found.select("x", "y"), x, y, key
+    )
 
 
 class Mapped:
@@ -157,8 +159,7 @@ class Mapped:
             self._colors = dict(zip(ids, colors, strict=True))
         packed = pack_places(np.nan_to_num(places))
         return [
-            {"id": id_, "color": self._colors[id_]}
-            | ({"x": int(x), "y": int(y)} if known else {"x": None, "y": None})
+            {"id": id_, "color": self._colors[id_]} | ({"x": int(x), "y": int(y)} if known else {"x": None, "y": None})
             for id_, (x, y), known in zip(ids, packed, np.isfinite(places[:, 0]), strict=True)
         ]
 
@@ -210,8 +211,8 @@ def of_images(found: MapView, ids: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.where(hit, at, -1)
 
 
-def _key(*parts: Any) -> str:
+def _key(*parts: npt.NDArray[np.integer] | bytes) -> str:
     found = hashlib.sha256()
     for part in parts:
-        found.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part)
+        found.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
     return found.hexdigest()[:16]

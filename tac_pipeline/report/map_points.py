@@ -19,7 +19,8 @@ Places = npt.NDArray[np.uint16]
 
 def pack_places(values: npt.NDArray[np.floating]) -> Places:
     """Coordinates of image_map, float (n_images,), as little-endian uint16: MAP_SCALE x value + MAP_OFFSET."""
-    return np.clip(values * MAP_SCALE + MAP_OFFSET, 0, LARGEST_PLACE).round().astype("<u2")
+    packed: Places = np.clip(values * MAP_SCALE + MAP_OFFSET, 0, LARGEST_PLACE).round().astype("<u2")
+    return packed
 
 
 def group_places(images: pl.DataFrame, ids: Sequence[int]) -> npt.NDArray[np.float64]:

@@ -5,6 +5,7 @@ const REACH = { mouse: 12, touch: 24, pen: 16 };
 const MOST_PIXELS = 3_000_000;
 const MOST_CORNERS = 400;
 const LONGEST_NAME = 28;
+const NAME_HEIGHT = 22;
 /** Around a name, so that points are seen between names. */
 const NAME_GAP = { x: 14, y: 9 };
 
@@ -79,7 +80,7 @@ class MapChart {
   /** Colors are known once the element is on the page. */
   readColors() {
     const style = getComputedStyle(this.canvas);
-    [this.ink, this.paper] = [style.color, style.backgroundColor];
+    [this.ink, this.paper, this.font] = [style.color, style.backgroundColor, `600 13px ${style.fontFamily}`];
     this.colors = new Uint32Array(65_536).fill(pixelOf("#8a8a8a", this.lit.size ? 40 : 255));
     this.groups.forEach((group, place) => (this.colors[place] = pixelOf(group.color, !this.lit.size || this.lit.has(place) ? 255 : 40)));
     this.density = null;
@@ -137,7 +138,7 @@ class MapChart {
       if (place >= 0) this.onOpen(this.points.row[place], event);
     } else if (drawn && drawn.length > 2) {
       const step = Math.ceil(drawn.length / MOST_CORNERS);
-      this.onLasso(drawn.filter((_, at) => at % step === 0).map(([x, y]) => this.positionOf(x, y)).map(([x, y]) => [Math.round(x), Math.round(65_535 - y)]));
+      this.onLasso(drawn.filter((_, at) => at % step === 0).map(([x, y]) => this.spotAt(x, y)).map(([x, y]) => [Math.round(x), Math.round(65_535 - y)]));
     }
     this.draw();
   }
@@ -156,17 +157,17 @@ class MapChart {
   }
 
   openMiddle() {
-    const [x, y] = this.positionOf(this.width / 2, this.height / 2);
+    const [x, y] = this.spotAt(this.width / 2, this.height / 2);
     const place = this.points.nearest(x, y, Math.hypot(this.width, this.height) / 2 / this.scale, this.lit);
     if (place >= 0) this.onOpen(this.points.row[place], {});
   }
 
   under(event) {
-    const [x, y] = this.positionOf(event.offsetX, event.offsetY);
+    const [x, y] = this.spotAt(event.offsetX, event.offsetY);
     return this.points ? this.points.nearest(x, y, (REACH[event.pointerType] ?? REACH.mouse) / this.scale, this.lit) : -1;
   }
 
-  positionOf(px, py) {
+  spotAt(px, py) {
     return [(px - this.left) / this.scale, (py - this.top) / this.scale];
   }
 
@@ -243,7 +244,7 @@ class MapChart {
     if (this.faded) this.readColors();
     const { context, ratio } = this;
     const view = { left: this.left * ratio, top: this.top * ratio, scale: this.scale * ratio };
-    const { runs, many } = this.points.inside(...this.positionOf(0, 0), ...this.positionOf(this.width, this.height));
+    const { runs, many } = this.points.inside(...this.spotAt(0, 0), ...this.spotAt(this.width, this.height));
     const radius = this.radius() * ratio;
     this.sheet.clear();
     if (many > MOST_POINTS) this.drawDensity(view);
@@ -294,32 +295,33 @@ class MapChart {
       const [px, py] = [this.left + this.scale * group.x, this.top + this.scale * (65_535 - group.y)];
       if (px < -80 || py < -12 || px > this.width + 80 || py > this.height + 12) continue;
       const name = this.nameOf(place);
-      const [half, tall] = [name.width / 2 / this.ratio, name.height / 2 / this.ratio];
-      const box = [px - half, py - tall, px + half, py + tall];
+      const box = [px - name.width / 2, py - NAME_HEIGHT / 2, px + name.width / 2, py + NAME_HEIGHT / 2];
       if (boxes.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
       boxes.push([box[0] - NAME_GAP.x, box[1] - NAME_GAP.y, box[2] + NAME_GAP.x, box[3] + NAME_GAP.y]);
-      this.context.drawImage(name, box[0], box[1], 2 * half, 2 * tall);
+      name.canvas ??= this.paintName(name);
+      this.context.drawImage(name.canvas, box[0], box[1], name.width, NAME_HEIGHT);
     }
   }
 
-  /** A name as a picture: letters with an edge are slow to draw in every frame. */
+  /** What a group is called on the map, and how wide that is. */
   nameOf(place) {
-    if (this.names.has(place)) return this.names.get(place);
-    const letters = [...title(groupById.get(this.groups[place].id))];
-    const text = letters.length > LONGEST_NAME ? `${letters.slice(0, LONGEST_NAME - 1).join("")}…` : letters.join("");
-    const canvas = el("canvas");
+    if (!this.names.has(place)) {
+      const letters = [...title(groupById.get(this.groups[place].id))];
+      const text = letters.length > LONGEST_NAME ? `${letters.slice(0, LONGEST_NAME - 1).join("")}…` : letters.join("");
+      this.context.font = this.font;
+      this.names.set(place, { text, width: Math.ceil(this.context.measureText(text).width) + 10, canvas: null });
+    }
+    return this.names.get(place);
+  }
+
+  /** A name as a picture: letters with an edge are slow to draw in every frame. */
+  paintName({ text, width }) {
+    const canvas = el("canvas", { width: Math.ceil(width * this.ratio), height: Math.ceil(NAME_HEIGHT * this.ratio) });
     const context = canvas.getContext("2d");
-    const font = `600 13px ${getComputedStyle(this.canvas).fontFamily}`;
-    context.font = font;
-    canvas.width = Math.ceil((context.measureText(text).width + 10) * this.ratio);
-    canvas.height = Math.ceil(22 * this.ratio);
-    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    Object.assign(context, { font, textAlign: "center", textBaseline: "middle", lineJoin: "round", lineWidth: 4, strokeStyle: this.paper, fillStyle: this.ink });
-    const middle = [canvas.width / 2 / this.ratio, 11];
-    context.strokeText(text, ...middle);
-    context.fillText(text, ...middle);
-    if (this.names.size > 1_000) this.names.clear();
-    this.names.set(place, canvas);
+    context.setTransform(canvas.width / width, 0, 0, canvas.height / NAME_HEIGHT, 0, 0);
+    Object.assign(context, { font: this.font, textAlign: "center", textBaseline: "middle", lineJoin: "round", lineWidth: 4, strokeStyle: this.paper, fillStyle: this.ink });
+    context.strokeText(text, width / 2, NAME_HEIGHT / 2);
+    context.fillText(text, width / 2, NAME_HEIGHT / 2);
     return canvas;
   }
 

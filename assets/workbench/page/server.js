@@ -63,7 +63,8 @@ function* parts(ids) {
 }
 
 async function readStore() {
-  store = await ask("/api/store");
+  const told = await ask("/api/store", store ? { result: store.result } : {});
+  store = { ...told, groups: told.groups ?? store.groups };
   groupById = new Map(store.groups.map((group) => [group.id, group]));
 }
 
