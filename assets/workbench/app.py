@@ -48,6 +48,8 @@ SHOWN_KINDS = {
     b"RIFF": "image/webp",
 }
 MOST_AT_ONCE = 2_000
+# Pictures of a part that a split proposes.
+SHOWN_OF_PART = 6
 ORDERS = ("typical", "doubtful")
 
 
@@ -84,6 +86,7 @@ class Workbench:
                 Route("/api/image", self._answered(self._image)),
                 Route("/api/picture", self._answered(self._picture)),
                 Route("/api/original", self._answered(self._original)),
+                Route("/api/group/{group:int}/splits", self._answered(self._splits)),
                 Route("/api/alike", self._posted(self._alike), methods=["POST"]),
                 Route("/api/actions", self._posted(self._acted), methods=["POST"]),
             ]
@@ -128,7 +131,11 @@ class Workbench:
                 "images": len(view.images),
                 "unreadable": int(view.images["cluster_id"].is_null().sum()),
                 "hasPictures": self._thumbnails is not None,
-                "groups": view.groups,
+                "groups": [
+                    {**group, "locked": group["id"] in standing.locked, "aside": group["id"] in standing.aside}
+                    for group in view.groups
+                ],
+                "tags": {tag: len(images) for tag, images in standing.tags.items()},
                 "result": hashlib.sha256("".join(view.key).encode()).hexdigest()[:16],
                 "seen": standing.seen,
                 "waiting": standing.waiting,
@@ -145,6 +152,11 @@ class Workbench:
         start, count = _number(query, "start", 0), min(_number(query, "count", 200), MOST_AT_ONCE)
         size, rows = self.desk.members(path["group"], order=order, start=start, count=count)
         return JSONResponse({"size": size, "start": start, "images": _shown(rows)})
+
+    def _splits(self, _: Mapping[str, str], path: Mapping[str, Any]) -> Response:
+        proposed = self.desk.split(path["group"])
+        shown = [[{"size": len(part), "typical": part[:SHOWN_OF_PART]} for part in parts] for parts in proposed]
+        return JSONResponse({"splits": shown})
 
     def _search(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         searched_by, rows = self.desk.search(query.get("text", ""), count=_number(query, "count", 200))
