@@ -32,7 +32,7 @@ OWN_FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
     PAGE_FOLDER / "dom.js",
     PAGE_FOLDER / "theme.js",
-    *(OWN_FOLDER / name for name in ("server.js", "grid.js", "groups.js", "group.js", "actions.js", "main.js")),
+    *(OWN_FOLDER / name for name in ("server.js", "grid.js", "groups.js", "group.js", "actions.js", "split.js", "main.js")),
 )
 STYLES = (PAGE_FOLDER / "page.css", OWN_FOLDER / "workbench.css")
 POLICY = (
@@ -82,6 +82,7 @@ class Workbench:
                 Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg")),
                 Route("/api/store", self._answered(self._store)),
                 Route("/api/group/{group:int}", self._answered(self._group)),
+                Route("/api/tag", self._answered(self._tag)),
                 Route("/api/search", self._answered(self._search)),
                 Route("/api/image", self._answered(self._image)),
                 Route("/api/picture", self._answered(self._picture)),
@@ -158,13 +159,16 @@ class Workbench:
         shown = [[{"size": len(part), "typical": part[:SHOWN_OF_PART]} for part in parts] for parts in proposed]
         return JSONResponse({"splits": shown})
 
+    def _tag(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
+        return JSONResponse({"images": _shown(self.desk.tagged(query.get("tag", "")))})
+
     def _search(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         searched_by, rows = self.desk.search(query.get("text", ""), count=_number(query, "count", 200))
         return JSONResponse({"searchedBy": searched_by, "images": _shown(rows)})
 
     def _image(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         row = self.desk.image(query.get("id", ""))
-        return JSONResponse({**_shown(pl.DataFrame([row]))[0], "uri": row["uri"]})
+        return JSONResponse({**_shown(pl.DataFrame([row]))[0], "uri": row["uri"], "tags": self.desk.tags_of(row["image_id"])})
 
     def _picture(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         row = self.desk.image(query.get("id", ""))

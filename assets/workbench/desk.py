@@ -178,6 +178,15 @@ class Desk:
             raise InputError(f"there is no image {image_id!r} in this store")
         return row
 
+    def tagged(self, tag: str) -> pl.DataFrame:
+        """The images that have a tag, by image_id."""
+        images = self.standing().tags.get(tag, set())
+        return self.view().images.filter(pl.col("image_id").is_in(list(images)))
+
+    def tags_of(self, image_id: str) -> list[str]:
+        """The tags of an image."""
+        return [tag for tag, images in self.standing().tags.items() if image_id in images]
+
     def search(self, text: str, *, count: int) -> tuple[str, pl.DataFrame]:
         """What was searched by, and the images that are nearest to a text, best first, with their score."""
         from assets.lookups.finding import search_by_text

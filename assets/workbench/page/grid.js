@@ -193,6 +193,7 @@ const viewer = (() => {
       el("p", { class: "note" }, `${count(place + 1)} of ${count(size)}`),
     );
     const told = await ask("/api/image", { id: image.id }).catch((error) => ({ uri: error.message }));
+    if (told.tags?.length) facts.querySelector("dl").append(el("dt", {}, "tags"), el("dd", {}, listed(told.tags)));
     place_.textContent = told.uri ?? "no file: the store has vectors";
   }
 

@@ -15,6 +15,7 @@ async function render({ keep = false } = {}) {
   try {
     if (view === "group") found = groupView(Number(rest));
     else if (view === "like") found = await likeView();
+    else if (view === "tag" && rest) found = await tagView(decodeURIComponent(rest));
     else if (view === "search" && rest) found = await searchView(decodeURIComponent(rest));
     else found = groupsView();
   } catch (error) {
@@ -25,7 +26,7 @@ async function render({ keep = false } = {}) {
   }
   // A later view was asked for meanwhile.
   if (mine !== drawing) return;
-  content.replaceChildren(...[found].flat());
+  content.replaceChildren(...[found].flat().filter(Boolean));
   window.scrollTo(0, keep ? top : 0);
   shownResult = store.result;
   document.title = `${store.store}: workbench`;

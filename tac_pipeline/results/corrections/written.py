@@ -144,7 +144,9 @@ def _validated(tree: Node | None, written: Any, name: str) -> Corrections:
     if written is None:
         return Corrections()
     if not isinstance(written, Mapping):
-        raise SettingsError(f"{name} must hold some of {', '.join(SECTIONS[:-1])} and {SECTIONS[-1]}; got {type(written).__name__}")
+        raise SettingsError(
+            f"{name} must hold some of {', '.join(SECTIONS[:-1])} and {SECTIONS[-1]}; got {type(written).__name__}"
+        )
     try:
         found = Corrections.model_validate(written)
     except ValidationError as error:
