@@ -32,7 +32,10 @@ OWN_FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
     PAGE_FOLDER / "dom.js",
     PAGE_FOLDER / "theme.js",
-    *(OWN_FOLDER / name for name in ("server.js", "grid.js", "groups.js", "group.js", "actions.js", "split.js", "main.js")),
+    *(
+        OWN_FOLDER / name
+        for name in ("server.js", "grid.js", "groups.js", "group.js", "actions.js", "split.js", "main.js")
+    ),
 )
 STYLES = (PAGE_FOLDER / "page.css", OWN_FOLDER / "workbench.css")
 POLICY = (
@@ -54,10 +57,13 @@ ORDERS = ("typical", "doubtful")
 
 
 class Workbench:
-    """The answers about one desk."""
+    """The answers about one desk.
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    With `read_only`, actions are refused.
+    """
+
+    def __init__(self, desk: Desk, *, read_only: bool = False) -> None:
+        self.desk, self._read_only = desk, read_only
         images, folder = desk.project.settings.images, desk.thumbnails_folder
         self._reader = open_project_source(desk.project).reader
         self._limit = images.max_bytes
@@ -79,7 +85,7 @@ class Workbench:
                 Route("/", self._page),
                 Route("/static/{name}", self._static),
                 # Some browsers ask for it whatever the page says.
-                Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg")),
+                Route("/favicon.ico", lambda _: RedirectResponse("static/icon.svg")),
                 Route("/api/store", self._answered(self._store)),
                 Route("/api/group/{group:int}", self._answered(self._group)),
                 Route("/api/tag", self._answered(self._tag)),
@@ -168,7 +174,9 @@ class Workbench:
 
     def _image(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         row = self.desk.image(query.get("id", ""))
-        return JSONResponse({**_shown(pl.DataFrame([row]))[0], "uri": row["uri"], "tags": self.desk.tags_of(row["image_id"])})
+        return JSONResponse(
+            {**_shown(pl.DataFrame([row]))[0], "uri": row["uri"], "tags": self.desk.tags_of(row["image_id"])}
+        )
 
     def _picture(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         row = self.desk.image(query.get("id", ""))
@@ -208,6 +216,8 @@ class Workbench:
         return JSONResponse({"images": _shown(self.desk.alike(picked))})
 
     def _acted(self, asked: dict[str, Any]) -> Response:
+        if self._read_only:
+            raise InputError("this workbench was started to be looked at only (--read-only)")
         do, what, seen = asked.get("do"), asked.get("what", {}), asked.get("seen")
         if not isinstance(do, str) or not isinstance(what, dict) or type(seen) is not int:
             raise InputError("do must be a text, what an object, and seen a whole number")

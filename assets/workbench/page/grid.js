@@ -173,7 +173,7 @@ const viewer = (() => {
   async function show() {
     const image = look(place);
     if (!image) return;
-    const original = el("img", { src: `/api/original?${new URLSearchParams({ id: image.id })}`, alt: image.id });
+    const original = el("img", { src: address("/api/original", new URLSearchParams({ id: image.id })), alt: image.id });
     original.addEventListener("error", () => original.replaceWith(picture(image)));
     stage.replaceChildren(store.hasPictures ? original : picture(image));
     const second = groupById.get(image.second);
