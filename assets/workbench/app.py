@@ -22,6 +22,7 @@ from starlette.routing import Route
 from assets.images import open_project_source
 from assets.workbench.desk import Desk
 from assets.workbench.map_answers import Gathered, MapAnswers, image_ids
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.failures import TRACES_NAME, tell
 from tac_pipeline.report.page import PAGE_FOLDER, page_script, page_style
@@ -33,7 +34,7 @@ OWN_FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
     PAGE_FOLDER / "dom.js",
     PAGE_FOLDER / "theme.js",
-    *(OWN_FOLDER / name for name in ("server.js", "grid.js", "groups.js", "group.js", "actions.js")),
+    *(OWN_FOLDER / name for name in ("server.js", "grid.js", "groups.js", "group.js", "actions.js", "split.js")),
     *(OWN_FOLDER / name for name in ("map_points.js", "map_pixels.js", "map_chart.js", "map.js", "main.js")),
 )
 STYLES = (PAGE_FOLDER / "page.css", OWN_FOLDER / "workbench.css")
@@ -50,14 +51,19 @@ SHOWN_KINDS = {
     b"RIFF": "image/webp",
 }
 MOST_AT_ONCE = 2_000
+# Pictures of a part that a split proposes.
+SHOWN_OF_PART = 6
 ORDERS = ("typical", "doubtful")
 
 
 class Workbench:
-    """The answers about one desk."""
+    """The answers about one desk.
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    With `read_only`, actions are refused.
+    """
+
+    def __init__(self, desk: Desk, *, read_only: bool = False) -> None:
+        self.desk, self._read_only = desk, read_only
         images, folder = desk.project.settings.images, desk.thumbnails_folder
         self._reader = open_project_source(desk.project).reader
         self._limit = images.max_bytes
@@ -80,13 +86,15 @@ class Workbench:
                 Route("/", self._page),
                 Route("/static/{name}", self._static),
                 # Some browsers ask for it whatever the page says.
-                Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg")),
+                Route("/favicon.ico", lambda _: RedirectResponse("static/icon.svg")),
                 Route("/api/store", self._answered(self._store)),
                 Route("/api/group/{group:int}", self._answered(self._group)),
+                Route("/api/tag", self._answered(self._tag)),
                 Route("/api/search", self._answered(self._search)),
                 Route("/api/image", self._answered(self._image)),
                 Route("/api/picture", self._answered(self._picture)),
                 Route("/api/original", self._answered(self._original)),
+                Route("/api/group/{group:int}/splits", self._answered(self._splits)),
                 Route("/api/map", self._answered(self._map.facts)),
                 Route("/api/map/block/{block}", self._answered(self._map.block)),
                 Route("/api/map/image", self._answered(self._map.image)),
@@ -130,16 +138,23 @@ class Workbench:
     def _store(self, query: Mapping[str, str], __: Mapping[str, Any]) -> Response:
         # Before the tables: what is told to be in them is.
         standing, view = self.desk.standing(), self.desk.view()
-        history, result = standing.history, hashlib.sha256("".join(view.key).encode()).hexdigest()[:16]
+        history = standing.history
+        groups = [
+            {**group, "locked": group["id"] in standing.locked, "aside": group["id"] in standing.aside}
+            for group in view.groups
+        ]
+        known = digest([view.key, sorted(standing.locked), sorted(standing.aside)])
         return JSONResponse(
             {
                 "store": self.desk.project.settings.store,
                 "images": len(view.images),
                 "unreadable": int(view.images["cluster_id"].is_null().sum()),
                 "hasPictures": self._thumbnails is not None,
-                # A page asks every few seconds, and has the groups of a result that it knows.
-                "groups": None if query.get("result") == result else view.groups,
-                "result": result,
+                # A page asks every few seconds, and has the groups that it knows.
+                "groups": None if query.get("known") == known else groups,
+                "known": known,
+                "tags": {tag: len(images) for tag, images in standing.tags.items()},
+                "result": hashlib.sha256("".join(view.key).encode()).hexdigest()[:16],
                 "seen": standing.seen,
                 "waiting": standing.waiting,
                 "problem": standing.problem,
@@ -156,13 +171,23 @@ class Workbench:
         size, rows = self.desk.members(path["group"], order=order, start=start, count=count)
         return JSONResponse({"size": size, "start": start, "images": _shown(rows)})
 
+    def _splits(self, _: Mapping[str, str], path: Mapping[str, Any]) -> Response:
+        proposed = self.desk.split(path["group"])
+        shown = [[{"size": len(part), "typical": part[:SHOWN_OF_PART]} for part in parts] for parts in proposed]
+        return JSONResponse({"splits": shown})
+
+    def _tag(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
+        return JSONResponse({"images": _shown(self.desk.tagged(query.get("tag", "")))})
+
     def _search(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         searched_by, rows = self.desk.search(query.get("text", ""), count=_number(query, "count", 200))
         return JSONResponse({"searchedBy": searched_by, "images": _shown(rows)})
 
     def _image(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         row = self.desk.image(query.get("id", ""))
-        return JSONResponse({**_shown(pl.DataFrame([row]))[0], "uri": row["uri"]})
+        return JSONResponse(
+            {**_shown(pl.DataFrame([row]))[0], "uri": row["uri"], "tags": self.desk.tags_of(row["image_id"])}
+        )
 
     def _picture(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         row = self.desk.image(query.get("id", ""))
@@ -202,6 +227,8 @@ class Workbench:
         return JSONResponse({"images": _shown(self.desk.alike(image_ids(asked)))})
 
     def _acted(self, asked: dict[str, Any]) -> Response:
+        if self._read_only:
+            raise InputError("this workbench was started to be looked at only (--read-only)")
         do, what, seen = asked.get("do"), asked.get("what", {}), asked.get("seen")
         if not isinstance(do, str) or not isinstance(what, dict) or type(seen) is not int:
             raise InputError("do must be a text, what an object, and seen a whole number")

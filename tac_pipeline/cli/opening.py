@@ -22,11 +22,11 @@ def open_(
 ) -> None:
     """Look at every image by its group, find images by words, and correct names and groups with the mouse."""
     with opened_project(settings, grouping) as project:
+        from assets.serving.alone import serve
         from assets.serving.guard import Guard, Rules
         from assets.serving.owner import bind
         from assets.workbench.app import Workbench
         from assets.workbench.desk import Desk
-        from assets.workbench.server import serve
 
         desk = Desk(project)
         desk.view()

@@ -173,7 +173,7 @@ const viewer = (() => {
   async function show() {
     const image = look(place);
     if (!image) return;
-    const original = el("img", { src: `/api/original?${new URLSearchParams({ id: image.id })}`, alt: image.id });
+    const original = el("img", { src: address("/api/original", new URLSearchParams({ id: image.id })), alt: image.id });
     original.addEventListener("error", () => original.replaceWith(picture(image)));
     stage.replaceChildren(store.hasPictures ? original : picture(image));
     const second = groupById.get(image.second);
@@ -193,6 +193,7 @@ const viewer = (() => {
       el("p", { class: "note" }, `${count(place + 1)} of ${count(size)}`),
     );
     const told = await ask("/api/image", { id: image.id }).catch((error) => ({ uri: error.message }));
+    if (told.tags?.length) facts.querySelector("dl").append(el("dt", {}, "tags"), el("dd", {}, listed(told.tags)));
     place_.textContent = told.uri ?? "no file: the store has vectors";
   }
 

@@ -16,12 +16,17 @@ function groupView(id) {
       "div",
       { class: "cluster-head" },
       el("h2", { tabindex: "-1" }, isolated(title(group))),
-      el("p", { class: "note" }, `${plural(group.size, "image")}, ${percent(group.share)} of the store · the name is ${sureness(group)}${group.sureness === null || group.sureness === 1 ? "" : ` (${percent(group.sureness)})`} · id ${group.id}`),
+      el("p", { class: "note" }, `${plural(group.size, "image")}, ${percent(group.share)} of the store · the name is ${sureness(group)}${group.sureness === null || group.sureness === 1 ? "" : ` (${percent(group.sureness)})`} · id ${group.id}`, marks(group)),
       el(
         "div",
         { class: "toolbar" },
         button("Rename", () => renameGroup(group)),
         button("Merge with…", () => mergeGroup(group)),
+        button("Split…", () => attempt(() => splitGroup(group))),
+        menu("More", [
+          [group.locked ? "Unlock" : "Lock: learning takes no image from it", () => switchGroup("lock", group, !group.locked)],
+          [group.aside ? "Bring back to the others" : "Set aside", () => switchGroup("aside", group, !group.aside)],
+        ]),
         el("label", { class: "sort" }, el("span", { class: "hidden" }, "Order"), el("select", { id: "order", on: { change: (event) => ((order = event.target.value), render()) } }, orders)),
       ),
     ),
@@ -32,6 +37,11 @@ function groupView(id) {
 async function searchView(text) {
   const told = await ask("/api/search", { text, count: 200 });
   return foundView(told, `“${text}”`, `the ${plural(told.images.length, "image")} nearest to ${told.searchedBy}, best first`);
+}
+
+async function tagView(tag) {
+  const told = await ask("/api/tag", { tag });
+  return foundView(told, isolated(tag), `${plural(told.images.length, "image")} with this tag`);
 }
 
 /** What the like was last looked for of. */

@@ -13,9 +13,11 @@ const chosenGroups = new Set();
 function groupsView() {
   const wanted = wall.filter.toLocaleLowerCase();
   const fits = (group) => [title(group), ...group.alternatives].some((text) => text.toLocaleLowerCase().includes(wanted));
-  const found = store.groups.filter(fits).sort(SORTS[wall.sort][1]);
+  const sorted = store.groups.filter(fits).sort(SORTS[wall.sort][1]);
+  const [found, aside] = [sorted.filter((group) => !group.aside), sorted.filter((group) => group.aside)];
   const cards = found.map(groupCard);
-  whenNear(cards.map((card) => card.querySelector(".mosaic")), fillMosaic);
+  const asideCards = aside.map(groupCard);
+  whenNear([...cards, ...asideCards].map((card) => card.querySelector(".mosaic")), fillMosaic);
   const sorts = Object.entries(SORTS).map(([name, [label]]) => el("option", { value: name, selected: name === wall.sort }, label));
   const filter = el("input", { type: "search", id: "filter", value: wall.filter, placeholder: "Filter by name", "aria-label": "Filter groups by name" });
   filter.addEventListener("input", () => {
@@ -39,8 +41,15 @@ function groupsView() {
       filter,
       el("label", { class: "sort" }, el("span", { class: "hidden" }, "Order"), el("select", { id: "sort", on: { change: (event) => ((wall.sort = event.target.value), render()) } }, sorts)),
     ),
-    cards.length ? el("ul", { class: "cards" }, cards) : emptyState("No group fits", `No name holds “${wall.filter}”.`),
+    Object.keys(store.tags).length ? el("p", { class: "chips", "aria-label": "Tags" }, Object.entries(store.tags).map(([tag, many]) => el("a", { class: "chip", href: `#/tag/${encodeURIComponent(tag)}` }, isolated(tag), ` ${count(many)}`))) : null,
+    cards.length || asideCards.length ? el("ul", { class: "cards" }, cards) : emptyState("No group fits", `No name holds “${wall.filter}”.`),
+    asideCards.length ? el("details", { class: "aside", open: !cards.length }, el("summary", {}, `${plural(asideCards.length, "group")} set aside`), el("ul", { class: "cards" }, asideCards)) : null,
   ];
+}
+
+/** What people decided about a group as a whole. */
+function marks(group) {
+  return [group.curated ? "yours" : null, group.locked ? "locked" : null, group.aside ? "set aside" : null].filter(Boolean).map((text) => el("span", { class: "badge" }, text));
 }
 
 function groupCard(group) {
@@ -61,7 +70,7 @@ function groupCard(group) {
       el(
         "span",
         { class: "card-text" },
-        el("span", { class: "card-name" }, isolated(title(group)), group.curated ? el("span", { class: "badge" }, "yours") : null),
+        el("span", { class: "card-name" }, isolated(title(group)), marks(group)),
         el("span", { class: "card-facts" }, `${plural(group.size, "image")} · ${percent(group.share)}`),
         el("span", { class: "card-also", title: group.sureness === null ? "" : `the name fits by ${percent(group.sureness)}` }, sureness(group), group.alternatives.length ? [" · also ", listed(group.alternatives.slice(0, 3))] : null),
       ),

@@ -15,6 +15,7 @@ async function render({ keep = false } = {}) {
   try {
     if (view === "group") found = groupView(Number(rest));
     else if (view === "like") found = await likeView();
+    else if (view === "tag" && rest) found = await tagView(decodeURIComponent(rest));
     else if (view === "search" && rest) found = await searchView(decodeURIComponent(rest));
     else if (view === "map") found = await mapView();
     else found = groupsView();
@@ -26,7 +27,7 @@ async function render({ keep = false } = {}) {
   }
   // A later view was asked for meanwhile.
   if (mine !== drawing) return;
-  content.replaceChildren(...[found].flat());
+  content.replaceChildren(...[found].flat().filter(Boolean));
   document.body.dataset.view = view ?? "groups";
   for (const link of document.querySelectorAll("#views a")) {
     if (link.dataset.view === document.body.dataset.view) link.setAttribute("aria-current", "page");
@@ -53,7 +54,7 @@ function refresh() {
 async function lookAgain() {
   if (document.hidden || document.documentElement.hasAttribute("data-busy") || document.querySelector("dialog[open]")) return;
   await readStore().catch(() => {});
-  if (store.result !== shownResult) refresh();
+  if (store && store.result !== shownResult) refresh();
 }
 
 document.getElementById("undo").addEventListener("click", () => attempt(() => act({ do: "undo" })));
@@ -79,7 +80,7 @@ window.addEventListener("hashchange", () => render());
 window.addEventListener("focus", lookAgain);
 setInterval(lookAgain, 5000);
 startTheme();
-attempt(async () => {
-  await readStore();
-  await render();
+readStore().then(render, (error) => {
+  // There is no result yet; it is looked for again and again.
+  document.getElementById("content").replaceChildren(emptyState("Nothing can be shown yet", error.message));
 });

@@ -49,7 +49,7 @@ async function readMap() {
 function startChart() {
   const chart = new MapChart();
   chart.onHover = showTip;
-  chart.onOpen = (row, event) => attempt(() => pressImage(row, event.ctrlKey || event.metaKey));
+  chart.onOpen = (row, event) => attempt(() => pressImage(row, event.ctrlKey || event.metaKey || event.shiftKey));
   chart.onLasso = (outline) => attempt(() => chooseOnMap({ outline }));
   return chart;
 }

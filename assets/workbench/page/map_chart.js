@@ -150,6 +150,7 @@ class MapChart {
       "+": () => this.zoom(1.4), "=": () => this.zoom(1.4), "-": () => this.zoom(1 / 1.4), 0: () => this.fit(),
       Enter: () => this.openMiddle(),
     };
+    if (this.lassoing) actions.Escape = () => this.setLasso(false);
     if (!actions[event.key] || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     event.stopPropagation();

@@ -6,10 +6,15 @@ let groupById = new Map();
 
 class Refused extends Error {}
 
+/** An address of this workbench, which may lie below another server's: `/api/store` becomes `api/store`. */
+function address(path, query) {
+  return `${path.slice(1)}${query ? `?${query}` : ""}`;
+}
+
 async function fetched(path, parameters, options) {
   const query = new URLSearchParams(parameters ?? {}).toString();
   try {
-    return await fetch(query ? `${path}?${query}` : path, options);
+    return await fetch(address(path, query), options);
   } catch {
     throw new Refused("The workbench does not answer. Is `tac open` still running?");
   }
@@ -63,7 +68,7 @@ function* parts(ids) {
 }
 
 async function readStore() {
-  const told = await ask("/api/store", store ? { result: store.result } : {});
+  const told = await ask("/api/store", store ? { known: store.known } : {});
   store = { ...told, groups: told.groups ?? store.groups };
   groupById = new Map(store.groups.map((group) => [group.id, group]));
 }
@@ -112,7 +117,7 @@ const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : (
 const percent = (share) => (share === null || share === undefined ? "unknown" : `${Math.round(100 * share)}%`);
 
 function pictureAddress(image) {
-  return `/api/picture?${new URLSearchParams({ id: image.id, hash: image.hash ?? "" })}`;
+  return address("/api/picture", new URLSearchParams({ id: image.id, hash: image.hash ?? "" }));
 }
 
 /** The picture of an image, or the reason why there is none. */

@@ -110,10 +110,10 @@ def test_after_an_action_only_the_groups_are_others(bench: Bench) -> None:
 
 def test_groups_that_a_page_knows_are_not_sent_again(bench: Bench) -> None:
     told = bench.store
-    again = bench.told("/api/store", result=told["result"])
+    again = bench.told("/api/store", known=told["known"])
     assert again == {**told, "groups": None}
     bench.act("rename", id=told["groups"][0]["id"], name="others")
-    assert len(bench.told("/api/store", result=told["result"])["groups"]) == 3
+    assert len(bench.told("/api/store", known=told["known"])["groups"]) == 3
 
 
 def test_an_outline_holds_what_is_inside_it(bench: Bench) -> None:
