@@ -95,8 +95,8 @@ class Desk:
         self._store = open_store(project)
         self.log = ActionLog(self._store.ledger_folder)
         self._view: View | None = None
-        # By step: the content and the table that were read last. A view shares their columns.
-        self._tables: dict[str, tuple[str, pl.DataFrame]] = {}
+        # By step and columns: the content and the table that were read last. A view shares their columns.
+        self._tables: dict[tuple[str, ...], tuple[str, pl.DataFrame]] = {}
         self._reading, self._wake = threading.Lock(), threading.Event()
         self._splitting = threading.Lock()
         self._splits: tuple[object, list[list[list[str]]]] | None = None
@@ -163,10 +163,11 @@ class Desk:
 
     def _table(self, step: Step, columns: Sequence[str]) -> pl.DataFrame:
         artifact = self._store.require_current(step.name).artifact
-        kept = self._tables.get(step.name)
+        asked = (step.name, *columns)
+        kept = self._tables.get(asked)
         if kept is None or kept[0] != artifact.content:
             kept = artifact.content, Inputs(self.project, {step.name: artifact}).table(step, columns=columns)
-            self._tables[step.name] = kept
+            self._tables[asked] = kept
         return kept[1]
 
     def _read(self, key: tuple[str, ...]) -> View:
