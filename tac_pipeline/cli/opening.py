@@ -26,6 +26,7 @@ def open_(
         from assets.serving.owner import bind
         from assets.workbench.app import Workbench
         from assets.workbench.desk import Desk
+        from assets.workbench.looking import LARGER_BODIES
         from assets.workbench.server import serve
 
         desk = Desk(project)
@@ -40,4 +41,5 @@ def open_(
                 webbrowser.open(link)
 
         with bound.listener:
-            serve(Guard(Workbench(desk).app(), rules), bound.listener, desk, on_ready=ready)
+            guard = Guard(Workbench(desk).app(), rules, larger=LARGER_BODIES)
+            serve(guard, bound.listener, desk, on_ready=ready)

@@ -38,7 +38,7 @@ function drawSelection() {
       el("span", {}, `${plural(chosen.size, "image")} chosen`),
       button("Move to…", moveChosen, true),
       button("Find the like", findLike),
-      button("Copy ids", () => navigator.clipboard.writeText([...chosen.keys()].join("\n")).then(() => announce("Copied"), (error) => tell(String(error)))),
+      button("Export…", () => exportImages({ images: [...chosen.keys()] }, chosen.size)),
       button("Clear", clear),
     );
   } else {

@@ -11,12 +11,14 @@ async function render({ keep = false } = {}) {
   grid = null;
   let found;
   // The first search has to load the encoder.
-  const slow = view === "search" || view === "like" ? setTimeout(() => busy(true), 150) : 0;
+  const slow = ["search", "like", "near", "picture"].includes(view) ? setTimeout(() => busy(true), 150) : 0;
   try {
-    if (view === "group") found = groupView(Number(rest));
+    if (view === "group") found = await groupView(Number(rest));
     else if (view === "like") found = await likeView();
+    else if (view === "near" && rest) found = await nearView(decodeURIComponent(rest));
+    else if (view === "picture") found = await pictureView();
     else if (view === "search" && rest) found = await searchView(decodeURIComponent(rest));
-    else found = groupsView();
+    else found = await groupsView();
   } catch (error) {
     found = emptyState("This cannot be shown", error.message);
   } finally {
@@ -25,7 +27,7 @@ async function render({ keep = false } = {}) {
   }
   // A later view was asked for meanwhile.
   if (mine !== drawing) return;
-  content.replaceChildren(...[found].flat());
+  content.replaceChildren(...[found].flat().filter(Boolean));
   window.scrollTo(0, keep ? top : 0);
   shownResult = store.result;
   document.title = `${store.store}: workbench`;
@@ -66,13 +68,18 @@ document.addEventListener("keydown", (event) => {
   } else if (key === "/") {
     event.preventDefault();
     document.getElementById("search").focus();
-  } else if (key === "m" && chosen.size) moveChosen();
+  } else if (key === "f" && document.getElementById("filter")) {
+    event.preventDefault();
+    document.getElementById("filter").focus();
+  } else if (key === "e" && chosen.size && !event.ctrlKey && !event.metaKey) exportImages({ images: [...chosen.keys()] }, chosen.size);
+  else if (key === "m" && chosen.size) moveChosen();
   else if (key === "escape") document.querySelector("#selection button:last-child")?.click();
 });
 window.addEventListener("hashchange", () => render());
 window.addEventListener("focus", lookAgain);
 setInterval(lookAgain, 5000);
 startTheme();
+startBringing();
 attempt(async () => {
   await readStore();
   await render();
