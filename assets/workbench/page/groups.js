@@ -2,6 +2,8 @@
 
 const GUESS = 0.5;
 const MUCH_DOUBT = 0.25;
+/** In a narrower window the filters are folded. */
+const ROOMY = 860;
 const SORTS = {
   size: ["Largest first", (a, b) => b.size - a.size],
   small: ["Smallest first", (a, b) => a.size - b.size],
@@ -54,6 +56,10 @@ function fitsWall(group) {
   );
 }
 
+function isFiltered() {
+  return Object.entries(NO_FILTERS).some(([name, value]) => wall[name] !== value);
+}
+
 async function groupsView() {
   try {
     await readFacts();
@@ -71,7 +77,7 @@ async function groupsView() {
     const found = store.groups.filter(fitsWall).sort(SORTS[wall.sort][1]);
     const isWhole = found.length === store.groups.length;
     heading.textContent = isWhole ? plural(found.length, "group") : `${plural(found.length, "group")} of ${count(store.groups.length)}`;
-    clear.hidden = Object.entries(NO_FILTERS).every(([name, value]) => wall[name] === value);
+    clear.hidden = !isFiltered();
     if (!found.length) holder.replaceChildren(emptyState("No group fits", wall.filter ? `No name holds “${wall.filter}” with these filters.` : "Take a filter away."));
     else if (nodes) holder.replaceChildren(...groupTree(nodes, new Set(found)));
     else holder.replaceChildren(cardWall(found, groupCard));
@@ -119,17 +125,22 @@ function wallToolbar(draw, clear) {
       { class: "toolbar" },
       filter,
       el("div", { class: "chips", role: "group", "aria-label": "Show as" }, look(false, "Cards"), look(true, "Tree")),
-      el("div", { class: "sort" }, choice("sort", "Order", Object.entries(SORTS).map(([name, [label]]) => [name, label]), set)),
+      wall.tree ? null : el("div", { class: "sort" }, choice("sort", "Order", Object.entries(SORTS).map(([name, [label]]) => [name, label]), set)),
     ),
     el(
-      "div",
-      { class: "toolbar filters", role: "group", "aria-label": "Filters" },
-      el("span", { class: "between" }, number("least", "at least"), "to", number("most", "at most")),
-      toggle("look", "Needs a look", "the name is a guess, or many images are on the border or far out"),
-      Object.values(wallFacts.groups).some(([, twins]) => twins) ? toggle("twins", "Holds duplicates", "near-duplicates of other images of the group") : null,
-      versions.length ? choice("since", "New since a version", [["", "Old and new"], ...versions], asked) : null,
-      labels.length ? choice("label", "Label", [["", "Any label"], ...labels], asked) : null,
-      clear,
+      "details",
+      { class: "more", open: window.innerWidth > ROOMY || isFiltered() },
+      el("summary", {}, "Filters"),
+      el(
+        "div",
+        { class: "toolbar filters", role: "group", "aria-label": "Filters" },
+        el("span", { class: "between" }, number("least", "at least"), "to", number("most", "at most")),
+        toggle("look", "Needs a look", "the name is a guess, or many images are on the border or far out"),
+        Object.values(wallFacts.groups).some(([, twins]) => twins) ? toggle("twins", "Holds duplicates", "near-duplicates of other images of the group") : null,
+        versions.length ? choice("since", "New since a version", [["", "Old and new"], ...versions], asked) : null,
+        labels.length ? choice("label", "Label", [["", "Any label"], ...labels], asked) : null,
+        clear,
+      ),
     ),
   );
 }

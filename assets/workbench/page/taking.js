@@ -12,7 +12,7 @@ function exportImages(wanted, many, name) {
     close();
     attempt(work);
   };
-  const list = el("ul", { class: "picks" }, ways.map(([text, note, work]) => el("li", {}, el("button", { type: "button", class: "pick", on: { click: () => choose(work) } }, text, el("span", { class: "note" }, note)))));
+  const list = el("ul", { class: "picks" }, ways.map(([text, note, work]) => el("li", {}, el("button", { type: "button", class: "pick pick-told", on: { click: () => choose(work) } }, text, el("span", { class: "note" }, note)))));
   const close = modal(`Export ${plural(many, "image")}${name ? ` of ${name}` : ""}`, list);
   list.querySelector("button").focus();
 }

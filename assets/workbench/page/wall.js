@@ -1,61 +1,68 @@
 // A wall of any number of cards: only those near the window are elements, the others keep their place.
 
+/** Cards of one block; full rows in one to six columns. */
+const BLOCK = 60;
 const AHEAD = "900px";
-/** So many are there at once, before the window is known. */
-const AT_FIRST = 24;
+const CARD_HEIGHT = 350;
 
-/** A list of cards; `draw(item)` gives the content of one. */
+/** The wall of items; `draw(item)` gives the content of a card's list item. */
 function cardWall(items, draw) {
-  const list = el("ul", { class: "cards" });
-  const places = new Map();
-  const fill = (place) => {
-    if (place.firstChild) return;
-    place.append(...draw(places.get(place)));
-    place.style.minHeight = "";
-    for (const mosaic of place.querySelectorAll(".mosaic")) fillMosaic(mosaic);
+  const wall_ = el("div", { class: "blocks" });
+  const blocks = [];
+  const fill = (block) => {
+    if (block.firstChild) return;
+    const first = Number(block.dataset.first);
+    block.append(...items.slice(first, first + BLOCK).map((item) => el("li", { class: "choosable" }, draw(item))));
+    block.style.minHeight = "";
+    whenNear([...block.querySelectorAll(".mosaic")], fillMosaic);
   };
-  const clear = (place) => {
-    if (!place.firstChild || place.contains(document.activeElement)) return;
-    // The row stays as high as it was: nothing jumps.
-    place.style.minHeight = `${place.offsetHeight}px`;
-    place.replaceChildren();
+  const clear = (block) => {
+    if (!block.firstChild || block.contains(document.activeElement)) return;
+    // It stays as high as it was: nothing jumps.
+    block.style.minHeight = `${block.offsetHeight}px`;
+    block.replaceChildren();
   };
   const observer = new IntersectionObserver(
     (entries) => {
-      // Heights are read before anything is drawn.
       for (const { target, isIntersecting } of entries) if (!isIntersecting) clear(target);
       for (const { target, isIntersecting } of entries) if (isIntersecting) fill(target);
     },
     { rootMargin: AHEAD },
   );
-  for (const [number, item] of items.entries()) {
-    const place = el("li", { class: "choosable" });
-    places.set(place, item);
-    if (number < AT_FIRST) fill(place);
-    list.append(place);
-    observer.observe(place);
+  for (let first = 0; first < items.length; first += BLOCK) {
+    const block = el("ul", { class: "cards", "data-first": first });
+    blocks.push(block);
+    if (first === 0) fill(block);
+    else block.style.minHeight = `${Math.ceil(Math.min(BLOCK, items.length - first) / columnsNow()) * CARD_HEIGHT}px`;
+    wall_.append(block);
+    observer.observe(block);
   }
-  list.addEventListener("keydown", (event) => {
+  wall_.addEventListener("keydown", (event) => {
     const here = event.target.closest("li");
     if (!here || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === " " && event.target.matches("a.card")) here.querySelector(".tick").click();
-    else if (!goFrom(list, here, event.key, fill)) return;
+    else {
+      const block = here.parentNode;
+      const place = Number(block.dataset.first) + [...block.children].indexOf(here);
+      const to = cardAfter(place, event.key, items.length, getComputedStyle(block).gridTemplateColumns.split(" ").length);
+      if (to === null) return;
+      const there = blocks[Math.floor(to / BLOCK)];
+      fill(there);
+      there.children[to % BLOCK].querySelector("a.card").focus();
+    }
     event.preventDefault();
   });
-  return list;
+  return wall_;
 }
 
-/** Put the focus on another card by an arrow, Home or End. */
-function goFrom(list, here, key, fill) {
-  const all = list.children;
-  const columns = getComputedStyle(list).gridTemplateColumns.split(" ").length;
-  const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
-  const place = [...all].indexOf(here);
-  const to = key === "Home" ? 0 : key === "End" ? all.length - 1 : key in steps ? place + steps[key] : -1;
-  if (!(key in steps) && key !== "Home" && key !== "End") return false;
-  if (all[to]) {
-    fill(all[to]);
-    all[to].querySelector("a.card").focus();
-  }
-  return true;
+/** A guess, for places that were not drawn yet. */
+function columnsNow() {
+  return Math.max(Math.floor(Math.min(window.innerWidth - 90, 1590) / 312), 1);
+}
+
+/** The place that a key leads to; null for any other key. */
+function cardAfter(place, key, size, columns) {
+  const to = { ArrowRight: place + 1, ArrowLeft: place - 1, ArrowDown: place + columns, ArrowUp: place - columns, Home: 0, End: size - 1 }[key];
+  if (to === undefined) return null;
+  return to >= 0 && to < size ? to : place;
 }

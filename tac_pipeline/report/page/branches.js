@@ -43,8 +43,9 @@ function branchesView(tree, { first, leaf, faded, word, wanted }) {
   const draw = (many) => {
     const branches = cutTree(tree, many);
     said.textContent = plural(branches.length, "group");
-    holder.replaceChildren(el("ul", { class: "branches" }, branches.map((node) => branchOf(node, { leaf, faded, word }))));
-    whenNear([...holder.querySelectorAll(".mosaic")], fillMosaic);
+    const list = el("ul", { class: "branches" });
+    holder.replaceChildren(list);
+    drawAsNeeded(list, branches, (node) => branchOf(node, { leaf, faded, word }), BRANCHES_AT_ONCE);
   };
   const slider = el("input", {
     type: "range", id: "groups", min: 1, max: tree.leaves, value: first,
@@ -54,12 +55,28 @@ function branchesView(tree, { first, leaf, faded, word, wanted }) {
   return [el("div", { class: "toolbar" }, el("label", { for: "groups" }, "Read as"), slider, said), holder];
 }
 
+const BRANCHES_AT_ONCE = DEFAULT_BRANCHES;
+const LEAVES_AT_ONCE = 40;
+
+/** Fill a list with as many items as somebody comes near to: a tree may have thousands. */
+function drawAsNeeded(list, items, draw, many, from = 0) {
+  const added = items.slice(from, from + many).map(draw);
+  list.append(...added);
+  if (from + many < items.length) whenNear(added.slice(-1), () => drawAsNeeded(list, items, draw, many, from + many));
+}
+
 function branchOf(node, { leaf, faded, word }) {
   const leaves = leavesOf(node).filter((one) => one.cluster !== null).sort((a, b) => b.size - a.size);
+  const list = el("ul", { class: "leaves" });
+  drawAsNeeded(list, leaves, (one) => {
+    const item = el("li", { class: faded(one) ? "faded" : null }, leaf(one));
+    whenNear([...item.querySelectorAll(".mosaic")], fillMosaic);
+    return item;
+  }, LEAVES_AT_ONCE);
   return el(
     "li",
     { class: "branch" },
     el("div", { class: "branch-head" }, el("h3", {}, isolated(node.name ?? "unnamed")), el("p", { class: "note" }, `${plural(node.size, "image")} in ${plural(leaves.length, word)}`)),
-    el("ul", { class: "leaves" }, leaves.map((one) => el("li", { class: faded(one) ? "faded" : null }, leaf(one)))),
+    list,
   );
 }

@@ -1,83 +1,22 @@
 """What the workbench answers, behind its guard, and that the tables follow what people do."""
 
-import asyncio
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 import polars as pl
 import pytest
+from bench import Bench
 from command_line import tac
 from ready_store import ready
 from small_store import copied
 from waiting import wait_for
 
 from assets.engine.execute import open_store
-from assets.serving.guard import Guard, Rules
-from assets.workbench.app import MOST_AT_ONCE, Workbench
-from assets.workbench.desk import Desk
+from assets.workbench.app import MOST_AT_ONCE
 from tac_pipeline.report.pictures import PICTURE_SIZE
-from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.publication import Publication
-
-HOST, KEY = "127.0.0.1:4000", "the-owners-key"
-RULES = Rules(frozenset({"127.0.0.1"}), 4000, key=KEY, token="the-token", command="tac open")
-
-
-class Bench:
-    """A workbench with its worker, and a browser before it."""
-
-    def __init__(self, settings: Path) -> None:
-        self.settings, self.desk = settings, Desk(load_project(settings))
-        self.app = Guard(Workbench(self.desk).app(), RULES)
-
-    def ask(
-        self, path: str, *, body: Any = None, headers: dict[str, str] | None = None, **query: Any
-    ) -> httpx.Response:
-        """An answer; with a body it is a POST."""
-
-        async def go() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app)  # type: ignore[arg-type]
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
-                sent = {"authorization": "Bearer the-token", **(headers or {})}
-                if body is None:
-                    return await client.get(path, params=query, headers=sent)
-                sent = {"content-type": "application/json", **sent}
-                return await client.post(
-                    path, content=body if isinstance(body, bytes) else json.dumps(body), headers=sent
-                )
-
-        return asyncio.run(go())
-
-    def told(self, path: str, **query: Any) -> Any:
-        answer = self.ask(path, **query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    @property
-    def store(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.told("/api/store")
-        return found
-
-    def act(self, do: str, **what: Any) -> dict[str, Any]:
-        """Act, and wait until the tables follow; the store then."""
-        answer = self.ask("/api/actions", body={"do": do, "what": what, "seen": self.store["seen"]})
-        assert answer.status_code == 200, answer.text
-        return wait_for(lambda: found if (found := self.store)["waiting"] == 0 else None, seconds=60, what="the tables")
-
-    def refused(self, do: Any, seen: Any = None, **what: Any) -> tuple[int, str]:
-        body = {"do": do, "what": what, "seen": self.store["seen"] if seen is None else seen}
-        answer = self.ask("/api/actions", body=body)
-        return answer.status_code, answer.json()["error"]
-
-    def in_tables(self) -> dict[str, int]:
-        """The groups by name with their sizes, as `tac clusters` has them."""
-        rows = json.loads(tac("clusters", "-s", self.settings, "--json").stdout)
-        return {row["name"]: row["size"] for row in rows}
 
 
 @pytest.fixture
