@@ -54,7 +54,7 @@ class Looking:
             {
                 "groups": self._facts_now(),
                 "changed": self._changed(number_of(query, "since", 0)) if since else None,
-                "labelled": self._labelled(labels, label) if label else None,
+                "labeled": self._labeled(labels, label) if label else None,
                 "versions": self._versions(),
                 "labels": [list(row) for row in counted.head(MOST_LABELS).iter_rows()],
             }
@@ -91,7 +91,7 @@ class Looking:
             return []  # `tac status` says what is wrong with them
         return [{"number": one.number, "madeAt": one.made_at} for one in reversed(versions) if one.whole]
 
-    def _labelled(self, labels: pl.DataFrame, label: str) -> dict[str, int]:
+    def _labeled(self, labels: pl.DataFrame, label: str) -> dict[str, int]:
         wanted = labels.filter(pl.col("label") == label).select("image_id")
         found = self._desk.view().images.join(wanted, on="image_id", how="semi").drop_nulls("cluster_id")
         return {str(id_): many for id_, many in found["cluster_id"].value_counts().iter_rows()}

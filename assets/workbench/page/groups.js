@@ -18,7 +18,7 @@ const wall = { sort: "size", tree: false, branches: DEFAULT_BRANCHES, ...NO_FILT
 /** The groups that are chosen, to be merged. */
 const chosenGroups = new Set();
 /** What filters and sorts need beside the groups themselves, and for which question it was told. */
-const wallFacts = { key: null, groups: {}, changed: null, labelled: null, versions: [], labels: [] };
+const wallFacts = { key: null, groups: {}, changed: null, labeled: null, versions: [], labels: [] };
 
 async function readFacts() {
   const key = JSON.stringify([store.result, wall.since, wall.label]);
@@ -52,7 +52,7 @@ function fitsWall(group) {
     (!wall.look || needsLook(group)) &&
     (!wall.twins || factsOf(group).twins > 0) &&
     (!wall.since || (wallFacts.changed?.[group.id] ?? 0) > 0) &&
-    (!wall.label || (wallFacts.labelled?.[group.id] ?? 0) > 0)
+    (!wall.label || (wallFacts.labeled?.[group.id] ?? 0) > 0)
   );
 }
 
@@ -191,7 +191,7 @@ function groupCard(group) {
   });
   const facts = [plural(group.size, "image"), percent(group.share)];
   if (wall.since && wallFacts.changed) facts.push(`${count(wallFacts.changed[group.id] ?? 0)} new`);
-  if (wall.label && wallFacts.labelled) facts.push(`${count(wallFacts.labelled[group.id] ?? 0)} ${wall.label}`);
+  if (wall.label && wallFacts.labeled) facts.push(`${count(wallFacts.labeled[group.id] ?? 0)} ${wall.label}`);
   if (wall.twins) facts.push(plural(factsOf(group).twins, "duplicate"));
   return [
     tick,

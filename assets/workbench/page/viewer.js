@@ -39,9 +39,7 @@ const viewer = (() => {
   async function draw() {
     const image = look(place);
     if (!image) return;
-    const original = el("img", { src: `/api/original?${new URLSearchParams({ id: image.id })}`, alt: image.id });
-    original.addEventListener("error", () => original.replaceWith(gone(image)));
-    stage.replaceChildren(store.hasPictures ? original : picture(image));
+    stage.replaceChildren(store.hasPictures ? original(image) : picture(image));
     const second = groupById.get(image.second);
     const moved = (to) => {
       dialog.close();
@@ -69,6 +67,12 @@ const viewer = (() => {
     copy.hidden = !told.uri;
     show.hidden = !told.canShow;
     if (told.label) later.replaceChildren(el("dt", {}, "label"), el("dd", {}, isolated(told.label)));
+  }
+
+  function original(image) {
+    const shown = el("img", { src: `/api/original?${new URLSearchParams({ id: image.id })}`, alt: image.id });
+    shown.addEventListener("error", () => shown.replaceWith(gone(image)));
+    return shown;
   }
 
   function open(at, first, total) {

@@ -92,9 +92,9 @@ def test_the_facts_of_the_wall_are_those_of_its_images(bench: Bench) -> None:
         assert twins == len(groups) - len(set(groups))
     assert sum(twins for _, twins, _ in told["groups"].values()) >= 1
     assert told["labels"] == [["group 0", 20], ["group 1", 20], ["group 2", 20]]
-    labelled = bench.told("/api/wall", label="group 1")["labelled"]
-    assert labelled == {str(group_of(bench, "image-025")): 20}
-    assert bench.told("/api/wall", label="nobody")["labelled"] == {}
+    labeled = bench.told("/api/wall", label="group 1")["labeled"]
+    assert labeled == {str(group_of(bench, "image-025")): 20}
+    assert bench.told("/api/wall", label="nobody")["labeled"] == {}
 
 
 def test_what_is_new_or_moved_since_a_version(bench: Bench) -> None:
