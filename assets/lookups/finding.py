@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from assets.clustering import HEADS_NAME, cluster_heads, corrections
+from assets.clustering import HEADS_NAME, cluster_heads
 from assets.engine.execute import open_store
 from assets.engine.seen import load_view
 from assets.engine.step import Inputs
@@ -17,6 +17,7 @@ from assets.images import encoder_name, image_embeddings, image_manifest, load_e
 from assets.lookups.reading import cluster_names, read_current, with_criterion
 from assets.neighbors import INDEX_NAME, image_neighbors, load_whitening, whitening
 from assets.nouns import noun_embeddings
+from assets.people.corrections import corrections, head_groups
 from assets.results import assignments, centers_of, clusters
 from assets.text_space import noun_vocabulary
 from tac_pipeline.arrays import FloatMatrix
@@ -192,6 +193,28 @@ def propose_alike(project: Project, picked: Sequence[str], *, count: int) -> pl.
     return found.filter("proposed").select("image_id", "score").head(count)
 
 
+def propose_splits(project: Project, images: pl.Series) -> list[list[list[str]]]:
+    """Two to five parts of a group, each as its image_ids; see split_images.
+
+    Raises
+    ------
+    InputError
+        It has too few images.
+    StoreError
+    """
+    from tac_pipeline.results.corrections.splitting import split_images
+
+    inputs = read_current("the workbench", project, *with_criterion(project, image_embeddings))
+    return split_images(
+        images,
+        inputs.table(image_embeddings),
+        open_store(project).shards_folder,
+        encoder=inputs.fact(image_embeddings, "encoder"),
+        seed=project.settings.seed,
+        seen_by=load_view(inputs),
+    )
+
+
 def _picture_vector(inputs: Inputs, place: str) -> FloatMatrix:
     from tac_pipeline.results.new_images import find_images
 
@@ -281,14 +304,13 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
     StoreError, EncoderError
     """
     from tac_pipeline.method.heads.cluster_head import load_heads
-    from tac_pipeline.results.corrections.merging import groups_of
     from tac_pipeline.results.description import with_cluster_names
     from tac_pipeline.results.new_images import assign_images, find_images
 
     steps = with_criterion(project, image_embeddings, cluster_heads, corrections, clusters)
     inputs = read_current("tac assign", project, *steps)
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
-    kept, groups = groups_of(inputs.table(corrections).sort("column")["cluster_id"].to_list(), {})
+    kept, groups = head_groups(inputs.artifact(corrections))
     batches = _embedded(inputs, find_images(places), _image_tower(inputs))
     found = assign_images(
         batches,

@@ -12,7 +12,6 @@ from typing import Any
 
 import dagster as dg
 
-from assets.clustering import CORRECTIONS_FILE, observed_corrections, require_corrections
 from assets.engine.execute import execute
 from assets.engine.step import Step
 from assets.graph import GROWTH, STEPS, observed_sources, steps_of
@@ -39,6 +38,7 @@ from assets.orchestration.run_liveness import (
     run_tags,
 )
 from assets.orchestration.upkeep.unfinished import RECLUSTER
+from assets.people.written import CORRECTIONS_FILE, observed_corrections, require_corrections
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated, SettingsError
 from tac_pipeline.settings.keys import Settings

@@ -34,7 +34,7 @@ SCRIPTS = (
     PAGE_FOLDER / "theme.js",
     PAGE_FOLDER / "branches.js",
     *(OWN_FOLDER / name for name in ("server.js", "grid.js", "viewer.js", "wall.js", "groups.js", "group.js")),
-    *(OWN_FOLDER / name for name in ("finding.js", "taking.js", "actions.js", "main.js")),
+    *(OWN_FOLDER / name for name in ("finding.js", "taking.js", "actions.js", "split.js", "main.js")),
 )
 STYLES = (PAGE_FOLDER / "page.css", OWN_FOLDER / "workbench.css")
 POLICY = (
@@ -42,6 +42,8 @@ POLICY = (
     "form-action 'none'; frame-ancestors 'none'"
 )
 MOST_AT_ONCE = 2_000
+# Pictures of a part that a split proposes.
+SHOWN_OF_PART = 6
 ORDERS = ("typical", "doubtful")
 
 
@@ -69,6 +71,8 @@ class Workbench:
                 Route("/api/store", self._answered(self._store)),
                 Route("/api/group/{group:int}", self._answered(self._group)),
                 Route("/api/group/{group:int}/ids", self._answered(self._ids)),
+                Route("/api/group/{group:int}/splits", self._answered(self._splits)),
+                Route("/api/tag", self._answered(self._tag)),
                 Route("/api/search", self._answered(self._search)),
                 Route("/api/wall", self._answered(self._looking.wall)),
                 Route("/api/tree", self._answered(self._looking.tree)),
@@ -126,7 +130,11 @@ class Workbench:
                 "unreadable": int(view.images["cluster_id"].is_null().sum()),
                 "hasPictures": self._pictures.reader is not None,
                 "mostPictureBytes": most_picture_bytes(self.desk),
-                "groups": view.groups,
+                "groups": [
+                    {**group, "locked": group["id"] in standing.locked, "aside": group["id"] in standing.aside}
+                    for group in view.groups
+                ],
+                "tags": {tag: len(images) for tag, images in standing.tags.items()},
                 "result": hashlib.sha256("".join(view.key).encode()).hexdigest()[:16],
                 "seen": standing.seen,
                 "waiting": standing.waiting,
@@ -150,6 +158,14 @@ class Workbench:
         """All images of a group by their ids alone: a group may have a hundred thousand."""
         _, rows = self.desk.members(path["group"], order=ORDERS[0], start=0, count=None, distinct="distinct" in query)
         return JSONResponse({"ids": rows["image_id"].to_list()})
+
+    def _splits(self, _: Mapping[str, str], path: Mapping[str, Any]) -> Response:
+        proposed = self.desk.split(path["group"])
+        shown = [[{"size": len(part), "typical": part[:SHOWN_OF_PART]} for part in parts] for parts in proposed]
+        return JSONResponse({"splits": shown})
+
+    def _tag(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
+        return JSONResponse({"images": shown_rows(self.desk.tagged(query.get("tag", "")))})
 
     def _search(self, query: Mapping[str, str], _: Mapping[str, Any]) -> Response:
         searched_by, rows = self.desk.search(query.get("text", ""), count=number_of(query, "count", 200))

@@ -130,6 +130,7 @@ class Looking:
             {
                 **shown_rows(pl.DataFrame([row], infer_schema_length=None))[0],
                 "uri": row["uri"],
+                "tags": self._desk.tags_of(row["image_id"]),
                 "label": own["label"] if own is not None and own["image_id"] == row["image_id"] else None,
                 "canShow": opener() is not None and local_file(row["uri"]) is not None,
                 "problem": self._pictures.problem(row) if "why" in query else None,

@@ -5,6 +5,11 @@ async function searchView(text) {
   return foundView(told, `“${text}”`, `the ${plural(told.images.length, "image")} nearest to ${told.searchedBy}, best first`);
 }
 
+async function tagView(tag) {
+  const told = await ask("/api/tag", { tag });
+  return foundView(told, isolated(tag), `${plural(told.images.length, "image")} with this tag`);
+}
+
 /** What the like was last looked for of. */
 let likeOf = [];
 

@@ -80,7 +80,7 @@ async function groupsView() {
     clear.hidden = !isFiltered();
     if (!found.length) holder.replaceChildren(emptyState("No group fits", wall.filter ? `No name holds “${wall.filter}” with these filters.` : "Take a filter away."));
     else if (nodes) holder.replaceChildren(...groupTree(nodes, new Set(found)));
-    else holder.replaceChildren(cardWall(found, groupCard));
+    else holder.replaceChildren(...cardWalls(found));
     announce(heading.textContent);
   };
   draw();
@@ -88,8 +88,16 @@ async function groupsView() {
   return [
     el("div", { class: "lead" }, heading, el("p", { class: "note" }, `${plural(store.images, "image")}${unread}`)),
     wallToolbar(draw, clear),
+    Object.keys(store.tags).length ? el("p", { class: "chips tags", "aria-label": "Tags" }, Object.entries(store.tags).map(([tag, many]) => el("a", { class: "chip", href: `#/tag/${encodeURIComponent(tag)}` }, isolated(tag), ` ${count(many)}`))) : null,
     holder,
   ];
+}
+
+/** The cards, and folded below them those that were set aside. */
+function cardWalls(groups) {
+  const [found, aside] = [groups.filter((group) => !group.aside), groups.filter((group) => group.aside)];
+  const folded = aside.length ? el("details", { class: "aside", open: !found.length }, el("summary", {}, `${plural(aside.length, "group")} set aside`), cardWall(aside, groupCard)) : null;
+  return [found.length ? cardWall(found, groupCard) : null, folded].filter(Boolean);
 }
 
 /** The filters; `draw` is called when one has changed. */
@@ -181,6 +189,11 @@ function pruned(nodes) {
   return [...kept];
 }
 
+/** What people decided about a group as a whole. */
+function marks(group) {
+  return [group.curated ? "yours" : null, group.locked ? "locked" : null, group.aside ? "set aside" : null].filter(Boolean).map((text) => el("span", { class: "badge" }, text));
+}
+
 /** What a card holds. */
 function groupCard(group) {
   const tick = el("button", { type: "button", class: "tick", role: "checkbox", "aria-checked": String(chosenGroups.has(group.id)), "aria-label": `Choose ${title(group)}` });
@@ -202,7 +215,7 @@ function groupCard(group) {
       el(
         "span",
         { class: "card-text" },
-        el("span", { class: "card-name" }, isolated(title(group)), group.curated ? el("span", { class: "badge" }, "yours") : null),
+        el("span", { class: "card-name" }, isolated(title(group)), marks(group)),
         el("span", { class: "card-facts" }, facts.join(" · ")),
         el("span", { class: "card-also", title: group.sureness === null ? "" : `the name fits by ${percent(group.sureness)}` }, sureness(group), group.alternatives.length ? [" · also ", listed(group.alternatives.slice(0, 3))] : null),
       ),

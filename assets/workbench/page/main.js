@@ -17,6 +17,7 @@ async function render({ keep = false } = {}) {
     else if (view === "like") found = await likeView();
     else if (view === "near" && rest) found = await nearView(decodeURIComponent(rest));
     else if (view === "picture") found = await pictureView();
+    else if (view === "tag" && rest) found = await tagView(decodeURIComponent(rest));
     else if (view === "search" && rest) found = await searchView(decodeURIComponent(rest));
     else found = await groupsView();
   } catch (error) {

@@ -66,7 +66,8 @@ const viewer = (() => {
     at.textContent = told.uri ?? told.error ?? "no file: the store has vectors";
     copy.hidden = !told.uri;
     show.hidden = !told.canShow;
-    if (told.label) later.replaceChildren(el("dt", {}, "label"), el("dd", {}, isolated(told.label)));
+    const more = [["label", told.label ? isolated(told.label) : null], ["tags", told.tags?.length ? listed(told.tags) : null]];
+    later.replaceChildren(...more.flatMap(([name, value]) => (value ? [el("dt", {}, name), el("dd", {}, value)] : [])));
   }
 
   function original(image) {
