@@ -61,7 +61,7 @@ document.getElementById("search-form").addEventListener("submit", (event) => {
   location.hash = text ? `#/search/${encodeURIComponent(text)}` : "#/groups";
 });
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open], .menu:popover-open")) return;
   const key = event.key.toLowerCase();
   if ((event.ctrlKey || event.metaKey) && key === "z") {
     event.preventDefault();

@@ -1,5 +1,6 @@
 """Looking and taking along, in a real Chromium."""
 
+import base64
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,15 @@ from small_store import copied
 from workbench_page import READY, page_of, tac_open
 
 pytestmark = pytest.mark.browser
+# As a browser does when somebody drops a file or pastes one.
+BRING = """([event, name, text]) => {
+  const held = new DataTransfer();
+  held.items.add(new File([Uint8Array.from(atob(text), (char) => char.charCodeAt(0))], name));
+  const both = { bubbles: true, cancelable: true };
+  const made = event === "drop" ? new DragEvent("drop", { ...both, dataTransfer: held })
+    : new ClipboardEvent("paste", { ...both, clipboardData: held });
+  document.body.dispatchEvent(made);
+}"""
 
 
 def test_the_wall_is_filtered_and_images_are_found_and_taken(pictures: Path, tmp_path: Path) -> None:
@@ -53,8 +63,13 @@ def test_the_wall_is_filtered_and_images_are_found_and_taken(pictures: Path, tmp
         assert chips.first.inner_text().startswith("All")
         chips.nth(1).click()
         assert page.locator(".by-group .chip[aria-pressed=true]").count() == 1
-        mine = next((settings.parent / "pictures").rglob("*.*g"))
+        mine = min((settings.parent / "pictures").rglob("*.*g"))
         page.set_input_files("#picture-file", mine)
         page.wait_for_selector(f"{READY} h2:has-text('By a picture')")
         assert page.locator(".grid .tile .score").first.inner_text() == "1.00"
         assert page.locator("canvas.sought").count() == 1
+        for event in ("drop", "paste"):
+            page.goto(page.url.partition("#")[0] + "#/groups")
+            page.locator("a.card").first.wait_for()
+            page.evaluate(BRING, [event, f"{event}.png", base64.b64encode(mine.read_bytes()).decode()])
+            page.locator(".found .note", has_text=f"nearest to the picture {event}.png").wait_for()
