@@ -175,6 +175,17 @@ def look_first(project: Project, refused: SettingsError | None) -> Callable[[dg.
     return check
 
 
+# Results that people look at and correct in the workbench.
+SHOWN_THERE = ("corrections", "assignments", "clusters", "review", "report")
+
+
+def _workbench_link(step: Step, project: Project) -> dict[str, dg.MetadataValue[Any]]:
+    """Where `tac ui` has the workbench of the store: below its own address."""
+    if step.name not in SHOWN_THERE:
+        return {}
+    return {"workbench": dg.MetadataValue.url(f"/workbench/{project.settings.store}/")}
+
+
 def build_asset(
     step: Step, project: Project, *, before: Callable[[dg.AssetExecutionContext], None]
 ) -> dg.AssetsDefinition:
@@ -191,7 +202,7 @@ def build_asset(
         code_version=step.version(project.settings),
         kinds=set(step.kinds),
         tags={"tac/part": step.part},
-        metadata={"dagster/column_schema": column_schema(step.schema)},
+        metadata={"dagster/column_schema": column_schema(step.schema), **_workbench_link(step, project)},
         # A file of corrections that nobody has looked at yet is read all the same.
         automation_condition=refresh_condition(step, optional=observed if step.observes == CORRECTIONS_FILE else ()),
         required_resource_keys={LOCK_RESOURCE},

@@ -48,12 +48,17 @@ ORDERS = ("typical", "doubtful")
 
 
 class Workbench:
-    """The answers about one desk."""
+    """The answers about one desk.
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    With `read_only`, actions are refused. Only with `at_home`, at an address of this machine alone, a folder may be
+    shown.
+    """
+
+    def __init__(self, desk: Desk, *, read_only: bool = False, at_home: bool = False) -> None:
+        self.desk, self._read_only = desk, read_only
         self._pictures = Pictures(desk)
-        self._looking, self._taking = Looking(desk, self._pictures), Taking(desk, self._pictures)
+        self._looking = Looking(desk, self._pictures, at_home=at_home)
+        self._taking = Taking(desk, self._pictures)
         self._files = {
             "workbench.js": ("text/javascript", page_script(SCRIPTS)),
             "icon.svg": ("image/svg+xml", (OWN_FOLDER / "icon.svg").read_text(encoding="utf-8")),
@@ -67,7 +72,7 @@ class Workbench:
                 Route("/", self._page),
                 Route("/static/{name}", self._static),
                 # Some browsers ask for it whatever the page says.
-                Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg")),
+                Route("/favicon.ico", lambda _: RedirectResponse("static/icon.svg")),
                 Route("/api/store", self._answered(self._store)),
                 Route("/api/group/{group:int}", self._answered(self._group)),
                 Route("/api/group/{group:int}/ids", self._answered(self._ids)),
@@ -207,6 +212,8 @@ class Workbench:
         return JSONResponse({"images": shown_rows(self.desk.alike(picked))})
 
     def _acted(self, asked: dict[str, Any]) -> Response:
+        if self._read_only:
+            raise InputError("this workbench was started to be looked at only (--read-only)")
         do, what, seen = asked.get("do"), asked.get("what", {}), asked.get("seen")
         if not isinstance(do, str) or not isinstance(what, dict) or type(seen) is not int:
             raise InputError("do must be a text, what an object, and seen a whole number")

@@ -24,11 +24,11 @@ from assets.people.written import corrections_with, next_free_id, unread_edit
 from assets.results import assignments, clusters
 from assets.review import review
 from assets.tree import cluster_tree
-from tac_pipeline.errors import ArtifactMissing, InputError, TacError
+from tac_pipeline.errors import ArtifactMissing, InputError, SettingsError, TacError
 from tac_pipeline.failures import TRACES_NAME, tell
 from tac_pipeline.results.corrections.acting import FILE, History, named_groups, named_images, replay, tags_of
 from tac_pipeline.results.corrections.written import Corrections
-from tac_pipeline.settings.project import Project
+from tac_pipeline.settings.project import Project, load_project
 from tac_pipeline.store.keeping.action_log import Action, ActionLog
 
 # What an action changes at once, and what follows when nobody acts for a moment.
@@ -92,7 +92,8 @@ class Desk:
     """One store or grouping, as the workbench shows it."""
 
     def __init__(self, project: Project) -> None:
-        self.project, self._store = project, open_store(project)
+        self._project, self._written = project, _stamp(project)
+        self._store = open_store(project)
         self.log = ActionLog(self._store.ledger_folder)
         self._view: View | None = None
         self._reading, self._wake = threading.Lock(), threading.Event()
@@ -102,6 +103,24 @@ class Desk:
         self._problem: str | None = None
         self._end = threading.Event()
         self._worker = threading.Thread(target=self._work, name="corrections", daemon=True)
+
+    @property
+    def project(self) -> Project:
+        """The project, with the settings as they are now.
+
+        Raises
+        ------
+        SettingsError
+            The file was broken meanwhile, or names another store or no such grouping.
+        """
+        stamp = _stamp(self._project)
+        if stamp != self._written:
+            found = load_project(self._project.path)
+            found = found.find_grouping(self._project.grouping) if self._project.grouping else found
+            if found.store_folder != self._project.store_folder:
+                raise SettingsError(f"{found.path} names another store now: {found.store_folder}. Open it again")
+            self._project, self._written = found, stamp
+        return self._project
 
     @property
     def thumbnails_folder(self) -> Path:
@@ -117,7 +136,8 @@ class Desk:
         """Let the step that is going on end."""
         self._end.set()
         self._wake.set()
-        self._worker.join()
+        if self._worker.ident is not None:
+            self._worker.join()
 
     def view(self) -> View:
         """The current tables; read again when they are others.
@@ -394,6 +414,15 @@ def _group(row: dict[str, Any]) -> dict[str, Any]:
         "curated": row["curated"],
         "typical": row["medoids"][:TYPICAL],
     }
+
+
+def _stamp(project: Project) -> tuple[int, int]:
+    """Changes when the settings file was written again; a file that is gone for a moment is as it was."""
+    try:
+        found = project.path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
 
 
 def _user() -> str:

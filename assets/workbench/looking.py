@@ -40,8 +40,8 @@ Facts = dict[str, list[Any]]
 class Looking:
     """The answers about what lies on one desk."""
 
-    def __init__(self, desk: Desk, pictures: Pictures) -> None:
-        self._desk, self._pictures = desk, pictures
+    def __init__(self, desk: Desk, pictures: Pictures, *, at_home: bool) -> None:
+        self._desk, self._pictures, self._at_home = desk, pictures, at_home
         self._facts: tuple[tuple[str, ...], Facts] | None = None
         self._labels: tuple[str, pl.DataFrame] | None = None
 
@@ -132,7 +132,7 @@ class Looking:
                 "uri": row["uri"],
                 "tags": self._desk.tags_of(row["image_id"]),
                 "label": own["label"] if own is not None and own["image_id"] == row["image_id"] else None,
-                "canShow": opener() is not None and local_file(row["uri"]) is not None,
+                "canShow": self._at_home and opener() is not None and local_file(row["uri"]) is not None,
                 "problem": self._pictures.problem(row) if "why" in query else None,
             }
         )
@@ -178,7 +178,10 @@ class Looking:
 
     def show(self, asked: dict[str, Any]) -> Response:
         """Open the folder of an image on this machine."""
-        show_in_folder(self._desk.image(str(asked.get("id", ""))))
+        row = self._desk.image(str(asked.get("id", "")))
+        if not self._at_home:
+            raise InputError("a folder is shown by `tac open` alone: whoever looks may be at another machine")
+        show_in_folder(row)
         return JSONResponse({})
 
 

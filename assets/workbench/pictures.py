@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +62,21 @@ class Pictures:
 
     def __init__(self, desk: Desk) -> None:
         images = desk.project.settings.images
-        own = open_project_source(desk.project).reader
-        self._is_hashed, self._limit, self._max_pixels = own is not None, images.max_bytes, images.max_pixels
-        self.reader: ByteReader | None = own if own is not None else _named_pictures(desk)
-        self._thumbnails = (
-            None
-            if self.reader is None
-            else Thumbnails(
-                desk.thumbnails_folder, self.reader, max_pixels=images.max_pixels, max_bytes=images.max_bytes
-            )
-        )
+        self._desk, self._own = desk, open_project_source(desk.project).reader
+        self._is_hashed, self._limit, self._max_pixels = self._own is not None, images.max_bytes, images.max_pixels
+
+    # Not at once: a workbench may be opened before there is a result.
+    @cached_property
+    def reader(self) -> ByteReader | None:
+        """See Pictures."""
+        return self._own if self._own is not None else _named_pictures(self._desk)
+
+    @cached_property
+    def _thumbnails(self) -> Thumbnails | None:
+        if self.reader is None:
+            return None
+        folder = self._desk.thumbnails_folder
+        return Thumbnails(folder, self.reader, max_pixels=self._max_pixels, max_bytes=self._limit)
 
     def small(self, row: Row) -> Small | None:
         """The small picture of an image as WebP; None where it is gone, has changed, or cannot be read."""

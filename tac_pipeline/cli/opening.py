@@ -22,12 +22,12 @@ def open_(
 ) -> None:
     """Look at every image by its group, find images by words, and correct names and groups with the mouse."""
     with opened_project(settings, grouping) as project:
+        from assets.serving.alone import serve
         from assets.serving.guard import Guard, Rules
         from assets.serving.owner import bind
         from assets.workbench.app import Workbench
         from assets.workbench.desk import Desk
         from assets.workbench.looking import LARGER_BODIES
-        from assets.workbench.server import serve
 
         desk = Desk(project)
         desk.view()
@@ -41,5 +41,5 @@ def open_(
                 webbrowser.open(link)
 
         with bound.listener:
-            guard = Guard(Workbench(desk).app(), rules, larger=LARGER_BODIES)
+            guard = Guard(Workbench(desk, at_home=True).app(), rules, larger=LARGER_BODIES)
             serve(guard, bound.listener, desk, on_ready=ready)

@@ -9,7 +9,7 @@ import httpx
 from command_line import tac
 from waiting import wait_for
 
-from assets.serving.guard import Guard, Rules
+from assets.serving.guard import App, Guard, Rules
 from assets.workbench.app import Workbench
 from assets.workbench.desk import Desk
 from assets.workbench.looking import LARGER_BODIES
@@ -24,7 +24,7 @@ class Bench:
 
     def __init__(self, settings: Path) -> None:
         self.settings, self.desk = settings, Desk(load_project(settings))
-        self.app = Guard(Workbench(self.desk).app(), RULES, larger=LARGER_BODIES)
+        self.app: App = Guard(Workbench(self.desk, at_home=True).app(), RULES, larger=LARGER_BODIES)
 
     def ask(
         self, path: str, *, body: Any = None, headers: dict[str, str] | None = None, **query: Any

@@ -50,7 +50,7 @@ function refresh() {
 async function lookAgain() {
   if (document.hidden || document.documentElement.hasAttribute("data-busy") || document.querySelector("dialog[open]")) return;
   await readStore().catch(() => {});
-  if (store.result !== shownResult) refresh();
+  if (store && store.result !== shownResult) refresh();
 }
 
 document.getElementById("undo").addEventListener("click", () => attempt(() => act({ do: "undo" })));
@@ -81,7 +81,7 @@ window.addEventListener("focus", lookAgain);
 setInterval(lookAgain, 5000);
 startTheme();
 startBringing();
-attempt(async () => {
-  await readStore();
-  await render();
+readStore().then(render, (error) => {
+  // There is no result yet; it is looked for again and again.
+  document.getElementById("content").replaceChildren(emptyState("Nothing can be shown yet", error.message));
 });

@@ -24,7 +24,7 @@ async function copyIds(wanted) {
 }
 
 async function download(wanted, form) {
-  const { address } = await post("/api/takings", { ...wanted, form });
+  const told = await post("/api/takings", { ...wanted, form });
   // The browser saves it while it comes.
-  el("a", { href: address, download: "" }).click();
+  el("a", { href: address(told.address), download: "" }).click();
 }

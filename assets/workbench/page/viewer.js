@@ -71,7 +71,7 @@ const viewer = (() => {
   }
 
   function original(image) {
-    const shown = el("img", { src: `/api/original?${new URLSearchParams({ id: image.id })}`, alt: image.id });
+    const shown = el("img", { src: address("/api/original", new URLSearchParams({ id: image.id })), alt: image.id });
     shown.addEventListener("error", () => shown.replaceWith(gone(image)));
     return shown;
   }

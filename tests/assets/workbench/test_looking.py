@@ -14,12 +14,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bench import Bench
+from bench import RULES, Bench
 from command_line import tac
 from PIL import Image
 from ready_store import ready
 from small_store import copied
 
+from assets.serving.benches import Benches
 from assets.workbench import looking, pictures
 from assets.workbench.looking import LARGER_BODIES, PICTURE_PATH
 from assets.workbench.taking import KEPT
@@ -264,6 +265,17 @@ def test_only_a_picture_may_be_large_and_no_foreign_page_sends_one(bench: Bench)
         ):
             assert bench.ask(path, body={}, headers=headers).status_code == code, (path, headers)
         assert bench.ask(path).status_code == 405
+
+
+def test_beside_the_ui_a_picture_may_be_large_and_no_folder_is_shown(bench: Bench) -> None:
+    benches = Benches({str(bench.settings): "small"}, RULES, read_only=True)
+    bench.app = benches.beside(bench.app)
+    large = b'{"name": "a", "data": 7' + b" " * 6_000_000 + b"}"
+    assert bench.ask(f"/workbench/small{PICTURE_PATH}", body=large).status_code == 422
+    assert bench.ask("/workbench/small/api/takings", body=large).status_code == 413
+    answer = bench.ask("/workbench/small/api/show", body={"id": "image-000"})
+    assert (answer.status_code, "`tac open` alone" in answer.json()["error"]) == (422, True)
+    assert not bench.told("/workbench/small/api/image", id="image-000")["canShow"]
 
 
 # --- taking along -----------------------------------------------------------------------------------------------------
