@@ -40,8 +40,8 @@ def open_(
         link = RunningUi.at(host, bound.port, pid=os.getpid(), settings=(), key=key, token=token).link
         if not bound.local:
             error_printer().print(
-                f"[red]warning:[/] the workbench listens at {escape(host)}, without encryption. Whoever has its link can "
-                "see every image, rename, move and merge"
+                f"[red]warning:[/] the workbench listens at {escape(host)}, without encryption. Whoever has its link "
+                "can see every image, rename, move and merge"
             )
 
         def ready() -> None:
