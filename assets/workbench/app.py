@@ -24,7 +24,7 @@ from assets.workbench.pictures import Pictures
 from assets.workbench.rows import number_of, shown_rows
 from assets.workbench.taking import Taking
 from tac_pipeline.errors import InputError, TacError
-from tac_pipeline.failures import TRACES_NAME, tell
+from tac_pipeline.failures import tell
 from tac_pipeline.report.page import PAGE_FOLDER, page_script, page_style
 from tac_pipeline.store.keeping.action_log import Overtaken
 
@@ -111,7 +111,7 @@ class Workbench:
         except TacError as error:
             return JSONResponse({"error": str(error)}, status_code=422)
         except Exception as error:  # noqa: BLE001 - a page cannot show a stack
-            told = tell(error, self.desk.project.data_folder / TRACES_NAME)
+            told = tell(error, self.desk.traces)
             return JSONResponse({"error": told}, status_code=500)
 
     async def _page(self, _: Request) -> Response:

@@ -123,6 +123,11 @@ class Desk:
         return self._project
 
     @property
+    def traces(self) -> Path:
+        """Where what nobody expected is kept; also while the settings file is broken."""
+        return self._project.data_folder / TRACES_NAME
+
+    @property
     def thumbnails_folder(self) -> Path:
         """Where small pictures are kept."""
         return self._store.thumbnails_folder
@@ -370,7 +375,7 @@ class Desk:
                     publish(self.project, by_hand=False)
                 self._problem = None
             except Exception as error:  # noqa: BLE001 - it is shown on the page, and the next action tries again
-                self._problem, due = tell(error, self.project.data_folder / TRACES_NAME), []
+                self._problem, due = tell(error, self.traces), []
 
     def _apply(self) -> None:
         """Carry out all actions there are."""
