@@ -270,7 +270,7 @@ def measure_lasso(bench: Bench, seen: Window) -> None:
         page.mouse.move(x + far * math.cos(step / 9.5), y + far * math.sin(step / 9.5))
     seen.sent()
     bench.timed("an outline: to what is chosen", lambda: (page.mouse.up(), page.locator("#selection").wait_for()))
-    many = int(page.locator("#selection span").first.inner_text().split()[0].replace(",", ""))
+    many = int(page.locator("#selection > span").first.inner_text().split()[0].replace(",", ""))
     bench.tell("an outline: chosen", many, "images")
     bench.tell("an outline: sent", seen.sent(), "MB")
     bench.tell("an outline: memory of the page", seen.memory(), "MB")

@@ -19,6 +19,7 @@ from assets.neighbors import INDEX_NAME, image_neighbors, load_whitening, whiten
 from assets.nouns import noun_embeddings
 from assets.people.corrections import corrections, head_groups
 from assets.results import assignments, centers_of, clusters
+from assets.text_space import noun_vocabulary
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import UNSTATED_ENCODER
 from tac_pipeline.errors import EncoderError, InputError, StoreError
@@ -91,15 +92,83 @@ def search_by_image(project: Project, place: str, *, count: int) -> "Hits":
     from pathlib import Path
 
     inputs = read_current("tac search", project, image_embeddings)
-    own = inputs.table(image_embeddings).filter(pl.col("image_id") == place, pl.col("error").is_null())
-    if len(own) and not Path(place).exists():
-        from tac_pipeline.store.shards import gather_vectors
-
-        shards, made_by = open_store(project).shards_folder, inputs.fact(image_embeddings, "encoder")
-        [query] = gather_vectors(own, shards, encoder=made_by)
-        return _hits(inputs, query, f"the store's image {place}", count=count)
+    if not Path(place).exists() and len(_readable(inputs, [place])):
+        return search_by_own_image(project, place, count=count)
     query = _picture_vector(inputs, place)
     return _hits(inputs, query, f"the picture {place}", count=count)
+
+
+def search_by_own_image(project: Project, image_id: str, *, count: int) -> "Hits":
+    """The images of the whole store that are nearest to one of them; it is itself the first.
+
+    Raises
+    ------
+    InputError
+        The store has no such image, or it cannot be read.
+    StoreError
+    """
+    inputs = read_current("tac search", project, image_embeddings)
+    own = _readable(inputs, [image_id])
+    if own.is_empty():
+        raise InputError(f"{image_id} must be an image of the store that can be read")
+    [query] = _vectors_of(inputs, own)
+    return _hits(inputs, query, f"the store's image {image_id}", count=count)
+
+
+def search_by_picture(project: Project, name: str, data: bytes, *, count: int) -> "Hits":
+    """The images of the whole store that are nearest to a picture that somebody has sent.
+
+    Parameters
+    ----------
+    name : str
+        What errors call it.
+    data : bytes
+        The file; what images.max_bytes and images.max_pixels forbid is refused.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    StoreError, EncoderError
+    """
+    from tac_pipeline.results.new_images import given_image
+
+    inputs = read_current("tac search", project, image_embeddings)
+    query = _vector_of(inputs, given_image(name, data))
+    return _hits(inputs, query, f"the picture {name}", count=count)
+
+
+def nearest_nouns(project: Project, image_ids: Sequence[str], *, count: int) -> dict[str, list[str]]:
+    """The nouns of the vocabulary that are nearest to images, best first; without images that cannot be read.
+
+    Raises
+    ------
+    StoreError
+    """
+    inputs = read_current("the workbench", project, image_embeddings)
+    own = _readable(inputs, image_ids)
+    if own.is_empty():
+        return {}
+    words = read_current("the workbench", project, noun_vocabulary)
+    nouns = words.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
+    # A noun that several centers own is in the table once for each.
+    scores = _vectors_of(inputs, own) @ words.vectors(noun_vocabulary).T  # (n_images, n_nouns)
+    best = np.argsort(-scores, axis=1, kind="stable")
+    return {
+        image_id: list(dict.fromkeys(nouns[place] for place in row))[:count]
+        for image_id, row in zip(own["image_id"], best, strict=True)
+    }
+
+
+def _readable(inputs: Inputs, image_ids: Sequence[str]) -> pl.DataFrame:
+    return inputs.table(image_embeddings).filter(pl.col("image_id").is_in(image_ids), pl.col("error").is_null())
+
+
+def _vectors_of(inputs: Inputs, images: pl.DataFrame) -> FloatMatrix:
+    from tac_pipeline.store.shards import gather_vectors
+
+    shards, made_by = open_store(inputs.project).shards_folder, inputs.fact(image_embeddings, "encoder")
+    return gather_vectors(images, shards, encoder=made_by)
 
 
 def propose_alike(project: Project, picked: Sequence[str], *, count: int) -> pl.DataFrame:
@@ -152,13 +221,17 @@ def _picture_vector(inputs: Inputs, place: str) -> FloatMatrix:
     found = find_images([place])
     if len(found) != 1:
         raise InputError(f"a search takes one picture; there are {len(found):,} in {place}")
-    [batch] = _embedded(inputs, found, _image_tower(inputs))
+    return _vector_of(inputs, found[0])
+
+
+def _vector_of(inputs: Inputs, image: "NamedImage") -> FloatMatrix:
+    [batch] = _embedded(inputs, [image], _image_tower(inputs))
     [row] = batch.rows
     if row.error is not None:
         raise InputError(
-            f"{place} must be a picture, or an image_id of the store; as a picture it {row.error}"
+            f"{image.name} must be a picture, or an image_id of the store; as a picture it {row.error}"
             if row.error.startswith("cannot")
-            else f"{place} must be a picture: {row.error}"
+            else f"{image.name} must be a picture: {row.error}"
         )
     vector: FloatMatrix = batch.vectors[0]
     return vector

@@ -15,6 +15,7 @@ from assets.serving.answers import answer
 from assets.serving.guard import App, Guard, Receive, Rules, Scope, Send
 from assets.workbench.app import Workbench
 from assets.workbench.desk import Desk
+from assets.workbench.looking import LARGER_BODIES
 from tac_pipeline.errors import TacError
 from tac_pipeline.settings.project import Project, load_project
 
@@ -61,10 +62,12 @@ class Benches:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Nobody without the token learns which stores there are.
-        await Guard(self._found, self.rules)(scope, receive, send)
+        home = f"{PREFIX}{_name_in(scope)}"
+        larger = {f"{home}{path}": most for path, most in LARGER_BODIES.items()}
+        await Guard(self._found, self.rules, larger=larger)(scope, receive, send)
 
     async def _found(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = str(scope["path"]).removeprefix(PREFIX).partition("/")[0]
+        name = _name_in(scope)
         try:
             app = await run_in_threadpool(self._bench, name)
         except TacError as error:
@@ -89,3 +92,8 @@ class Benches:
             raise TacError(f"this UI has no store {store!r}")
         project = load_project(self._paths[store])
         return project.find_grouping(grouping) if grouping else project
+
+
+def _name_in(scope: Scope) -> str:
+    """The store's name in the path of a request."""
+    return str(scope["path"]).removeprefix(PREFIX).partition("/")[0]

@@ -51,7 +51,8 @@ class View:
     groups : list of dict
         One for each group, the largest first: id, name, sureness, alternatives, size, share, curated, typical.
     images : DataFrame
-        image_id, cluster_id, confidence, margin, runner_up, curated, typicality, content_hash, width, height, uri.
+        image_id, cluster_id, confidence, margin, runner_up, curated, typicality, doubtful, duplicate_group,
+        content_hash, width, height, uri; one row per image, by image_id.
     """
 
     key: tuple[str, ...]
@@ -124,6 +125,11 @@ class Desk:
         return self._project
 
     @property
+    def traces(self) -> Path:
+        """Where what nobody expected is kept; also while the settings file is broken."""
+        return self._project.data_folder / TRACES_NAME
+
+    @property
     def thumbnails_folder(self) -> Path:
         """Where small pictures are kept."""
         return self._store.thumbnails_folder
@@ -176,13 +182,22 @@ class Desk:
         images = _beside(images, self._table(image_embeddings, ["image_id", "content_hash", "width", "height"]))
         images = _beside(images, self._table(image_manifest, ["image_id", "uri"]))
         known = key[3] != ""
-        images = _beside(images, self._table(review, ["image_id", "typicality"]) if known else _NO_TYPICALITY)
+        looks = self._table(review, _REVIEW_COLUMNS) if known else _NO_REVIEW
+        looks = looks.with_columns(doubtful=pl.col("border") | pl.col("outlier")).drop("border", "outlier")
+        images = _beside(images, looks)
         rows = self._table(clusters, _GROUP_COLUMNS).sort(["size", "cluster_id"], descending=[True, False])
         return View(key, [_group(row) for row in rows.iter_rows(named=True)], images)
 
-    def members(self, group: int, *, order: str, start: int, count: int) -> tuple[int, pl.DataFrame]:
-        """How many images a group has, and some of them: typical or doubtful first."""
+    def members(
+        self, group: int, *, order: str, start: int, count: int | None, distinct: bool = False
+    ) -> tuple[int, pl.DataFrame]:
+        """How many images a group has, and some of them: typical or doubtful first.
+
+        With `distinct`, one of each group of near-duplicates: the most typical.
+        """
         own = self.view().images.filter(pl.col("cluster_id") == group)
+        if distinct:
+            own = distinct_images(own)
         keys = ["typicality", "image_id"] if order == "typical" else ["margin", "image_id"]
         ranked = own.sort(keys, descending=[order == "typical", False], nulls_last=True)
         return len(own), ranked.slice(start, count)
@@ -366,7 +381,7 @@ class Desk:
                     publish(self.project, by_hand=False)
                 self._problem = None
             except Exception as error:  # noqa: BLE001 - it is shown on the page, and the next action tries again
-                self._problem, due = tell(error, self.project.data_folder / TRACES_NAME), []
+                self._problem, due = tell(error, self.traces), []
 
     def _apply(self) -> None:
         """Carry out all actions there are."""
@@ -379,7 +394,23 @@ class Desk:
             execute(step, self.project, in_force=True)
 
 
-_NO_TYPICALITY = pl.DataFrame(schema={"image_id": pl.String, "typicality": pl.Float32})
+def distinct_images(images: pl.DataFrame) -> pl.DataFrame:
+    """Images of one group with one of each group of near-duplicates, the most typical."""
+    ranked = images.sort("typicality", "image_id", descending=[True, False], nulls_last=True)
+    alone = pl.col("duplicate_group").is_null()
+    return ranked.filter(alone | pl.struct("duplicate_group").is_first_distinct())
+
+
+_NO_REVIEW = pl.DataFrame(
+    schema={
+        "image_id": pl.String,
+        "typicality": pl.Float32,
+        "border": pl.Boolean,
+        "outlier": pl.Boolean,
+        "duplicate_group": pl.Int32,
+    }
+)
+_REVIEW_COLUMNS = list(_NO_REVIEW.columns)
 _GROUP_COLUMNS = ["cluster_id", "name", "name_confidence", "alternatives", "size", "share", "curated", "medoids"]
 
 

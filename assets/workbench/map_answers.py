@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from starlette.responses import JSONResponse, Response
 
 from assets.workbench.desk import Desk
 from assets.workbench.mapped import Mapped, MapView, inside, of_group, of_images
+from assets.workbench.rows import shown_rows
 from tac_pipeline.errors import InputError
 
-Shown = Callable[[pl.DataFrame], list[dict[str, Any]]]
 # Nothing that a key names ever changes.
 KEPT = "private, max-age=31536000, immutable"
 # Of several windows: what is older was left by a page that went away.
@@ -24,10 +23,10 @@ MOST_LISTS, MOST_GATHERED = 8, 5_000_000
 
 
 class MapAnswers:
-    """The answers about the map of one desk; `shown` gives rows as the page has them."""
+    """The answers about the map of one desk."""
 
-    def __init__(self, desk: Desk, shown: Shown) -> None:
-        self._mapped, self._shown = Mapped(desk), shown
+    def __init__(self, desk: Desk) -> None:
+        self._mapped = Mapped(desk)
 
     def facts(self, _: Mapping[str, str], __: Mapping[str, Any]) -> Response:
         """What the map holds, with the keys of its blocks."""
@@ -50,7 +49,7 @@ class MapAnswers:
         found, row = self._mapped.now(query.get("key", "")), query.get("row", "")
         if not (row.isascii() and row.isdecimal() and len(row) < 10 and int(row) < len(found.rows)):
             raise InputError(f"row must be a whole number below {len(found.rows)}; got {row!r}")
-        return JSONResponse(self._shown(found.images(np.array([int(row)])))[0])
+        return JSONResponse(shown_rows(found.images(np.array([int(row)])))[0])
 
     def chosen(self, asked: dict[str, Any]) -> Response:
         """The images inside an outline or of a group, by column: many of them must not take many times their bytes."""

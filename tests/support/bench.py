@@ -9,9 +9,10 @@ import httpx
 from command_line import tac
 from waiting import wait_for
 
-from assets.serving.guard import Guard, Rules
+from assets.serving.guard import App, Guard, Rules
 from assets.workbench.app import Workbench
 from assets.workbench.desk import Desk
+from assets.workbench.looking import LARGER_BODIES
 from tac_pipeline.settings.project import load_project
 
 HOST, KEY = "127.0.0.1:4000", "the-owners-key"
@@ -23,7 +24,7 @@ class Bench:
 
     def __init__(self, settings: Path) -> None:
         self.settings, self.desk = settings, Desk(load_project(settings))
-        self.app = Guard(Workbench(self.desk).app(), RULES)
+        self.app: App = Guard(Workbench(self.desk, at_home=True).app(), RULES, larger=LARGER_BODIES)
 
     def ask(
         self, path: str, *, body: Any = None, headers: dict[str, str] | None = None, **query: Any

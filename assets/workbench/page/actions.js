@@ -42,11 +42,11 @@ function drawSelection() {
       button("New group", makeGroup),
       button("Find the like", findLike),
       menu("More", [
+        ["Export…", () => exportImages({ images: [...chosen.keys()] }, chosen.size)],
         ["These are right here", pinChosen],
         ...(home ? [[`Not ${title(home)}`, () => rejectChosen(home)]] : []),
         ["Tag…", tagChosen],
         ["Back to where learning puts them", () => actOnChosen({ do: "move", to: null })],
-        ["Copy ids", () => navigator.clipboard.writeText([...chosen.keys()].join("\n")).then(() => announce("Copied"), (error) => tell(String(error)))],
       ]),
       button("Clear", clear),
     );

@@ -120,12 +120,10 @@ function pictureAddress(image) {
   return address("/api/picture", new URLSearchParams({ id: image.id, hash: image.hash ?? "" }));
 }
 
-/** The picture of an image, or the reason why there is none. */
+/** The picture of an image, or what stands for it. */
 function picture(image) {
-  if (!store.hasPictures) return el("span", { class: "placeholder", title: image.id }, image.id);
+  if (!store.hasPictures) return wordTile(image);
   const shown = el("img", { src: pictureAddress(image), alt: "", decoding: "async", loading: "lazy", draggable: "false" });
-  shown.addEventListener("error", () => {
-    shown.replaceWith(el("span", { class: "placeholder", title: image.id }, `gone, changed or unreadable: ${image.id}`));
-  });
+  shown.addEventListener("error", () => shown.replaceWith(gone(image)));
   return shown;
 }
