@@ -20,7 +20,8 @@ import polars as pl
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs
 from assets.map import image_map
-from assets.workbench.desk import Desk, View
+from assets.workbench.desk import Desk
+from assets.workbench.tables import View
 from tac_pipeline.errors import ArtifactMissing, InputError
 from tac_pipeline.report.colors import color_clusters
 from tac_pipeline.report.map_points import MAP_OFFSET, MAP_SCALE, Places, group_places, pack_places, rows_inside

@@ -145,5 +145,9 @@ function imageGrid(size, load) {
   const follow = () => (box.isConnected ? draw() : window.removeEventListener("scroll", follow));
   window.addEventListener("scroll", follow, { passive: true });
   new ResizeObserver(() => box.isConnected && measure()).observe(box);
-  return { box, remark };
+  const focus = (place) => {
+    active = Math.min(place, size - 1);
+    box.focus({ preventScroll: true });
+  };
+  return { box, remark, focus, place: () => active };
 }

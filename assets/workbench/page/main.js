@@ -8,6 +8,7 @@ async function render({ keep = false } = {}) {
   const [, view, rest] = location.hash.match(/^#\/(\w+)(?:\/(.*))?$/) ?? [];
   const content = document.getElementById("content");
   const top = window.scrollY;
+  const focused = keep ? held() : () => {};
   grid = null;
   let found;
   // The first search has to load the encoder.
@@ -36,6 +37,7 @@ async function render({ keep = false } = {}) {
     else link.removeAttribute("aria-current");
   }
   window.scrollTo(0, keep ? top : 0);
+  focused();
   shownResult = store.result;
   document.title = `${store.store}: workbench`;
   document.getElementById("store").textContent = store.store;
@@ -45,6 +47,19 @@ async function render({ keep = false } = {}) {
     button.title = store[name] ? `${name} the last ${store[name]}` : "";
   }
   drawSelection();
+}
+
+/** What gives the focus back to where it is now, once all was drawn again. */
+function held() {
+  const content = document.getElementById("content");
+  const focus = document.activeElement;
+  if (!content.contains(focus)) return () => {};
+  const [place, card, id] = [grid?.box === focus ? grid.place() : null, focus.closest("a.card")?.getAttribute("href"), focus.id];
+  return () => {
+    if (place !== null) grid?.focus(place);
+    else if (card) [...content.querySelectorAll("a.card")].find((link) => link.getAttribute("href") === card)?.focus({ preventScroll: true });
+    else if (id) document.getElementById(id)?.focus({ preventScroll: true });
+  };
 }
 
 /** Draw again where one was, after something has changed. */

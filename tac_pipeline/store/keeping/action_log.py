@@ -20,7 +20,7 @@ from typing import Any
 
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, InputError, StoreError
-from tac_pipeline.files import hold_lock
+from tac_pipeline.files import Stamp, hold_lock, stamp_of
 
 LOG_NAME = "actions.jsonl"
 # One action on a hundred thousand images takes some megabytes.
@@ -74,6 +74,11 @@ class ActionLog:
 
     def __init__(self, ledger: Path) -> None:
         self.path = ledger / LOG_NAME
+
+    @property
+    def stamp(self) -> Stamp:
+        """Changes when an action is added."""
+        return stamp_of(self.path)
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:

@@ -116,6 +116,7 @@ def test_the_keys_do_what_the_mouse_does(pictures: Path, tmp_path: Path) -> None
         page.get_by_role("button", name="Find the like").click()
         page.wait_for_selector(f"{READY} h2:has-text('Like 2 images')")
         page.go_back()
+        page.get_by_role("button", name="Rename").wait_for()
         page.locator(".grid .tile img").first.wait_for()
         page.locator(".grid").focus()
         for _ in range(2):
