@@ -5,6 +5,7 @@ The indexes are faiss's; all code that uses faiss is here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ EXACT_ROWS = 50_000
 RECALL, RECALL_ROWS = 0.99, 1000
 LISTS_PER_ROOT, ROWS_PER_LIST, LIST_ROUNDS = 2, 40, 6
 FIRST_PROBES = 4
+# faiss refuses to look for more on a GPU.
+GPU_HITS = 2048
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def nearest_neighbors(
         held = (searched.ntotal, searched.d)
         raise InputError(f"the index must hold the rows searched, shape {rows.shape}; it holds {held}")
     count = min(count, len(rows) - 1)
-    searched = _on_gpu(searched)
+    searched = _on_gpu(searched, count=count + 1)
     own = np.arange(len(rows)) if of is None else of
     neighbors = np.empty((len(own), count), dtype=np.int64)
     for chunk in row_chunks(len(own), chunk_rows):
@@ -207,12 +212,16 @@ def nearest_rows(index: Any, wanted: FloatMatrix) -> IntVector:
     return hits[:, 0]
 
 
-def _on_gpu(index: Any) -> Any:
-    """The index on the first GPU if this faiss has one, else the index itself."""
+def _on_gpu(index: Any, *, count: int) -> Any:
+    """The index on the first GPU if this faiss has one and its memory is enough, else the index itself."""
     faiss = _faiss()
-    if faiss.get_num_gpus() == 0:
+    if faiss.get_num_gpus() == 0 or count > GPU_HITS:
         return index
-    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    try:
+        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    except RuntimeError as error:
+        _LOG.warning("neighbors are searched on the CPU, because the GPU takes no copy of the index: %s", error)
+        return index
 
 
 def _faiss() -> ModuleType:
