@@ -38,9 +38,11 @@ from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
 from tac_pipeline.errors import TacWarning
 from tac_pipeline.method.clusters.evaluation import matched_rows, score
 from tac_pipeline.method.grouping import neighbors as neighbors_room
+from tac_pipeline.method.grouping import spherical_kmeans as kmeans_room
 from tac_pipeline.method.grouping.neighbors import build_index, exact_index, nearest_neighbors
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_centers, spherical_kmeans
 from tac_pipeline.method.grouping.ward import ward_kmeans
+from tac_pipeline.method.heads import training as training_room
 from tac_pipeline.method.heads.cluster_head import soft_assignment
 from tac_pipeline.method.heads.training import TrainedHeads, train_blended_heads
 from tac_pipeline.method.values.published import TrainingSchedule, training_schedule
@@ -83,7 +85,7 @@ def in_turn(ways: dict[str, Callable[[], Any]], rounds: int, *, warm: bool = Tru
 
 def line(*cells: object) -> None:
     """One line of a table, at once."""
-    print("  " + "  ".join(f"{cell!s:<{44 if not place else 26}}" for place, cell in enumerate(cells)), flush=True)
+    print("  " + "  ".join(f"{cell!s:<{44 if not place else 36 if len(str(cell)) > 26 else 26}}" for place, cell in enumerate(cells)), flush=True)
 
 
 def lowest_cosine(found: FloatMatrix, expected: FloatMatrix) -> float:
@@ -338,10 +340,24 @@ def measure_heads(size: Size, epochs: int = 2) -> None:
             line("cuda again", "equal bits" if equal else "other bits")
 
 
+def in_float32(run: Callable[[], np.ndarray]) -> np.ndarray:
+    """The same on a processor without bfloat16."""
+    asked = kmeans_room.multiplies_bfloat16
+    rooms = (kmeans_room, training_room)
+    try:
+        for room in rooms:
+            room.multiplies_bfloat16 = lambda: False
+        return run()
+    finally:
+        for room in rooms:
+            room.multiplies_bfloat16 = asked
+
+
 def measure_labels(_: Size) -> None:
     """Real vectors with labels: NMI and ACC of the same steps on each device."""
     folder = reference_folder()
-    print("\nreal vectors with labels: NMI / ACC of each device, and images in the same group as by the CPU")
+    print("\nreal vectors with labels: NMI / ACC / share of the images in the same group as by the CPU")
+    print("  (the CPU twice: as it is, and without its bfloat16 products, to see what rounding alone changes)")
     for name in TABLES:
         table = read_table(folder, name)
         rows, n_groups = table.image_embeddings, table.n_clusters
@@ -361,11 +377,14 @@ def measure_labels(_: Size) -> None:
             ),
         }
         for step, run in steps.items():
-            found = {device: run(device) for device in devices()}
-            scores = {device: score(table.labels, groups) for device, groups in found.items()}
-            same = matched_rows(found["cpu"], found[devices()[-1]]).mean()
-            told = [f"{device} {each.nmi:.4f} / {each.acc:.4f}" for device, each in scores.items()]
-            line(f"{name}, {step}", *told, f"{same:.2%} same")
+            found = {"cpu": run("cpu"), "cpu float32": in_float32(partial(run, "cpu"))}
+            if CUDA:
+                found["cuda"] = run("cuda")
+            told = []
+            for way, groups in found.items():
+                agreed, same = score(table.labels, groups), matched_rows(found["cpu"], groups).mean()
+                told.append(f"{way} {agreed.nmi:.4f} / {agreed.acc:.4f} / {same:.1%}")
+            line(f"{name}, {step}", *told)
 
 
 PARTS: dict[str, Callable[[Size], None]] = {
@@ -399,7 +418,7 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.simplefilter("ignore", TacWarning)
     logging.basicConfig(format="  %(message)s")
-    size = Size(asked.rows, asked.groups, tuple(asked.models), asked.rounds, 128, 4096, 4096, 20_000)
+    size = Size(asked.rows, asked.groups, tuple(asked.models), asked.rounds, 128, 2048, 4096, 20_000)
     if asked.quick:
         size = Size([2000], [10], MODELS[:1], 1, 32, 64, 64, 1000)
     print("\n".join(machine()))

@@ -65,7 +65,7 @@ class LoadedModel:
             self.at_once.setdefault("images", CPU_IMAGES)
 
         def encode(part: Tensor) -> Tensor:
-            seen = normalize(part.to(self.device), self.preprocessing).to(self.image_dtype)
+            seen = normalize(_moved(part, self.device), self.preprocessing).to(self.image_dtype)
             found: Tensor = self.model.encode_image(seen, normalize=False)
             return found
 
@@ -228,6 +228,13 @@ def normalize(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     channels = [torch.tensor(values, device=pixels.device) for values in (preprocessing.mean, preprocessing.std)]
     mean, std = (values.view(1, 3, 1, 1) * 255 for values in channels)
     return pixels.float().sub_(mean).div_(std)
+
+
+def _moved(pixels: Tensor, device: torch.device) -> Tensor:
+    if device.type != "cuda":
+        return pixels.to(device)
+    # Through page-locked memory: the plain copy took three times as long as the tower (benchmarks/gpu.py).
+    return pixels.pin_memory().to(device, non_blocking=True)
 
 
 def _tokenizer_of(choice: ModelChoice, model: Any) -> Any:

@@ -5,6 +5,7 @@ The indexes are faiss's; all code that uses faiss is here.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -215,13 +216,28 @@ def nearest_rows(index: Any, wanted: FloatMatrix) -> IntVector:
 def _on_gpu(index: Any, *, count: int) -> Any:
     """The index on the first GPU if this faiss has one and its memory is enough, else the index itself."""
     faiss = _faiss()
-    if faiss.get_num_gpus() == 0 or count > GPU_HITS:
+    if faiss.get_num_gpus() == 0:
+        _tell_of_a_gpu()
+        return index
+    if count > GPU_HITS:
         return index
     try:
         return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
     except RuntimeError as error:
         _LOG.warning("neighbors are searched on the CPU, because the GPU takes no copy of the index: %s", error)
         return index
+
+
+@functools.cache
+def _tell_of_a_gpu() -> None:
+    """Say once that a GPU has nothing to do, if one is there."""
+    import torch
+
+    if torch.cuda.is_available():
+        _LOG.warning(
+            "there is a GPU, but this faiss is the one for CPUs: neighbors are searched on the CPU. For the GPU, "
+            "uninstall faiss-cpu and install tac-pipeline[gpu]."
+        )
 
 
 def _faiss() -> ModuleType:
