@@ -305,6 +305,7 @@ def measure_neighbors(size: Size, count: int = 50) -> None:
             ways["faiss exact, gpu"] = partial(search, exact, gpu=True)
             ways["faiss lists, gpu"] = partial(search, lists, gpu=True)
         if CUDA:
+            ways["nearest_neighbors, cuda"] = partial(nearest_neighbors, rows, count=count, of=own, device="cuda")
             for name in ("float32", "float16"):
                 ways[f"torch, cuda, {name}"] = partial(brute_force, rows, own, count, HALVES[name])
         timed = in_turn(ways, 1, warm=CUDA and n_rows <= 100_000)

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from reference import random_unit_rows
+
 from tac_pipeline.arrays import unit_rows
 from tac_pipeline.encoders import open_clip_encoder
 from tac_pipeline.method.clusters.evaluation import matched_rows
+from tac_pipeline.method.grouping.neighbors import nearest_neighbors
 from tac_pipeline.method.grouping.spherical_kmeans import refine_centers, spherical_kmeans
 from tac_pipeline.method.heads.cluster_head import soft_assignment
 from tac_pipeline.method.heads.training import train_blended_heads, train_cluster_heads
@@ -95,3 +98,10 @@ def test_a_full_card_encodes_fewer_at_once_and_says_so(caplog: pytest.LogCapture
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert "images at once do not fit the memory of cuda that is free: continuing with" in caplog.text
     assert np.einsum("ij,ij->i", found, expected).min() > 0.9999
+
+
+def test_neighbors_on_a_card_are_those_of_every_pair() -> None:
+    rows = random_unit_rows(400, 16, 0)
+    some = np.array([3, 30, 399])
+    here, there = (nearest_neighbors(rows, count=7, of=some, device=device) for device in ("cpu", "cuda"))
+    np.testing.assert_array_equal(here, there)

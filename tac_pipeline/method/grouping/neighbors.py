@@ -17,6 +17,7 @@ import numpy as np
 
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, row_chunks
 from tac_pipeline.errors import InputError, MissingDependency
+from tac_pipeline.tensors import or_on_the_cpu, tensor_of
 
 # Up to so many rows every pair is compared; the time of that grows with the square of the rows.
 EXACT_ROWS = 50_000
@@ -25,6 +26,8 @@ EXACT_ROWS = 50_000
 RECALL, RECALL_ROWS = 0.99, 1000
 LISTS_PER_ROOT, ROWS_PER_LIST, LIST_ROUNDS = 2, 40, 6
 FIRST_PROBES = 4
+# Cosines held at once on a GPU; 1 GB.
+PRODUCTS = 2**28
 # faiss refuses to look for more on a GPU.
 GPU_HITS = 2048
 
@@ -102,6 +105,7 @@ def nearest_neighbors(
     count: int,
     index: Index | None = None,
     of: IntVector | None = None,
+    device: str = "cpu",
     chunk_rows: int = 4096,
     progress: Callable[[int, int], None] | None = None,
 ) -> IntMatrix:
@@ -116,6 +120,8 @@ def nearest_neighbors(
         Of the same rows; by default the one that build_index makes of them.
     of : int64 (n_wanted,), optional
         The rows whose neighbors are wanted; by default all.
+    device : str, optional
+        Without an index, cuda or cuda:N compares every pair on that card, as long as the rows fit its memory.
     chunk_rows : int
         Bounds memory, to chunk_rows x count hits; which of equally near rows come first may depend on it.
     progress : callable, optional
@@ -136,13 +142,21 @@ def nearest_neighbors(
         raise InputError(f"neighbors need at least two images; got {len(rows)}")
     if count < 1:
         raise InputError(f"the count of neighbors must be at least 1; got {count}")
+    own = np.arange(len(rows)) if of is None else of
+    if index is None and device.startswith("cuda"):
+
+        def found_on(place: str) -> IntMatrix:
+            if place == "cpu":
+                return nearest_neighbors(rows, count=count, of=of, chunk_rows=chunk_rows, progress=progress)
+            return _compared_on(place, rows, own, count=min(count, len(rows) - 1), progress=progress)
+
+        return or_on_the_cpu(found_on, device=device, what="the search for neighbors")
     searched = (build_index(rows, count=count) if index is None else index).faiss
     if (searched.ntotal, searched.d) != rows.shape:
         held = (searched.ntotal, searched.d)
         raise InputError(f"the index must hold the rows searched, shape {rows.shape}; it holds {held}")
     count = min(count, len(rows) - 1)
     searched = _on_gpu(searched, count=count + 1)
-    own = np.arange(len(rows)) if of is None else of
     neighbors = np.empty((len(own), count), dtype=np.int64)
     for chunk in row_chunks(len(own), chunk_rows):
         wanted = np.ascontiguousarray(rows[own[chunk]])
@@ -151,6 +165,23 @@ def nearest_neighbors(
         if short.any():
             hits[short] = _exact_hits(rows, wanted[short], count + 1)[1]
         neighbors[chunk] = _without_self(hits, own[chunk])
+        if progress is not None:
+            progress(chunk.stop, len(own))
+    return neighbors
+
+
+def _compared_on(
+    device: str, rows: FloatMatrix, own: IntVector, *, count: int, progress: Callable[[int, int], None] | None
+) -> IntMatrix:
+    """The neighbors of some rows by their products with all, on a device that holds the rows."""
+    import torch
+
+    held = tensor_of(rows).to(device)
+    neighbors = np.empty((len(own), count), dtype=np.int64)
+    for chunk in row_chunks(len(own), max(1, PRODUCTS // len(rows))):
+        wanted = held[torch.from_numpy(own[chunk]).to(device)]
+        hits = (wanted @ held.T).topk(count + 1, dim=1).indices
+        neighbors[chunk] = _without_self(hits.cpu().numpy(), own[chunk])
         if progress is not None:
             progress(chunk.stop, len(own))
     return neighbors

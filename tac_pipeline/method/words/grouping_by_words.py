@@ -84,7 +84,7 @@ def group_by_words(
     known : int64 (n_images,), optional
         The known class that each image is an example of, or -1; see ward_kmeans.
     device : str, optional
-        Of k-means; see spherical_kmeans.
+        Of k-means and of the search for neighbors; see spherical_kmeans.
     progress : callable, optional
         Told after each grouping how many of them are done.
 
@@ -102,7 +102,7 @@ def group_by_words(
         found = ward_kmeans(rows, n_clusters=n_clusters, seed=seed, known=known, device=device)
         groups = found.assignment
         if turn < recipe.rounds:
-            near = nearest_neighbors(rows, count=near.shape[1], of=some)
+            near = nearest_neighbors(rows, count=near.shape[1], of=some, device=device)
         del rows  # the next ones are as large
         if turn < recipe.rounds and recipe.text_weight > 0:
             chosen = nouns_of_groups(
