@@ -7,7 +7,6 @@ import logging
 import numpy as np
 import pytest
 import torch
-
 from reference import random_unit_rows
 
 from tac_pipeline.arrays import unit_rows

@@ -20,8 +20,7 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources.decoding import Pixels
 
-
-# A GPU waits for the launches of small batches: of 64 prompts it does an eighth of the nouns a second (benchmarks/gpu.py).
+# A GPU waits for the launches of small batches: in batches of 64 it encodes an eighth of the nouns a second.
 GPU_PROMPTS = 1024
 
 

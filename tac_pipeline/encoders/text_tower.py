@@ -56,7 +56,8 @@ class CausalTextTower:
         Parameters
         ----------
         tokens : int64 (n_prompts, n_tokens)
-            Best on the CPU, wherever the model is. Each row ends with the end-of-text token, which is the highest; any lower tokens may follow.
+            Best on the CPU, wherever the model is. Each row ends with the end-of-text token, which is the highest; any
+            lower tokens may follow.
 
         Returns
         -------

@@ -63,8 +63,8 @@ def spherical_kmeans(
 
     Each restart is seeded by greedy k-means++ and has its own random stream, so restart r does not depend on the
     number of restarts. A cluster that loses all rows restarts at the row farthest from its center; clusters stay empty
-    only if there are fewer distinct rows than clusters. On processors with bfloat16 products the rounds use them, on CUDA
-    float16; the final rounds, the assignment and the objective are float32 everywhere. Beside `rows` this holds a
+    only if there are fewer distinct rows than clusters. On processors with bfloat16 products the rounds use them, on
+    CUDA float16; the final rounds, the assignment and the objective are float32 everywhere. Beside `rows` this holds a
     copy of them in half precision and one float32 per row and restart; on CUDA all of it, and the rows, on the card.
 
     Parameters
@@ -209,10 +209,8 @@ def _prepare(rows: FloatMatrix, device: str) -> _Rows:
 
     exact = tensor_of(rows).to(device)
     mean = exact.mean(dim=0)
-    if exact.is_cuda:
-        draft = exact.to(torch.float16)
-    else:
-        draft = exact.to(torch.bfloat16) if multiplies_bfloat16() else exact
+    on_cpu = torch.bfloat16 if multiplies_bfloat16() else torch.float32
+    draft = exact.to(torch.float16 if exact.is_cuda else on_cpu)
     return _Rows(exact, draft, mean, 1 - (exact @ mean)[:, None])
 
 
@@ -226,19 +224,20 @@ def _seed_rows(rows: _Rows, *, n_clusters: int, streams: list[np.random.Generato
     import torch
 
     n_rows, restarts = len(rows.exact), len(streams)
-    n_trials, place_of = 2 + int(np.log(n_clusters)), {"device": rows.exact.device}
-    chosen = torch.empty((restarts, n_clusters), dtype=torch.int64, **place_of)
-    chosen[:, 0] = torch.tensor([stream.integers(n_rows) for stream in streams], **place_of)
-    distance = torch.full((restarts, n_rows), torch.inf, **place_of)
+    n_trials, device = 2 + int(np.log(n_clusters)), rows.exact.device
+    chosen = torch.empty((restarts, n_clusters), dtype=torch.int64, device=device)
+    chosen[:, 0] = torch.tensor([stream.integers(n_rows) for stream in streams], device=device)
+    distance = torch.full((restarts, n_rows), torch.inf, device=device)
     _shorten(distance, rows, chosen[:, 0])
-    every = torch.arange(restarts, **place_of)
+    every = torch.arange(restarts, device=device)
     for place in range(1, n_clusters):
-        points = torch.from_numpy(np.stack([stream.random(n_trials) for stream in streams])).to(**place_of)
+        points = torch.from_numpy(np.stack([stream.random(n_trials) for stream in streams])).to(device)
         trials = torch.stack([_draw(own, drawn) for own, drawn in zip(distance, points, strict=True)])
         left = _distance_left(distance, rows, trials)  # (restarts, n_trials)
         chosen[:, place] = trials[every, left.argmin(dim=1)]
         _shorten(distance, rows, chosen[:, place])
-    return chosen.cpu().numpy()
+    found: IntMatrix = chosen.cpu().numpy()
+    return found
 
 
 def _draw(distance: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

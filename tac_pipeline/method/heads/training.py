@@ -262,8 +262,7 @@ def _epoch_draws(images: _Pairs, texts: _Pairs, batch_size: int, generator: torc
     """
     drawn = [
         torch.stack(
-            [batch]
-            + [torch.randint(of.neighbors.shape[1], batch.shape, generator=generator) for of in (images, texts)]
+            [batch] + [torch.randint(of.neighbors.shape[1], batch.shape, generator=generator) for of in (images, texts)]
         )
         for batch in batches(len(images.rows), batch_size, generator)
     ]
