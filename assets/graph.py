@@ -3,19 +3,15 @@
 import difflib
 from collections.abc import Iterable
 
-from assets.clustering import (
-    CORRECTIONS_FILE,
-    cluster_heads,
-    cluster_ids,
-    corrections,
-    image_kmeans,
-    training_free_clusters,
-)
+from assets.clustering import cluster_heads, cluster_ids, image_kmeans, training_free_clusters
 from assets.engine.step import Step
 from assets.images import IMAGE_STORE, image_embeddings, image_labels, image_manifest, known_labels, training_set
 from assets.map import image_map, map_layout
 from assets.neighbors import image_neighbors, text_neighbors, text_weight, whitening
 from assets.nouns import candidate_nouns, noun_embeddings
+from assets.people.corrections import corrections
+from assets.people.lessons import lessons
+from assets.people.written import CORRECTIONS_FILE
 from assets.report import report
 from assets.results import assignments, clusters, evaluation
 from assets.review import review
@@ -38,6 +34,7 @@ STEPS: tuple[Step, ...] = (
     image_embeddings,
     known_labels,
     training_set,
+    lessons,
     candidate_nouns,
     noun_embeddings,
     criterion,

@@ -10,7 +10,6 @@ from assets.clustering import (
     HEADS_NAME,
     cluster_heads,
     cluster_ids,
-    corrections,
     image_kmeans,
     training_free_clusters,
 )
@@ -19,6 +18,7 @@ from assets.engine.seen import CRITERION, load_view, seen_vectors
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
 from assets.nouns import WORDING_KEYS, candidate_nouns, kinds_of, noun_embeddings, prompt_nouns, wording_values
+from assets.people.corrections import corrections, every_group, head_groups
 from assets.text_space import criterion, load_candidates, noun_shortlist, noun_vocabulary
 from assets.ui import previews
 from tac_pipeline.arrays import FloatMatrix
@@ -31,6 +31,7 @@ from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import (
     ASSIGNMENTS,
+    BARRED,
     CLUSTER_CENTERS,
     CLUSTERS,
     EVALUATION,
@@ -73,8 +74,7 @@ def assignments(inputs: Inputs, out: Output) -> None:
     """
     from tac_pipeline.method.heads.cluster_head import load_heads
     from tac_pipeline.results.assigning import assign_shards
-    from tac_pipeline.results.corrections.merging import groups_of
-    from tac_pipeline.results.corrections.pinning import pin_images
+    from tac_pipeline.results.corrections.pinning import pin_images, put_elsewhere
 
     store = open_store(inputs.project)
     view = load_view(inputs)
@@ -84,7 +84,7 @@ def assignments(inputs: Inputs, out: Output) -> None:
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
     # Columns that people merged already have the same id.
-    ids, groups = groups_of(inputs.table(corrections).sort("column")["cluster_id"].to_list(), {})
+    ids, groups = head_groups(inputs.artifact(corrections))
     found = assign_shards(
         inputs.table(image_embeddings),
         store.shards_folder,
@@ -97,17 +97,42 @@ def assignments(inputs: Inputs, out: Output) -> None:
         progress=inputs.progress("images"),
     )
     table = pin_images(_by_lasting_ids(found.rows, ids), inputs.artifact(corrections).frame(PINS))
+    if inputs.artifact(corrections).facts.get("barred"):
+        barred = inputs.artifact(corrections).frame(BARRED)
+        table = put_elsewhere(table, barred, lambda images: _among_others(inputs, images, barred))
     out.write(table)
     out.fact(
         mean_confidence=table["confidence"].mean(),
-        n_clusters=len(ids),
+        n_clusters=len(every_group(inputs.artifact(corrections))),
         key=key,
         images_computed=found.computed,
         pinned=int(table["curated"].sum()),
     )
-    places = pl.DataFrame({"cluster_id": ids}, schema={"cluster_id": pl.Int32}).with_row_index("place")
+    every = every_group(inputs.artifact(corrections))
+    places = pl.DataFrame({"cluster_id": every}, schema={"cluster_id": pl.Int32}).with_row_index("place")
     sizes = places.join(table, on="cluster_id")["place"].to_numpy()
-    out.picture("cluster sizes", previews.sizes_picture(sizes, len(ids)))
+    out.picture("cluster sizes", previews.sizes_picture(sizes, len(every)))
+
+
+def _among_others(inputs: Inputs, images: pl.Series, barred: pl.DataFrame) -> pl.DataFrame:
+    """Where images go that are not of their group: rows of the table assignments. Holds these images' vectors."""
+    from tac_pipeline.method.heads.cluster_head import load_heads
+    from tac_pipeline.results.assigning import assign_vectors
+    from tac_pipeline.results.corrections.pinning import without_barred
+    from tac_pipeline.store.shards import gather_vectors
+
+    view = inputs.table(image_embeddings).filter(pl.col("image_id").is_in(images.implode()))
+    shards, encoder = open_store(inputs.project).shards_folder, inputs.fact(image_embeddings, "encoder")
+    ids, groups = head_groups(inputs.artifact(corrections))
+    rows = assign_vectors(
+        gather_vectors(view, shards, encoder=encoder),
+        load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head,
+        centers_of(inputs, ids),
+        groups,
+        seen_by=load_view(inputs),
+        among=lambda soft: without_barred(soft, view["image_id"], barred, ids),
+    )
+    return _by_lasting_ids(rows.with_columns(view["image_id"]), ids)
 
 
 def _by_lasting_ids(rows: pl.DataFrame, ids: Sequence[int]) -> pl.DataFrame:

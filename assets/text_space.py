@@ -10,6 +10,7 @@ from assets.engine.seen import CRITERION, seen_vectors
 from assets.engine.step import Inputs, Output, Step, Values, stored_asset
 from assets.images import load_encoder, text_encoder_name, training_set
 from assets.nouns import noun_embeddings, prompt_nouns
+from assets.people.lessons import lessons, load_lessons
 from assets.ui import previews
 from tac_pipeline.arrays import SHORTEST_ROW, FloatMatrix, IntVector
 from tac_pipeline.digest import digest
@@ -132,6 +133,9 @@ def load_count(inputs: Inputs, asset: Step) -> int:
 def _resolve_count(inputs: Inputs, clusters: Clusters, seed: int) -> Values:
     n_images = inputs.rows(training_set)
     _require_sides(inputs, clusters)
+    taught = load_lessons(inputs, lessons)
+    if taught is not None:
+        return {"count": len(taught.group_of), "found": "as people corrected the groups"}
     given = clusters.count if isinstance(clusters.count, int) else None
     key, fewest = ("min", clusters.min) if given is None else ("count", given)
     if fewest > n_images:
@@ -166,6 +170,7 @@ def _require_sides(inputs: Inputs, clusters: Clusters) -> None:
     settings=["clusters", "seed"],
     deps=[training_set],
     deps_when={"group_by": [criterion]},
+    deps_if_any=[lessons],
     resolve=_resolve_count,
     load=load_count,
     kinds=["parquet", "numpy"],
@@ -177,7 +182,10 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
     It is found without labels: the finest level of groups that shows more than vectors without groups would.
     """
     # Two words leave nothing to look for.
-    known = SIDES if _has_two_sides(inputs) else clusters.count
+    taught = load_lessons(inputs, lessons)
+    known: int | str = SIDES if _has_two_sides(inputs) else clusters.count
+    if taught is not None:
+        known = len(taught.group_of)
     if isinstance(known, int):
         out.write({"count": [known]})
         out.fact(count=known, found=False)

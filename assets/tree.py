@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from assets.clustering import cluster_ids, corrections
+from assets.clustering import cluster_ids
 from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import training_set
 from assets.nouns import WORDING_KEYS, candidate_nouns, wording_of, wording_values
+from assets.people.corrections import corrections
 from assets.results import assignments, centers_of, clusters, vocabulary_profiles
 from assets.text_space import criterion, noun_vocabulary
 from assets.ui import previews

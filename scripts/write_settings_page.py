@@ -39,7 +39,8 @@ N is the number of training images, K the number of groups.
   `semantic_centers`, `vocabulary`, `retrieval`, `names`, `blend`, `neighbors`, `heads`, `method`, `review`, `report`,
   `corrections`, `publish` and `seed`. The others, and what is left out, are the store's
   ([more](../how-to/group-by-what-you-ask.md#several-groupings-of-one-store)).
-- `corrections` names a YAML file with `names`, `merge` and `pins`. An edit of it never starts a learning.
+- `corrections` names a YAML file with `names`, `merge`, `pins`, `groups`, `not_in`, `locked` and `aside`. An edit of it
+  never starts a learning; the next learning that somebody asks for goes on from it (`learn_from_corrections`).
 """
 
 

@@ -39,8 +39,8 @@ LAYERS = (
     ("assets",),
     ("assets.lookups",),
     ("assets.orchestration",),
-    ("assets.serving", "assets.stores"),
     ("assets.workbench",),
+    ("assets.serving", "assets.stores"),
     ("tac_pipeline.cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -70,7 +70,7 @@ def _make_again(asset: Step, project: Project, store: Store, log: Log) -> None:
 def _execute(asset: Step, project: Project, store: Store, log: Log, *, in_force: bool, anew: bool) -> Outcome:
     started = time.monotonic()
     known = known_versions(asset, store, in_force=in_force)
-    inputs = Inputs(project, require_inputs(asset, project, store, log, known), log)
+    inputs = Inputs(project, require_inputs(asset, project, store, log, known), log, anew=anew)
     lost = None if anew or asset.as_it_was is None else asset.as_it_was(inputs)
     recipe = resolve_recipe(asset, inputs) if lost is None else lost.recipe
     kept = usable(store.find(asset.name, recipe))

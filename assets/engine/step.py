@@ -61,6 +61,8 @@ class Step:
         not, nothing runs again.
     deps_when : dict of settings key to tuple of Step
         Further deps, of a store whose settings set that key; for all others they do not exist, not even in a digest.
+    deps_if_any : tuple of Step
+        Further deps that are empty in most stores: one that is empty is in no recipe, and none is in a version.
     resolve : callable (inputs, **sections) -> dict
         The values that a result depends on, with defaults filled in. By default the result keys as written.
     code_version : str
@@ -96,6 +98,7 @@ class Step:
     deps: tuple["Step", ...] = ()
     value_deps: tuple["Step", ...] = ()
     deps_when: Mapping[str, tuple["Step", ...]] = field(default_factory=dict)
+    deps_if_any: tuple["Step", ...] = ()
     kinds: tuple[str, ...] = ("parquet",)
     code_version: str = "1"
     resolve: Callable[..., Values] | None = None
@@ -118,12 +121,13 @@ class Step:
     @property
     def optional(self) -> tuple["Step", ...]:
         """The assets that it reads in some stores only."""
-        return tuple(dict.fromkeys(step for steps in self.deps_when.values() for step in steps))
+        asked = (step for steps in self.deps_when.values() for step in steps)
+        return tuple(dict.fromkeys((*asked, *self.deps_if_any)))
 
     def reads(self, settings: Settings) -> tuple["Step", ...]:
         """Every asset that it reads in a store with these settings."""
         asked = [steps for key, steps in self.deps_when.items() if value_at(settings, key) is not None]
-        return tuple(dict.fromkeys([*self.upstream, *(step for steps in asked for step in steps)]))
+        return tuple(dict.fromkeys([*self.upstream, *(step for steps in asked for step in steps), *self.deps_if_any]))
 
     def written(self, settings: Settings) -> Values:
         """The result settings that it reads, as written."""
@@ -136,7 +140,8 @@ class Step:
         """
         known = {} if known is None else known
         if self.name not in known:
-            above = [step.version(settings, known) for step in self.reads(settings)]
+            read = (step for step in self.reads(settings) if step not in self.deps_if_any)
+            above = [step.version(settings, known) for step in read]
             known[self.name] = digest([self.name, self.code_version, self.written(settings), above])
         return known[self.name]
 
@@ -154,6 +159,7 @@ def stored_asset(
     deps: Iterable[Step] = (),
     value_deps: Iterable[Step] = (),
     deps_when: Mapping[str, Iterable[Step]] | None = None,
+    deps_if_any: Iterable[Step] = (),
     kinds: Iterable[str] = ("parquet",),
     **declared: Any,
 ) -> Callable[[Callable[..., None]], Step]:
@@ -171,6 +177,7 @@ def stored_asset(
             deps=tuple(deps),
             value_deps=tuple(value_deps),
             deps_when={key: tuple(steps) for key, steps in (deps_when or {}).items()},
+            deps_if_any=tuple(deps_if_any),
             kinds=tuple(kinds),
             **declared,
         )
@@ -180,7 +187,10 @@ def stored_asset(
 
 @dataclass
 class Inputs:
-    """What a step may read: the artifacts upstream, the project, and the values from `resolve`."""
+    """What a step may read: the artifacts upstream, the project, and the values from `resolve`.
+
+    `anew` says that somebody asked to learn again.
+    """
 
     project: Project
     artifacts: Mapping[str, Artifact]
@@ -188,6 +198,7 @@ class Inputs:
     values: Values = field(default_factory=dict)
     # Things that resolve found and build needs again, such as a listing; never part of the recipe.
     carry: dict[str, Any] = field(default_factory=dict)
+    anew: bool = False
     _vectors: dict[str, FloatMatrix] = field(default_factory=dict)
 
     def artifact(self, asset: Step) -> Artifact:
@@ -196,8 +207,9 @@ class Inputs:
 
     def contents(self, asset: Step) -> dict[str, str]:
         """What the recipe of an asset names: the content of each of its deps that there are."""
-        deps = (*asset.deps, *(dep for dep in asset.optional if dep.name in self.artifacts))
-        return {dep.name: self.artifact(dep).content for dep in deps}
+        some = (dep for dep in asset.optional if dep.name in self.artifacts)
+        there = (dep for dep in some if dep not in asset.deps_if_any or self.rows(dep))
+        return {dep.name: self.artifact(dep).content for dep in (*asset.deps, *there)}
 
     def rows(self, asset: Step) -> int:
         """Rows of its main table."""

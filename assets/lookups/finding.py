@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from assets.clustering import HEADS_NAME, cluster_heads, corrections
+from assets.clustering import HEADS_NAME, cluster_heads
 from assets.engine.execute import open_store
 from assets.engine.seen import load_view
 from assets.engine.step import Inputs
@@ -17,7 +17,9 @@ from assets.images import encoder_name, image_embeddings, image_manifest, load_e
 from assets.lookups.reading import cluster_names, read_current, with_criterion
 from assets.neighbors import INDEX_NAME, image_neighbors, load_whitening, whitening
 from assets.nouns import noun_embeddings
+from assets.people.corrections import corrections, head_groups
 from assets.results import assignments, centers_of, clusters
+from assets.text_space import noun_vocabulary
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import UNSTATED_ENCODER
 from tac_pipeline.errors import EncoderError, InputError, StoreError
@@ -90,15 +92,83 @@ def search_by_image(project: Project, place: str, *, count: int) -> "Hits":
     from pathlib import Path
 
     inputs = read_current("tac search", project, image_embeddings)
-    own = inputs.table(image_embeddings).filter(pl.col("image_id") == place, pl.col("error").is_null())
-    if len(own) and not Path(place).exists():
-        from tac_pipeline.store.shards import gather_vectors
-
-        shards, made_by = open_store(project).shards_folder, inputs.fact(image_embeddings, "encoder")
-        [query] = gather_vectors(own, shards, encoder=made_by)
-        return _hits(inputs, query, f"the store's image {place}", count=count)
+    if not Path(place).exists() and len(_readable(inputs, [place])):
+        return search_by_own_image(project, place, count=count)
     query = _picture_vector(inputs, place)
     return _hits(inputs, query, f"the picture {place}", count=count)
+
+
+def search_by_own_image(project: Project, image_id: str, *, count: int) -> "Hits":
+    """The images of the whole store that are nearest to one of them; it is itself the first.
+
+    Raises
+    ------
+    InputError
+        The store has no such image, or it cannot be read.
+    StoreError
+    """
+    inputs = read_current("tac search", project, image_embeddings)
+    own = _readable(inputs, [image_id])
+    if own.is_empty():
+        raise InputError(f"{image_id} must be an image of the store that can be read")
+    [query] = _vectors_of(inputs, own)
+    return _hits(inputs, query, f"the store's image {image_id}", count=count)
+
+
+def search_by_picture(project: Project, name: str, data: bytes, *, count: int) -> "Hits":
+    """The images of the whole store that are nearest to a picture that somebody has sent.
+
+    Parameters
+    ----------
+    name : str
+        What errors call it.
+    data : bytes
+        The file; what images.max_bytes and images.max_pixels forbid is refused.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    StoreError, EncoderError
+    """
+    from tac_pipeline.results.new_images import given_image
+
+    inputs = read_current("tac search", project, image_embeddings)
+    query = _vector_of(inputs, given_image(name, data))
+    return _hits(inputs, query, f"the picture {name}", count=count)
+
+
+def nearest_nouns(project: Project, image_ids: Sequence[str], *, count: int) -> dict[str, list[str]]:
+    """The nouns of the vocabulary that are nearest to images, best first; without images that cannot be read.
+
+    Raises
+    ------
+    StoreError
+    """
+    inputs = read_current("the workbench", project, image_embeddings)
+    own = _readable(inputs, image_ids)
+    if own.is_empty():
+        return {}
+    words = read_current("the workbench", project, noun_vocabulary)
+    nouns = words.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
+    # A noun that several centers own is in the table once for each.
+    scores = _vectors_of(inputs, own) @ words.vectors(noun_vocabulary).T  # (n_images, n_nouns)
+    best = np.argsort(-scores, axis=1, kind="stable")
+    return {
+        image_id: list(dict.fromkeys(nouns[place] for place in row))[:count]
+        for image_id, row in zip(own["image_id"], best, strict=True)
+    }
+
+
+def _readable(inputs: Inputs, image_ids: Sequence[str]) -> pl.DataFrame:
+    return inputs.table(image_embeddings).filter(pl.col("image_id").is_in(image_ids), pl.col("error").is_null())
+
+
+def _vectors_of(inputs: Inputs, images: pl.DataFrame) -> FloatMatrix:
+    from tac_pipeline.store.shards import gather_vectors
+
+    shards, made_by = open_store(inputs.project).shards_folder, inputs.fact(image_embeddings, "encoder")
+    return gather_vectors(images, shards, encoder=made_by)
 
 
 def propose_alike(project: Project, picked: Sequence[str], *, count: int) -> pl.DataFrame:
@@ -123,19 +193,45 @@ def propose_alike(project: Project, picked: Sequence[str], *, count: int) -> pl.
     return found.filter("proposed").select("image_id", "score").head(count)
 
 
+def propose_splits(project: Project, images: pl.Series) -> list[list[list[str]]]:
+    """Two to five parts of a group, each as its image_ids; see split_images.
+
+    Raises
+    ------
+    InputError
+        It has too few images.
+    StoreError
+    """
+    from tac_pipeline.results.corrections.splitting import split_images
+
+    inputs = read_current("the workbench", project, *with_criterion(project, image_embeddings))
+    return split_images(
+        images,
+        inputs.table(image_embeddings),
+        open_store(project).shards_folder,
+        encoder=inputs.fact(image_embeddings, "encoder"),
+        seed=project.settings.seed,
+        seen_by=load_view(inputs),
+    )
+
+
 def _picture_vector(inputs: Inputs, place: str) -> FloatMatrix:
     from tac_pipeline.results.new_images import find_images
 
     found = find_images([place])
     if len(found) != 1:
         raise InputError(f"a search takes one picture; there are {len(found):,} in {place}")
-    [batch] = _embedded(inputs, found, _image_tower(inputs))
+    return _vector_of(inputs, found[0])
+
+
+def _vector_of(inputs: Inputs, image: "NamedImage") -> FloatMatrix:
+    [batch] = _embedded(inputs, [image], _image_tower(inputs))
     [row] = batch.rows
     if row.error is not None:
         raise InputError(
-            f"{place} must be a picture, or an image_id of the store; as a picture it {row.error}"
+            f"{image.name} must be a picture, or an image_id of the store; as a picture it {row.error}"
             if row.error.startswith("cannot")
-            else f"{place} must be a picture: {row.error}"
+            else f"{image.name} must be a picture: {row.error}"
         )
     vector: FloatMatrix = batch.vectors[0]
     return vector
@@ -208,14 +304,13 @@ def assign_places(project: Project, places: Sequence[str]) -> pl.DataFrame:
     StoreError, EncoderError
     """
     from tac_pipeline.method.heads.cluster_head import load_heads
-    from tac_pipeline.results.corrections.merging import groups_of
     from tac_pipeline.results.description import with_cluster_names
     from tac_pipeline.results.new_images import assign_images, find_images
 
     steps = with_criterion(project, image_embeddings, cluster_heads, corrections, clusters)
     inputs = read_current("tac assign", project, *steps)
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
-    kept, groups = groups_of(inputs.table(corrections).sort("column")["cluster_id"].to_list(), {})
+    kept, groups = head_groups(inputs.artifact(corrections))
     batches = _embedded(inputs, find_images(places), _image_tower(inputs))
     found = assign_images(
         batches,

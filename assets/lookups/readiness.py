@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from assets.clustering import require_corrections
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.graph import LEARNING
 from assets.images import image_embeddings, image_manifest
 from assets.lookups.status import State, Status, all_status, choose_steps, family_status
 from assets.nouns import candidate_nouns, noun_embeddings, noun_sources
+from assets.people.written import require_corrections
 from tac_pipeline.settings.project import Project
 
 

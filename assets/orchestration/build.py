@@ -12,7 +12,6 @@ from typing import Any
 
 import dagster as dg
 
-from assets.clustering import CORRECTIONS_FILE, observed_corrections, require_corrections
 from assets.engine.execute import execute
 from assets.engine.step import Step
 from assets.graph import GROWTH, STEPS, observed_sources, steps_of
@@ -39,6 +38,7 @@ from assets.orchestration.run_liveness import (
     run_tags,
 )
 from assets.orchestration.upkeep.unfinished import RECLUSTER
+from assets.people.written import CORRECTIONS_FILE, observed_corrections, require_corrections
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated, SettingsError
 from tac_pipeline.settings.keys import Settings
@@ -175,6 +175,17 @@ def look_first(project: Project, refused: SettingsError | None) -> Callable[[dg.
     return check
 
 
+# Results that people look at and correct in the workbench.
+SHOWN_THERE = ("corrections", "assignments", "clusters", "review", "report")
+
+
+def _workbench_link(step: Step, project: Project) -> dict[str, dg.MetadataValue[Any]]:
+    """Where `tac ui` has the workbench of the store: below its own address."""
+    if step.name not in SHOWN_THERE:
+        return {}
+    return {"workbench": dg.MetadataValue.url(f"/workbench/{project.settings.store}/")}
+
+
 def build_asset(
     step: Step, project: Project, *, before: Callable[[dg.AssetExecutionContext], None]
 ) -> dg.AssetsDefinition:
@@ -191,7 +202,7 @@ def build_asset(
         code_version=step.version(project.settings),
         kinds=set(step.kinds),
         tags={"tac/part": step.part},
-        metadata={"dagster/column_schema": column_schema(step.schema)},
+        metadata={"dagster/column_schema": column_schema(step.schema), **_workbench_link(step, project)},
         # A file of corrections that nobody has looked at yet is read all the same.
         automation_condition=refresh_condition(step, optional=observed if step.observes == CORRECTIONS_FILE else ()),
         required_resource_keys={LOCK_RESOURCE},

@@ -7,13 +7,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets.clustering import require_corrections
 from assets.orchestration.automation import require_schedule
 from assets.orchestration.instance import dagster_home
 from assets.orchestration.metadata import refusals
 from assets.orchestration.publishing import Decision, decision_event, publish, rollback
 from assets.orchestration.run_liveness import LIFE_RESOURCE, LOCK_RESOURCE, build_lock, build_sign_of_life, run_tags
 from assets.orchestration.webserver import reload_location
+from assets.people.written import require_corrections
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.editing import edit_settings
 from tac_pipeline.settings.keys import split_grouping

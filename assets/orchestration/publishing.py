@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assets.clustering import cluster_ids, corrections
+from assets.clustering import cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Log
 from assets.orchestration.checks import CHECKS, Finding
+from assets.people.corrections import corrections
 from assets.results import assignments, clusters
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, TacError
 from tac_pipeline.settings.project import Project

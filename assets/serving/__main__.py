@@ -1,4 +1,5 @@
-"""The process behind `tac ui`: Dagster's web application behind the guard, its daemon and code servers around it.
+"""The process behind `tac ui`: Dagster's web application and the workbenches behind the guard, and its daemon and code
+servers around it.
 
 It is handed a socket that listens and the lock of the one owner, and ends with the process that started it.
 """
@@ -25,6 +26,7 @@ import uvicorn
 
 from assets.orchestration.dagster_internals import open_code_servers, open_webserver, show_dagsters_log
 from assets.orchestration.webserver import RunningUi, note_ui
+from assets.serving.benches import Benches
 from assets.serving.guard import BODY_BYTES, OWNER, Guard, Rules
 from assets.serving.lifeline import GRACE_SECONDS, end_with_starter
 from assets.serving.owner import Bound
@@ -69,9 +71,9 @@ class Plan:
 class Server(uvicorn.Server):
     """Tells when it answers, and can be asked why it ended."""
 
-    def __init__(self, config: uvicorn.Config, ui: RunningUi, plan: Plan) -> None:
+    def __init__(self, config: uvicorn.Config, ui: RunningUi, plan: Plan, benches: Benches) -> None:
         super().__init__(config)
-        self._ui, self._plan, self.failed = ui, plan, False
+        self._ui, self._plan, self._benches, self.failed = ui, plan, benches, False
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Begin to answer, and say so."""
@@ -80,6 +82,8 @@ class Server(uvicorn.Server):
         names = ", ".join(self._plan.stores.values())
         kind = ", read-only" if self._plan.read_only else ""
         _say(f"Dagster UI on {self._ui.link} (store {names}{kind}; stop it with Ctrl-C)", sys.stdout)
+        for link in self._benches.links:
+            _say(f"workbench on {self._ui.url}{link}", sys.stdout)
 
     def fail(self, sentence: str) -> None:
         """End because something else did."""
@@ -110,8 +114,9 @@ def main(plan: Plan) -> int:
             open_code_servers(instance, Path(plan.workspace), target=located),
             open_webserver(instance, located, may_act=may_act) as app,
         ):
+            benches = Benches(plan.stores, rules, read_only=plan.read_only)
             config = uvicorn.Config(
-                Guard(app, rules),
+                benches.beside(Guard(app, rules)),
                 log_level="warning",
                 access_log=False,  # the address of a first visit has the token in it
                 ws_max_size=BODY_BYTES,
@@ -120,9 +125,12 @@ def main(plan: Plan) -> int:
                 server_header=False,
                 proxy_headers=False,  # anybody can send them
             )
-            server = Server(config, ui, plan)
-            with _daemon(located, plan, server), suppress(KeyboardInterrupt):
-                server.run([bound.listener])
+            server = Server(config, ui, plan, benches)
+            try:
+                with _daemon(located, plan, server), suppress(KeyboardInterrupt):
+                    server.run([bound.listener])
+            finally:
+                benches.stop()
     return int(server.failed)
 
 

@@ -17,7 +17,7 @@ _PAGE = """\
 _LOGIN = """
 <h1>This UI needs its token</h1>
 <p>{said}Open the link that <code>{command}</code> printed, or enter the token at its end.</p>
-<form method="get" action="/">
+<form method="get">
 <label>Token <input type="password" name="token" autocomplete="off" required autofocus></label> <button>Open</button>
 </form>
 """

@@ -6,7 +6,7 @@ could start the job that edits the settings. The guard is an ASGI layer; nothing
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -106,10 +106,14 @@ class Guard:
     rules : Rules
     body_bytes : int
         Larger bodies are refused; they are never held whole.
+    larger : mapping of path to int, optional
+        What the bodies at some addresses may have instead.
     """
 
-    def __init__(self, app: App, rules: Rules, *, body_bytes: int = BODY_BYTES) -> None:
-        self._app, self._rules, self._body_bytes = app, rules, body_bytes
+    def __init__(
+        self, app: App, rules: Rules, *, body_bytes: int = BODY_BYTES, larger: Mapping[str, int] | None = None
+    ) -> None:
+        self._app, self._rules, self._body_bytes, self._larger = app, rules, body_bytes, dict(larger or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or refuse a request, or pass on what is none."""
@@ -149,33 +153,16 @@ class Guard:
         if request.kind == "websocket" or request.method != "POST":
             await self._app(request.scope, receive, send)
             return
-        body = await self._read(request, receive)
+        most = self._larger.get(request.path, self._body_bytes)
+        body = await _read(request, receive, most)
         if body is None:
-            sentence = f"a request may have {self._body_bytes:,} bytes at most"
+            sentence = f"a request may have {most:,} bytes at most"
             await self._tell(Refusal(413, sentence), request, receive, send)
             return
         if request.path == GRAPHQL and not _is_object(body):
             await self._tell(Refusal(400, "a question of GraphQL must be one JSON object"), request, receive, send)
             return
         await self._app(request.scope, _replay(body, receive), send)
-
-    async def _read(self, request: "_Request", receive: Receive) -> bytes | None:
-        """A body; None when it is too large, or its sender has gone."""
-        declared = request.header("content-length")
-        too_large = declared.isdecimal() and int(declared) > self._body_bytes
-        parts, size, more = list[bytes](), 0, True
-        while more and size <= self._body_bytes + DISCARDED_BYTES:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            part = message.get("body", b"")
-            size, more = size + len(part), message.get("more_body", False)
-            too_large = too_large or size > self._body_bytes
-            if too_large:
-                parts.clear()
-            else:
-                parts.append(part)
-        return None if too_large else b"".join(parts)
 
     async def _tell(self, refusal: Refusal, request: "_Request", receive: Receive, send: Send) -> None:
         if request.kind == "http":
@@ -263,6 +250,25 @@ def _refuse_form(request: _Request) -> Refusal | None:
         # Where HTML is accepted, Dagster shows a page for typing queries.
         return Refusal(405, "GraphQL is asked by POST with the content type application/json")
     return None
+
+
+async def _read(request: _Request, receive: Receive, most: int) -> bytes | None:
+    """A body; None when it is too large, or its sender has gone."""
+    declared = request.header("content-length")
+    too_large = declared.isdecimal() and int(declared) > most
+    parts, size, more = list[bytes](), 0, True
+    while more and size <= most + DISCARDED_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        size, more = size + len(part), message.get("more_body", False)
+        too_large = too_large or size > most
+        if too_large:
+            parts.clear()
+        else:
+            parts.append(part)
+    return None if too_large else b"".join(parts)
 
 
 def _is_object(body: bytes) -> bool:

@@ -19,6 +19,7 @@ from tac_pipeline.sources.listing import READING_THREADS
 from tac_pipeline.sources.tables.images import place_in_table
 
 BATCH = 1024
+UNLISTED = "the source no longer lists it"
 
 
 def place_images(
@@ -66,7 +67,7 @@ def _batches(
 
 def _place(uri: str | None, target: Path, source: ByteReader, link: Link | None) -> str | None:
     if uri is None:
-        return "the source no longer lists it"
+        return UNLISTED
     local = "://" not in uri and place_in_archive(uri) is None and place_in_table(uri) is None
     try:
         if local and link is not None:
@@ -77,8 +78,13 @@ def _place(uri: str | None, target: Path, source: ByteReader, link: Link | None)
             target.write_bytes(source.read(uri))
     except (OSError, ValueError) as error:
         target.unlink(missing_ok=True)
-        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        return why_unread(error)
     return None
+
+
+def why_unread(error: Exception) -> str:
+    """Why an image file could not be had, in words."""
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _link(file: Path, target: Path, link: Link) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
+
 from tac_pipeline.export.image_files import place_images
 from tac_pipeline.export.result import Exported, ExportOptions, ExportResult
 from tac_pipeline.export.safe_names import TakenNames, image_name, safe_name
@@ -26,16 +28,26 @@ def folder_name(cluster_id: int, name: str | None) -> str:
 def write_image_folder(folder: Path, result: ExportResult, options: ExportOptions) -> Exported:
     """Make a folder and fill it; images without a cluster are left out."""
     folder.mkdir()
-    images = result.placed
+    files = files_in_folders(result.placed)
+    for name in {file.partition("/")[0] for file in files}:
+        (folder / name).mkdir()
+    return place_and_list(folder, result, files, options)
+
+
+def files_in_folders(images: pl.DataFrame) -> list[str]:
+    """The file of every image, in the folder of its cluster: `sea_horse-3/0001.jpg`.
+
+    Parameters
+    ----------
+    images : DataFrame with image_id, uri, cluster_id, cluster_name
+        Every one has a cluster.
+    """
     taken: dict[int, TakenNames] = {}
     files = []
     for image_id, uri, cluster_id, name in images.select("image_id", "uri", "cluster_id", "cluster_name").iter_rows():
-        if cluster_id not in taken:
-            taken[cluster_id] = TakenNames()
-            (folder / folder_name(cluster_id, name)).mkdir()
-        file = taken[cluster_id].take(image_name(image_id, uri or ""), image_id)
+        file = taken.setdefault(cluster_id, TakenNames()).take(image_name(image_id, uri or ""), image_id)
         files.append(f"{folder_name(cluster_id, name)}/{file}")
-    return place_and_list(folder, result, files, options)
+    return files
 
 
 def place_and_list(folder: Path, result: ExportResult, files: list[str], options: ExportOptions) -> Exported:

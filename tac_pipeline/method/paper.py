@@ -218,6 +218,7 @@ def _train_heads(known: Known, values: Values) -> TrainedHeads:
 PAPER = Method(
     name="published",
     takes_known=False,
+    takes_lessons=False,
     shortlist_factor=None,
     naming_tau=TAU,
     whitening=Piece(_no_whitening, lambda _: {}),

@@ -99,6 +99,8 @@ class Method:
         What the settings file calls it.
     takes_known : bool
         Whether it can keep classes that are known beforehand.
+    takes_lessons : bool
+        Whether it learns from corrections of the groups before.
     shortlist_factor : int, optional
         How many times the nouns that a center gets are encoded in all templates; None stands for all nouns.
     naming_tau : float
@@ -117,6 +119,7 @@ class Method:
 
     name: str
     takes_known: bool
+    takes_lessons: bool
     shortlist_factor: int | None
     naming_tau: float
     whitening: Piece

@@ -33,6 +33,7 @@ SCRIPTS = (
     "cluster.js",
     "map.js",
     "lists.js",
+    "branches.js",
     "tree.js",
     "main.js",
 )

@@ -7,7 +7,7 @@ found by heads and shard. Memory holds one small row per image and one shard's v
 from __future__ import annotations
 
 import shutil
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -118,15 +118,20 @@ def assign_vectors(
     groups: IntVector | None,
     *,
     seen_by: View | None = None,
+    among: Callable[[FloatMatrix], FloatMatrix] = lambda soft: soft,
 ) -> pl.DataFrame:
-    """Columns column, confidence, runner_up, similarity for vectors, float32 (n_images, dim); see assign_shards."""
+    """Columns column, confidence, runner_up, similarity for vectors, float32 (n_images, dim); see assign_shards.
+
+    `among` takes the soft assignment, float32 (n_images, n_groups), and gives the one to the groups that are left.
+    """
     from tac_pipeline.method.heads.assignment import assign
     from tac_pipeline.method.heads.cluster_head import soft_assignment
     from tac_pipeline.results.corrections.merging import sum_groups
 
     seen = vectors if seen_by is None else seen_by.apply(vectors)
     soft = soft_assignment(head, seen)
-    found = assign(soft if groups is None else sum_groups(soft, groups), ceilings=_ceilings(head, groups))
+    summed = among(soft if groups is None else sum_groups(soft, groups))
+    found = assign(summed, ceilings=_ceilings(head, groups))
     similarity = np.einsum("nd,nd->n", seen, centers[found.column])
     return pl.DataFrame(
         {

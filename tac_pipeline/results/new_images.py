@@ -18,10 +18,10 @@ from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.embedding import NoKnownVectors, encoded_batches
 from tac_pipeline.errors import SourceError
 from tac_pipeline.results.assigning import assign_vectors
-from tac_pipeline.sources import IMAGE_SUFFIXES, FolderSource, RemoteFolderSource
+from tac_pipeline.sources import IMAGE_SUFFIXES, ByteReader, FolderSource, RemoteFolderSource
 from tac_pipeline.sources.remote import read_url
 from tac_pipeline.sources.rules import ARCHIVE_SUFFIX
-from tac_pipeline.sources.streaming import read_local
+from tac_pipeline.sources.streaming import OverLimit, read_local
 from tac_pipeline.store.shards import EmbeddedBatch
 
 if TYPE_CHECKING:
@@ -41,6 +41,18 @@ class _Files:
         return read_url(uri, limit=limit) if "://" in uri else read_local(Path(uri), limit)
 
 
+class _Given:
+    """Bytes that are there already."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
+        if limit is not None and len(self._data) > limit:
+            raise OverLimit(len(self._data), limit)
+        return self._data
+
+
 @dataclass(frozen=True)
 class NamedImage:
     """An image that a user named, or that is in a folder or tar that a user named.
@@ -57,13 +69,18 @@ class NamedImage:
 
     name: str
     uri: str
-    reader: FolderSource | RemoteFolderSource | _Files
+    reader: ByteReader
     error: str | None = None
 
 
 def find_images(places: Sequence[str]) -> list[NamedImage]:
     """The images at paths and URLs, for a folder or tar all images in it; a place without images has an error."""
     return [image for place in places for image in _images_at(place)]
+
+
+def given_image(name: str, data: bytes) -> NamedImage:
+    """An image that somebody has sent."""
+    return NamedImage(_text(name), "", _Given(data))
 
 
 def _images_at(place: str) -> Iterator[NamedImage]:

@@ -31,6 +31,7 @@ OWN_KEYS = (
     "review",
     "report",
     "corrections",
+    "learn_from_corrections",
     "publish",
     "seed",
 )

@@ -420,6 +420,9 @@ class Settings(Section):
     corrections: str | None = result(
         None, min_length=1, description="a file of people's corrections: names, merges and pins; null = none"
     )
+    learn_from_corrections: bool = added_result(
+        True, description="the next learning goes on from the groups as people corrected them; false = it starts anew"
+    )
     publish: Literal["auto", "manual"] = execution(
         "auto", description="readers get a new version: auto, once its checks pass; manual, when somebody publishes it"
     )

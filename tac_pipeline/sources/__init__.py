@@ -29,7 +29,7 @@ from tac_pipeline.sources.rules import Rules, is_archive
 from tac_pipeline.sources.tables.columns import PARQUET_SUFFIX, TABLE_SUFFIXES
 from tac_pipeline.sources.tables.parquet import parquet_schema
 from tac_pipeline.sources.tables.vectors import MATRIX_SUFFIX, find_vector_files, is_vector_table, vector_digest
-from tac_pipeline.sources.vectors import VectorBatch, VectorSource
+from tac_pipeline.sources.vectors import NamedPictures, VectorBatch, VectorSource
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -39,6 +39,7 @@ __all__ = [
     "Listing",
     "ManifestSource",
     "ManySources",
+    "NamedPictures",
     "RemoteFolderSource",
     "Rules",
     "Source",

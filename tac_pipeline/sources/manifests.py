@@ -283,6 +283,18 @@ class Places:
             )
 
 
+def local_path(uri: str) -> str:
+    """The path that a uri names on this machine; OSError for one that is elsewhere."""
+    if uri[:5].lower() == "file:":
+        try:
+            return _path_of_url(uri)
+        except UnusableRow as error:
+            raise FileNotFoundError(str(error)) from error
+    if "://" in uri:
+        raise FileNotFoundError("it is not on this machine")
+    return uri
+
+
 def _path_of_url(url: str) -> str:
     """The local path that a file URL names."""
     rest = url[5:]

@@ -16,8 +16,9 @@ import polars as pl
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import UNSTATED_ENCODER
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.listing import LABEL, Listing, ListingBuilder
-from tac_pipeline.sources.manifests import Places, column_labels
+from tac_pipeline.sources.listing import LABEL, Listing, ListingBuilder, as_path
+from tac_pipeline.sources.manifests import Places, column_labels, local_path
+from tac_pipeline.sources.streaming import read_local
 from tac_pipeline.sources.tables.columns import RowProblems, refuse_repeats
 from tac_pipeline.sources.tables.reading import read_text_table
 from tac_pipeline.sources.tables.vectors import RowBatch, VectorPart, Widths, find_vector_files, open_part
@@ -40,6 +41,17 @@ class VectorBatch(NamedTuple):
     digests: list[str]
     vectors: FloatMatrix
     errors: list[str | None]
+
+
+class NamedPictures:
+    """Reads the local pictures that rows of vectors name by their uri; they are for people, and nothing is fetched."""
+
+    def read(self, uri: str, *, limit: int | None = None) -> bytes:
+        """See ByteReader."""
+        path = Path(as_path(local_path(uri)))
+        if not path.is_absolute():
+            raise FileNotFoundError("its vector names no picture on this machine")
+        return read_local(path, limit)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ class Learned:
         learned then was lost and came out otherwise.
     classes : tuple of str
         Names of the known classes, which are the first columns: each keeps the id that it had in the entry before.
+    keeps : mapping of column to cluster id
+        Columns that were learned from groups with ids, or from groups made by hand: these are their ids.
     """
 
     key: str
@@ -76,6 +78,7 @@ class Learned:
     encoder: str
     roots: str = ""
     classes: tuple[str, ...] = ()
+    keeps: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -193,14 +196,20 @@ class Ledger:
         ids = np.full(len(sizes), NONE, dtype=np.int64)
         old, new, old_ids = self._both_sides(parent, learned, sizes)
         same_space = parent is not None and _encoder(parent) == learned.encoder
-        match = match_clusters(old, new, same_space=same_space, fixed=_same_classes(parent, learned, old_ids))
+        match = match_clusters(old, new, same_space=same_space, fixed=_same_groups(parent, learned, old_ids))
+        made = [column for column, id_ in learned.keeps.items() if id_ not in old_ids]
+        match.old_of[made] = NONE
         matched = match.old_of != NONE
         ids[matched] = old_ids[match.old_of[matched]]
+        ids[made] = [learned.keeps[column] for column in made]
+        matched[made] = True
+        next_id = max([next_id, *(id_ + 1 for id_ in learned.keeps.values())])
         # The largest cluster first, so that the ids of a first clustering read like a ranking.
         born = [column for column in np.argsort(-sizes, kind="stable") if not matched[column]]
         ids[born] = np.arange(next_id, next_id + len(born))
         number = len(entries) + 1
         changes = trace_lineage(match, old, new, old_ids, ids)
+        images = short_digests(learned.image_ids, learned.content_hashes)
         tables = {
             "ids": pl.DataFrame(
                 {
@@ -210,7 +219,7 @@ class Ledger:
                 }
             ),
             "lineage": pl.DataFrame([{"entry": number, **vars(change)} for change in changes]),
-            "images": _image_digests(learned).with_columns(cluster_id=pl.Series(ids[learned.column])),
+            "images": images.with_columns(cluster_id=pl.Series(ids[learned.column])),
         }
         record = {
             "entry": number,
@@ -244,7 +253,7 @@ class Ledger:
         table = parent.table("centers", CLUSTER_CENTERS)
         old_ids = table.column("cluster_id").to_numpy().astype(np.int64)
         before = frame_of(parent.table("images", LEDGER_IMAGES))
-        after = _image_digests(learned).with_columns(column=pl.Series(learned.column))
+        after = short_digests(learned.image_ids, learned.content_hashes).with_columns(column=pl.Series(learned.column))
         known = known_images(before, after)
         positions = {id_: position for position, id_ in enumerate(old_ids)}
         was = np.array([positions[id_] for id_ in known["cluster_id"].to_list()], dtype=np.int64)
@@ -287,11 +296,12 @@ def _remedy(folder: Path) -> str:
     )
 
 
-def _same_classes(parent: Entry | None, learned: Learned, old_ids: IntVector) -> dict[int, int]:
-    """The columns of known classes that the parent knew too, with the place of their ids there."""
+def _same_groups(parent: Entry | None, learned: Learned, old_ids: IntVector) -> dict[int, int]:
+    """The columns of groups, or of known classes, that the parent knew too, with the place of their ids there."""
     places = {int(id_): place for place, id_ in enumerate(old_ids)}
     known = {} if parent is None else parent.classes
-    return {column: places[known[name]] for column, name in enumerate(learned.classes) if known.get(name) in places}
+    classes = {column: known[name] for column, name in enumerate(learned.classes) if name in known}
+    return {column: places[id_] for column, id_ in {**classes, **learned.keeps}.items() if id_ in places}
 
 
 def _differs(entry: Entry, learned: Learned) -> bool:
@@ -317,13 +327,15 @@ def known_images(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _image_digests(learned: Learned) -> pl.DataFrame:
+def short_digests(image_ids: pl.Series, content_hashes: pl.Series) -> pl.DataFrame:
+    """Columns image, content: what the ledger keeps of images, UInt64."""
+
     def short(image_id: str) -> int:
         return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest())
 
     return pl.DataFrame(
         {
-            "image": pl.Series([short(image_id) for image_id in learned.image_ids], dtype=pl.UInt64),
-            "content": pl.Series([int(hash_[:16], 16) for hash_ in learned.content_hashes], dtype=pl.UInt64),
+            "image": pl.Series([short(image_id) for image_id in image_ids], dtype=pl.UInt64),
+            "content": pl.Series([int(hash_[:16], 16) for hash_ in content_hashes], dtype=pl.UInt64),
         }
     )

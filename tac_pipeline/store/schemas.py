@@ -226,6 +226,33 @@ PINS = TableSchema(
     (_IMAGE_ID, Column("cluster_id", pa.int32(), "where people want it, after merges by hand")),
     key="image_id",
 )
+BARRED = TableSchema(
+    "barred",
+    (_IMAGE_ID, Column("cluster_id", pa.int32(), "a cluster that it is not of, after merges by hand")),
+)
+LESSONS = TableSchema(
+    "lessons",
+    (
+        _IMAGE_ID,
+        _CONTENT_HASH,
+        Column("cluster_id", pa.int32(), "the group that learning starts from"),
+        Column("fixed", pa.int32(), "the group where people put or left it; null where nobody did", nullable=True),
+    ),
+    key="image_id",
+)
+LESSON_GROUPS = TableSchema(
+    "lesson_groups",
+    (
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        Column("merged_into", pa.int32(), "the id that it is one with; null for one that stays", nullable=True),
+    ),
+    key="cluster_id",
+)
+LOCKED = TableSchema(
+    "locked",
+    (_IMAGE_ID, Column("cluster_id", pa.int32(), "the locked group that it was in before this learning")),
+    key="image_id",
+)
 CLUSTER_CENTERS = TableSchema(
     "cluster_centers",
     (

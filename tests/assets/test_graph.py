@@ -16,6 +16,7 @@ EDGES = {
     "image_embeddings": {"image_manifest"},
     "known_labels": set(),
     "training_set": {"image_embeddings"},
+    "lessons": {"training_set"},
     "candidate_nouns": set(),
     "noun_embeddings": {"candidate_nouns"},
     "criterion": set(),
@@ -105,7 +106,7 @@ GROUPS = {
         "text_counterparts",
     },
     "neighbors": {"whitening", "image_neighbors", "text_weight", "text_neighbors", "map_layout"},
-    "clustering": {"image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids"},
+    "clustering": {"lessons", "image_kmeans", "training_free_clusters", "cluster_heads", "cluster_ids"},
     "results": {
         "corrections",
         "assignments",
@@ -130,13 +131,25 @@ def test_known_classes_are_read_only_where_the_settings_name_some() -> None:
 
 def test_a_criterion_is_read_only_where_there_is_one() -> None:
     settings = parse_settings("store: photos\nimages: {source: pictures}\nclusters: {count: 10}\n", name="tac.yaml")
-    assert [step.name for step in STEPS if step.reads(settings) != step.upstream] == []
+    assert [step.name for step in STEPS if step.reads(settings) != (*step.upstream, *step.deps_if_any)] == []
     by_style = settings.model_copy(update={"group_by": "style"})
-    found = {step.name: {above.name for above in step.reads(by_style)} - EDGES[step.name] for step in STEPS}
+    taught = {step.name: {above.name for above in step.deps_if_any} for step in STEPS}
+    found = {
+        step.name: {above.name for above in step.reads(by_style)} - EDGES[step.name] - taught[step.name]
+        for step in STEPS
+    }
     assert {name: above for name, above in found.items() if above} == BY_CRITERION
     assert "criterion" in [step.name for step in select("+image_neighbors", by_style)]
     assert "criterion" not in [step.name for step in select("+image_neighbors", settings)]
     assert "image_neighbors" in [step.name for step in select("criterion+", by_style)]
+
+
+def test_lessons_are_in_no_version_of_their_readers() -> None:
+    readers = {step for step in STEPS if find("lessons") in step.deps_if_any}
+    assert {step.name for step in readers} == {"cluster_count", "training_free_clusters", "cluster_ids", "corrections"}
+    settings = parse_settings("store: photos\nimages: {source: pictures}\nclusters: {count: 10}\n", name="tac.yaml")
+    silent = settings.model_copy(update={"learn_from_corrections": False})
+    assert {step.name for step in STEPS if step.version(settings) != step.version(silent)} == {"lessons"}
 
 
 def test_the_groups_are_the_documented_ones() -> None:
@@ -185,6 +198,7 @@ def test_growth_relearns_nothing() -> None:
                 "image_embeddings",
                 "known_labels",
                 "training_set",
+                "lessons",
                 "candidate_nouns",
                 "noun_embeddings",
                 "criterion",

@@ -50,3 +50,16 @@ def test_a_port_that_is_taken_is_told(vector_store: Callable[..., Path]) -> None
         result = tac("open", "--no-browser", "--port", str(port), "-s", ready(vector_store()))
     assert result.exit_code == 1
     assert f"port {port} of 127.0.0.1 is taken" in told(result)
+
+
+def test_beyond_this_machine_it_warns(vector_store: Callable[..., Path]) -> None:
+    def opened(link: str) -> bool:
+        assert link.startswith("http://127.0.0.1:")
+        threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(webbrowser, "open", opened)
+        result = tac("open", "--host", "0.0.0.0", "-s", ready(vector_store()))
+    assert result.exit_code == 0, result.output
+    assert "warning: the workbench listens at 0.0.0.0" in told(result)

@@ -14,7 +14,7 @@ CENTERS_DOWN = {"semantic_centers", *SHORTLIST_DOWN}
 COUNT_DOWN = {"cluster_count", "image_kmeans", "image_neighbors", *CENTERS_DOWN}
 # What a criterion shows the images to.
 CRITERION_DOWN = {"whitening", *COUNT_DOWN}
-TRAINING_SET_DOWN = {"training_set", "whitening", *MAP_DOWN, *COUNT_DOWN}
+TRAINING_SET_DOWN = {"training_set", "lessons", "whitening", *MAP_DOWN, *COUNT_DOWN}
 EMBEDDINGS_DOWN = {"image_embeddings", *TRAINING_SET_DOWN}
 NOUN_EMBEDDINGS_DOWN = {"noun_embeddings", *SHORTLIST_DOWN}
 NEIGHBORS_DOWN = {"image_neighbors", *WEIGHT_DOWN}

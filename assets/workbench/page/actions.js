@@ -34,11 +34,20 @@ function drawSelection() {
   bar.hidden = !chosen.size && !chosenGroups.size;
   document.body.toggleAttribute("data-choosing", !bar.hidden);
   if (chosen.size) {
+    const homes = new Set([...chosen.values()].map((image) => image.group));
+    const home = homes.size === 1 ? groupById.get([...homes][0]) : null;
     bar.replaceChildren(
       el("span", {}, `${plural(chosen.size, "image")} chosen`),
       button("Move to…", moveChosen, true),
+      button("New group", makeGroup),
       button("Find the like", findLike),
-      button("Copy ids", () => navigator.clipboard.writeText([...chosen.keys()].join("\n")).then(() => announce("Copied"), (error) => tell(String(error)))),
+      menu("More", [
+        ["Export…", () => exportImages({ images: [...chosen.keys()] }, chosen.size)],
+        ["These are right here", pinChosen],
+        ...(home ? [[`Not ${title(home)}`, () => rejectChosen(home)]] : []),
+        ["Tag…", tagChosen],
+        ["Back to where learning puts them", () => actOnChosen({ do: "move", to: null })],
+      ]),
       button("Clear", clear),
     );
   } else {
@@ -59,12 +68,87 @@ function moveChosen() {
   for (const image of chosen.values()) if (groupById.has(image.second)) near.set(image.second, (near.get(image.second) ?? 0) + 1);
   const from = new Set([...chosen.values()].map((image) => image.group));
   const rank = (group) => (from.size === 1 && from.has(group.id) ? -1 : (near.get(group.id) ?? 0));
-  pickGroup(`Move ${plural(chosen.size, "image")} to`, [...store.groups].sort((a, b) => rank(b) - rank(a) || b.size - a.size), (group) => {
-    const images = [...chosen.keys()];
-    chosen.clear();
-    drawSelection();
-    return act({ do: "move", images, to: group.id });
+  const ranked = [...store.groups].sort((a, b) => rank(b) - rank(a) || b.size - a.size);
+  pickGroup(`Move ${plural(chosen.size, "image")} to`, ranked, (group) => actOnChosen({ do: "move", to: group.id }), makeOf);
+}
+
+/** Do something with the chosen images, which are then let go. */
+function actOnChosen(what) {
+  const images = [...chosen.keys()];
+  chosen.clear();
+  drawSelection();
+  return attempt(() => act({ ...what, images }));
+}
+
+function pinChosen() {
+  return actOnChosen({ do: "pin" });
+}
+
+function rejectChosen(group) {
+  return actOnChosen({ do: "reject", id: group.id });
+}
+
+/** A new group of the chosen images; without a name the nouns give one. */
+function makeOf(name) {
+  const images = [...chosen.keys()];
+  chosen.clear();
+  drawSelection();
+  return act({ do: "make", groups: [{ name: name || null, images }] });
+}
+
+function makeGroup() {
+  const input = el("input", { type: "text", maxlength: "200", placeholder: "A name; empty: one is found", "aria-label": "Name" });
+  const form = el("form", { class: "ask" }, input, el("div", { class: "ask-buttons" }, el("button", { class: "button main" }, "Make the group")));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    close();
+    attempt(() => makeOf(input.value.trim()));
   });
+  const close = modal(`A new group of ${plural(chosen.size, "image")}`, form);
+  input.focus();
+}
+
+function tagChosen() {
+  const input = el("input", { type: "text", maxlength: "60", placeholder: "A word", "aria-label": "Tag", required: true });
+  const done = (tag, on) => {
+    close();
+    actOnChosen({ do: "tag", tag, on });
+  };
+  const known = Object.keys(store.tags).map((tag) => el("button", { type: "button", class: "chip", on: { click: () => (input.value = tag) } }, isolated(tag)));
+  const form = el(
+    "form",
+    { class: "ask" },
+    input,
+    known.length ? el("div", { class: "chips" }, known) : null,
+    el("div", { class: "ask-buttons" }, el("button", { class: "button main" }, "Tag them"), el("button", { type: "button", class: "quiet", on: { click: () => input.value.trim() && done(input.value.trim(), false) } }, "Take the tag away")),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (input.value.trim()) done(input.value.trim(), true);
+  });
+  const close = modal(`Tag ${plural(chosen.size, "image")}`, form);
+  input.focus();
+}
+
+/** A button that opens a list of things to do. */
+function menu(text, entries) {
+  const list = el("div", { class: "menu", role: "menu", popover: "auto" }, entries.map(([label, press]) => el("button", { type: "button", role: "menuitem", class: "pick", on: { click: () => (list.hidePopover(), press()) } }, isolated(label))));
+  const opener = el("button", { type: "button", class: "quiet", "aria-haspopup": "menu", on: { click: () => list.togglePopover() } }, text);
+  list.addEventListener("toggle", (event) => {
+    if (event.newState !== "open") return;
+    const place = opener.getBoundingClientRect();
+    list.style.left = `${Math.max(Math.min(place.left, window.innerWidth - list.offsetWidth - 12), 12)}px`;
+    list.style.top = place.top > window.innerHeight / 2 ? `${place.top - list.offsetHeight - 8}px` : `${place.bottom + 8}px`;
+    list.querySelector("button").focus();
+  });
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const items = [...list.children];
+    items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
+  });
+  return el("span", {}, opener, list);
 }
 
 function mergeChosen() {
@@ -96,8 +180,8 @@ function renameGroup(group) {
   input.select();
 }
 
-/** Let somebody pick a group by its name. */
-function pickGroup(heading, groups, picked) {
+/** Let somebody pick a group by its name, or make one with `made`, which takes a name. */
+function pickGroup(heading, groups, picked, made) {
   const input = el("input", { type: "search", placeholder: "Type a name", "aria-label": "Filter groups" });
   const list = el("ul", { class: "picks" });
   const draw = () => {
@@ -109,8 +193,11 @@ function pickGroup(heading, groups, picked) {
       .filter((group) => place(group) >= 0)
       .sort((a, b) => (wanted ? whole(b) - whole(a) || Math.sign(place(a)) - Math.sign(place(b)) : 0))
       .slice(0, 50);
+    const again = store.groups.some((group) => title(group).toLocaleLowerCase() === wanted.trim());
+    const fresh = made && wanted.trim() && !again ? [el("li", {}, el("button", { type: "button", class: "pick", on: { click: () => (close(), attempt(() => made(input.value.trim()))) } }, el("span", {}, "A new group: ", isolated(input.value.trim()))))] : [];
     list.replaceChildren(
       ...found.map((group) => el("li", {}, el("button", { type: "button", class: "pick", on: { click: () => choose(group) } }, isolated(title(group)), el("span", { class: "note" }, plural(group.size, "image"))))),
+      ...fresh,
     );
   };
   const choose = (group) => {
@@ -128,8 +215,8 @@ function pickGroup(heading, groups, picked) {
 }
 
 /** A dialog; gives what closes it. */
-function modal(heading, content) {
-  const dialog = el("dialog", { class: "modal", "aria-label": heading }, el("h3", {}, heading), content);
+function modal(heading, content, size) {
+  const dialog = el("dialog", { class: size ? `modal ${size}` : "modal", "aria-label": heading }, el("h3", {}, heading), content);
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   // A field for searches takes the first Escape for itself.

@@ -50,9 +50,10 @@ function imageGrid(size, load) {
 
   function fill(tile, image, place) {
     tile.replaceChildren(picture(image), el("span", { class: "tick", "aria-hidden": "true" }));
-    tile.title = `${image.id}\n${title(groupById.get(image.group))}`;
+    tile.title = `${image.id}\n${title(groupById.get(image.group))}${image.score === undefined ? "" : `\nlikeness ${image.score}`}`;
     tile.setAttribute("aria-label", image.id);
     if (image.curated) tile.append(el("span", { class: "badges" }, el("span", { class: "badge" }, "yours")));
+    if (image.score !== undefined) tile.append(el("span", { class: "score", title: "likeness" }, image.score.toFixed(2)));
     mark(tile, image, place);
   }
 
@@ -145,68 +146,4 @@ function imageGrid(size, load) {
   window.addEventListener("scroll", follow, { passive: true });
   new ResizeObserver(() => box.isConnected && measure()).observe(box);
   return { box, remark };
-}
-
-/** One image large, with what is known of it. */
-const viewer = (() => {
-  let look = () => null;
-  let place = 0;
-  let size = 0;
-  const stage = el("div", { class: "stage" });
-  const facts = el("div", { class: "facts" });
-  const step = (by) => el("button", { type: "button", class: "quiet", on: { click: () => move(by) } }, by < 0 ? "← Previous" : "Next →");
-  const close = el("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
-  const dialog = el("dialog", { class: "viewer", "aria-label": "Image" }, stage, facts, el("div", { class: "viewer-buttons" }, step(-1), step(1), close));
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (by) move(by);
-  });
-  document.body.append(dialog);
-
-  function move(by) {
-    if (place + by < 0 || place + by >= size) return;
-    place += by;
-    show();
-  }
-
-  async function show() {
-    const image = look(place);
-    if (!image) return;
-    const original = el("img", { src: `/api/original?${new URLSearchParams({ id: image.id })}`, alt: image.id });
-    original.addEventListener("error", () => original.replaceWith(picture(image)));
-    stage.replaceChildren(store.hasPictures ? original : picture(image));
-    const second = groupById.get(image.second);
-    const moved = (to) => {
-      dialog.close();
-      attempt(() => act({ do: "move", images: [image.id], to }));
-    };
-    const rows = [
-      ["group", groupLink(groupById.get(image.group))],
-      ["confidence", percent(image.confidence)],
-      ["second", second ? [groupLink(second), el("button", { type: "button", class: "quiet", on: { click: () => moved(second.id) } }, "Move there")] : "none"],
-    ];
-    const place_ = el("dd", { class: "image-id" }, "…");
-    facts.replaceChildren(
-      el("p", { class: "image-id" }, image.id),
-      el("dl", {}, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]), el("dt", {}, "place"), place_),
-      el("p", { class: "note" }, `${count(place + 1)} of ${count(size)}`),
-    );
-    const told = await ask("/api/image", { id: image.id }).catch((error) => ({ uri: error.message }));
-    place_.textContent = told.uri ?? "no file: the store has vectors";
-  }
-
-  function open(at, first, total) {
-    [look, place, size] = [at, first, total];
-    show();
-    dialog.showModal();
-    close.focus();
-  }
-
-  return { open, close: () => dialog.open && dialog.close() };
-})();
-
-function groupLink(group) {
-  if (!group) return "none";
-  return el("a", { class: "cluster-link", href: `#/group/${group.id}`, on: { click: () => viewer.close() } }, isolated(title(group)));
 }

@@ -1,27 +1,44 @@
-// One group with all its images, and what a search found.
+// One group with all its images.
 
 const ORDERS = { typical: "Typical first", doubtful: "Doubtful first" };
 let order = "typical";
+/** One image of each group of near-duplicates is shown, in every group. */
+let distinct = false;
 let grid = null;
 
-function groupView(id) {
+async function groupView(id) {
   const group = groupById.get(id);
   if (!group) return emptyState("This group is no more", "It was merged into another, or left no images.");
-  grid = imageGrid(group.size, (start, many) => ask(`/api/group/${id}`, { order, start, count: many }).then((told) => told.images));
+  const asked = (start, many) => ask(`/api/group/${id}`, { order, start, count: many, ...(distinct ? { distinct: 1 } : {}) });
+  const alone = distinct || group.size ? (await ask(`/api/group/${id}`, { count: 0, distinct: 1 })).size : 0;
+  const hidden = group.size - alone;
+  const shown = distinct ? alone : group.size;
+  grid = imageGrid(shown, (start, many) => asked(start, many).then((told) => told.images));
   const orders = Object.entries(ORDERS).map(([name, label]) => el("option", { value: name, selected: name === order }, label));
   const button = (text, press) => el("button", { type: "button", class: "button", on: { click: press } }, text);
+  const twins = hidden
+    ? el("button", { type: "button", class: "chip", id: "distinct", "aria-pressed": String(distinct), on: { click: () => ((distinct = !distinct), render()) } }, distinct ? `${plural(hidden, "duplicate")} hidden` : `Hide ${plural(hidden, "duplicate")}`)
+    : null;
   return [
     el("div", { class: "crumbs" }, el("a", { class: "quiet", href: "#/groups" }, "← All groups")),
     el(
       "div",
       { class: "cluster-head" },
       el("h2", { tabindex: "-1" }, isolated(title(group))),
-      el("p", { class: "note" }, `${plural(group.size, "image")}, ${percent(group.share)} of the store · the name is ${sureness(group)}${group.sureness === null || group.sureness === 1 ? "" : ` (${percent(group.sureness)})`} · id ${group.id}`),
+      el("p", { class: "note" }, `${plural(group.size, "image")}, ${percent(group.share)} of the store · the name is ${sureness(group)}${group.sureness === null || group.sureness === 1 ? "" : ` (${percent(group.sureness)})`} · id ${group.id}`, marks(group)),
       el(
         "div",
         { class: "toolbar" },
         button("Rename", () => renameGroup(group)),
         button("Merge with…", () => mergeGroup(group)),
+        button("Split…", () => attempt(() => splitGroup(group))),
+        group.size ? button("Choose all", () => attempt(() => chooseGroup(group))) : null,
+        group.size ? button("Export…", () => exportImages({ group: group.id, distinct: distinct && hidden > 0 }, shown, title(group))) : null,
+        menu("More", [
+          [group.locked ? "Unlock" : "Lock: learning takes no image from it", () => switchGroup("lock", group, !group.locked)],
+          [group.aside ? "Bring back to the others" : "Set aside", () => switchGroup("aside", group, !group.aside)],
+        ]),
+        twins,
         el("label", { class: "sort" }, el("span", { class: "hidden" }, "Order"), el("select", { id: "order", on: { change: (event) => ((order = event.target.value), render()) } }, orders)),
       ),
     ),
@@ -29,40 +46,10 @@ function groupView(id) {
   ];
 }
 
-async function searchView(text) {
-  const told = await ask("/api/search", { text, count: 200 });
-  return foundView(told, `“${text}”`, `the ${plural(told.images.length, "image")} nearest to ${told.searchedBy}, best first`);
-}
-
-/** What the like was last looked for of. */
-let likeOf = [];
-
-async function likeView() {
-  if (!likeOf.length) return emptyState("Nothing is chosen", "Choose some images of one kind; about twenty serve best.");
-  const told = await post("/api/alike", { images: likeOf });
-  return foundView(told, `Like ${plural(likeOf.length, "image")}`, `${plural(told.images.length, "image")} of the whole store ${told.images.length === 1 ? "is" : "are"} proposed, the likest first`);
-}
-
-/** Images that were found, and the groups that most of them are in. */
-function foundView(told, heading, said) {
-  grid = imageGrid(told.images.length, (start, many) => Promise.resolve(told.images.slice(start, start + many)));
-  const groups = new Map();
-  for (const image of told.images) groups.set(image.group, (groups.get(image.group) ?? 0) + 1);
-  const most = [...groups].filter(([id]) => groupById.has(id)).sort((a, b) => b[1] - a[1]).slice(0, 8);
-  const choose = () => {
-    for (const image of told.images) chosen.set(image.id, image);
-    grid.remark();
-    drawSelection();
-  };
-  return [
-    el("div", { class: "crumbs" }, el("a", { class: "quiet", href: "#/groups" }, "← All groups")),
-    el(
-      "div",
-      { class: "cluster-head" },
-      el("h2", { tabindex: "-1" }, heading),
-      el("p", { class: "note" }, said, most.length ? "; most are in " : "", most.flatMap(([id, many], place) => [place ? ", " : "", groupLink(groupById.get(id)), ` (${many})`])),
-      el("div", { class: "toolbar" }, el("button", { type: "button", class: "button", on: { click: choose } }, "Choose all")),
-    ),
-    told.images.length ? grid.box : emptyState("Nothing was found", ""),
-  ];
+/** Choose every image of a group that is shown, also where it was not looked at yet. */
+async function chooseGroup(group) {
+  const { ids } = await ask(`/api/group/${group.id}/ids`, distinct ? { distinct: 1 } : {});
+  for (const id of ids) if (!chosen.has(id)) chosen.set(id, { id, group: group.id });
+  grid?.remark();
+  drawSelection();
 }

@@ -11,12 +11,15 @@ async function render({ keep = false } = {}) {
   grid = null;
   let found;
   // The first search has to load the encoder.
-  const slow = view === "search" || view === "like" ? setTimeout(() => busy(true), 150) : 0;
+  const slow = ["search", "like", "near", "picture"].includes(view) ? setTimeout(() => busy(true), 150) : 0;
   try {
-    if (view === "group") found = groupView(Number(rest));
+    if (view === "group") found = await groupView(Number(rest));
     else if (view === "like") found = await likeView();
+    else if (view === "near" && rest) found = await nearView(decodeURIComponent(rest));
+    else if (view === "picture") found = await pictureView();
+    else if (view === "tag" && rest) found = await tagView(decodeURIComponent(rest));
     else if (view === "search" && rest) found = await searchView(decodeURIComponent(rest));
-    else found = groupsView();
+    else found = await groupsView();
   } catch (error) {
     found = emptyState("This cannot be shown", error.message);
   } finally {
@@ -25,7 +28,7 @@ async function render({ keep = false } = {}) {
   }
   // A later view was asked for meanwhile.
   if (mine !== drawing) return;
-  content.replaceChildren(...[found].flat());
+  content.replaceChildren(...[found].flat().filter(Boolean));
   window.scrollTo(0, keep ? top : 0);
   shownResult = store.result;
   document.title = `${store.store}: workbench`;
@@ -47,7 +50,7 @@ function refresh() {
 async function lookAgain() {
   if (document.hidden || document.documentElement.hasAttribute("data-busy") || document.querySelector("dialog[open]")) return;
   await readStore().catch(() => {});
-  if (store.result !== shownResult) refresh();
+  if (store && store.result !== shownResult) refresh();
 }
 
 document.getElementById("undo").addEventListener("click", () => attempt(() => act({ do: "undo" })));
@@ -58,7 +61,7 @@ document.getElementById("search-form").addEventListener("submit", (event) => {
   location.hash = text ? `#/search/${encodeURIComponent(text)}` : "#/groups";
 });
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open], .menu:popover-open")) return;
   const key = event.key.toLowerCase();
   if ((event.ctrlKey || event.metaKey) && key === "z") {
     event.preventDefault();
@@ -66,14 +69,19 @@ document.addEventListener("keydown", (event) => {
   } else if (key === "/") {
     event.preventDefault();
     document.getElementById("search").focus();
-  } else if (key === "m" && chosen.size) moveChosen();
+  } else if (key === "f" && document.getElementById("filter")) {
+    event.preventDefault();
+    document.getElementById("filter").focus();
+  } else if (key === "e" && chosen.size && !event.ctrlKey && !event.metaKey) exportImages({ images: [...chosen.keys()] }, chosen.size);
+  else if (key === "m" && chosen.size) moveChosen();
   else if (key === "escape") document.querySelector("#selection button:last-child")?.click();
 });
 window.addEventListener("hashchange", () => render());
 window.addEventListener("focus", lookAgain);
 setInterval(lookAgain, 5000);
 startTheme();
-attempt(async () => {
-  await readStore();
-  await render();
+startBringing();
+readStore().then(render, (error) => {
+  // There is no result yet; it is looked for again and again.
+  document.getElementById("content").replaceChildren(emptyState("Nothing can be shown yet", error.message));
 });

@@ -6,11 +6,16 @@ let groupById = new Map();
 
 class Refused extends Error {}
 
+/** An address of this workbench, which may lie below another server's: `/api/store` becomes `api/store`. */
+function address(path, query) {
+  return `${path.slice(1)}${query ? `?${query}` : ""}`;
+}
+
 async function ask(path, parameters, options) {
   const query = new URLSearchParams(parameters ?? {}).toString();
   let response;
   try {
-    response = await fetch(query ? `${path}?${query}` : path, options);
+    response = await fetch(address(path, query), options);
   } catch {
     throw new Refused("The workbench does not answer. Is `tac open` still running?");
   }
@@ -73,15 +78,13 @@ const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : (
 const percent = (share) => (share === null || share === undefined ? "unknown" : `${Math.round(100 * share)}%`);
 
 function pictureAddress(image) {
-  return `/api/picture?${new URLSearchParams({ id: image.id, hash: image.hash ?? "" })}`;
+  return address("/api/picture", new URLSearchParams({ id: image.id, hash: image.hash ?? "" }));
 }
 
-/** The picture of an image, or the reason why there is none. */
+/** The picture of an image, or what stands for it. */
 function picture(image) {
-  if (!store.hasPictures) return el("span", { class: "placeholder", title: image.id }, image.id);
+  if (!store.hasPictures) return wordTile(image);
   const shown = el("img", { src: pictureAddress(image), alt: "", decoding: "async", loading: "lazy", draggable: "false" });
-  shown.addEventListener("error", () => {
-    shown.replaceWith(el("span", { class: "placeholder", title: image.id }, `gone, changed or unreadable: ${image.id}`));
-  });
+  shown.addEventListener("error", () => shown.replaceWith(gone(image)));
   return shown;
 }

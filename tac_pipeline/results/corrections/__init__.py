@@ -2,5 +2,5 @@
 
 written.py reads the file, many_pins.py its longest part; following.py finds where ids that are gone went; applied.py
 decides what the file means for the clusters there are; merging.py and pinning.py carry it out. Nothing is imported
-here. What must stay out: artifacts (assets/clustering.py), and what an id means (store/ledger.py).
+here. What must stay out: artifacts (assets/people/), and what an id means (store/ledger.py).
 """

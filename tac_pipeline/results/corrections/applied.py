@@ -18,6 +18,11 @@ from tac_pipeline.results.corrections.following import Heir
 from tac_pipeline.results.corrections.written import SHOWN, Corrections
 
 _PINS = {"image_id": pl.String, "pin": pl.Int64}
+_BARRED = {"image_id": pl.String, "cluster_id": pl.Int32}
+
+
+def _nothing_barred() -> pl.DataFrame:
+    return pl.DataFrame(schema=_BARRED)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,12 @@ class Applied:
         What applies to another id than the file names.
     unused : list of str
         What applies to nothing.
+    made : list of int, ascending
+        The groups made by hand that are there, and that no learning has found.
+    barred : DataFrame with image_id, cluster_id
+        Images, and groups that they are not of; sorted by image_id.
+    locked : set of int
+        The groups that learning takes no image from.
     """
 
     names: dict[int, str]
@@ -42,6 +53,9 @@ class Applied:
     pins: pl.DataFrame
     followed: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    made: list[int] = field(default_factory=list)
+    barred: pl.DataFrame = field(default_factory=_nothing_barred)
+    locked: set[int] = field(default_factory=set)
 
     @property
     def curated(self) -> set[int]:
@@ -59,11 +73,14 @@ def apply_corrections(corrections: Corrections, ids: Collection[int], heirs: Map
     heirs : mapping of id to Heir
         Of the ids in the file that are gone.
     """
-    work = _Work(corrections, set(ids), heirs)
+    work = _Work(corrections, corrections.made.union(ids), heirs)
     merged = work.merges()
-    shown = {merged.get(id_, id_) for id_ in ids}
+    learned = {merged.get(id_, id_) for id_ in ids}
+    shown = learned.union(merged.get(id_, id_) for id_ in corrections.made)
     names, pins = work.names(merged, shown), work.pins(merged, shown)
-    return Applied(names, merged, pins, work.told_followed(), work.unused)
+    barred, locked = work.barred(merged), work.locked(merged)
+    made = sorted(shown - learned)
+    return Applied(names, merged, pins, work.told_followed(), work.unused, made, barred, locked)
 
 
 class _Work:
@@ -186,6 +203,30 @@ class _Work:
                 f"pins: no cluster has the id that {first_few(astray, SHOWN)} is pinned to any more; it is left where "
                 "it is"
             )
+
+    def barred(self, merged: Mapping[int, int]) -> pl.DataFrame:
+        """Images, and groups that they are not of; what an id was is followed only where it is a group as a whole."""
+        rows, lost = [], set()
+        for image_id, ids in self.corrections.not_in.items():
+            for id_ in ids:
+                now = self._whole(id_)
+                if now is None:
+                    lost.add(id_)
+                    continue
+                rows.append((image_id, merged.get(now, now)))
+                if now != id_:
+                    self._follow(id_, "not_in")
+        if lost:
+            self.unused.append(f"not_in: no cluster is mostly {first_few(sorted(lost), SHOWN)} any more")
+        return pl.DataFrame(rows, schema=_BARRED, orient="row").unique().sort("image_id", "cluster_id")
+
+    def locked(self, merged: Mapping[int, int]) -> set[int]:
+        """The groups that learning takes no image from."""
+        there = {id_: self._whole(id_) for id_ in self.corrections.locked}
+        lost = sorted(id_ for id_, now in there.items() if now is None)
+        if lost:
+            self.unused.append(f"locked: no cluster is mostly {first_few(lost, SHOWN)} any more")
+        return {merged.get(now, now) for now in there.values() if now is not None}
 
     def _shared(self, id_: int) -> int:
         return self.heirs[id_].shared if id_ in self.heirs else 0

@@ -81,6 +81,19 @@ def merge_lineage(lineage: pl.DataFrame, *, entry: int, merged_into: Mapping[int
     return pl.concat([lineage.filter(pl.col("entry") != entry), latest.sort("cluster_id")])
 
 
+def lineage_by_hand(
+    lineage: pl.DataFrame, *, entry: int, merged_into: Mapping[int, int], made: Mapping[int, int]
+) -> pl.DataFrame:
+    """The lineage with merges by hand (see merge_lineage), and groups made by hand as born; `made` has their sizes."""
+    found = merge_lineage(lineage, entry=entry, merged_into=merged_into)
+    rows = [(entry, id_, "born", None, 0, 0, size) for id_, size in made.items()]
+    if not rows:
+        return found
+    known = pl.col("cluster_id").is_in(list(made)) & (pl.col("entry") == entry)
+    born = pl.DataFrame(rows, schema=lineage.schema, orient="row")
+    return pl.concat([found.filter(~known), born]).sort("entry", "cluster_id", maintain_order=True)
+
+
 def require_two_clusters(ids: Sequence[int], merged_into: Mapping[int, int], *, path: Path | None) -> None:
     """Raise InputError when merges leave fewer than two clusters."""
     if len({merged_into.get(id_, id_) for id_ in ids}) < 2:

@@ -12,7 +12,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ LOG_NAME = "actions.jsonl"
 # One action on a hundred thousand images takes some megabytes.
 LONGEST_LINE = 100_000_000  # bytes
 # The lock of the folder keeps other processes out, and not other threads.
-_HERE = threading.Lock()
+_HERE = threading.RLock()
 
 
 class Overtaken(InputError):
@@ -74,6 +75,12 @@ class ActionLog:
     def __init__(self, ledger: Path) -> None:
         self.path = ledger / LOG_NAME
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Keep everybody from adding an action meanwhile."""
+        with _HERE, hold_lock(self.path.parent, lambda _: None):
+            yield
+
     def read(self) -> list[Action]:
         """Every action, the first one first.
 
@@ -103,7 +110,7 @@ class ActionLog:
     def append(
         self,
         do: str,
-        what: dict[str, Any],
+        what: dict[str, Any] | Callable[[Sequence[Action]], dict[str, Any]],
         *,
         who: str,
         seen: int,
@@ -113,6 +120,8 @@ class ActionLog:
 
         Parameters
         ----------
+        what : dict, or callable
+            What its kind needs; or what takes all earlier actions and gives that.
         seen : int
             The number of the last action that the person knew of.
         accept : callable
@@ -125,13 +134,14 @@ class ActionLog:
         StoreError
             The log cannot be written.
         """
-        with _HERE, hold_lock(self.path.parent, lambda _: None):
+        with self.standing_still():
             lines, whole = self._lines()
             known = self._parsed(lines)
             if len(known) != seen:
                 newer = f", the last one by {known[-1].who}: look at what changed" if len(known) > seen else ""
                 raise Overtaken(f"the log has {len(known):,} actions, and not {seen:,}{newer}, and act again")
-            action = Action(len(known) + 1, round(time.time(), 3), who, do, what)
+            told = what(known) if callable(what) else what
+            action = Action(len(known) + 1, round(time.time(), 3), who, do, told)
             accept([*known, action])
             self._write(action, whole)
         return action

@@ -90,7 +90,7 @@ def test_the_edges_are_those_of_the_steps(ui: Ui) -> None:
     assets = ui.assets()
     for step in STEPS:
         above = {key["path"][-1] for key in assets[step.name]["dependencyKeys"]} - {IMAGE_STORE}
-        assert above == {dep.name for dep in step.upstream}
+        assert above == {dep.name for dep in (*step.upstream, *step.deps_if_any)}
 
 
 def test_the_source_can_be_observed_and_not_materialized(ui: Ui) -> None:
@@ -107,7 +107,7 @@ def test_materialize_all_leaves_everything_fresh_and_described(filled_ui: Ui) ->
         assert name == PUBLISHED or shown["reused"]["boolValue"] is False
         assert Path(shown["path"]["path"]).is_dir()
         # Without image files the page has no pictures, this method does not whiten, and the settings ask for no more.
-        empty = (PUBLISHED, "report", "whitening", "criterion", "known_labels")
+        empty = (PUBLISHED, "report", "whitening", "criterion", "known_labels", "lessons")
         assert name in empty or shown["dagster/row_count"]["intValue"] > 0
         assert name == PUBLISHED or shown["seconds"]["floatValue"] >= 0
     assert metadata(assets[PUBLISHED])["decision"]["text"] == "version 1 is published"

@@ -113,7 +113,10 @@ def test_it_says_where_it_is_when_it_answers(start: Start, capfd: pytest.Capture
     key = {"authorization": f"Bearer {started.ui.key}"}
     assert started.ask(headers=key).json() == {"may act": True, "owner": True}
     assert started.end() == 0
-    assert capfd.readouterr().out == f"Dagster UI on {started.ui.url} (store small, b; stop it with Ctrl-C)\n"
+    first, *links = capfd.readouterr().out.splitlines()
+    assert first == f"Dagster UI on {started.ui.url} (store small, b; stop it with Ctrl-C)"
+    pattern = rf"workbench on {started.ui.url}/workbench/(\w+)/\?token=([\w-]{{40,}})"
+    assert [found and found[1] for found in (re.fullmatch(pattern, link) for link in links)] == ["small", "b"]
     assert started.ui.settings == ("/s/tac.yaml", "/s/b.yaml") and started.ui.pid == os.getpid()
 
 

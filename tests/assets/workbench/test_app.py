@@ -1,83 +1,22 @@
 """What the workbench answers, behind its guard, and that the tables follow what people do."""
 
-import asyncio
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 import polars as pl
 import pytest
+from bench import Bench
 from command_line import tac
 from ready_store import ready
 from small_store import copied
 from waiting import wait_for
 
 from assets.engine.execute import open_store
-from assets.serving.guard import Guard, Rules
-from assets.workbench.app import MOST_AT_ONCE, Workbench
-from assets.workbench.desk import Desk
+from assets.workbench.app import MOST_AT_ONCE
 from tac_pipeline.report.pictures import PICTURE_SIZE
-from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.publication import Publication
-
-HOST, KEY = "127.0.0.1:4000", "the-owners-key"
-RULES = Rules(frozenset({"127.0.0.1"}), 4000, key=KEY, token="the-token", command="tac open")
-
-
-class Bench:
-    """A workbench with its worker, and a browser before it."""
-
-    def __init__(self, settings: Path) -> None:
-        self.settings, self.desk = settings, Desk(load_project(settings))
-        self.app = Guard(Workbench(self.desk).app(), RULES)
-
-    def ask(
-        self, path: str, *, body: Any = None, headers: dict[str, str] | None = None, **query: Any
-    ) -> httpx.Response:
-        """An answer; with a body it is a POST."""
-
-        async def go() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app)  # type: ignore[arg-type]
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
-                sent = {"authorization": "Bearer the-token", **(headers or {})}
-                if body is None:
-                    return await client.get(path, params=query, headers=sent)
-                sent = {"content-type": "application/json", **sent}
-                return await client.post(
-                    path, content=body if isinstance(body, bytes) else json.dumps(body), headers=sent
-                )
-
-        return asyncio.run(go())
-
-    def told(self, path: str, **query: Any) -> Any:
-        answer = self.ask(path, **query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    @property
-    def store(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.told("/api/store")
-        return found
-
-    def act(self, do: str, **what: Any) -> dict[str, Any]:
-        """Act, and wait until the tables follow; the store then."""
-        answer = self.ask("/api/actions", body={"do": do, "what": what, "seen": self.store["seen"]})
-        assert answer.status_code == 200, answer.text
-        return wait_for(lambda: found if (found := self.store)["waiting"] == 0 else None, seconds=60, what="the tables")
-
-    def refused(self, do: Any, seen: Any = None, **what: Any) -> tuple[int, str]:
-        body = {"do": do, "what": what, "seen": self.store["seen"] if seen is None else seen}
-        answer = self.ask("/api/actions", body=body)
-        return answer.status_code, answer.json()["error"]
-
-    def in_tables(self) -> dict[str, int]:
-        """The groups by name with their sizes, as `tac clusters` has them."""
-        rows = json.loads(tac("clusters", "-s", self.settings, "--json").stdout)
-        return {row["name"]: row["size"] for row in rows}
 
 
 @pytest.fixture
@@ -135,6 +74,77 @@ def test_actions_reach_the_tables_and_readers_and_are_undone(bench: Bench) -> No
     assert bench.in_tables()["<b>boats</b>"] == 20
 
 
+def test_groups_are_made_split_locked_and_set_aside(bench: Bench) -> None:
+    first, second, third = [group["id"] for group in bench.store["groups"]]
+    images = [image["id"] for image in bench.told(f"/api/group/{first}", count=4)["images"]]
+    found = bench.act("make", groups=[{"name": "mine", "images": images}])
+    assert [(group["id"], group["size"], group["curated"]) for group in found["groups"] if group["name"] == "mine"] == [
+        (3, 4, True)
+    ]
+    bench.act("lock", id=3, on=True)
+    found = bench.act("aside", id=second, on=True)
+    assert [group["id"] for group in found["groups"] if group["locked"]] == [3]
+    assert [group["id"] for group in found["groups"] if group["aside"]] == [second]
+    splits = bench.told(f"/api/group/{third}/splits")["splits"]
+    assert [len(parts) for parts in splits] == [2, 3, 4, 5]
+    assert all(sum(part["size"] for part in parts) == 20 for parts in splits)
+    assert [part["size"] for part in splits[0]] == sorted((part["size"] for part in splits[0]), reverse=True)
+    found = bench.act("split", id=third, parts=2, names=[None, "a part"])
+    sizes = {group["id"]: group["size"] for group in found["groups"]}
+    assert (sizes[third], sizes[4]) == (splits[0][0]["size"], splits[0][1]["size"])
+    assert [group["name"] for group in found["groups"] if group["id"] == 4] == ["a part"]
+    assert bench.refused("split", id=third, parts=9)[1].startswith("parts must be one of 2, 3, 4, 5; got 9")
+    assert "must be the id of a group" in bench.refused("split", id=77, parts=2)[1]
+    found = bench.act("undo")
+    assert 4 not in {group["id"] for group in found["groups"]}
+    # An id that was given is not given again.
+    found = bench.act("make", groups=[{"name": None, "images": images[:1]}])
+    assert {3, 5} < {group["id"] for group in found["groups"]}
+    assert bench.ask("/api/group/77/splits").status_code == 422
+
+
+def test_images_are_kept_where_they_are_rejected_and_tagged(bench: Bench) -> None:
+    first, second, _ = [group["id"] for group in bench.store["groups"]]
+    one = bench.told(f"/api/group/{first}")["images"][0]
+    other = bench.told(f"/api/group/{second}")["images"][0]
+    bench.act("pin", images=[one["id"], other["id"]])
+    assert [bench.told("/api/image", id=image["id"])["curated"] for image in (one, other)] == [True, True]
+    bench.act("reject", images=[one["id"]], id=first)
+    now = bench.told("/api/image", id=one["id"])
+    assert (now["group"], now["curated"]) == (one["second"], False)
+    found = bench.act("tag", images=[one["id"], other["id"]], tag="print", on=True)
+    assert found["tags"] == {"print": 2}
+    assert {image["id"] for image in bench.told("/api/tag", tag="print")["images"]} == {one["id"], other["id"]}
+    assert bench.told("/api/tag", tag="unknown")["images"] == []
+    assert bench.told("/api/image", id=one["id"])["tags"] == ["print"]
+    assert "must be a list of image_ids" in bench.refused("pin", images=[])[1]
+    assert "there is no image" in bench.refused("pin", images=["nowhere"])[1]
+    assert "no action of a page" in bench.refused("file", before={}, after={})[1]
+    assert "groups must be a list of new groups" in bench.refused("make", groups="all")[1]
+
+
+def test_the_corrections_file_and_the_workbench_hear_each_other(
+    opened: Callable[[Path], Bench], vector_store: Callable[..., Path]
+) -> None:
+    ready(vector_store())
+    path = vector_store({"corrections": "corrections.yaml"})
+    file = path.parent / "corrections.yaml"
+    file.write_text("names: {0: boats}\n", encoding="utf-8")
+    bench = opened(path)
+    bench.act("rename", id=0, name="vessels")
+    assert "vessels" in bench.in_tables()
+    file.write_text("names: {0: ships}\n", encoding="utf-8")
+    # Whoever acts now has not seen that.
+    code, said = bench.refused("rename", id=1, name="houses")
+    assert (code, "the log has" in said) == (409, True)
+    bench.act("rename", id=1, name="houses")
+    assert {"ships", "houses"} < set(bench.in_tables())
+    for _ in range(2):
+        found = bench.act("undo")
+    assert "vessels" in bench.in_tables(), "an edit of the file is undone like other actions"
+    assert found["undo"] == "rename"
+
+
 def test_a_workbench_that_ended_too_early_is_caught_up_with(bench: Bench, opened: Callable[[Path], Bench]) -> None:
     first = bench.store["groups"][0]["id"]
     bench.desk.stop()
@@ -175,7 +185,8 @@ def test_what_cannot_be_done_is_refused_and_not_entered(bench: Bench) -> None:
         assert answer.status_code == 422, body[:9]
         assert "must be a JSON object" in answer.json()["error"]
     assert bench.ask("/api/actions", body={}).status_code == 422
-    assert bench.store["seen"] == 1
+    # What the corrections file said, and the one action.
+    assert bench.store["seen"] == 2
 
 
 def test_a_group_comes_in_pages_typical_or_doubtful_first(bench: Bench) -> None:

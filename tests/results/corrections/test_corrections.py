@@ -54,7 +54,7 @@ def test_an_empty_file_corrects_nothing(text: str) -> None:
     ("text", "message"),
     [
         ("names: {1: cat}\nname: {2: dog}\n", r"name is not a key of a corrections file.*line 2"),
-        ("- 1\n", "must hold some of names, merge and pins; got list"),
+        ("- 1\n", "must hold some of names, merge, pins, groups, not_in, locked and aside; got list"),
         ("names: {cat: 1}\n", r"names must be cluster ids with their names.*line 1"),
         ("names: {-1: cat}\n", "names must be cluster ids"),
         ("names:\n  1: 2\n", r"names must be .*got 2 \(c.yaml, line 2\)"),

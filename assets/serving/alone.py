@@ -1,4 +1,4 @@
-"""Serving the workbench in this process, until somebody stops it."""
+"""Serving the workbench alone in this process, until somebody stops it."""
 
 import signal
 from collections.abc import Callable

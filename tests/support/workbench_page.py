@@ -1,0 +1,62 @@
+"""`tac open` on a store, and its page in a real Chromium."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chromium import find_chromium
+from ui_server import clean_environment
+from waiting import wait_for
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+READY = "html:not([data-busy])"
+
+
+@contextmanager
+def tac_open(settings: Path) -> Iterator[str]:
+    """`tac open` on a store; the link that it prints."""
+    log = settings.parent / "open.log"
+    command = [sys.executable, "-m", "tac_pipeline.cli", "open", "--no-browser", "--settings", str(settings)]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, env=clean_environment(), stdout=sink, stderr=subprocess.STDOUT)
+
+    def link() -> str | None:
+        assert process.poll() is None, log.read_text()
+        found = re.search(r"http://\S+token=\S+", log.read_text())
+        return found[0] if found else None
+
+    try:
+        yield wait_for(link, seconds=120, what="the workbench")
+    finally:
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(timeout=60) == 0, log.read_text()
+
+
+@contextmanager
+def page_of(link: str) -> Iterator["Page"]:
+    """The page at a link; at the end nothing was complained about, and nothing asked of anybody else."""
+    from playwright.sync_api import sync_playwright
+
+    complaints: list[Any] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1300, "height": 900})
+        page.set_default_timeout(60_000)
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("response", lambda told: complaints.append(told.url) if told.status >= 400 else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: None if asked.url.startswith(link[:21]) else complaints.append(asked.url))
+        page.goto(link)
+        page.wait_for_selector("a.card")
+        assert "token" not in page.url
+        yield page
+        browser.close()
+    assert complaints == []
