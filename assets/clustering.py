@@ -50,7 +50,7 @@ def _write_assignment(inputs: Inputs, out: Output, asset: Step) -> None:
 @stored_asset(
     group="clustering",
     schema=CLUSTER_ASSIGNMENT,
-    settings=["method", "seed"],
+    settings=["method", "seed", "encoder.device"],
     deps=[training_set],
     deps_when={"group_by": [criterion]},
     value_deps=[cluster_count],
@@ -66,7 +66,7 @@ def image_kmeans(inputs: Inputs, out: Output, **_: Any) -> None:
 @stored_asset(
     group="clustering",
     schema=CLUSTER_ASSIGNMENT,
-    settings=["method", "seed"],
+    settings=["method", "seed", "encoder.device"],
     deps=[training_set, text_counterparts, noun_shortlist, image_neighbors],
     deps_when={**WITH_KNOWN, "group_by": [criterion]},
     deps_if_any=[lessons],

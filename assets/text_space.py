@@ -219,7 +219,7 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
 @stored_asset(
     group="text space",
     schema=SEMANTIC_CENTERS,
-    settings=["semantic_centers", "method", "seed"],
+    settings=["semantic_centers", "method", "seed", "encoder.device"],
     deps=[training_set],
     deps_when={"group_by": [criterion]},
     value_deps=[cluster_count],

@@ -1,6 +1,7 @@
 """How long the learning of many images takes, step by step, and how much memory: no labels, made-up vectors.
 
     python -m benchmarks.learning [--images 5000 50000 200000] [--clusters 100] [--methods robust trained] [--threads 2]
+        [--device cuda]
 
 Vectors of width 512 lie around as many centers as clusters in a narrow cone, as CLIP's do; nouns lie around the same
 centers and elsewhere. Each size and method is a process of its own, so that the peak of memory is its own. The figures
@@ -72,14 +73,14 @@ def made_up(n_images: int, n_clusters: int, seed: int = 0) -> tuple[FloatMatrix,
     return images, unit_rows(cone + nouns)
 
 
-def measure(method: str, n_images: int, n_clusters: int) -> dict[str, float]:
+def measure(method: str, n_images: int, n_clusters: int, device: str) -> dict[str, float]:
     """Seconds of every step, in all, and the peak of memory in GB."""
     from tac_pipeline.method import load_method
     from tac_pipeline.method.recipe import Walk
 
     images, nouns = made_up(n_images, n_clusters)
     given = {"training_set": images, "noun_shortlist": CandidateVectors.whole(nouns), "cluster_count": n_clusters}
-    walk = Walk(load_method(method), given=given, choices=CHOICES)
+    walk = Walk(load_method(method), given=given, choices=CHOICES | {"device": device})
     found: dict[str, float] = {}
     for step in STEPS:
         started = time.perf_counter()
@@ -88,9 +89,9 @@ def measure(method: str, n_images: int, n_clusters: int) -> dict[str, float]:
     return found | {"all": sum(found.values()), "GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
 
 
-def in_a_process(method: str, n_images: int, n_clusters: int, threads: int) -> dict[str, float]:
+def in_a_process(method: str, n_images: int, n_clusters: int, threads: int, device: str) -> dict[str, float]:
     """The same in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.learning", "--one", method, str(n_images), str(n_clusters)]
+    command = [sys.executable, "-m", "benchmarks.learning", "--one", method, str(n_images), str(n_clusters), device]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -104,15 +105,18 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=100)
     parser.add_argument("--methods", nargs="+", default=["robust"])
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        method, n_images, n_clusters = asked.one
-        print(json.dumps(measure(method, int(n_images), int(n_clusters))))
+        method, n_images, n_clusters, device = asked.one
+        print(json.dumps(measure(method, int(n_images), int(n_clusters), device)))
         return
     table = Table("step", *(f"{method} {count:,}" for count in asked.images for method in asked.methods))
     columns = [
-        in_a_process(method, count, asked.clusters, asked.threads) for count in asked.images for method in asked.methods
+        in_a_process(method, count, asked.clusters, asked.threads, asked.device)
+        for count in asked.images
+        for method in asked.methods
     ]
     for name in (*STEPS, "all", "GB"):
         table.add_row(name, *(f"{column[name]:.1f}" for column in columns))

@@ -5,6 +5,8 @@ What must stay out: anything that computes a step of the method.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -13,7 +15,13 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
+_LOG = logging.getLogger(__name__)
+
 _Float = TypeVar("_Float", np.float32, np.float64)
+_Result = TypeVar("_Result")
+
+# Elements of the matrix of ones and zeros that adds up groups on a GPU; 256 MB in float32.
+ONES_AT_ONCE = 2**26
 
 
 def tensor_of(array: npt.NDArray[np.floating] | npt.NDArray[np.int64]) -> torch.Tensor:
@@ -29,14 +37,39 @@ def group_sums(rows: npt.NDArray[_Float], groups: npt.NDArray[np.int64], *, n_gr
 
     Rows are added one after the other in their order, so that the same rows give the same bits.
     """
+    sums: npt.NDArray[_Float] = group_sums_on(tensor_of(rows), tensor_of(groups), n_groups=n_groups).numpy()
+    return sums
+
+
+def group_sums_on(rows: torch.Tensor, groups: torch.Tensor, *, n_groups: int) -> torch.Tensor:
+    """The same on the device of the rows; there too, the same rows give the same bits."""
     import torch
 
-    # Like np.add.at, and several times faster.
-    tensor = tensor_of(rows)
-    sums: npt.NDArray[_Float] = (
-        torch.zeros((n_groups, rows.shape[1]), dtype=tensor.dtype).index_add_(0, tensor_of(groups), tensor).numpy()
-    )
+    sums = torch.zeros((n_groups, rows.shape[1]), dtype=rows.dtype, device=rows.device)
+    if not rows.is_cuda:
+        # Like np.add.at, and several times faster.
+        return sums.index_add_(0, groups, rows)
+    # CUDA's index_add_ adds in any order. Products with ones and zeros do not, and are as fast.
+    chunk_rows = max(1, ONES_AT_ONCE // n_groups)
+    groups = groups.to(rows.device)
+    numbers = torch.arange(n_groups, device=rows.device)[:, None]
+    for start in range(0, len(rows), chunk_rows):
+        chunk = slice(start, start + chunk_rows)
+        sums += (numbers == groups[chunk]).to(rows.dtype) @ rows[chunk]
     return sums
+
+
+def or_on_the_cpu(compute: Callable[[str], _Result], *, device: str, what: str) -> _Result:
+    """What compute(device) returns; where that device's memory is too small, a warning and compute("cpu")."""
+    import torch
+
+    try:
+        return compute(device)
+    except torch.cuda.OutOfMemoryError:
+        _LOG.warning("%s does not fit the memory of %s that is free: it runs on the CPU instead", what, device)
+    # Outside the except clause: the error holds the frames, and these the tensors on the device.
+    torch.cuda.empty_cache()
+    return compute("cpu")
 
 
 def multiplies_bfloat16() -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tac_pipeline.tensors import group_sums, multiplies_bfloat16, tensor_of
+from tac_pipeline.tensors import group_sums, multiplies_bfloat16, or_on_the_cpu, tensor_of
 
 
 def test_memory_is_shared_where_it_can_be() -> None:
@@ -54,3 +54,21 @@ def test_sums_of_groups_are_those_of_plain_addition_to_the_last_bit(kind: type) 
     assert found.dtype == kind
     np.testing.assert_array_equal(found, plain)
     assert not found[[3, 40]].any()
+
+
+def test_what_does_not_fit_a_device_runs_on_the_cpu_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    tried: list[str] = []
+
+    def compute(device: str) -> int:
+        tried.append(device)
+        if device != "cpu":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return 7
+
+    assert or_on_the_cpu(compute, device="cuda:1", what="k-means") == 7
+    assert tried == ["cuda:1", "cpu"]
+    assert "k-means does not fit the memory of cuda:1 that is free: it runs on the CPU instead" in caplog.text
+    caplog.clear()
+    assert or_on_the_cpu(compute, device="cpu", what="k-means") == 7
+    assert tried[2:] == ["cpu"]
+    assert not caplog.text

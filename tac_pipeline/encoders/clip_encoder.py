@@ -20,6 +20,14 @@ from tac_pipeline.errors import InputError
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources.decoding import Pixels
 
+# A GPU waits for the launches of small batches: in batches of 64 it encodes an eighth of the nouns a second.
+GPU_PROMPTS = 1024
+
+
+def prompts_at_once(batch_size: int, device: torch.device) -> int:
+    """The prompts that run at once where batch_size is asked for."""
+    return max(batch_size, GPU_PROMPTS) if device.type == "cuda" else batch_size
+
 
 class OpenClipEncoder(ChosenModel):
     """Images and texts to unit vectors by an open_clip model (paper steps 1 and 2); follows the protocol Encoder.
@@ -93,7 +101,7 @@ class OpenClipEncoder(ChosenModel):
         templates : sequence of str
             Prompts with {} where the noun goes.
         batch_size : int
-            Prompts run at once; changes the result only by rounding.
+            Prompts run at once, on CUDA at least GPU_PROMPTS; changes the result only by rounding.
         progress : callable, optional
             Takes nouns done and nouns in all.
 
@@ -116,7 +124,7 @@ class OpenClipEncoder(ChosenModel):
         pieces = short_way.prompts.noun_pieces(nouns) if short_way else [[] for _ in nouns]
         # Prompts of similar length run together, so that batches need little padding.
         order = np.argsort([len(piece) for piece in pieces], kind="stable")
-        for rows in row_chunks(len(nouns), batch_size):
+        for rows in row_chunks(len(nouns), prompts_at_once(batch_size, self._device)):
             chosen = order[rows]
             chunk, chunk_pieces = [nouns[n] for n in chosen], [pieces[n] for n in chosen]
             total = np.zeros((len(chosen), self.dim), dtype=np.float32)
@@ -142,7 +150,7 @@ class OpenClipEncoder(ChosenModel):
         short_way = self._loaded.short_way
         tokens = short_way.prompts.text_rows(texts) if short_way else [[] for _ in texts]
         order = np.argsort([len(row) for row in tokens], kind="stable")
-        for rows in row_chunks(len(texts), batch_size):
+        for rows in row_chunks(len(texts), prompts_at_once(batch_size, self._device)):
             chosen = order[rows]
             if short_way is None:
                 found = self._loaded.plain_vectors([texts[n] for n in chosen])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import open_clip
@@ -56,26 +56,33 @@ class LoadedModel:
     device: torch.device
     dtype: torch.dtype
     image_dtype: torch.dtype
+    # The most of each kind that runs at once; a GPU whose memory ends lowers it.
+    at_once: dict[str, int] = field(default_factory=dict)
 
     def image_vectors(self, pixels: Tensor) -> FloatMatrix:
         """Uint8 (n_images, 3, size, size) to float32 (n_images, dim)."""
-        at_once = CPU_IMAGES if self.device.type == "cpu" else len(pixels)
+        if self.device.type == "cpu":
+            self.at_once.setdefault("images", CPU_IMAGES)
 
-        def encode() -> Tensor:
-            parts = (normalize(part.to(self.device), self.preprocessing) for part in torch.split(pixels, at_once))
-            return torch.cat([self.model.encode_image(part.to(self.image_dtype), normalize=False) for part in parts])
+        def encode(part: Tensor) -> Tensor:
+            seen = normalize(_moved(part, self.device), self.preprocessing).to(self.image_dtype)
+            found: Tensor = self.model.encode_image(seen, normalize=False)
+            return found
 
-        return self._finite(encode)
+        return self._in_parts(encode, pixels, what="images")
 
     def token_vectors(self, tower: CausalTextTower, rows: Sequence[list[int]]) -> FloatMatrix:
         """Rows of tokens through the short tower, float32 (n_rows, dim)."""
-        tokens = pad_rows(rows).to(self.device)
-        return self._finite(lambda: tower.encode(tokens))
+        return self._in_parts(tower.encode, pad_rows(rows), what="prompts")
 
     def plain_vectors(self, texts: Sequence[str]) -> FloatMatrix:
         """Texts through the model's own tower and its whole context, float32 (n_texts, dim)."""
-        tokens = self.tokenizer(list(texts)).to(self.device)
-        return self._finite(lambda: self.model.encode_text(tokens, normalize=False))
+
+        def encode(part: Tensor) -> Tensor:
+            found: Tensor = self.model.encode_text(part.to(self.device), normalize=False)
+            return found
+
+        return self._in_parts(encode, self.tokenizer(list(texts)), what="prompts")
 
     def cut_texts(self, texts: Sequence[str]) -> list[str]:
         """Those of some texts that have more tokens than the context."""
@@ -85,6 +92,32 @@ class LoadedModel:
         # The empty text shows what a row is filled up with.
         *rows, empty = self.tokenizer([*texts, ""], context_length=2 * context)
         return [text for text, row in zip(texts, rows, strict=True) if (row[context:] != empty[-1]).any()]
+
+    def _in_parts(self, encode: Callable[[Tensor], Tensor], rows: Tensor, *, what: str) -> FloatMatrix:
+        """encode(rows), in as many parts as the memory of the device needs; later batches keep to their size."""
+        while True:
+            size = min(self.at_once.get(what, len(rows)), len(rows))
+            found = self._unless_full(encode, torch.split(rows, size))
+            if found is not None:
+                return found
+            if size == 1:
+                raise EncoderError(
+                    f"the memory of {self.device} must hold the model and one of the {what}; it does not. Free it, or "
+                    "set encoder.device to cpu."
+                )
+            self.at_once[what] = size // 2
+            _LOG.warning(
+                "%d %s at once do not fit the memory of %s that is free: continuing with %d",
+                *(size, what, self.device, size // 2),
+            )
+            # Here, where the error is gone: it holds the frames, and these the tensors on the device.
+            torch.cuda.empty_cache()
+
+    def _unless_full(self, encode: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> FloatMatrix | None:
+        try:
+            return self._finite(lambda: torch.cat([encode(part) for part in parts]))
+        except torch.cuda.OutOfMemoryError:
+            return None
 
     def _finite(self, encode: Callable[[], Tensor]) -> FloatMatrix:
         vectors = encode().float()
@@ -195,6 +228,13 @@ def normalize(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     channels = [torch.tensor(values, device=pixels.device) for values in (preprocessing.mean, preprocessing.std)]
     mean, std = (values.view(1, 3, 1, 1) * 255 for values in channels)
     return pixels.float().sub_(mean).div_(std)
+
+
+def _moved(pixels: Tensor, device: torch.device) -> Tensor:
+    if device.type != "cuda":
+        return pixels.to(device)
+    # Page-locked memory is copied faster; torch keeps it for the next batch.
+    return pixels.pin_memory().to(device, non_blocking=True)
 
 
 def _tokenizer_of(choice: ModelChoice, model: Any) -> Any:

@@ -81,7 +81,5 @@ class PromptTokenizer:
 
 def pad_rows(rows: Sequence[list[int]]) -> Tensor:
     """Join rows of tokens into one int64 (n_rows, longest), padded with 0 as the tokenizer pads."""
-    padded = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    for place, row in enumerate(rows):
-        padded[place, : len(row)] = torch.tensor(row)
-    return padded
+    longest = max(map(len, rows))
+    return torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.long)

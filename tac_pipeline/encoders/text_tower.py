@@ -56,23 +56,27 @@ class CausalTextTower:
         Parameters
         ----------
         tokens : int64 (n_prompts, n_tokens)
-            Each row ends with the end-of-text token, which is the highest; any lower tokens may follow.
+            Best on the CPU, wherever the model is. Each row ends with the end-of-text token, which is the highest; any
+            lower tokens may follow.
 
         Returns
         -------
         (n_prompts, dim), in the model's dtype
         """
         text = self._text
+        device = text.positional_embedding.device
+        # What is asked of the tokens is asked where they are: a GPU would be waited for three times a batch.
         ends = tokens.argmax(dim=1)
         tokens = tokens[:, : int(ends.max()) + 1]
         shared = _shared_prefix(tokens, ends)
         pasts: list[KeysAndValues | None] = [None] * len(text.transformer.resblocks)
         if shared:
             pasts[:] = self._prefix(tokens[0, :shared])
-        hidden = text.token_embedding(tokens[:, shared:]) + text.positional_embedding[shared : tokens.shape[1]]
+        hidden = text.token_embedding(tokens[:, shared:].to(device))
+        hidden = hidden + text.positional_embedding[shared : tokens.shape[1]]
         for block, past in zip(text.transformer.resblocks, pasts, strict=True):
             hidden, _ = _run_block(block, hidden, past)  # (n_prompts, n_tokens - shared, width)
-        pooled: Tensor = text.ln_final(hidden[torch.arange(len(tokens), device=tokens.device), ends - shared])
+        pooled: Tensor = text.ln_final(hidden[torch.arange(len(tokens), device=device), (ends - shared).to(device)])
         projection: nn.Linear | Tensor | None = text.text_projection
         if projection is None:
             return pooled
@@ -86,7 +90,8 @@ class CausalTextTower:
             if len(self._prefixes) >= MAX_PREFIXES:
                 self.forget()
             text, kept = self._text, []
-            hidden = text.token_embedding(tokens[None]) + text.positional_embedding[: len(tokens)]
+            places = text.positional_embedding[: len(tokens)]
+            hidden = text.token_embedding(tokens[None].to(places.device)) + places
             for block in text.transformer.resblocks:
                 hidden, keys_and_values = _run_block(block, hidden, None)
                 kept.append(keys_and_values)

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from tac_pipeline.method.heads.training import TrainedHeads
 
 
+def asked_device(known: Known) -> str:
+    """Where torch computes; the CPU where nobody says."""
+    return known.choices["device"] or "cpu"
+
+
 def _center_values(known: Known) -> Values:
     n_centers = count_semantic_centers(
         known.rows("training_set"),
@@ -47,6 +52,7 @@ def _find_centers(known: Known, values: Values) -> KMeansResult:
         known.result("training_set"),
         n_centers=values["n_centers"],
         seed=values["seed"],
+        device=asked_device(known),
         progress=known.progress("restarts"),
     )
 
@@ -129,6 +135,7 @@ def _image_kmeans(known: Known, values: Values) -> KMeansResult:
         n_clusters=values["count"],
         restarts=values["restarts"],
         seed=values["seed"],
+        device=asked_device(known),
         progress=known.progress("restarts"),
     )
 
@@ -145,6 +152,7 @@ def _training_free(known: Known, values: Values) -> KMeansResult:
         n_clusters=values["count"],
         restarts=values["restarts"],
         seed=values["seed"],
+        device=asked_device(known),
         progress=known.progress("restarts"),
     )
 
@@ -184,7 +192,7 @@ def training_arguments(known: Known, values: Values) -> Values:
         "balance_weight": values["balance_weight"],
         "learning_rate": values["learning_rate"],
         "seed": values["seed"],
-        "device": known.choices["device"],
+        "device": asked_device(known),
         "progress": known.progress("epochs"),
     }
 

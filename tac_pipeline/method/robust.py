@@ -21,7 +21,7 @@ from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
 from tac_pipeline.method.grouping.ward import count_micro, ward_kmeans
 from tac_pipeline.method.grouping.whitening import Whitening, whiten_by_total, whiten_within
-from tac_pipeline.method.paper import PAPER
+from tac_pipeline.method.paper import PAPER, asked_device
 from tac_pipeline.method.recipe import Known, Piece, Values
 from tac_pipeline.method.values.robust import (
     FINER,
@@ -88,7 +88,9 @@ def _start(n_images: int, n_clusters: int) -> Values:
 
 
 def _find_centers(known: Known, values: Values) -> KMeansResult:
-    return ward_kmeans(known.result("training_set"), n_clusters=values["n_centers"], seed=values["seed"])
+    return ward_kmeans(
+        known.result("training_set"), n_clusters=values["n_centers"], seed=values["seed"], device=asked_device(known)
+    )
 
 
 def _tau_values(known: Known) -> Values:
@@ -150,7 +152,9 @@ def _kmeans_values(known: Known) -> Values:
 
 
 def _image_kmeans(known: Known, values: Values) -> KMeansResult:
-    return ward_kmeans(known.result("training_set"), n_clusters=values["count"], seed=values["seed"])
+    return ward_kmeans(
+        known.result("training_set"), n_clusters=values["count"], seed=values["seed"], device=asked_device(known)
+    )
 
 
 def _grouping_values(known: Known) -> Values:
@@ -188,6 +192,7 @@ def _group(known: Known, values: Values) -> KMeansResult:
         recipe=recipe,
         seed=values["seed"],
         known=known.optional("known_labels"),
+        device=asked_device(known),
         progress=known.progress("groupings"),
     )
 

@@ -129,7 +129,9 @@ class EncoderSettings(Section):
         "float",
         description="of the image tower; int8 is faster where there is no bfloat16; its vectors differ a bit",
     )
-    batch_size: int = execution(64, ge=1, description="images or prompts encoded at once")
+    batch_size: int = execution(
+        64, ge=1, description="images or prompts encoded at once; on CUDA at least 1,024 prompts"
+    )
     device: str = execution("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N, mps")
 
     @model_validator(mode="before")

@@ -11,6 +11,7 @@ from reference import random_unit_rows
 from assets.engine.by_method import KEYS
 from assets.graph import STEPS
 from tac_pipeline.method import METHODS, load_method
+from tac_pipeline.method.grouping import neighbors, spherical_kmeans
 from tac_pipeline.method.paper import PAPER
 from tac_pipeline.method.recipe import CHOICES, Method, Piece, Walk
 from tac_pipeline.method.words.noun_shortlist import CandidateVectors
@@ -65,6 +66,25 @@ def test_a_method_is_called_as_the_settings_call_it_and_runs_to_its_end(name: st
     method = load_method(name)
     assert method.name == name
     assert walk(method, members=1).result("cluster_heads").image_head is not None
+
+
+@pytest.mark.parametrize("name", ["published", "robust"])
+def test_k_means_runs_where_the_device_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def on_the_cpu(compute, *, device: str, what: str):
+        asked.append((what, device))
+        return compute("cpu")
+
+    for room in (spherical_kmeans, neighbors):
+        monkeypatch.setattr(room, "or_on_the_cpu", on_the_cpu)
+    found = walk(load_method(name), device="cuda:1")
+    for piece in ("semantic_centers", "image_kmeans", "training_free_clusters"):
+        before = len(asked)
+        found.outcome(piece)
+        assert ("k-means", "cuda:1") in asked[before:], piece
+    if name == "robust":
+        assert ("the search for neighbors", "cuda:1") in asked
 
 
 def test_a_third_method_needs_its_pieces_alone() -> None:

@@ -5,6 +5,8 @@ The indexes are faiss's; all code that uses faiss is here.
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, row_chunks
 from tac_pipeline.errors import InputError, MissingDependency
+from tac_pipeline.tensors import or_on_the_cpu, tensor_of
 
 # Up to so many rows every pair is compared; the time of that grows with the square of the rows.
 EXACT_ROWS = 50_000
@@ -23,6 +26,12 @@ EXACT_ROWS = 50_000
 RECALL, RECALL_ROWS = 0.99, 1000
 LISTS_PER_ROOT, ROWS_PER_LIST, LIST_ROUNDS = 2, 40, 6
 FIRST_PROBES = 4
+# Cosines held at once on a GPU; 1 GB.
+PRODUCTS = 2**28
+# faiss refuses to look for more on a GPU.
+GPU_HITS = 2048
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ def nearest_neighbors(
     count: int,
     index: Index | None = None,
     of: IntVector | None = None,
+    device: str = "cpu",
     chunk_rows: int = 4096,
     progress: Callable[[int, int], None] | None = None,
 ) -> IntMatrix:
@@ -110,6 +120,8 @@ def nearest_neighbors(
         Of the same rows; by default the one that build_index makes of them.
     of : int64 (n_wanted,), optional
         The rows whose neighbors are wanted; by default all.
+    device : str, optional
+        Without an index, cuda or cuda:N compares every pair on that card, as long as the rows fit its memory.
     chunk_rows : int
         Bounds memory, to chunk_rows x count hits; which of equally near rows come first may depend on it.
     progress : callable, optional
@@ -130,13 +142,21 @@ def nearest_neighbors(
         raise InputError(f"neighbors need at least two images; got {len(rows)}")
     if count < 1:
         raise InputError(f"the count of neighbors must be at least 1; got {count}")
+    own = np.arange(len(rows)) if of is None else of
+    if index is None and device.startswith("cuda"):
+
+        def found_on(place: str) -> IntMatrix:
+            if place == "cpu":
+                return nearest_neighbors(rows, count=count, of=of, chunk_rows=chunk_rows, progress=progress)
+            return _compared_on(place, rows, own, count=min(count, len(rows) - 1), progress=progress)
+
+        return or_on_the_cpu(found_on, device=device, what="the search for neighbors")
     searched = (build_index(rows, count=count) if index is None else index).faiss
     if (searched.ntotal, searched.d) != rows.shape:
         held = (searched.ntotal, searched.d)
         raise InputError(f"the index must hold the rows searched, shape {rows.shape}; it holds {held}")
     count = min(count, len(rows) - 1)
-    searched = _on_gpu(searched)
-    own = np.arange(len(rows)) if of is None else of
+    searched = _on_gpu(searched, count=count + 1)
     neighbors = np.empty((len(own), count), dtype=np.int64)
     for chunk in row_chunks(len(own), chunk_rows):
         wanted = np.ascontiguousarray(rows[own[chunk]])
@@ -145,6 +165,23 @@ def nearest_neighbors(
         if short.any():
             hits[short] = _exact_hits(rows, wanted[short], count + 1)[1]
         neighbors[chunk] = _without_self(hits, own[chunk])
+        if progress is not None:
+            progress(chunk.stop, len(own))
+    return neighbors
+
+
+def _compared_on(
+    device: str, rows: FloatMatrix, own: IntVector, *, count: int, progress: Callable[[int, int], None] | None
+) -> IntMatrix:
+    """The neighbors of some rows by their products with all, on a device that holds the rows."""
+    import torch
+
+    held = tensor_of(rows).to(device)
+    neighbors = np.empty((len(own), count), dtype=np.int64)
+    for chunk in row_chunks(len(own), max(1, PRODUCTS // len(rows))):
+        wanted = held[torch.from_numpy(own[chunk]).to(device)]
+        hits = (wanted @ held.T).topk(count + 1, dim=1).indices
+        neighbors[chunk] = _without_self(hits.cpu().numpy(), own[chunk])
         if progress is not None:
             progress(chunk.stop, len(own))
     return neighbors
@@ -207,12 +244,31 @@ def nearest_rows(index: Any, wanted: FloatMatrix) -> IntVector:
     return hits[:, 0]
 
 
-def _on_gpu(index: Any) -> Any:
-    """The index on the first GPU if this faiss has one, else the index itself."""
+def _on_gpu(index: Any, *, count: int) -> Any:
+    """The index on the first GPU if this faiss has one and its memory is enough, else the index itself."""
     faiss = _faiss()
     if faiss.get_num_gpus() == 0:
+        _tell_of_a_gpu()
         return index
-    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    if count > GPU_HITS:
+        return index
+    try:
+        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    except RuntimeError as error:
+        _LOG.warning("neighbors are searched on the CPU, because the GPU takes no copy of the index: %s", error)
+        return index
+
+
+@functools.cache
+def _tell_of_a_gpu() -> None:
+    """Say once that a GPU has nothing to do, if one is there."""
+    import torch
+
+    if torch.cuda.is_available():
+        _LOG.warning(
+            "there is a GPU, but this faiss is the one for CPUs: neighbors are searched on the CPU. For the GPU, "
+            "uninstall faiss-cpu and install tac-pipeline[gpu]."
+        )
 
 
 def _faiss() -> ModuleType:

@@ -41,7 +41,12 @@ def count_semantic_centers(n_images: int, n_clusters: int, *, images_per_center:
 
 
 def find_semantic_centers(
-    image_embeddings: FloatMatrix, *, n_centers: int, seed: int, progress: Callable[[int, int], None] | None = None
+    image_embeddings: FloatMatrix,
+    *,
+    n_centers: int,
+    seed: int,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
     """Spherical k-means on the image embeddings with the published restarts (paper step 3)."""
     return spherical_kmeans(
@@ -50,5 +55,6 @@ def find_semantic_centers(
         restarts=CENTER_RESTARTS,
         max_iterations=KMEANS_ITERATIONS,
         seed=seed,
+        device=device,
         progress=progress,
     )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tac_pipeline.arrays import SHORTEST_ROW, FloatMatrix, IntMatrix, IntVector, row_chunks, unit_mean, unit_rows
 from tac_pipeline.errors import InputError
-from tac_pipeline.tensors import group_sums, multiplies_bfloat16, tensor_of
+from tac_pipeline.tensors import group_sums_on, multiplies_bfloat16, or_on_the_cpu, tensor_of
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MOVING_SHARE = 1e-3
 # Products held at once, in elements; bounds memory and never changes the result.
 CHUNK_ELEMENTS = 2**21
+# On a GPU small products would wait for their launches: 256 MB in float32.
+GPU_CHUNK_ELEMENTS = 2**26
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,16 @@ def spherical_kmeans(
     restarts: int,
     max_iterations: int,
     seed: int,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
     """Cluster unit rows by cosine; the restart with the best objective wins.
 
     Each restart is seeded by greedy k-means++ and has its own random stream, so restart r does not depend on the
     number of restarts. A cluster that loses all rows restarts at the row farthest from its center; clusters stay empty
-    only if there are fewer distinct rows than clusters. On processors with bfloat16 products the rounds use them; the
-    final rounds, the assignment and the objective are float32 everywhere. Beside `rows` this holds a bfloat16 copy of
-    them and one float32 per row and restart.
+    only if there are fewer distinct rows than clusters. On processors with bfloat16 products the rounds use them, on
+    CUDA float16; the final rounds, the assignment and the objective are float32 everywhere. Beside `rows` this holds a
+    copy of them in half precision and one float32 per row and restart; on CUDA all of it, and the rows, on the card.
 
     Parameters
     ----------
@@ -73,6 +76,9 @@ def spherical_kmeans(
     max_iterations : int >= 1
         A bound for each restart; most end earlier, once fewer than 0.1 % of the rows move.
     seed : int >= 0
+    device : str, optional
+        Where the products are computed: cuda or cuda:N; the CPU for every other device, and when the card is too small.
+        Results differ between devices by rounding.
     progress : callable, optional
         Told after each restart how many of them are done.
 
@@ -87,24 +93,33 @@ def spherical_kmeans(
         ("max_iterations", max_iterations, None),
     ):
         _require_count(name, value, most=most)
-    streams = [np.random.default_rng([seed, restart]) for restart in range(restarts)]
-    prepared = _prepare(rows)
-    starts = _seed_rows(prepared, n_clusters=n_clusters, streams=streams)
 
-    def restarted() -> Iterator[KMeansResult]:
-        for done, start in enumerate(starts, start=1):
-            yield _improve(prepared.exact, prepared.draft, rows[start], max_iterations=max_iterations)
-            if progress is not None:
-                progress(done, restarts)
+    def found_on(place: str) -> KMeansResult:
+        streams = [np.random.default_rng([seed, restart]) for restart in range(restarts)]
+        prepared = _prepare(rows, place)
+        starts = _seed_rows(prepared, n_clusters=n_clusters, streams=streams)
 
-    best = max(restarted(), key=lambda result: result.objective)
-    # The winner continues in full precision from where the rounding of the draft stopped it.
-    final = _improve(prepared.exact, prepared.exact, best.centers, max_iterations=max_iterations - best.iterations)
-    return replace(final, iterations=best.iterations + final.iterations)
+        def restarted() -> Iterator[KMeansResult]:
+            for done, start in enumerate(starts, start=1):
+                yield _improve(prepared.exact, prepared.draft, rows[start], max_iterations=max_iterations)
+                if progress is not None:
+                    progress(done, restarts)
+
+        best = max(restarted(), key=lambda result: result.objective)
+        # The winner continues in full precision from where the rounding of the draft stopped it.
+        final = _improve(prepared.exact, prepared.exact, best.centers, max_iterations=max_iterations - best.iterations)
+        return replace(final, iterations=best.iterations + final.iterations)
+
+    return or_on_the_cpu(found_on, device=_used(device), what="k-means")
 
 
 def refine_centers(
-    rows: FloatMatrix, centers: FloatMatrix, *, max_iterations: int, known: IntVector | None = None
+    rows: FloatMatrix,
+    centers: FloatMatrix,
+    *,
+    max_iterations: int,
+    known: IntVector | None = None,
+    device: str = "cpu",
 ) -> KMeansResult:
     """Continue from given centers, without restarts: for centers that are nearly right, such as merged ones.
 
@@ -115,6 +130,8 @@ def refine_centers(
     max_iterations : int >= 1
     known : int64 (n_rows,), optional
         The cluster that a row is in, whatever is near; -1 where nobody knows.
+    device : str, optional
+        As in spherical_kmeans.
 
     Raises
     ------
@@ -123,8 +140,12 @@ def refine_centers(
     """
     _require_count("the number of centers", len(centers), most=len(rows))
     _require_count("max_iterations", max_iterations, most=None)
-    prepared = _prepare(rows)
-    return _improve(prepared.exact, prepared.draft, centers, max_iterations=max_iterations, known=known)
+
+    def found_on(place: str) -> KMeansResult:
+        prepared = _prepare(rows, place)
+        return _improve(prepared.exact, prepared.draft, centers, max_iterations=max_iterations, known=known)
+
+    return or_on_the_cpu(found_on, device=_used(device), what="k-means")
 
 
 def kmeans_from(rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, max_iterations: int) -> KMeansResult:
@@ -140,7 +161,7 @@ def kmeans_from(rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, ma
     """
     _require_count("n_clusters", n_clusters, most=len(rows))
     _require_count("max_iterations", max_iterations, most=None)
-    prepared = _prepare(rows)
+    prepared = _prepare(rows, "cpu")
     start = _unit_means(prepared.exact, assignment, np.repeat(unit_mean(rows), n_clusters, axis=0))
     return _improve(prepared.exact, prepared.exact, start, max_iterations=max_iterations)
 
@@ -157,31 +178,39 @@ def _require_count(name: str, value: int, *, most: int | None) -> None:
         raise InputError(f"{name} must be {bound}; got {value}")
 
 
+def _used(device: str) -> str:
+    """The device where k-means computes: CUDA's cards alone are tried."""
+    return device if device.startswith("cuda") else "cpu"
+
+
+def _chunk_elements(rows: torch.Tensor) -> int:
+    return GPU_CHUNK_ELEMENTS if rows.is_cuda else CHUNK_ELEMENTS
+
+
 @dataclass(frozen=True)
 class _Rows:
-    """The rows in full precision, and as a draft in the precision that this processor multiplies fastest."""
+    """The rows in full precision, and as a draft in the precision that this device multiplies fastest."""
 
     exact: torch.Tensor  # float32 (n_rows, dim)
-    draft: torch.Tensor  # bfloat16 or float32 (n_rows, dim)
+    draft: torch.Tensor  # float16, bfloat16 or float32 (n_rows, dim)
     mean: torch.Tensor  # float32 (dim,)
     apart: torch.Tensor  # float32 (n_rows, 1): 1 - product with the mean
 
-    def distances(self, to_rows: IntVector) -> Iterator[tuple[slice, FloatMatrix]]:
+    def distances(self, to_rows: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         """1 - cosine of every row to some of them, by chunks: float32 (chunk, len(to_rows)), never negative."""
-        import torch
-
         # Of the targets less the mean, the products are small and lose little to rounding (see _nearest_center).
-        targets = (self.exact[torch.from_numpy(to_rows)] - self.mean).to(self.draft.dtype).T
-        for chunk in row_chunks(len(self.exact), max(1, CHUNK_ELEMENTS // len(to_rows))):
-            yield chunk, (self.apart[chunk] - self.draft[chunk] @ targets).clamp_(min=0).numpy()
+        targets = (self.exact[to_rows] - self.mean).to(self.draft.dtype).T
+        for chunk in row_chunks(len(self.exact), max(1, _chunk_elements(self.exact) // len(to_rows))):
+            yield chunk, (self.apart[chunk] - self.draft[chunk] @ targets).clamp_(min=0)
 
 
-def _prepare(rows: FloatMatrix) -> _Rows:
+def _prepare(rows: FloatMatrix, device: str) -> _Rows:
     import torch
 
-    exact = tensor_of(rows)
+    exact = tensor_of(rows).to(device)
     mean = exact.mean(dim=0)
-    draft = exact.to(torch.bfloat16) if multiplies_bfloat16() else exact
+    on_cpu = torch.bfloat16 if multiplies_bfloat16() else torch.float32
+    draft = exact.to(torch.float16 if exact.is_cuda else on_cpu)
     return _Rows(exact, draft, mean, 1 - (exact @ mean)[:, None])
 
 
@@ -192,46 +221,55 @@ def _seed_rows(rows: _Rows, *, n_clusters: int, streams: list[np.random.Generato
     to 1 - cosine to the nearest center so far, which is half the squared distance. Side by side, because one pass
     over the rows then serves every restart.
     """
+    import torch
+
     n_rows, restarts = len(rows.exact), len(streams)
-    n_trials = 2 + int(np.log(n_clusters))
-    chosen = np.empty((restarts, n_clusters), dtype=np.int64)
-    chosen[:, 0] = [stream.integers(n_rows) for stream in streams]
-    distance = np.full((restarts, n_rows), np.inf, dtype=np.float32)
+    n_trials, device = 2 + int(np.log(n_clusters)), rows.exact.device
+    chosen = torch.empty((restarts, n_clusters), dtype=torch.int64, device=device)
+    chosen[:, 0] = torch.tensor([stream.integers(n_rows) for stream in streams], device=device)
+    distance = torch.full((restarts, n_rows), torch.inf, device=device)
     _shorten(distance, rows, chosen[:, 0])
+    every = torch.arange(restarts, device=device)
     for place in range(1, n_clusters):
-        trials = np.stack([_draw(own, n_trials, stream) for own, stream in zip(distance, streams, strict=True)])
+        points = torch.from_numpy(np.stack([stream.random(n_trials) for stream in streams])).to(device)
+        trials = torch.stack([_draw(own, drawn) for own, drawn in zip(distance, points, strict=True)])
         left = _distance_left(distance, rows, trials)  # (restarts, n_trials)
-        chosen[:, place] = trials[np.arange(restarts), left.argmin(axis=1)]
+        chosen[:, place] = trials[every, left.argmin(dim=1)]
         _shorten(distance, rows, chosen[:, place])
-    return chosen
+    found: IntMatrix = chosen.cpu().numpy()
+    return found
 
 
-def _draw(distance: npt.NDArray[np.float32], count: int, stream: np.random.Generator) -> IntVector:
-    """Row numbers drawn in proportion to distance; evenly where every distance is zero."""
-    total = np.cumsum(distance, dtype=np.float64)
-    points = stream.random(count)
-    if total[-1] <= 0:
-        return (points * len(distance)).astype(np.int64)
-    # side="right" never lands on a row whose own distance is zero.
-    drawn: IntVector = np.searchsorted(total, points * total[-1], side="right")
-    return np.minimum(drawn, len(distance) - 1)
+def _draw(distance: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Row numbers drawn in proportion to distance by points in [0, 1); evenly where every distance is zero."""
+    import torch
+
+    total = distance.cumsum(0, dtype=torch.float64)
+    # right=True never lands on a row whose own distance is zero.
+    drawn = torch.searchsorted(total, points * total[-1], right=True).clamp_(max=len(distance) - 1)
+    # Not an if: a GPU would wait for the number.
+    return torch.where(total[-1] > 0, drawn, (points * len(distance)).long())
 
 
-def _shorten(distance: FloatMatrix, rows: _Rows, newest: IntVector) -> None:
+def _shorten(distance: torch.Tensor, rows: _Rows, newest: torch.Tensor) -> None:
     """Take each restart's newest center into its row of `distance`, in place."""
+    import torch
+
     for chunk, to_newest in rows.distances(newest):
-        np.minimum(distance[:, chunk], to_newest.T, out=distance[:, chunk])
+        torch.minimum(distance[:, chunk], to_newest.T, out=distance[:, chunk])
     # Rounding leaves a center a little away from itself, and it could be drawn again.
-    distance[np.arange(len(newest)), newest] = 0
+    distance[torch.arange(len(newest), device=newest.device), newest] = 0
 
 
-def _distance_left(distance: FloatMatrix, rows: _Rows, trials: IntMatrix) -> npt.NDArray[np.float64]:
+def _distance_left(distance: torch.Tensor, rows: _Rows, trials: torch.Tensor) -> torch.Tensor:
     """The total distance if a trial row became a center, float64 (restarts, n_trials)."""
-    left = np.zeros(trials.shape)
+    import torch
+
+    left = torch.zeros(trials.shape, dtype=torch.float64, device=trials.device)
     for chunk, to_trials in rows.distances(trials.ravel()):
         shortened = to_trials.reshape(-1, *trials.shape)  # (chunk, restarts, n_trials)
-        np.minimum(shortened, distance.T[chunk, :, np.newaxis], out=shortened)
-        left += shortened.sum(axis=0, dtype=np.float64)
+        torch.minimum(shortened, distance.T[chunk, :, None], out=shortened)
+        left += shortened.sum(dim=0, dtype=torch.float64)
     return left
 
 
@@ -268,7 +306,7 @@ def _improve(
             nearness = _own_cosine(rows, assignment, centers)
             nearness[pinned] = np.inf  # they would not stay
             worst = np.argsort(nearness, kind="stable")[: len(empty)]
-            means[empty] = rows[torch.from_numpy(worst)].numpy()
+            means[empty] = rows[torch.from_numpy(worst).to(rows.device)].cpu().numpy()
         centers, previous = means, assignment
         rounds += 1
     assignment = choose(rows)
@@ -282,25 +320,33 @@ def _nearest_center(rows: torch.Tensor, centers: FloatMatrix) -> IntVector:
 
     # Subtracting the same vector from all centers changes no choice, and the products become small. CLIP's vectors are
     # in a narrow cone, where bfloat16 could not distinguish cosines of 0.90 and 0.901.
-    targets = torch.from_numpy(centers - centers.mean(axis=0)).to(rows.dtype).T
-    assignment = np.empty(len(rows), dtype=np.int64)
-    for chunk in row_chunks(len(rows), max(1, CHUNK_ELEMENTS // len(centers))):
-        # max, not argmax: the same choice, and several times faster on a CPU.
-        assignment[chunk] = (rows[chunk] @ targets).max(dim=1).indices.numpy()
+    targets = torch.from_numpy(centers - centers.mean(axis=0)).to(rows.device, rows.dtype).T
+    chunks = row_chunks(len(rows), max(1, _chunk_elements(rows) // len(centers)))
+    # max, not argmax: the same choice, and several times faster on a CPU.
+    nearest = torch.cat([(rows[chunk] @ targets).max(dim=1).indices for chunk in chunks])
+    assignment: IntVector = nearest.cpu().numpy()
     return assignment
 
 
 def _own_cosine(rows: torch.Tensor, assignment: IntVector, centers: FloatMatrix) -> npt.NDArray[np.float32]:
     """Cosine of each row to its own center, float32 (n_rows,)."""
+    chunks = row_chunks(len(rows), max(1, _chunk_elements(rows) // centers.shape[1]))
+    if rows.is_cuda:
+        import torch
+
+        near, own = torch.from_numpy(centers).to(rows.device), torch.from_numpy(assignment).to(rows.device)
+        found = torch.cat([(rows[chunk] * near[own[chunk]]).sum(dim=1) for chunk in chunks])
+        cosines: npt.NDArray[np.float32] = found.cpu().numpy()
+        return cosines
     exact = rows.numpy()
     cosine = np.empty(len(rows), dtype=np.float32)
-    for chunk in row_chunks(len(rows), max(1, CHUNK_ELEMENTS // centers.shape[1])):
+    for chunk in chunks:
         cosine[chunk] = np.einsum("ij,ij->i", exact[chunk], centers[assignment[chunk]])
     return cosine
 
 
 def _unit_means(rows: torch.Tensor, assignment: IntVector, centers: FloatMatrix) -> FloatMatrix:
     """The unit mean of each cluster's rows; a cluster without rows, or whose rows cancel out, keeps its center."""
-    totals = group_sums(rows.numpy(), assignment, n_groups=len(centers))
+    totals: FloatMatrix = group_sums_on(rows, tensor_of(assignment), n_groups=len(centers)).cpu().numpy()
     vanished = np.linalg.norm(totals, axis=1) < SHORTEST_ROW
     return np.where(vanished[:, np.newaxis], centers, unit_rows(totals))

@@ -16,6 +16,7 @@ def image_kmeans(
     n_clusters: int,
     restarts: int,
     seed: int,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
     """Spherical k-means on only the image embeddings: the baseline that the nouns must beat."""
@@ -25,6 +26,7 @@ def image_kmeans(
         restarts=restarts,
         max_iterations=KMEANS_ITERATIONS,
         seed=seed,
+        device=device,
         progress=progress,
     )
 
@@ -37,6 +39,7 @@ def training_free_clusters(
     n_clusters: int,
     restarts: int,
     seed: int,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
     """Cluster the images by embedding and text counterpart, joined (paper step 6).
@@ -50,6 +53,8 @@ def training_free_clusters(
         From 1 to n_images.
     restarts : int >= 1
     seed : int >= 0
+    device : str, optional
+        See spherical_kmeans.
 
     Returns
     -------
@@ -66,5 +71,6 @@ def training_free_clusters(
         restarts=restarts,
         max_iterations=KMEANS_ITERATIONS,
         seed=seed,
+        device=device,
         progress=progress,
     )

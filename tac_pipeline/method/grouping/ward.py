@@ -159,7 +159,7 @@ def _joined_costs(
     return joined
 
 
-def micro_clusters(rows: FloatMatrix, *, count: int, seed: int) -> IntVector:
+def micro_clusters(rows: FloatMatrix, *, count: int, seed: int, device: str = "cpu") -> IntVector:
     """The micro-cluster of each row, int64 (n_rows,), without gaps: a few rounds of k-means from random rows.
 
     Parameters
@@ -168,11 +168,13 @@ def micro_clusters(rows: FloatMatrix, *, count: int, seed: int) -> IntVector:
     count : int >= 1
         At most so many are found; each row is its own where there are no more rows.
     seed : int >= 0
+    device : str, optional
+        See spherical_kmeans.
     """
     if count >= len(rows):
         return np.arange(len(rows))
     starts = rows[np.random.default_rng(seed).choice(len(rows), count, replace=False)]
-    found = refine_centers(rows, starts, max_iterations=MICRO_ROUNDS)
+    found = refine_centers(rows, starts, max_iterations=MICRO_ROUNDS, device=device)
     compact: IntVector = np.unique(found.assignment, return_inverse=True)[1]
     return compact.astype(np.int64)
 
@@ -205,7 +207,9 @@ def count_micro(n_rows: int, n_clusters: int) -> int:
     return min(n_rows, max(wanted, n_clusters))
 
 
-def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int, known: IntVector | None = None) -> KMeansResult:
+def ward_kmeans(
+    rows: FloatMatrix, *, n_clusters: int, seed: int, known: IntVector | None = None, device: str = "cpu"
+) -> KMeansResult:
     """Spherical k-means from Ward's cut over micro-clusters.
 
     The examples of known classes stay in their classes. In the tree the examples of a class are one micro-cluster, and
@@ -221,6 +225,8 @@ def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int, known: IntVect
     known : int64 (n_rows,), optional
         The known class that each row is an example of, from 0 without gaps; -1 where it is none. The first clusters
         are these classes, in their order.
+    device : str, optional
+        See spherical_kmeans.
 
     Raises
     ------
@@ -230,7 +236,7 @@ def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int, known: IntVect
     if not 1 <= n_clusters <= len(rows):
         raise InputError(f"n_clusters must be from 1 to the number of rows, {len(rows)}; got {n_clusters}")
     n_known = count_known(known, n_clusters=n_clusters)
-    micro = _leaves(rows, known, n_clusters=n_clusters, n_known=n_known, seed=seed)
+    micro = _leaves(rows, known, n_clusters=n_clusters, n_known=n_known, seed=seed, device=device)
     n_micro = int(micro.max()) + 1
     if n_micro < n_clusters and known is None:  # fewer distinct rows than clusters: nothing to join
         return spherical_kmeans(rows, n_clusters=n_clusters, restarts=1, max_iterations=LLOYD_ROUNDS, seed=seed)
@@ -243,7 +249,7 @@ def ward_kmeans(rows: FloatMatrix, *, n_clusters: int, seed: int, known: IntVect
     first = np.array([np.append(np.flatnonzero(coarse == cluster), 0)[0] for cluster in range(n_clusters)])
     # Opposite rows cancel out: the first micro-cluster then stands for the cluster.
     starts = np.where((lengths > 1e-6)[:, None], starts, sums[first])
-    return refine_centers(rows, unit_rows(starts), max_iterations=LLOYD_ROUNDS, known=known)
+    return refine_centers(rows, unit_rows(starts), max_iterations=LLOYD_ROUNDS, known=known, device=device)
 
 
 def count_known(known: IntVector | None, *, n_clusters: int) -> int:
@@ -262,12 +268,14 @@ def count_known(known: IntVector | None, *, n_clusters: int) -> int:
     return n_known
 
 
-def _leaves(rows: FloatMatrix, known: IntVector | None, *, n_clusters: int, n_known: int, seed: int) -> IntVector:
+def _leaves(
+    rows: FloatMatrix, known: IntVector | None, *, n_clusters: int, n_known: int, seed: int, device: str
+) -> IntVector:
     """The micro-cluster of each row, int64 (n_rows,), without gaps; first the examples of each known class."""
     if known is None:
-        return micro_clusters(rows, count=count_micro(len(rows), n_clusters), seed=seed)
+        return micro_clusters(rows, count=count_micro(len(rows), n_clusters), seed=seed, device=device)
     leaves, free = known.copy(), np.flatnonzero(known < 0)
     if len(free):
         count = count_micro(len(free), min(n_clusters, len(free)))
-        leaves[free] = n_known + micro_clusters(rows[free], count=count, seed=seed)
+        leaves[free] = n_known + micro_clusters(rows[free], count=count, seed=seed, device=device)
     return leaves

@@ -15,7 +15,7 @@ from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.method.heads.cluster_head import ClusterHead, build_head
 from tac_pipeline.method.heads.losses import Losses, total_loss
 from tac_pipeline.method.values.published import ADAM_BETAS, TrainingSchedule
-from tac_pipeline.tensors import multiplies_bfloat16, tensor_of
+from tac_pipeline.tensors import multiplies_bfloat16, or_on_the_cpu, tensor_of
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,8 @@ class _Pairs:
     rows: Tensor  # float32 (n_images, dim)
     neighbors: Tensor  # int64 (n_images, count)
 
-    def draw(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The batch's rows, and for each the row of one of its neighbors, all equally likely."""
-        choice = torch.randint(self.neighbors.shape[1], batch.shape, generator=generator).to(batch.device)
+    def taken(self, batch: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch's rows, and for each the row of the neighbor in this place of its line."""
         return self.rows[batch], self.rows[self.neighbors[batch, choice]]
 
 
@@ -180,29 +179,33 @@ def _train_both(
     _require_trainable(
         image_embeddings, text_rows, image_neighbors, text_neighbors, n_clusters=n_clusters, schedule=schedule
     )
-    generator = torch.Generator().manual_seed(seed)
-    image_head, text_head = (
-        build_head(rows.shape[1], n_clusters, generator=generator, width=width).to(device).train()
-        for rows, width in ((image_embeddings, image_embeddings.shape[1]), (text_rows, text_width))
-    )
-    images = _Pairs(rows_on(image_embeddings, device), tensor_of(image_neighbors).to(device))
-    texts = _Pairs(rows_on(text_rows, device), tensor_of(text_neighbors).to(device))
-    history = _train(
-        image_head,
-        text_head,
-        images,
-        texts,
-        schedule=schedule,
-        balance_weight=balance_weight,
-        learning_rate=learning_rate,
-        generator=generator,
-        progress=progress,
-    )
-    # BatchNorm's running means start far off. After the few steps of a small set they would still be wrong, and the
-    # heads unsure (docs/decisions/0011-settled-batch-statistics.md).
-    image_head.settle(_as_they_are(image_embeddings, device))
-    text_head.settle(_as_they_are(text_rows, device))
-    return TrainedHeads(image_head.cpu().eval(), text_head.cpu().eval(), history)
+
+    def trained_on(place: str) -> TrainedHeads:
+        generator = torch.Generator().manual_seed(seed)
+        image_head, text_head = (
+            build_head(rows.shape[1], n_clusters, generator=generator, width=width).to(place).train()
+            for rows, width in ((image_embeddings, image_embeddings.shape[1]), (text_rows, text_width))
+        )
+        images = _Pairs(rows_on(image_embeddings, place), tensor_of(image_neighbors).to(place))
+        texts = _Pairs(rows_on(text_rows, place), tensor_of(text_neighbors).to(place))
+        history = _train(
+            image_head,
+            text_head,
+            images,
+            texts,
+            schedule=schedule,
+            balance_weight=balance_weight,
+            learning_rate=learning_rate,
+            generator=generator,
+            progress=progress,
+        )
+        # BatchNorm's running means start far off. After the few steps of a small set they would still be wrong, and
+        # the heads unsure (docs/decisions/0011-settled-batch-statistics.md).
+        image_head.settle(_as_they_are(image_embeddings, place))
+        text_head.settle(_as_they_are(text_rows, place))
+        return TrainedHeads(image_head.cpu().eval(), text_head.cpu().eval(), history)
+
+    return or_on_the_cpu(trained_on, device=device, what="training the heads")
 
 
 def _as_they_are(rows: FloatMatrix, device: str) -> Tensor:
@@ -230,16 +233,15 @@ def _train(
     progress: Callable[[int, int], None] | None,
 ) -> tuple[EpochLosses, ...]:
     """Adam on the total loss, both heads in place; the losses of every epoch."""
-    device = images.rows.device
     optimizer = torch.optim.Adam(
         [*image_head.parameters(), *text_head.parameters()], lr=learning_rate, betas=ADAM_BETAS
     )
     history = []
     for epoch in range(1, schedule.epochs + 1):
         steps = []
-        for batch in batches(len(images.rows), schedule.batch_size, generator):
-            p, p_neighbor = image_head.forward_pair(*images.draw(batch.to(device), generator))
-            q, q_neighbor = text_head.forward_pair(*texts.draw(batch.to(device), generator))
+        for batch, image_choice, text_choice in _epoch_draws(images, texts, schedule.batch_size, generator):
+            p, p_neighbor = image_head.forward_pair(*images.taken(batch, image_choice))
+            q, q_neighbor = text_head.forward_pair(*texts.taken(batch, text_choice))
             losses = total_loss(
                 p, q, p_neighbor, q_neighbor, temperature=schedule.temperature, balance_weight=balance_weight
             )
@@ -251,6 +253,20 @@ def _train(
         if progress is not None:
             progress(epoch, schedule.epochs)
     return tuple(history)
+
+
+def _epoch_draws(images: _Pairs, texts: _Pairs, batch_size: int, generator: torch.Generator) -> Tensor:
+    """Each step's images and the places of their drawn neighbors by image and by text, int64 (steps, 3, batch).
+
+    All places are equally likely. They go to the device at once: a GPU would be waited for at each step.
+    """
+    drawn = [
+        torch.stack(
+            [batch] + [torch.randint(of.neighbors.shape[1], batch.shape, generator=generator) for of in (images, texts)]
+        )
+        for batch in batches(len(images.rows), batch_size, generator)
+    ]
+    return torch.stack(drawn).to(images.rows.device)
 
 
 def batches(n_images: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import plain_neighbor_cosines, random_unit_rows
 
 from tac_pipeline.arrays import unit_rows
 from tac_pipeline.errors import InputError, MissingDependency
+from tac_pipeline.method.grouping import neighbors as module
 from tac_pipeline.method.grouping.neighbors import (
     build_index,
     exact_index,
@@ -163,3 +165,72 @@ def test_neighbors_come_with_their_index() -> None:
     assert found.index is not None
     assert found.index.recall == 1
     np.testing.assert_array_equal(found.table, nearest_neighbors(rows, count=3))
+
+
+@given(n_rows=st.integers(2, 30), count=st.integers(1, 35), products=st.integers(1, 200), seed=st.integers(0, 99))
+def test_products_on_a_device_give_the_table_of_every_pair(n_rows, count, products, seed) -> None:
+    rows, count = random_unit_rows(n_rows, 6, seed), min(count, n_rows - 1)
+    some = np.arange(0, n_rows, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PRODUCTS", products)
+        found = module._compared_on("cpu", rows, some, count=count, progress=None)
+    cosines = np.einsum("id,ijd->ij", rows[some].astype(np.float64), rows[found].astype(np.float64))
+    np.testing.assert_allclose(cosines, plain_neighbor_cosines(rows, count)[some], atol=1e-6)
+    assert all(own not in line and len(set(line)) == count for own, line in zip(some, found, strict=True))
+
+
+def test_without_an_index_a_card_is_asked_and_a_full_one_is_not_the_end(monkeypatch, caplog) -> None:
+    asked = []
+
+    def full(device: str, *_: object, **__: object) -> None:
+        asked.append(device)
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(module, "_compared_on", full)
+    rows = random_unit_rows(20, 6, 0)
+    expected = nearest_neighbors(rows, count=4)
+    np.testing.assert_array_equal(nearest_neighbors(rows, count=4, device="cuda:1"), expected)
+    assert asked == ["cuda:1"]
+    assert "the search for neighbors does not fit the memory of cuda:1" in caplog.text
+    nearest_neighbors(rows, count=4, index=exact_index(rows), device="cuda")
+    nearest_neighbors(rows, count=4, device="mps")
+    assert asked == ["cuda:1"]
+
+
+def test_more_hits_than_a_gpu_gives_are_searched_on_the_cpu(monkeypatch) -> None:
+    import faiss
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(module, "GPU_HITS", 4)
+    # Moving the index would fail: this faiss has no such functions, or no GPU.
+    monkeypatch.delattr(faiss, "index_cpu_to_gpu", raising=False)
+    rows = random_unit_rows(20, 6, 0)
+    require_neighbor_table(nearest_neighbors(rows, count=4), 20, 4)
+    with pytest.raises(AttributeError):
+        nearest_neighbors(rows, count=3)
+
+
+def test_a_gpu_that_takes_no_copy_leaves_the_search_to_the_cpu(monkeypatch, caplog) -> None:
+    import faiss
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "StandardGpuResources", lambda: None, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", refuse, raising=False)
+    require_neighbor_table(nearest_neighbors(random_unit_rows(20, 6, 0), count=4), 20, 4)
+    assert "searched on the CPU, because the GPU takes no copy of the index: out of memory" in caplog.text
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a GPU", "no GPU"])
+def test_a_gpu_without_its_faiss_is_told_once(there, monkeypatch, caplog) -> None:
+    import faiss
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    module._tell_of_a_gpu.cache_clear()
+    for _ in range(2):
+        nearest_neighbors(random_unit_rows(20, 6, 0), count=4)
+    assert caplog.text.count("install tac-pipeline[gpu]") == there
+    module._tell_of_a_gpu.cache_clear()
