@@ -103,7 +103,9 @@ def measure_images(size: Size) -> None:
         files = pictures(size.gpu_images)
         some = [decode_image(data, size=side, max_pixels=10**8).pixels for data in files[:256]]
         pixels = np.stack([some[number % len(some)] for number in range(size.gpu_images)])
-        print(f"\n{model}: images a second, and the lowest cosine to the CPU's in float32 ({len(some)} images)")
+        print(
+            f"\n{model}: images a second, and the lowest cosine to the CPU's in float32 (of {size.cpu_images} images)"
+        )
         few = pixels[: size.cpu_images]
         expected = np.concatenate([made["cpu float32"].encode_images(part) for part in np.split(few, len(few) // 32)])
         ways: dict[str, tuple[int, Callable[[], Any]]] = {}

@@ -75,6 +75,7 @@ def test_another_count_with_the_same_centers_spares_the_text_space(vector_store:
     materialize(vector_store({"semantic_centers.count": 6}))
     done = computed(materialize(vector_store({"clusters.count": 4})))
     assert done == {
+        "lessons",
         "cluster_count",
         "text_weight",
         "image_kmeans",
