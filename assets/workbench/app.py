@@ -158,6 +158,7 @@ class Workbench:
                 "seen": standing.seen,
                 "waiting": standing.waiting,
                 "problem": standing.problem,
+                "heldUp": standing.held_up,
                 "undo": history.done[-1].do if history.done else None,
                 "redo": history.undone[-1].do if history.undone else None,
             }
@@ -238,8 +239,11 @@ class Workbench:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         asked = json.loads(body)
+        # JSON can name half of a character, which no file and no table can hold.
+        if b"\\u" in body:
+            json.dumps(asked, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise InputError("what is posted must be a JSON object") from error
+        raise InputError("what is posted must be a JSON object of whole characters") from error
     if not isinstance(asked, dict):
         raise InputError("what is posted must be a JSON object")
     return asked

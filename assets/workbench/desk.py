@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import getpass
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from assets.clustering import cluster_ids
 from assets.engine.execute import execute
 from assets.engine.step import Step
 from assets.orchestration.publishing import publish
@@ -27,7 +29,7 @@ from assets.workbench.tables import Tables
 from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.failures import tell
 from tac_pipeline.files import Stamp, stamp_of
-from tac_pipeline.results.corrections.acting import FILE, History, named_groups, named_images, replay, tags_of
+from tac_pipeline.results.corrections.acting import FILE, REDO, History, named_groups, named_images, replay, tags_of
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.keeping.action_log import Action, ActionLog
 
@@ -35,6 +37,7 @@ from tac_pipeline.store.keeping.action_log import Action, ActionLog
 AT_ONCE = (corrections, assignments, clusters)
 AFTERWARDS = (cluster_tree, review)
 QUIET_SECONDS = 2.0
+LOOK_SECONDS = 0.1
 MOST_SEARCHED = 500
 
 
@@ -70,10 +73,13 @@ class Standing(Said):
         How many actions are not in the tables yet; all of them until the first look at the log is over.
     problem : str, optional
         Why the last ones are not, in words.
+    held_up : bool
+        Whether they wait for a run of the store to end.
     """
 
     waiting: int
     problem: str | None
+    held_up: bool
 
 
 class Desk(Tables):
@@ -86,8 +92,9 @@ class Desk(Tables):
         self._wake, self._end = threading.Event(), threading.Event()
         self._splitting = threading.Lock()
         self._splits: tuple[object, list[list[list[str]]]] | None = None
-        self._applied = 0
+        self._applied = self._tried = 0
         self._problem: str | None = None
+        self._held_up = False
         self._worker = threading.Thread(target=self._work, name="corrections", daemon=True)
 
     def start(self) -> None:
@@ -96,11 +103,11 @@ class Desk(Tables):
         self._wake.set()
 
     def stop(self) -> None:
-        """Let the step that is going on end."""
+        """Let the step that is going on end; one that waits for a run of the store is not begun."""
         self._end.set()
         self._wake.set()
-        if self._worker.ident is not None:
-            self._worker.join()
+        while self._worker.is_alive() and not self._held_up:
+            self._worker.join(LOOK_SECONDS)
 
     def tagged(self, tag: str) -> pl.DataFrame:
         """The images that have a tag, by image_id."""
@@ -128,8 +135,10 @@ class Desk(Tables):
 
     def standing(self) -> Standing:
         """How far the log and the tables are."""
-        applied, problem, said = self._applied, self._problem, self._read_said()
-        return Standing(**vars(said), waiting=max(said.seen - applied, 0), problem=problem)
+        applied, tried, problem, said = self._applied, self._tried, self._problem, self._read_said()
+        # What went wrong with earlier actions says nothing of one that was not tried yet.
+        problem = problem if said.seen <= tried else None
+        return Standing(**vars(said), waiting=max(said.seen - applied, 0), problem=problem, held_up=self._held_up)
 
     def _read_said(self) -> Said:
         """What the log and the file say; read again when one of them was written."""
@@ -199,8 +208,9 @@ class Desk(Tables):
         gone = sorted(set(named_groups(last)) - shown - set(found.merged_into) - found.made)
         if gone:
             raise InputError(f"there is no group {gone[0]} any more: look again")
-        if last.do == "merge" and len({found.merged_into.get(id_, id_) for id_ in shown}) < 2:
-            raise InputError("a merge must leave at least two groups")
+        learned = self._table(cluster_ids, ["cluster_id"])["cluster_id"]
+        if last.do in ("merge", REDO) and len({found.merged_into.get(id_, id_) for id_ in learned}) < 2:
+            raise InputError("a merge must leave at least two groups that were learned, and not made by hand")
         given = pl.Series(named_images(last), dtype=pl.String)
         unknown = given.filter(~given.is_in(view.images["image_id"].implode()))
         if len(unknown):
@@ -218,6 +228,7 @@ class Desk(Tables):
                 self._wake.clear()
             try:
                 if acted:
+                    self._problem = None
                     self._apply()
                     due, follows = list(AFTERWARDS), True
                 elif due:
@@ -225,20 +236,35 @@ class Desk(Tables):
                     due = due[1:]
                 else:
                     follows = False
-                    publish(self.project, by_hand=False)
+                    with self._alone():
+                        publish(self.project, by_hand=False)
                 self._problem = None
             except Exception as error:  # noqa: BLE001 - it is shown on the page, and the next action tries again
                 self._problem, due, follows = tell(error, self.traces), [], False
 
     def _apply(self) -> None:
         """Carry out all actions there are."""
-        entered = len(self.log.read())
+        self._tried = entered = len(self.log.read())
         self._run(AT_ONCE)
         self._applied = entered
 
     def _run(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            execute(step, self.project, in_force=True)
+            with self._alone():
+                if self._end.is_set():
+                    return
+                execute(step, self.project, in_force=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the store's lock; whether it is waited for is known meanwhile."""
+
+        def wait(_: str) -> None:
+            self._held_up = True
+
+        with self._store.lock(on_wait=wait):
+            self._held_up = False
+            yield
 
 
 def _user() -> str:

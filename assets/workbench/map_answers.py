@@ -93,7 +93,7 @@ class Gathered:
                 while len(self._lists) >= MOST_LISTS:
                     del self._lists[next(iter(self._lists))]
                 self._lists[name] = []
-            if name not in self._lists:
+            if not isinstance(name, str) or name not in self._lists:
                 raise InputError("this list of images is not here any more: choose them again")
             if sum(map(len, self._lists.values())) + len(ids) > MOST_GATHERED:
                 self._lists.clear()

@@ -49,7 +49,7 @@ class Taking:
     def ask(self, asked: dict[str, Any]) -> Response:
         """The address of an export of chosen images, or of a group."""
         form = asked.get("form")
-        if form not in FORMS:
+        if not isinstance(form, str) or form not in FORMS:
             raise InputError(f"form must be one of {', '.join(FORMS)}; got {form!r}")
         if form == "zip" and self._pictures.reader is None:
             raise InputError("this store has vectors and no image files: take a list or a table")

@@ -2,6 +2,7 @@
 
 /** Do something, and show the sentence that refuses it. */
 async function attempt(work) {
+  document.getElementById("toast").hidden = true;
   try {
     await work();
   } catch (error) {
@@ -9,15 +10,26 @@ async function attempt(work) {
   }
 }
 
-function tell(text) {
+/** Show a sentence until somebody closes it or tries something else; one that is `passing` also until untell(). */
+function tell(text, passing = false) {
   const toast = document.getElementById("toast");
+  toast.toggleAttribute("data-passing", passing);
   toast.replaceChildren(el("p", {}, text), el("button", { type: "button", class: "quiet", on: { click: () => (toast.hidden = true) } }, "Close"));
   toast.hidden = false;
 }
 
+function untell() {
+  const toast = document.getElementById("toast");
+  if (toast.hasAttribute("data-passing")) toast.hidden = true;
+}
+
+let working = 0;
+
+/** Something begins or ends that takes a while; several may go on at once. */
 function busy(on) {
-  document.documentElement.toggleAttribute("data-busy", on);
-  announce(on ? "The tables follow…" : "Done");
+  working += on ? 1 : -1;
+  document.documentElement.toggleAttribute("data-busy", working > 0);
+  announce(working ? "Working…" : "Done");
 }
 
 /** The bar below: what is chosen, and what can be done with it. */
@@ -31,6 +43,8 @@ function drawSelection() {
     for (const tick of document.querySelectorAll("button.tick")) tick.setAttribute("aria-checked", "false");
     drawSelection();
   };
+  const letting = button("Clear", clear);
+  letting.id = "let-go";
   bar.hidden = !chosen.size && !chosenGroups.size;
   document.body.toggleAttribute("data-choosing", !bar.hidden);
   if (chosen.size) {
@@ -48,12 +62,12 @@ function drawSelection() {
         ["Tag…", tagChosen],
         ["Back to where learning puts them", () => actOnChosen({ do: "move", to: null })],
       ]),
-      button("Clear", clear),
+      letting,
     );
   } else {
     const merge = button("Merge them", mergeChosen, true);
     merge.disabled = chosenGroups.size < 2;
-    bar.replaceChildren(el("span", {}, `${plural(chosenGroups.size, "group")} chosen`), merge, button("Clear", clear));
+    bar.replaceChildren(el("span", {}, `${plural(chosenGroups.size, "group")} chosen`), merge, letting);
   }
 }
 
@@ -72,12 +86,15 @@ function moveChosen() {
   pickGroup(`Move ${plural(chosen.size, "image")} to`, ranked, (group) => actOnChosen({ do: "move", to: group.id }), makeOf);
 }
 
-/** Do something with the chosen images, which are then let go. */
+/** Do something with the chosen images, which are let go once it is entered: what is refused can be tried again. */
 function actOnChosen(what) {
   const images = [...chosen.keys()];
-  chosen.clear();
+  return attempt(() => act({ ...what, images }, () => letGo(images)));
+}
+
+function letGo(images) {
+  for (const id of images) chosen.delete(id);
   drawSelection();
-  return attempt(() => act({ ...what, images }));
 }
 
 function pinChosen() {
@@ -91,9 +108,7 @@ function rejectChosen(group) {
 /** A new group of the chosen images; without a name the nouns give one. */
 function makeOf(name) {
   const images = [...chosen.keys()];
-  chosen.clear();
-  drawSelection();
-  return act({ do: "make", groups: [{ name: name || null, images }] });
+  return act({ do: "make", groups: [{ name: name || null, images }] }, () => letGo(images));
 }
 
 function makeGroup() {
@@ -154,9 +169,11 @@ function menu(text, entries) {
 function mergeChosen() {
   // The largest stays: most people know its id.
   const ids = store.groups.filter((group) => chosenGroups.has(group.id)).sort((a, b) => b.size - a.size).map((group) => group.id);
-  chosenGroups.clear();
-  drawSelection();
-  attempt(() => act({ do: "merge", ids }));
+  const done = () => {
+    for (const id of ids) chosenGroups.delete(id);
+    drawSelection();
+  };
+  attempt(() => act({ do: "merge", ids }, done));
 }
 
 function mergeGroup(group) {
@@ -206,7 +223,11 @@ function pickGroup(heading, groups, picked, made) {
   };
   input.addEventListener("input", draw);
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") list.querySelector("button")?.click();
+    if (event.key === "Enter") {
+      // Else the button that opened this gets the same press, once it has the focus again.
+      event.preventDefault();
+      list.querySelector("button")?.click();
+    }
     if (event.key === "ArrowDown") list.querySelector("button")?.focus();
   });
   draw();

@@ -2,7 +2,7 @@
 
 async function searchView(text) {
   const told = await ask("/api/search", { text, count: 200 });
-  return foundView(told, `“${text}”`, `the ${plural(told.images.length, "image")} nearest to ${told.searchedBy}, best first`);
+  return foundView(told, ["“", isolated(text), "”"], `the ${plural(told.images.length, "image")} nearest to these words, best first`);
 }
 
 async function tagView(tag) {
@@ -119,7 +119,7 @@ function foundView(told, heading, said, sought) {
       el("div", {}, el("h2", { tabindex: "-1" }, heading), el("p", { class: "note" }, said)),
     ),
     foundGroups(told.images, draw),
-    el("div", { class: "toolbar" }, el("button", { type: "button", class: "button", on: { click: choose } }, "Choose all")),
+    el("div", { class: "toolbar" }, el("button", { type: "button", class: "button", id: "choose-all", on: { click: choose } }, "Choose all")),
     holder,
   ];
 }

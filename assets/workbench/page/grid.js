@@ -62,13 +62,15 @@ function imageGrid(size, load) {
     tile.classList.toggle("active", place === active && document.activeElement === box);
   }
 
-  function at(place) {
+  /** The images of a page: null until they are there, and `coming` waits for them. */
+  function page(place) {
     const number = Math.floor(place / PAGE);
     if (!pages.has(number)) {
-      pages.set(number, null);
-      load(number * PAGE, PAGE).then(
+      const found = { images: null };
+      pages.set(number, found);
+      found.coming = load(number * PAGE, PAGE).then(
         (images) => {
-          pages.set(number, images);
+          found.images = images;
           images.forEach((image, offset) => {
             const tile = tiles.get(number * PAGE + offset);
             if (tile) fill(tile, image, number * PAGE + offset);
@@ -80,7 +82,17 @@ function imageGrid(size, load) {
         },
       );
     }
-    return pages.get(number)?.[place % PAGE];
+    return pages.get(number);
+  }
+
+  function at(place) {
+    return page(place).images?.[place % PAGE];
+  }
+
+  /** The image at a place, also where nobody has looked yet. */
+  async function reach(place) {
+    await page(place).coming;
+    return at(place);
   }
 
   function remark() {
@@ -104,8 +116,19 @@ function imageGrid(size, load) {
     anchor = place;
   }
 
-  function range(to) {
-    for (let place = Math.min(anchor, to); place <= Math.max(anchor, to); place += 1) choose(place, true);
+  async function range(to) {
+    const [first, last] = [Math.min(anchor, to), Math.max(anchor, to)];
+    busy(true);
+    try {
+      for (let place = first; place <= last; place += PAGE) await reach(place);
+      await reach(last);
+    } finally {
+      busy(false);
+    }
+    if (!box.isConnected) return;
+    for (let place = first; place <= last; place += 1) choose(place, true);
+    remark();
+    drawSelection();
   }
 
   function go(place) {
@@ -122,7 +145,7 @@ function imageGrid(size, load) {
     active = Number(tile.dataset.place);
     if (event.shiftKey) range(active);
     else if (event.ctrlKey || event.metaKey || chosen.size || event.target.closest(".tick")) toggle(active);
-    else if (at(active)) viewer.open(at, active, size);
+    else viewer.open(reach, active, size);
     remark();
     drawSelection();
   });
@@ -133,8 +156,8 @@ function imageGrid(size, load) {
       go(active + steps[event.key]);
       if (event.shiftKey) choose(active, true);
     } else if (event.key === " ") toggle(active);
-    else if (event.key === "Enter") at(active) && viewer.open(at, active, size);
-    else if (event.key === "a" && (event.ctrlKey || event.metaKey)) for (const place of tiles.keys()) choose(place, true);
+    else if (event.key === "Enter") viewer.open(reach, active, size);
+    else if (event.key === "a" && (event.ctrlKey || event.metaKey)) document.getElementById("choose-all")?.click();
     else return;
     event.preventDefault();
     remark();

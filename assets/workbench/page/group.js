@@ -32,7 +32,7 @@ async function groupView(id) {
         button("Rename", () => renameGroup(group)),
         button("Merge with…", () => mergeGroup(group)),
         button("Split…", () => attempt(() => splitGroup(group))),
-        group.size ? button("Choose all", () => attempt(() => chooseGroup(group))) : null,
+        group.size ? el("button", { type: "button", class: "button", id: "choose-all", on: { click: () => attempt(() => chooseGroup(group)) } }, "Choose all") : null,
         group.size ? button("Export…", () => exportImages({ group: group.id, distinct: distinct && hidden > 0 }, shown, title(group))) : null,
         menu("More", [
           [group.locked ? "Unlock" : "Lock: learning takes no image from it", () => switchGroup("lock", group, !group.locked)],

@@ -1,9 +1,13 @@
 // Which view is shown, and the keys that work everywhere.
 
-let shownResult = null;
+/** What of the store is drawn, and the problem that was told last. */
+let drawn = null;
+let toldProblem = null;
 let drawing = 0;
 
 async function render({ keep = false } = {}) {
+  // There is nothing yet, which the page says.
+  if (!store) return;
   const mine = (drawing += 1);
   const [, view, rest] = location.hash.match(/^#\/(\w+)(?:\/(.*))?$/) ?? [];
   const content = document.getElementById("content");
@@ -12,7 +16,8 @@ async function render({ keep = false } = {}) {
   grid = null;
   let found;
   // The first search has to load the encoder.
-  const slow = ["search", "like", "near", "picture"].includes(view) ? setTimeout(() => busy(true), 150) : 0;
+  let isBusy = false;
+  const slow = ["search", "like", "near", "picture"].includes(view) ? setTimeout(() => busy((isBusy = true)), 150) : 0;
   try {
     if (view === "group") found = await groupView(Number(rest));
     else if (view === "like") found = await likeView();
@@ -26,7 +31,7 @@ async function render({ keep = false } = {}) {
     found = emptyState("This cannot be shown", error.message);
   } finally {
     clearTimeout(slow);
-    if (slow && mine === drawing) busy(false);
+    if (isBusy) busy(false);
   }
   // A later view was asked for meanwhile.
   if (mine !== drawing) return;
@@ -38,7 +43,7 @@ async function render({ keep = false } = {}) {
   }
   window.scrollTo(0, keep ? top : 0);
   focused();
-  shownResult = store.result;
+  drawn = standing();
   document.title = `${store.store}: workbench`;
   document.getElementById("store").textContent = store.store;
   for (const name of ["undo", "redo"]) {
@@ -71,7 +76,21 @@ function refresh() {
 async function lookAgain() {
   if (document.hidden || document.documentElement.hasAttribute("data-busy") || document.querySelector("dialog[open]")) return;
   await readStore().catch(() => {});
-  if (store && store.result !== shownResult) refresh();
+  if (!store) return;
+  if (standing() !== drawn) refresh();
+  tellProblem();
+}
+
+/** Say once why the tables do not follow. */
+function tellProblem() {
+  if (!store.waiting) untell();
+  if (store.problem && store.problem !== toldProblem) tell(store.problem);
+  toldProblem = store.problem;
+}
+
+/** What a page draws of the store: groups, tags, and what can be undone come of the result and of the actions. */
+function standing() {
+  return `${store.result} ${store.known} ${store.seen}`;
 }
 
 document.getElementById("undo").addEventListener("click", () => attempt(() => act({ do: "undo" })));
@@ -95,14 +114,14 @@ document.addEventListener("keydown", (event) => {
     document.getElementById("filter").focus();
   } else if (key === "e" && chosen.size && !event.ctrlKey && !event.metaKey) exportImages({ images: [...chosen.keys()] }, chosen.size);
   else if (key === "m" && chosen.size) moveChosen();
-  else if (key === "escape") document.querySelector("#selection button:last-child")?.click();
+  else if (key === "escape") document.getElementById("let-go")?.click();
 });
 window.addEventListener("hashchange", () => render());
 window.addEventListener("focus", lookAgain);
 setInterval(lookAgain, 5000);
 startTheme();
 startBringing();
-readStore().then(render, (error) => {
+readStore().then(() => (render(), tellProblem()), (error) => {
   // There is no result yet; it is looked for again and again.
   document.getElementById("content").replaceChildren(emptyState("Nothing can be shown yet", error.message));
 });

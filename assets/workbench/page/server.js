@@ -73,18 +73,29 @@ async function readStore() {
   groupById = new Map(store.groups.map((group) => [group.id, group]));
 }
 
-/** Enter an action, and wait until the tables say so; whoever acted meanwhile is seen first. */
-async function act(what) {
+/** Actions are entered one after the other: who presses a key three times means all three. */
+let entering = Promise.resolve();
+
+function enter(kind, what) {
+  const mine = entering.then(async () => {
+    store.seen = (await post("/api/actions", { do: kind, what, seen: store.seen })).number;
+  });
+  entering = mine.catch(() => {});
+  return mine;
+}
+
+/** Enter an action, call `entered`, and wait until the tables say so; whoever acted meanwhile is seen first. */
+async function act(what, entered) {
   const { do: kind, ...rest } = what;
-  try {
-    await post("/api/actions", { do: kind, what: rest, seen: store.seen });
-  } catch (error) {
-    await readStore().catch(() => {});
-    refresh();
-    throw error;
-  }
   busy(true);
   try {
+    try {
+      await enter(kind, rest);
+    } catch (error) {
+      await readStore().catch(() => {});
+      throw error;
+    }
+    entered?.();
     await settled();
   } finally {
     busy(false);
@@ -97,7 +108,8 @@ async function settled() {
     await new Promise((done) => setTimeout(done, wait));
     await readStore();
     if (store.problem) throw new Refused(store.problem);
-    if (!store.waiting) return;
+    if (!store.waiting) return untell();
+    if (store.heldUp) return tell("A run of the store goes on. What you did is kept, and is in the tables when the run ends.", true);
   }
 }
 

@@ -2,6 +2,7 @@
 
 const viewer = (() => {
   let look = () => null;
+  let image = null;
   let place = 0;
   let size = 0;
   let told = null;
@@ -10,11 +11,12 @@ const viewer = (() => {
   const button = (text, press) => el("button", { type: "button", class: "quiet", on: { click: press } }, text);
   const close = button("Close", () => dialog.close());
   const like = button("More like this", () => {
+    if (!image) return;
     dialog.close();
-    location.hash = `#/near/${encodeURIComponent(look(place).id)}`;
+    location.hash = `#/near/${encodeURIComponent(image.id)}`;
   });
   const copy = button("Copy path", () => navigator.clipboard.writeText(told.uri).then(() => said("Copied"), (error) => said(String(error))));
-  const show = button("Show in folder", () => post("/api/show", { id: look(place).id }).catch((error) => said(error.message)));
+  const show = button("Show in folder", () => post("/api/show", { id: image.id }).catch((error) => said(error.message)));
   const buttons = el("div", { class: "viewer-buttons" }, button("← Previous", () => move(-1)), button("Next →", () => move(1)), like, copy, show, close);
   const dialog = el("dialog", { class: "viewer", "aria-label": "Image" }, stage, facts, buttons);
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -37,13 +39,15 @@ const viewer = (() => {
   }
 
   async function draw() {
-    const image = look(place);
-    if (!image) return;
+    const wanted = place;
+    const there = await look(place);
+    if (!there || place !== wanted) return;
+    image = there;
     stage.replaceChildren(store.hasPictures ? original(image) : picture(image));
     const second = groupById.get(image.second);
     const moved = (to) => {
       dialog.close();
-      attempt(() => act({ do: "move", images: [image.id], to }));
+      attempt(() => act({ do: "move", images: [there.id], to }));
     };
     const rows = [
       ["group", groupLink(groupById.get(image.group))],
@@ -59,9 +63,9 @@ const viewer = (() => {
       el("p", { class: "note" }, `${count(place + 1)} of ${count(size)}`, el("span", { class: "said", role: "status" })),
     );
     copy.hidden = show.hidden = true;
-    const found = await ask("/api/image", { id: image.id }).catch((error) => ({ uri: null, error: error.message }));
+    const found = await ask("/api/image", { id: there.id }).catch((error) => ({ uri: null, error: error.message }));
     // Somebody went on meanwhile.
-    if (look(place) !== image) return;
+    if (image !== there) return;
     told = found;
     at.textContent = told.uri ?? told.error ?? "no file: the store has vectors";
     copy.hidden = !told.uri;
@@ -77,7 +81,9 @@ const viewer = (() => {
   }
 
   function open(at, first, total) {
-    [look, place, size] = [at, first, total];
+    [look, image, place, size] = [at, null, first, total];
+    stage.replaceChildren();
+    facts.replaceChildren();
     draw();
     dialog.showModal();
     close.focus();

@@ -112,7 +112,7 @@ def named_images(action: Action) -> list[str]:
     elif action.do == "make":
         lists = [group["images"] for group in _groups(what)]
     elif "images" in what:
-        lists = [what["images"]]
+        lists = [_texts(what, "images")]
     return [image_id for images in lists for image_id in images]
 
 

@@ -1,0 +1,111 @@
+"""What happens to people at the workbench when something goes wrong: nothing is lost, and they are told."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from bench import Bench
+from filelock import FileLock
+from ready_store import ready
+from waiting import wait_for
+
+from assets.engine.execute import open_store
+
+
+@pytest.fixture
+def bench(vector_store: Callable[..., Path]) -> Iterator[Bench]:
+    """The workbench of sixty vectors in three groups."""
+    found = Bench(ready(vector_store()))
+    found.desk.start()
+    yield found
+    found.desk.stop()
+
+
+def post(bench: Bench, do: str, **what: object) -> None:
+    """Act, and do not wait for the tables."""
+    answer = bench.ask("/api/actions", body={"do": do, "what": what, "seen": bench.store["seen"]})
+    assert answer.status_code == 200, answer.text
+
+
+def test_while_a_run_goes_on_an_action_is_kept_and_a_workbench_can_end(bench: Bench) -> None:
+    first = bench.store["groups"][0]["id"]
+    bench.act("rename", id=first, name="before")
+    # As another process holds it: locks of one process are one.
+    other = FileLock(open_store(bench.desk.project).folder / ".lock", is_singleton=False)
+    with other:
+        post(bench, "rename", id=first, name="meanwhile")
+        found = wait_for(lambda: store if (store := bench.store)["heldUp"] else None, seconds=20, what="the lock")
+        assert (found["waiting"], found["problem"], found["undo"]) == (1, None, "rename")
+        assert "before" in bench.in_tables()
+        started = time.monotonic()
+        bench.desk.stop()
+        assert time.monotonic() - started < 5
+    again = Bench(bench.settings)
+    again.desk.start()
+    wait_for(lambda: True if again.store["waiting"] == 0 else None, seconds=60, what="the tables")
+    assert not again.store["heldUp"]
+    again.desk.stop()
+    assert "meanwhile" in again.in_tables()
+
+
+def test_a_problem_of_earlier_actions_is_not_told_of_a_later_one(bench: Bench) -> None:
+    first = bench.store["groups"][0]["id"]
+    going, tried = threading.Event(), []
+
+    def fail(steps: object) -> None:
+        tried.append(steps)
+        if len(tried) > 1:
+            going.wait(20)
+        raise OSError("the disk is away")
+
+    bench.act("rename", id=first, name="one")
+    # No monkeypatch: with it the store would be made again.
+    with patch.object(bench.desk, "_run", fail):
+        post(bench, "rename", id=first, name="two")
+        found = wait_for(lambda: store if (store := bench.store)["problem"] else None, seconds=20, what="the problem")
+        assert "the disk is away" in found["problem"]
+        assert found["waiting"] == 1
+        post(bench, "rename", id=first, name="three")
+        found = bench.store
+        assert (found["problem"], found["waiting"]) == (None, 2)
+        going.set()
+
+
+def test_two_groups_that_were_learned_are_left(bench: Bench) -> None:
+    ids = [group["id"] for group in bench.store["groups"]]
+    images = [image["id"] for image in bench.told(f"/api/group/{ids[0]}", count=4)["images"]]
+    bench.act("make", groups=[{"name": "mine", "images": images}])
+    code, said = bench.refused("merge", ids=ids)
+    assert (code, "at least two groups that were learned" in said) == (422, True), said
+    found = bench.act("merge", ids=[3, ids[0]])
+    assert (len(found["groups"]), found["problem"]) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/actions", {"do": "rename", "what": {"id": 0, "name": "\ud800"}, "seen": 0}),
+        ("/api/actions", {"do": "rename", "what": {"id": 0, "name": "x", "images": 7}, "seen": 0}),
+        ("/api/list", {"images": ["a"], "list": [1]}),
+        ("/api/takings", {"form": ["zip"], "images": ["a"]}),
+        ("/api/words", {"images": ["\udfff"]}),
+    ],
+)
+def test_nonsense_is_refused_in_one_sentence(bench: Bench, path: str, body: dict[str, object]) -> None:
+    answer = bench.ask(path, body=json.dumps(body).encode())
+    assert answer.status_code == 422, answer.text
+    # No more than what the corrections file said.
+    assert {action.do for action in bench.desk.log.read()} <= {"file"}
+    assert not bench.desk.traces.exists()
+
+
+def test_pairs_of_surrogates_are_letters(bench: Bench) -> None:
+    first = bench.store["groups"][0]["id"]
+    body = json.dumps({"do": "rename", "what": {"id": first, "name": "🐈 אבג"}, "seen": 0}).encode()
+    assert b"\\ud83d" in body
+    assert bench.ask("/api/actions", body=body).status_code == 200
+    assert bench.desk.log.read()[-1].what["name"] == "🐈 אבג"
