@@ -38,6 +38,7 @@ SHOWN_KINDS = {
 }
 # Of a store of vectors so many rows are looked at for a picture on this machine.
 LOOKED_AT = 50
+CHANGED = "has changed since it was grouped; `tac run` looks at it again"
 
 Row = Mapping[str, Any]
 
@@ -98,11 +99,14 @@ class Pictures:
         Raises
         ------
         OSError, ValueError
-            It cannot be read.
+            It cannot be read, or is not the image that was grouped.
         """
         if self.reader is None or row["uri"] is None:
             raise FileNotFoundError("this store has vectors and no image files" if self.reader is None else UNLISTED)
         data = self.reader.read(row["uri"], limit=self._limit)
+        if not self._is_same(row, data):
+            # Whatever has its place now, behind a link for example, was never part of the store.
+            raise ValueError(CHANGED)
         kind = next((kind for start, kind in SHOWN_KINDS.items() if data.startswith(start)), None)
         if kind is None or (kind == "image/webp" and data[8:12] != b"WEBP"):
             return None
@@ -118,13 +122,17 @@ class Pictures:
             data = self.reader.read(row["uri"], limit=self._limit)
         except (OSError, ValueError) as error:
             return why_unread(error)
-        if self._is_hashed and hashlib.sha256(data).hexdigest() != row["content_hash"]:
-            return "has changed since it was grouped; `tac run` looks at it again"
+        if not self._is_same(row, data):
+            return CHANGED
         try:
             decode_image(data, size=PICTURE_SIZE, max_pixels=self._max_pixels)
         except UnreadableImage as error:
             return str(error)
         return None
+
+    def _is_same(self, row: Row, data: bytes) -> bool:
+        """Whether bytes are those that were grouped; of a store of vectors nobody knows."""
+        return not self._is_hashed or hashlib.sha256(data).hexdigest() == row["content_hash"]
 
     def _read(self, row: Row) -> bytes | None:
         try:

@@ -1,6 +1,7 @@
 """What happens to people at the workbench when something goes wrong: nothing is lost, and they are told."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 from bench import Bench
 from filelock import FileLock
 from ready_store import ready
+from small_store import copied
 from waiting import wait_for
 
 from assets.engine.execute import open_store
@@ -109,3 +111,16 @@ def test_pairs_of_surrogates_are_letters(bench: Bench) -> None:
     assert b"\\ud83d" in body
     assert bench.ask("/api/actions", body=body).status_code == 200
     assert bench.desk.log.read()[-1].what["name"] == "🐈 אבג"
+
+
+def test_what_took_the_place_of_an_original_is_not_shown(pictures: Path, tmp_path: Path) -> None:
+    drawn = Bench(copied(pictures, tmp_path / "drawn"))
+    group = drawn.store["groups"][0]["id"]
+    one, other = drawn.told(f"/api/group/{group}", count=2)["images"]
+    path, secret = drawn.settings.parent / "pictures" / one["id"], tmp_path / "secret.jpg"
+    shutil.copyfile(drawn.settings.parent / "pictures" / other["id"], secret)
+    path.unlink()
+    path.symlink_to(secret)
+    answer = drawn.ask("/api/original", id=one["id"])
+    assert (answer.status_code, "has changed since it was grouped" in answer.text) == (404, True)
+    assert drawn.ask("/api/original", id=other["id"]).status_code == 200
