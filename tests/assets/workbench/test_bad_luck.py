@@ -113,6 +113,19 @@ def test_pairs_of_surrogates_are_letters(bench: Bench) -> None:
     assert bench.desk.log.read()[-1].what["name"] == "🐈 אבג"
 
 
+def test_a_workbench_that_was_there_before_the_first_result_shows_it(vector_store: Callable[..., Path]) -> None:
+    early = Bench(vector_store())
+    early.desk.start()
+    answer = early.ask("/api/store")
+    assert (answer.status_code, "nothing was built yet" in answer.text) == (422, True)
+    wait_for(lambda: None if early.desk._wake.is_set() else True, seconds=20, what="the first look")
+    ready(early.settings)
+    found = early.store
+    assert (len(found["groups"]), found["waiting"], found["problem"]) == (3, 0, None)
+    assert early.act("rename", id=0, name="boats")["undo"] == "rename"
+    early.desk.stop()
+
+
 def test_what_took_the_place_of_an_original_is_not_shown(pictures: Path, tmp_path: Path) -> None:
     drawn = Bench(copied(pictures, tmp_path / "drawn"))
     group = drawn.store["groups"][0]["id"]
