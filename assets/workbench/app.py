@@ -20,9 +20,9 @@ from starlette.routing import Route
 
 from assets.workbench.desk import Desk
 from assets.workbench.looking import PICTURE_PATH, Looking, most_picture_bytes
-from assets.workbench.map_answers import Gathered, MapAnswers, image_ids
+from assets.workbench.map_answers import Gathered, MapAnswers
 from assets.workbench.pictures import Pictures
-from assets.workbench.rows import number_of, shown_rows
+from assets.workbench.rows import image_ids, number_of, shown_rows
 from assets.workbench.taking import Taking
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import InputError, TacError

@@ -159,9 +159,9 @@ class Desk(Tables):
     def act(self, do: str, what: dict[str, Any], *, seen: int) -> Action:
         """Enter an action into the log, on the disk when this returns; the tables follow.
 
-        Beside the kinds of the log (results/corrections/acting.py): `make` without ids, which are given here; `pin` of
-        `images`, each in the group where it is; and `split` of a group into `parts`, which makes groups of all but the
-        largest part.
+        Beside the kinds of the log (results/corrections/acting.py): `make` without ids, which are given here, also of
+        one `name` and its `images`; `pin` of `images`, each in the group where it is; and `split` of a group into
+        `parts`, which makes groups of all but the largest part.
 
         Raises
         ------

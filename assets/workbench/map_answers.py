@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from assets.workbench.desk import Desk
 from assets.workbench.mapped import Mapped, MapView, inside, of_group, of_images
-from assets.workbench.rows import shown_rows
+from assets.workbench.rows import image_ids, shown_rows
 from tac_pipeline.errors import InputError
 
 # Nothing that a key names ever changes.
@@ -114,17 +114,3 @@ class Gathered:
                 raise InputError("this list of images is not here any more: choose them again")
             inner["images"] = found
         return {**asked, **inner} if inner else asked
-
-
-def image_ids(asked: dict[str, Any]) -> list[str]:
-    """The images that a page names.
-
-    Raises
-    ------
-    InputError
-        They are no list of texts, or none.
-    """
-    ids = asked.get("images")
-    if not isinstance(ids, list) or not ids or not all(isinstance(image, str) for image in ids):
-        raise InputError("images must be a list of image_ids, at least one")
-    return ids

@@ -30,3 +30,17 @@ def shown_rows(rows: pl.DataFrame) -> list[dict[str, Any]]:
         *([pl.col("score").cast(pl.Float64).round(3)] if "score" in rows.columns else []),
     )
     return found.to_dicts()
+
+
+def image_ids(asked: dict[str, Any]) -> list[str]:
+    """The images that a page names.
+
+    Raises
+    ------
+    InputError
+        They are no list of texts, or none.
+    """
+    ids = asked.get("images")
+    if not isinstance(ids, list) or not ids or not all(isinstance(image, str) for image in ids):
+        raise InputError("images must be a list of image_ids, at least one")
+    return ids

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from assets.people.written import next_free_id
+from assets.workbench.rows import image_ids
 from assets.workbench.tables import Tables
 from tac_pipeline.errors import InputError
 from tac_pipeline.results.corrections.acting import FILE
@@ -30,6 +31,9 @@ def spelled_out(tables: Tables, split: Split, do: str, what: dict[str, Any]) -> 
         return do, {"groups": _groups_of(tables, what.get("images"))}
     if do == "split":
         do, what = "make", {"groups": _parts(split, what)}
+    if do == "make" and "groups" not in what:
+        # One group, so that its images can come in parts as those of other actions do.
+        what = {"groups": [{"name": what.get("name"), "images": what.get("images")}]}
     groups = what.get("groups")
     if do == "make" and isinstance(groups, list) and all(isinstance(group, dict) for group in groups):
 
@@ -42,10 +46,8 @@ def spelled_out(tables: Tables, split: Split, do: str, what: dict[str, Any]) -> 
 
 
 def _groups_of(tables: Tables, images: Any) -> dict[str, list[str]]:
-    if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
-        raise InputError("images must be a list of image_ids, at least one")
     found: dict[str, list[str]] = {}
-    for image_id in images:
+    for image_id in image_ids({"images": images}):
         group = tables.image(image_id)["cluster_id"]
         if group is None:
             raise InputError(f"{image_id} cannot be read, and is in no group")

@@ -108,7 +108,7 @@ function rejectChosen(group) {
 /** A new group of the chosen images; without a name the nouns give one. */
 function makeOf(name) {
   const images = [...chosen.keys()];
-  return act({ do: "make", groups: [{ name: name || null, images }] }, () => letGo(images));
+  return act({ do: "make", name: name || null, images }, () => letGo(images));
 }
 
 function makeGroup() {

@@ -103,7 +103,9 @@ document.getElementById("search-form").addEventListener("submit", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open], .menu:popover-open")) return;
   const key = event.key.toLowerCase();
-  if ((event.ctrlKey || event.metaKey) && key === "z") {
+  if (event.ctrlKey || event.metaKey || event.altKey) {
+    // All others are the browser's own.
+    if (key !== "z" || event.altKey) return;
     event.preventDefault();
     document.getElementById(event.shiftKey ? "redo" : "undo").click();
   } else if (key === "/") {
@@ -112,7 +114,7 @@ document.addEventListener("keydown", (event) => {
   } else if (key === "f" && document.getElementById("filter")) {
     event.preventDefault();
     document.getElementById("filter").focus();
-  } else if (key === "e" && chosen.size && !event.ctrlKey && !event.metaKey) exportImages({ images: [...chosen.keys()] }, chosen.size);
+  } else if (key === "e" && chosen.size) exportImages({ images: [...chosen.keys()] }, chosen.size);
   else if (key === "m" && chosen.size) moveChosen();
   else if (key === "escape") document.getElementById("let-go")?.click();
 });

@@ -126,6 +126,15 @@ def test_a_workbench_that_was_there_before_the_first_result_shows_it(vector_stor
     early.desk.stop()
 
 
+def test_a_new_group_has_its_images_in_parts(bench: Bench) -> None:
+    images = [image["id"] for image in bench.told(f"/api/group/{bench.store['groups'][0]['id']}", count=6)["images"]]
+    told = bench.ask("/api/list", body={"images": images[:4]}).json()
+    told = bench.ask("/api/list", body={"images": images[4:], **told}).json()
+    found = bench.act("make", name="mine", images=told)
+    assert [group["size"] for group in found["groups"] if group["name"] == "mine"] == [6]
+    assert "must be a list of image_ids" in bench.refused("make", name="none")[1]
+
+
 def test_what_took_the_place_of_an_original_is_not_shown(pictures: Path, tmp_path: Path) -> None:
     drawn = Bench(copied(pictures, tmp_path / "drawn"))
     group = drawn.store["groups"][0]["id"]

@@ -14,6 +14,12 @@ from tac_pipeline.store.keeping.action_log import ActionLog
 pytestmark = pytest.mark.browser
 
 
+PRESSED = """(key) => {
+  const pressed = new KeyboardEvent("keydown", { key, ctrlKey: true, bubbles: true, cancelable: true });
+  return document.body.dispatchEvent(pressed);
+}"""
+
+
 def done(settings: Path) -> list[str]:
     """The kinds of actions in the log."""
     return [action.do for action in ActionLog(open_store(load_project(settings)).ledger_folder).read()]
@@ -63,6 +69,8 @@ def test_keys_do_what_is_meant_and_nothing_else(pictures: Path, tmp_path: Path) 
         first = page.request.get(f"{link.partition('?')[0]}api/group/0?count=1").json()["images"][0]["id"]
         page.locator("#store").click()
         page.locator("a.card").first.wait_for()
+        # The browser's own keys stay its own.
+        assert page.evaluate(PRESSED, "f") is True
         page.fill("#search", "a boat")
         page.press("#search", "Enter")
         page.locator("#store").click()
