@@ -38,7 +38,7 @@ async function pictureView() {
   }
   const sought = el("canvas", { class: "sought", "aria-hidden": "true" });
   drawBrought(sought);
-  return foundView(brought.told, "By a picture", `the ${plural(brought.told.images.length, "image")} nearest to it, best first`, sought);
+  return foundView(brought.told, "By a picture", `the ${plural(brought.told.images.length, "image")} nearest to ${brought.told.searchedBy}, best first`, sought);
 }
 
 /** On a canvas: the page's policy lets no image in that the server did not send. */
