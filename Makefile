@@ -35,7 +35,8 @@ types: $(INSTALLED)  ## mypy --strict
 	$(BIN)/mypy
 
 tests: $(INSTALLED)  ## every test, with the coverage and its floor
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/python -m slipcover -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m scripts.report_coverage
 
 test: lint  ## set up, lint, check types, run every test
 	@# Tests that wait leave time to check types.
