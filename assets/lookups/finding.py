@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from tac_pipeline.results.search import Hits
     from tac_pipeline.store.shards import EmbeddedBatch
 
+# Images that are shown as like others, also where fewer are proposed.
+LOOKED_AT = 60
+
 
 def search_by_text(project: Project, text: str, *, count: int) -> "Hits":
     """The images of the whole store that are nearest to a text.
@@ -172,7 +175,10 @@ def _vectors_of(inputs: Inputs, images: pl.DataFrame) -> FloatMatrix:
 
 
 def propose_alike(project: Project, picked: Sequence[str], *, count: int) -> pl.DataFrame:
-    """Images of the whole store that are like picked ones, the best proposals first: columns image_id, score.
+    """Images of the whole store that are like picked ones, best first: columns image_id, score, proposed.
+
+    They are the proposals, `count` at most, and the next best up to LOOKED_AT in all: few picked images may be of a
+    kind that the cut is too strict for, and a person sees that.
 
     Raises
     ------
@@ -190,7 +196,8 @@ def propose_alike(project: Project, picked: Sequence[str], *, count: int) -> pl.
         encoder=inputs.fact(image_embeddings, "encoder"),
         seed=project.settings.seed,
     )
-    return found.filter("proposed").select("image_id", "score").head(count)
+    proposals = int(found["proposed"].sum())
+    return found.head(min(max(proposals, LOOKED_AT), count))
 
 
 def propose_splits(project: Project, images: pl.Series) -> list[list[list[str]]]:

@@ -223,7 +223,8 @@ class Workbench:
         return endpoint
 
     def _alike(self, asked: dict[str, Any]) -> Response:
-        return JSONResponse({"images": shown_rows(self.desk.alike(image_ids(asked)))})
+        found = self.desk.alike(image_ids(asked))
+        return JSONResponse({"images": shown_rows(found), "proposed": int(found["proposed"].sum())})
 
     def _acted(self, asked: dict[str, Any]) -> Response:
         if self._read_only:

@@ -120,7 +120,7 @@ class Desk(Tables):
         return hits.searched_by, found.join(self.view().images, on="image_id", maintain_order="left")
 
     def alike(self, picked: Sequence[str]) -> pl.DataFrame:
-        """Images that are proposed as like picked ones, best first, with their score."""
+        """Images that are proposed as like picked ones, and the next best, with their score: see propose_alike."""
         from assets.lookups.finding import propose_alike
 
         found = propose_alike(self.project, picked, count=MOST_SEARCHED)

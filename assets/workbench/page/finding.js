@@ -2,7 +2,7 @@
 
 async function searchView(text) {
   const told = await ask("/api/search", { text, count: 200 });
-  return foundView(told, `“${text}”`, `the ${plural(told.images.length, "image")} nearest to ${told.searchedBy}, best first`);
+  return foundView(told, `“${text}”`, `the ${plural(told.images.length, "image")} nearest to these words, best first`);
 }
 
 async function tagView(tag) {
@@ -16,7 +16,9 @@ let likeOf = [];
 async function likeView() {
   if (!likeOf.length) return emptyState("Nothing is chosen", "Choose some images of one kind; about twenty serve best.");
   const told = await post("/api/alike", { images: likeOf });
-  return foundView(told, `Like ${plural(likeOf.length, "image")}`, `${plural(told.images.length, "image")} of the whole store ${told.images.length === 1 ? "is" : "are"} proposed, the likest first`);
+  const proposed = told.proposed ? `${plural(told.proposed, "image")} of the whole store ${told.proposed === 1 ? "is" : "are"} proposed, the likest first` : "none is sure enough to be proposed";
+  const more = told.images.length > told.proposed ? "; those after are less like" : "";
+  return foundView(told, `Like ${plural(likeOf.length, "image")}`, proposed + more);
 }
 
 async function nearView(id) {
@@ -36,7 +38,7 @@ async function pictureView() {
   }
   const sought = el("canvas", { class: "sought", "aria-hidden": "true" });
   drawBrought(sought);
-  return foundView(brought.told, "By a picture", `the ${plural(brought.told.images.length, "image")} nearest to ${brought.told.searchedBy}, best first`, sought);
+  return foundView(brought.told, "By a picture", `the ${plural(brought.told.images.length, "image")} nearest to it, best first`, sought);
 }
 
 /** On a canvas: the page's policy lets no image in that the server did not send. */
@@ -98,6 +100,7 @@ function startBringing() {
 /** Images that were found, with how many are in which group: a chip leaves one group's alone. */
 function foundView(told, heading, said, sought) {
   let images = told.images;
+  const sure = told.proposed === undefined ? null : new Set(images.slice(0, told.proposed).map((image) => image.id));
   const holder = el("div", {});
   const draw = (wanted) => {
     images = wanted === null ? told.images : told.images.filter((image) => image.group === wanted);
@@ -105,7 +108,7 @@ function foundView(told, heading, said, sought) {
     holder.replaceChildren(images.length ? grid.box : emptyState("Nothing was found", ""));
   };
   const choose = () => {
-    for (const image of images) chosen.set(image.id, image);
+    for (const image of images) if (!sure || sure.has(image.id)) chosen.set(image.id, image);
     grid.remark();
     drawSelection();
   };
@@ -119,7 +122,7 @@ function foundView(told, heading, said, sought) {
       el("div", {}, el("h2", { tabindex: "-1" }, heading), el("p", { class: "note" }, said)),
     ),
     foundGroups(told.images, draw),
-    el("div", { class: "toolbar" }, el("button", { type: "button", class: "button", on: { click: choose } }, "Choose all")),
+    el("div", { class: "toolbar" }, el("button", { type: "button", class: "button", on: { click: choose } }, sure ? "Choose what is proposed" : "Choose all")),
     holder,
   ];
 }

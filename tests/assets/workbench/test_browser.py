@@ -1,7 +1,6 @@
 """The workbench as a person uses it, in a real Chromium; after each step the tables say what the page says."""
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,88 +17,133 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-def on_page(page: "Page") -> dict[str, int]:
-    """The groups of the wall by name, with their sizes."""
+# The name and the size of each group, by its id.
+Groups = dict[int, tuple[str, int]]
+
+
+def on_page(page: "Page") -> Groups:
+    """The groups as the wall has them."""
     page.wait_for_selector(READY)
     page.locator("#store").click()
     page.wait_for_selector("ul.cards")
+    ids = [int((card.get_attribute("href") or "").rpartition("/")[2]) for card in page.locator("a.card").all()]
     names = [name.removesuffix("yours") for name in page.locator(".card-name").all_inner_texts()]
     sizes = [int(text.split()[0].replace(",", "")) for text in page.locator(".card-facts").all_inner_texts()]
-    return dict(zip(names, sizes, strict=True))
+    return dict(zip(ids, zip(names, sizes, strict=True), strict=True))
 
 
-def card(page: "Page", name: str) -> "Locator":
+def card(page: "Page", group: int) -> "Locator":
     """The card of a group."""
-    return page.locator("a.card", has=page.locator(".card-name", has_text=re.compile(rf"^{re.escape(name)}(yours)?$")))
+    return page.locator(f'a.card[href="#/group/{group}"]')
 
 
-def in_tables(settings: Path) -> dict[str, int]:
+def in_tables(settings: Path) -> Groups:
     """The same, as `tac clusters` has it."""
     rows = json.loads(tac("clusters", "-s", settings, "--json").stdout)
-    return {row["name"] or f"unnamed {row['cluster_id']}": row["size"] for row in rows}
+    return {row["cluster_id"]: (row["name"] or f"unnamed {row['cluster_id']}", row["size"]) for row in rows}
 
 
-def agreed(page: "Page", settings: Path) -> dict[str, int]:
+def agreed(page: "Page", settings: Path) -> Groups:
+    """The groups, of which page and tables say the same."""
     found = on_page(page)
     assert found == in_tables(settings)
     return found
 
 
-def test_a_store_is_corrected_with_the_mouse_and_stays_so(pictures: Path, tmp_path: Path) -> None:
-    find_chromium()
-    settings = copied(pictures, tmp_path / "drawn")
+def agree_on(expected: Groups, page: "Page", settings: Path) -> None:
+    """Wait until the page has these groups; then the tables have them too."""
+    wait_for(lambda: on_page(page) == expected or None, seconds=60, what="the page")
+    assert agreed(page, settings) == expected
+
+
+def outline(page: "Page", *, at_least: int) -> int:
+    """Draw around the left part of the map, wider and wider, until so many images are chosen; their number."""
+    page.get_by_role("link", name="Map").click()
+    page.locator(".legend-entry").first.wait_for()
+    box = page.locator(".map canvas").bounding_box()
+    assert box is not None
+    for width in (0.2, 0.3, 0.4, 0.5, 0.6):
+        corners = [(0.01, 0.01), (width, 0.01), (width, 0.99), (0.01, 0.99)]
+        places = [(box["x"] + across * box["width"], box["y"] + down * box["height"]) for across, down in corners]
+        page.keyboard.down("Shift")
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place)
+        page.mouse.up()
+        page.keyboard.up("Shift")
+        page.locator("#selection").wait_for()
+        many = int(page.locator("#selection > span").first.inner_text().split()[0].replace(",", ""))
+        if many >= at_least:
+            return many
+        page.get_by_role("button", name="Clear").click()
+    raise AssertionError(f"there are not {at_least} images on the left")
+
+
+def correct_a_store(settings: Path) -> None:
+    """Search, outline, move, rename, merge, split, undo and redo: the tables say the same each time, and go on so."""
     with tac_open(settings) as link, page_of(link) as page:
         before = agreed(page, settings)
-        # Move what a search found.
+        # What a search finds.
         page.fill("#search", "a boat")
         page.press("#search", "Enter")
         page.wait_for_selector(f"{READY} h2:has-text('a boat')")
         page.locator(".grid .tile img").first.wait_for()
-        # To a group that none of them is in.
-        titles = [page.locator(".grid .tile").nth(place).get_attribute("title") or "" for place in range(3)]
-        homes = {title.split("\n")[1] for title in titles}
-        smallest, *_, largest = sorted(before, key=lambda name: (name in homes, before[name]))
-        page.locator(".grid .tile").nth(0).hover()
-        page.locator(".grid .tile .tick").nth(0).click()
-        page.locator(".grid .tile").nth(2).click(modifiers=["Shift"])
-        assert page.locator("#selection").inner_text().startswith("3 images chosen")
+        # What an outline on the map holds, moved to a small group.
+        many = outline(page, at_least=30)
+        small, other, *_ = sorted(before, key=lambda group: (before[group][1], group))
         page.get_by_role("button", name="Move to…").click()
-        page.keyboard.type(smallest)
+        page.keyboard.type(before[small][0])
         page.keyboard.press("Enter")
-        page.wait_for_selector(f"{READY} #undo:not([disabled])")
+        wait_for(lambda: on_page(page)[small][1] >= many or None, seconds=60, what="the move")
         moved = agreed(page, settings)
-        assert moved[smallest] > before[smallest]
         # Rename it.
-        card(page, smallest).click()
+        card(page, small).click()
         page.get_by_role("button", name="Rename").click()
         page.keyboard.type("<i>boats</i> 犬")
         page.keyboard.press("Enter")
         page.wait_for_selector(f"{READY} h2:has-text('boats')")
-        assert agreed(page, settings)["<i>boats</i> 犬"] == moved[smallest]
-        # Merge two by their cards.
-        for name in (largest, "<i>boats</i> 犬"):
-            page.get_by_role("checkbox", name=f"Choose {name}", exact=True).click()
+        renamed = agreed(page, settings)
+        assert renamed[small] == ("<i>boats</i> 犬", moved[small][1])
+        # Merge another into it, by their cards.
+        for group in (other, small):
+            page.get_by_role("checkbox", name=f"Choose {renamed[group][0]}", exact=True).click()
         page.get_by_role("button", name="Merge them").click()
-        page.wait_for_selector(f"{READY} .lead h2:has-text('{len(before) - 1} groups')")
-        # As one they may be surer of an image than each was.
-        assert max(agreed(page, settings).values()) >= moved[largest] + moved[smallest]
-        # Undo all of it, and redo some.
-        for left in (2, 1, 0):
-            page.wait_for_selector(READY)
+        page.wait_for_selector(f"{READY} .lead h2:has-text('{len(renamed) - 1} group')")
+        merged = agreed(page, settings)
+        assert set(merged) == set(renamed) - {other}
+        # Split the largest in three.
+        card(page, max(merged, key=lambda group: merged[group][1])).click()
+        page.get_by_role("button", name="Split…").click()
+        page.locator("dialog.modal").get_by_text("3 parts").click()
+        page.get_by_role("textbox", name="Name of part 2").fill("another part")
+        page.get_by_role("button", name="Split into 3").click()
+        wait_for(lambda: len(on_page(page)) == len(merged) + 2 or None, seconds=60, what="the split")
+        split = agreed(page, settings)
+        assert "another part" in [name for name, _ in split.values()]
+        assert sum(size for _, size in split.values()) == sum(size for _, size in before.values())
+        # Undo three of it, and redo one.
+        for expected in (merged, renamed, moved):
             page.keyboard.press("Control+z")
-            page.wait_for_selector(f"{READY} #undo{':not([disabled])' if left else '[disabled]'}")
-            wait_for(lambda: on_page(page) == in_tables(settings) or None, seconds=30, what="the tables")
-        assert agreed(page, settings) == before
+            agree_on(expected, page, settings)
+            page.wait_for_selector(READY)
         page.keyboard.press("Control+Shift+z")
-        page.wait_for_selector(f"{READY} #undo:not([disabled])")
-        assert agreed(page, settings) == moved
-    # Another server, and another clustering.
+        agree_on(renamed, page, settings)
+    # Another server, and another clustering, which learns from it.
+    with tac_open(settings) as link, page_of(link) as page:
+        assert agreed(page, settings) == renamed
     result = tac("run", "-s", settings, "--recluster")
     assert result.exit_code == 0, result.output
     with tac_open(settings) as link, page_of(link) as page:
-        assert agreed(page, settings)[smallest] >= 3
-        card(page, smallest).click()
+        name, size = agreed(page, settings)[small]
+        assert (name, size >= many) == ("<i>boats</i> 犬", True)
+        card(page, small).click()
         page.locator(".grid .badge", has_text="yours").first.wait_for()
+
+
+def test_a_store_is_corrected_with_the_mouse_and_stays_so(pictures: Path, tmp_path: Path) -> None:
+    find_chromium()
+    correct_a_store(copied(pictures, tmp_path / "drawn"))
 
 
 def test_the_keys_do_what_the_mouse_does(pictures: Path, tmp_path: Path) -> None:
