@@ -64,10 +64,13 @@ def no_copies_where_code_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_environment() -> Iterator[None]:
     """No test reads the settings or the Dagster instance of the user who runs it."""
-    monkeypatch.delenv("TAC_SETTINGS", raising=False)
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    # Not the test's own `monkeypatch`, which tells what a test replaces.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TAC_SETTINGS", raising=False)
+        patch.delenv("DAGSTER_HOME", raising=False)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
