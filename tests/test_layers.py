@@ -34,6 +34,7 @@ LAYERS = (
     ("tac_pipeline.embedding",),
     ("tac_pipeline.results", "tac_pipeline.first_run"),
     ("tac_pipeline.report", "tac_pipeline.export", "tac_pipeline.estimator"),
+    ("tac_pipeline.experiments",),
     ("tac_pipeline",),
     ("assets.engine", "assets.ui"),
     ("assets",),

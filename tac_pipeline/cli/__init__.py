@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     app: typer.Typer
 
 # Each adds its commands to the app, which shows them in this order.
-COMMANDS = ("starting", "running", "looking", "finding", "serving", "opening", "exporting", "changing", "keeping")
+COMMANDS = (
+    "starting",
+    "running",
+    "looking",
+    "finding",
+    "serving",
+    "opening",
+    "exporting",
+    "changing",
+    "keeping",
+    "experimenting",
+)
 # Importing makes hundreds of thousands of objects that stay, and each look for garbage walks over them all.
 GC_THRESHOLD = 50_000
 
