@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, require_unit_rows
 from tac_pipeline.encoders.devices import choose_device
 from tac_pipeline.errors import InputError, TacError
-from tac_pipeline.method import METHODS, load_method
+from tac_pipeline.method import load_method, method_names
 from tac_pipeline.method.clusters.known_classes import KnownClasses, find_classes
 from tac_pipeline.method.grouping.ward import count_known
 from tac_pipeline.method.heads.assignment import assign
@@ -241,8 +241,8 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             _require_kind(name, getattr(self, name))
         if not 2 <= self.n_clusters <= n_images:
             raise InputError(f"n_clusters must be from 2 to the number of images, {n_images}; got {self.n_clusters}")
-        if not isinstance(self.method, str) or self.method not in METHODS:
-            raise InputError(f"method must be one of {', '.join(METHODS)}; got {self.method!r}")
+        if not isinstance(self.method, str) or self.method not in method_names():
+            raise InputError(f"method must be one of {', '.join(method_names())}; got {self.method!r}")
         if self.tau is not None:
             require_tau(self.tau)
         for name, least in (_WHOLE | _ANY).items():
@@ -257,7 +257,7 @@ class TextAidedClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _require_known(self, known: Sequence[str | None], *, n_images: int) -> KnownClasses:
         """The known classes, which the method must be able to keep."""
-        able = [name for name in METHODS if load_method(name).takes_known]
+        able = [name for name in method_names() if load_method(name).takes_known]
         if self.method not in able:
             raise InputError(f"known classes are kept by method {' or '.join(able)} alone; got {self.method!r}")
         labels = [] if isinstance(known, str) else list(known)

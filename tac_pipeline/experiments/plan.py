@@ -17,14 +17,14 @@ Paths start at the folder of the data.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tac_pipeline.errors import SettingsError
+from tac_pipeline.experiments.ways import way_names
 from tac_pipeline.settings.reading import line_of, read_text, read_yaml, shown
 
-WayName = Literal["k-means", "training-free", "published", "trained", "robust", "zero-shot"]
 LARGEST_FILE = 5_000_000  # bytes
 Figures = tuple[float, float, float]
 
@@ -62,7 +62,7 @@ class Experiment(_Strict):
 
     name: Annotated[str, Field(min_length=1)]
     nouns: Annotated[str, Field(min_length=1)]
-    ways: Annotated[list[WayName], Field(min_length=1)] = ["k-means", "training-free", "published", "robust"]
+    ways: Annotated[list[str], Field(min_length=1)] = ["k-means", "training-free", "published", "robust"]
     seeds: Annotated[int, Field(ge=1, le=100)] = 3
     sets: Annotated[list[DataSet], Field(min_length=1)]
 
@@ -85,6 +85,12 @@ def load_experiment(path: Path) -> Experiment:
         raise SettingsError(
             f"{key}: {problem['msg'].lower()}; got {shown(problem['input'])} ({path.name}, line {line})"
         ) from None
+    unknown = [way for way in found.ways if way not in way_names()]
+    if unknown:
+        line = line_of(tree, ("ways", found.ways.index(unknown[0])))
+        raise SettingsError(
+            f"ways must be some of {', '.join(way_names())}; got {unknown[0]!r} ({path.name}, line {line})"
+        )
     names = [one.name for one in found.sets]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -14,7 +14,7 @@ from tac_pipeline.arrays import FloatMatrix, require_unit_rows
 from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.experiments.plan import DataSet, Experiment
-from tac_pipeline.experiments.ways import WAYS, Vectors
+from tac_pipeline.experiments.ways import Vectors, load_way
 from tac_pipeline.method.clusters.evaluation import score
 
 RESULTS_NAME = "results.jsonl"
@@ -109,7 +109,7 @@ def _run_ways(
         key = digest([known, way, seed])
         if kept.find(key) is None:
             try:
-                found = WAYS[way][1](seen, seed)
+                found = load_way(way)(seen, seed)
             except InputError as error:
                 # The other ways go on.
                 refused = error

@@ -11,6 +11,7 @@ import numpy as np
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.errors import InputError, first_few
 from tac_pipeline.estimator import TextAidedClustering
+from tac_pipeline.method import method_names
 from tac_pipeline.method.grouping.training_free import image_kmeans
 
 # The paper's baseline: the best of so many starts.
@@ -111,12 +112,16 @@ def class_rows(names: Sequence[str], nouns: Sequence[str]) -> IntVector:
     return np.array([rows[name.casefold()] for name in names], dtype=np.int64)
 
 
-# What computes each way; one fit may give two.
-WAYS: dict[str, tuple[str, Callable[[Vectors, int], dict[str, Found]]]] = {
-    "k-means": ("k-means", k_means),
-    "training-free": ("published", by_method("published")),
-    "published": ("published", by_method("published")),
-    "trained": ("trained", by_method("trained")),
-    "robust": ("robust", by_method("robust")),
-    "zero-shot": ("zero-shot", zero_shot),
-}
+Way = Callable[[Vectors, int], dict[str, Found]]
+# Beside the methods.
+WAYS: dict[str, Way] = {"k-means": k_means, "training-free": by_method("published"), "zero-shot": zero_shot}
+
+
+def way_names() -> tuple[str, ...]:
+    """All ways that can be compared."""
+    return (*WAYS, *method_names())
+
+
+def load_way(name: str) -> Way:
+    """What computes a way; one fit may give two."""
+    return WAYS[name] if name in WAYS else by_method(name)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from tac_pipeline.errors import SettingsError
-from tac_pipeline.method import METHODS
+from tac_pipeline.method import METHODS, method_names
 from tac_pipeline.settings.criterion import require_criterion
 from tac_pipeline.settings.groupings import overlaid, require_groupings
 from tac_pipeline.settings.presets import fill_preset
@@ -373,9 +373,10 @@ ABLE_METHOD = "robust"
 
 def _require_method(value: object) -> object:
     """One of the methods there are."""
-    if isinstance(value, str) and value in METHODS:
+    # Those of other packages are looked for where it is none of ours.
+    if isinstance(value, str) and (value in METHODS or value in method_names()):
         return value
-    raise PydanticCustomError("method", "must be {expected}", {"expected": " or ".join(map(repr, METHODS))})
+    raise PydanticCustomError("method", "must be {expected}", {"expected": " or ".join(map(repr, method_names()))})
 
 
 def _require_local(value: object) -> object:

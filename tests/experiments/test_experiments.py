@@ -90,7 +90,7 @@ def test_one_fit_of_the_published_method_gives_two_ways(folder: Path, monkeypatc
         return {"published": Found(groups, 2.0), "training-free": Found(groups, 1.0)}
 
     for name in ("published", "training-free"):
-        monkeypatch.setitem(WAYS, name, ("published", fit))
+        monkeypatch.setitem(WAYS, name, fit)
     found = plan(folder, "[k-means, robust, zero-shot]", "[training-free, published]")
     outcome = run_experiment(found, folder, folder / "out", say=lambda _: None)
     assert fits == [0, 1]
@@ -143,7 +143,11 @@ def test_a_split_is_what_is_scored(folder: Path) -> None:
     ("old", "new", "sentence"),
     [
         ("seeds: 2", "seeds: 0", r"seeds: input should be greater.*line 4"),
-        ("[k-means, robust, zero-shot]", "[guesswork]", r"ways.0: input should be 'k-means'.*line 3"),
+        (
+            "[k-means, robust, zero-shot]",
+            "[guesswork]",
+            r"ways must be some of k-means, .*robust.*; got 'guesswork' .*line 3",
+        ),
         ("name: small", "title: small", "name: field required"),
         (
             "    images: images.parquet",
