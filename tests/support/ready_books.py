@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ready_store import Shelf
 
 USER = "assets.orchestration.instance"
 
@@ -37,7 +38,7 @@ def _new_books() -> Path:
     from assets.orchestration.dagster_internals import make_books
     from assets.orchestration.instance import instance_settings
 
-    home = Path(tempfile.mkdtemp(prefix="books-"))
+    home = Path(tempfile.mkdtemp(prefix="books-", dir=Shelf.folder))
     (home / "dagster.yaml").write_text(instance_settings(home), encoding="utf-8")
     make_books(home)
     return home
