@@ -6,9 +6,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 POLL_SECONDS = 0.2
-# A pause lasts this many times as long as the look before it, so that looks at a server leave the cores to others.
-PAUSES = 20.0
-LONGEST_PAUSE = 1.0
 
 Found = TypeVar("Found")
 
@@ -25,10 +22,9 @@ def wait_for(look: Callable[[], Found | None], *, seconds: float, what: str) -> 
     """What `look` returns as soon as that is something; fails when it never is."""
     ends = time.monotonic() + seconds
     while True:
-        began = time.monotonic()
         found = look()
         if found is not None:
             return found
         if time.monotonic() > ends:
             raise AssertionError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(min(max(POLL_SECONDS, PAUSES * (time.monotonic() - began)), LONGEST_PAUSE))
+        time.sleep(POLL_SECONDS)
