@@ -22,8 +22,8 @@ $(INSTALLED): pyproject.toml
 		echo "$(VENV) holds the other build of faiss, and the two cannot be installed together: make clean first"; exit 1; fi
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev,$(FAISS)]'
-	@# pip compiles on one core. Some packages carry files that are no Python of today.
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	@# pip compiles on one core. Some packages carry files that are no Python of today, and a quarter nobody imports.
+	@$(BIN)/python -m compileall -qq -j 0 -x '/(tests?|_inductor|numba|networkx|pip)/' $(VENV)/lib || true
 	@touch $@
 
 lint: $(INSTALLED)  ## ruff, its format, and the spelling
@@ -35,7 +35,8 @@ types: $(INSTALLED)  ## mypy --strict
 	$(BIN)/mypy
 
 tests: $(INSTALLED)  ## every test, with the coverage and its floor
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/python -m slipcover -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m scripts.report_coverage
 
 test: lint  ## set up, lint, check types, run every test
 	@# Tests that wait leave time to check types.

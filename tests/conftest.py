@@ -1,6 +1,5 @@
 """Fixtures that many tests share: a small store of vectors with known groups, and the reference data."""
 
-import inspect
 import os
 
 # Before numpy and torch are imported: on matrices this small their threads wait for each other longer than they work.
@@ -11,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ready_store
+from filelock import FileLock
 from hypothesis import settings
+from ready_books import use_ready_books
+from ready_store import Shelf
 from ruamel.yaml import YAML
 from s3_server import s3, s3_url  # noqa: F401 - fixtures
-from small_store import GROUPS, PICTURE_SETTINGS, REPOSITORY, grouped_vectors, write_nouns, write_vectors
+from small_store import GROUPS, PICTURE_SETTINGS, REPOSITORY, copied, grouped_vectors, write_nouns, write_vectors
 
 # The same examples on every run, and none judged by the clock.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
@@ -30,6 +31,23 @@ def no_waiting_for_the_disk() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def databases_are_copied() -> Iterator[None]:
+    """No test waits for Dagster to make its databases again."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_ready_books(patch)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the processes that run tests side by side make for each other."""
+    base = tmp_path_factory.getbasetemp()
+    Shelf.folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    Shelf.folder.mkdir(exist_ok=True)
+    return Shelf.folder
+
+
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
     """The folder of real CLIP vectors and photographs; tests that need it skip when it is absent."""
@@ -40,17 +58,19 @@ def reference_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_copies_where_code_is_replaced(request: pytest.FixtureRequest) -> None:
-    """A test that replaces code must see it run, and must leave no store that others would take for theirs."""
-    asked = inspect.signature(request.function).parameters
-    ready_store.copies_are_allowed = "monkeypatch" not in asked
+def no_copies_where_code_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that has replaced code must see it run, and must leave no store that others would take for theirs."""
+    Shelf.allowed = lambda: not (monkeypatch._setattr or monkeypatch._setitem)
 
 
 @pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_environment() -> Iterator[None]:
     """No test reads the settings or the Dagster instance of the user who runs it."""
-    monkeypatch.delenv("TAC_SETTINGS", raising=False)
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    # Not the test's own `monkeypatch`, which tells what a test replaces.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TAC_SETTINGS", raising=False)
+        patch.delenv("DAGSTER_HOME", raising=False)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,17 +113,25 @@ def vector_store(tmp_path: Path) -> SettingsWriter:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pictures(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The settings of a small store of drawn pictures that was run and published; tests do not change it."""
+    made = shared_folder / "pictures" / "tac.yaml"
+    with FileLock(shared_folder / "pictures.lock"):
+        if not made.exists():
+            _run_pictures(made)
+    return copied(made, tmp_path_factory.mktemp("pictures") / "store")
+
+
+def _run_pictures(path: Path) -> None:
     from command_line import tac
 
     from tac_pipeline.demo.picture_store import draw_store
 
-    folder = tmp_path_factory.mktemp("pictures")
+    folder, settings = path.parent, path.with_name("new.yaml")
     draw_store(folder / "pictures", 120, size=96)
     nouns = ["boat", "sailboat", "cat", "house", "apple", "airplane", "犬"]
     (folder / "nouns.txt").write_text("\n".join(nouns), encoding="utf-8")
-    (folder / "tac.yaml").write_text(PICTURE_SETTINGS, encoding="utf-8")
-    result = tac("run", "-s", folder / "tac.yaml")
+    settings.write_text(PICTURE_SETTINGS, encoding="utf-8")
+    result = tac("run", "-s", settings)
     assert result.exit_code == 0, result.output
-    return folder / "tac.yaml"
+    settings.rename(path)

@@ -84,11 +84,13 @@ class Wording:
     @cached_property
     def _senses_of(self) -> dict[str, list[str]]:
         """The synsets of each word of the language, the likeliest first."""
+        if self.language is None:
+            return {}
         import polars as pl
 
         found: dict[str, list[tuple[int, int, str]]] = {}
         counts = dict(load_senses().group_by("synset").agg(pl.col("tag_count").cast(pl.Int64).sum()).iter_rows())
-        for synset, lemmas in ({} if self.language is None else self.language.lemmas).items():
+        for synset, lemmas in self.language.lemmas.items():
             for place, lemma in enumerate(lemmas):
                 found.setdefault(lemma.casefold(), []).append((min(place, 1), -counts[synset], synset))
         return {word: [synset for *_, synset in sorted(senses)] for word, senses in found.items()}

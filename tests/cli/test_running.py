@@ -114,7 +114,9 @@ def test_a_settings_mistake_names_the_line(vector_store: Writer) -> None:
 
 def test_a_refused_step_ends_the_run_with_its_message(vector_store: Writer) -> None:
     assert tac("run", "-s", vector_store(), "--select", "+training_set").exit_code == 0
-    result = tac("run", "-s", vector_store({"clusters.count": 61}), "--select", "cluster_count")
+    path = vector_store({"clusters.count": 61})
+    assert tac("run", "-s", path, "--select", "lessons").exit_code == 0
+    result = tac("run", "-s", path, "--select", "cluster_count")
     assert result.exit_code == 1
     assert "clusters.count must be at most the number of training images; got 61 and 60 images" in result.stderr
     assert "failed    cluster_count" in result.stdout

@@ -31,11 +31,11 @@ def test_two_builds_of_faiss_and_another_owner_of_assets_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    install(tmp_path, "faiss-cpu")
+    install(tmp_path, "faiss-cpu", RECORD="faiss/__init__.py,,\n")
     install(tmp_path, "tac_pipeline", RECORD="assets/__init__.py,,\n")
     install(tmp_path, "numpy", RECORD="numpy/__init__.py,,\nnumpy/assets/__init__.py,,\n")
     assert package_notes() == []
-    install(tmp_path, "faiss-gpu")
+    install(tmp_path, "faiss-gpu", top_level_txt="faiss\n")
     install(tmp_path, "my-game", RECORD="my_game/play.py,,\nassets/__init__.py,,\n")
     install(tmp_path, "old-game", top_level_txt="game\nassets\n")
     twice, shared = package_notes()

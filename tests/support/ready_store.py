@@ -1,22 +1,26 @@
-"""A small store of vectors that was made already: once for each settings file, then copied, for tests of what follows.
+"""Small stores that were made already: once for each settings file, then copied, for tests of what follows.
 
-Whoever replaces code for a test must see it run. So tests that ask for `monkeypatch` themselves get no copies, and make
-none (conftest.py).
+Whoever replaces code for a test must see it run, and must leave no store that others would take for theirs. So there
+are no copies once a test has replaced something (conftest.py).
 """
 
-import atexit
+import pickle
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from command_line import tac
+from filelock import FileLock
 
 from tac_pipeline.digest import digest, file_sha256
 
-copies_are_allowed = True
-_made: dict[str, tuple[Path, Any]] = {}
+
+class Shelf:
+    """Where ready stores are, for all processes that run tests, and whether they are to be used now."""
+
+    folder: Path
+    allowed: Callable[[], bool]
 
 
 def ready(settings: Path) -> Path:
@@ -37,16 +41,15 @@ def made_once(how: str, settings: Path, make: Callable[[], Any]) -> Any:
     """
     folder, data = settings.parent, settings.parent / "data"
     beside = sorted(path for path in folder.glob("*") if path.is_file())
-    if not copies_are_allowed or not (folder / "images.parquet").is_file() or any(data.glob("*/*/current.json")):
+    if not Shelf.allowed() or not (folder / "images.parquet").is_file() or any(data.glob("*/*/current.json")):
         return make()
-    key = digest([how, settings.name, *([path.name, file_sha256(path)] for path in beside)])
-    if key in _made:
-        kept, returned = _made[key]
-        shutil.copytree(kept / "data", data, symlinks=True, dirs_exist_ok=True)
-        return returned
-    returned = make()
-    kept = Path(tempfile.mkdtemp(prefix="ready-"))
-    atexit.register(shutil.rmtree, kept, ignore_errors=True)
-    shutil.copytree(data, kept / "data", symlinks=True)
-    _made[key] = kept, returned
-    return returned
+    kept = Shelf.folder / digest([how, settings.name, *([path.name, file_sha256(path)] for path in beside)])
+    returned = kept / "returned"
+    with FileLock(f"{kept}.lock"):
+        if not returned.is_file():
+            made = make()
+            shutil.copytree(data, kept / "data", symlinks=True)
+            returned.write_bytes(pickle.dumps(made))
+            return made
+    shutil.copytree(kept / "data", data, symlinks=True, dirs_exist_ok=True)
+    return pickle.loads(returned.read_bytes())  # noqa: S301 - written above

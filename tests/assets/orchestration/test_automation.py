@@ -177,7 +177,8 @@ def add_image(ui: Ui, image_id: str) -> None:
 
 def published(ui: Ui) -> pl.DataFrame | None:
     """What readers have."""
-    path = ui.settings.parent / "data/small/published/latest/assignments.parquet"
+    # Polars opens a file twice: between the two, `latest` may come to name another version.
+    path = (ui.settings.parent / "data/small/published/latest").resolve() / "assignments.parquet"
     return pl.read_parquet(path) if path.exists() else None
 
 
