@@ -58,8 +58,14 @@ def require_inputs(asset: Step, project: Project, store: Store, log: Log, known:
 def _read_by(asset: Step, project: Project, store: Store) -> tuple[Step, ...]:
     """What a step reads in this store: by its settings, or by what the groups in force were learned from."""
     if asset.as_of is None or not asset.optional or store.current(asset.as_of.name) is None:
-        return asset.reads(project.settings)
+        return _there(asset, project, store)
     return (*asset.upstream, *behind(asset.as_of, asset.optional, store))
+
+
+def _there(step: Step, project: Project, store: Store) -> tuple[Step, ...]:
+    """What a step reads with these settings; what is empty in most stores may never have been made."""
+    read = step.reads(project.settings)
+    return tuple(above for above in read if above not in step.deps_if_any or store.current(above.name) is not None)
 
 
 def behind(anchor: Step, optional: Iterable[Step], store: Store) -> list[Step]:
@@ -139,7 +145,7 @@ def _not_current(steps: Iterable[Step], project: Project, store: Store, versions
         looked_at.add(step.name)
         if step.name in given:
             return
-        above_it = step.reads(project.settings)
+        above_it = _there(step, project, store)
         for above in above_it:
             look(above)
         current = store.current(step.name)

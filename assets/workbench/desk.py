@@ -26,7 +26,7 @@ from assets.review import review
 from assets.tree import cluster_tree
 from assets.workbench.spelling import spelled_out
 from assets.workbench.tables import Tables
-from tac_pipeline.errors import ArtifactMissing, InputError, TacError
+from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated, InputError, TacError
 from tac_pipeline.failures import tell
 from tac_pipeline.files import Stamp, stamp_of
 from tac_pipeline.results.corrections.acting import FILE, REDO, History, named_groups, named_images, replay, tags_of
@@ -240,8 +240,8 @@ class Desk(Tables):
                         publish(self.project, by_hand=False)
                 self._problem = None
             except Exception as error:  # noqa: BLE001 - it is shown on the page, and the next action tries again
-                # Before the first run there is nothing to carry out, and nothing to do it with.
-                early = isinstance(error, ArtifactMissing) and not self._tried
+                # Before the first run there is nothing to carry out, and nothing to do it with, or half of it.
+                early = isinstance(error, ArtifactMissing | ArtifactOutdated) and not self._tried
                 self._problem, due, follows = None if early else tell(error, self.traces), [], False
 
     def _apply(self) -> None:

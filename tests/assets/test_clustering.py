@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from assets_helpers import materialize
 
-from assets import clustering, results
+from assets import results
 from assets.engine.execute import execute, open_store
 from assets.orchestration.publishing import publish, rollback
+from assets.people import corrections as corrected
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.settings.project import load_project
@@ -101,10 +102,10 @@ def test_raised_code_reads_every_shard_again(path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("name", ["cluster_ids", "corrections"])
 def test_raised_code_of_the_centers_does_so_too(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     groups = np.arange(3)
-    before = clustering._assigned_key("heads", groups)
+    before = corrected._assigned_key("heads", groups)
     assert before == digest(["heads", [0, 1, 2], "3"]), "what earlier versions assigned is found again"
-    monkeypatch.setattr(clustering, name, replace(getattr(clustering, name), code_version="raised"))
-    assert clustering._assigned_key("heads", groups) != before
+    monkeypatch.setattr(corrected, name, replace(getattr(corrected, name), code_version="raised"))
+    assert corrected._assigned_key("heads", groups) != before
 
 
 def test_ids_that_were_never_published_are_not_given_again_either(vector_store: Writer) -> None:

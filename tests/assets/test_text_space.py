@@ -44,7 +44,7 @@ def test_labels_never_touch_the_number(vector_store: Callable[..., Path]) -> Non
 def test_a_number_found_and_the_same_number_given_lead_to_the_same_groups(vector_store: Callable[..., Path]) -> None:
     materialize(vector_store({"clusters.count": "auto"}))
     done = computed(materialize(vector_store({"clusters.count": GROUPS})))
-    assert done == {"cluster_count"}
+    assert done == {"lessons", "cluster_count"}
 
 
 def test_a_given_number_hangs_on_nothing_else(vector_store: Callable[..., Path]) -> None:
