@@ -223,6 +223,9 @@ class _Work:
     def locked(self, merged: Mapping[int, int]) -> set[int]:
         """The groups that learning takes no image from."""
         there = {id_: self._whole(id_) for id_ in self.corrections.locked}
+        for id_, now in there.items():
+            if now not in (None, id_):
+                self._follow(id_, "lock")
         lost = sorted(id_ for id_, now in there.items() if now is None)
         if lost:
             self.unused.append(f"locked: no cluster is mostly {first_few(lost, SHOWN)} any more")

@@ -164,3 +164,27 @@ def test_whatever_is_written_means_something_sound(written: Corrections, heirs: 
             assert found.merged_into.get(id_, id_) == found.merged_into.get(stays, stays), "what is there is merged"
     for id_, name in written.names.items():
         assert id_ not in shown or found.names[id_] == name
+
+
+def test_what_an_image_is_not_of_follows_a_group_as_a_whole() -> None:
+    written = Corrections(not_in={"a.jpg": [3], "b.jpg": [0, 3]}, locked=[3, 0], merge=[[7, 0]])
+    moved = apply_corrections(written, {0, 7, 9}, {3: whole(9)})
+    assert moved.barred.rows() == [("a.jpg", 9), ("b.jpg", 7), ("b.jpg", 9)]
+    assert moved.locked == {7, 9}
+    assert moved.followed == [
+        "3 is no cluster any more; 10 of its 10 images are in 9 now, which has its not_in and its lock"
+    ]
+    lost = apply_corrections(written, {0, 7, 9}, {3: part(9)})
+    assert (lost.barred.rows(), lost.locked) == ([("b.jpg", 7)], {7})
+    assert lost.unused == ["not_in: no cluster is mostly 3 any more", "locked: no cluster is mostly 3 any more"]
+    assert apply_corrections(Corrections(), {0, 7}, {}).barred.is_empty()
+
+
+def test_a_group_made_by_hand_is_there_as_long_as_it_has_something() -> None:
+    pinned = apply_corrections(Corrections(groups=[12, 13], pins={"a.jpg": 12}), {0, 7}, {})
+    assert (pinned.made, pinned.curated) == ([12], set())
+    merged = apply_corrections(Corrections(groups=[12], merge=[[12, 7]]), {0, 7}, {})
+    # A learned group is merged into it: then it has a column.
+    assert (merged.made, merged.merged_into) == ([], {7: 12})
+    gone = apply_corrections(Corrections(groups=[12], merge=[[0, 12]], pins={"a.jpg": 12}), {0, 7}, {})
+    assert (gone.made, gone.pins.rows()) == ([], [("a.jpg", 0)])
