@@ -185,6 +185,13 @@ class TrainingSet(Section):
 FOUND_COUNTS = ("auto", "fine", "coarse")
 
 
+def _require_shortlist(value: object) -> object:
+    """A number of nouns, all of them, or the method's own."""
+    if value is None or value == "all" or (type(value) is int and value >= 1):
+        return value
+    raise PydanticCustomError("shortlist_kind", "must be a whole number from 1, all or null")
+
+
 def _require_count(value: object) -> object:
     """A whole number of at least 2, or a word. One sentence refuses anything else; a union would give two."""
     if (isinstance(value, str) and value in FOUND_COUNTS) or (type(value) is int and value >= 2):
@@ -253,9 +260,8 @@ class Vocabulary(Section):
     """Step 4: which nouns are kept."""
 
     nouns_per_center: int = result(5, ge=1, description="the most confident nouns of each center")
-    shortlist: int | Literal["all"] | None = result(
+    shortlist: Annotated[int | Literal["all"] | None, BeforeValidator(_require_shortlist)] = result(
         None,
-        ge=1,
         description="nouns around each center that are encoded in all templates; all = every candidate noun; "
         "null = 12 times nouns_per_center, more where centers or nouns are few, all in `method: published`",
     )

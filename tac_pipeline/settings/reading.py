@@ -81,6 +81,7 @@ _SENTENCES = {
     "too_short": "must have at least {min_length} entry",
     "string_too_short": "must not be empty",
     "cluster_count": "must be a whole number, auto, fine or coarse",
+    "shortlist_kind": "must be a whole number from 1, all or null",
     "cluster_bounds": "must have min <= max",
     "known_places": "must have either folder, or file and column",
     "known_method": "must be {able} where `known` is set",

@@ -305,3 +305,13 @@ seed: 0
 def test_a_settings_file_of_the_first_version_is_still_one() -> None:
     settings = parse_settings(FIRST_VERSION, name="tac.yaml")
     assert (settings.method, settings.neighbors.count, settings.retrieval.tau) == ("published", 50, 0.005)
+
+
+def test_a_shortlist_is_a_number_all_or_the_methods_own() -> None:
+    for written, found in (("all", "all"), ("30", 30), ("null", None)):
+        assert parse_settings(LEAST + f"vocabulary: {{shortlist: {written}}}\n", name="t").vocabulary.shortlist == found
+    for wrong in ("some", "0", "true"):
+        with pytest.raises(
+            SettingsError, match=r"vocabulary.shortlist must be a whole number from 1, all or null; got"
+        ):
+            parse_settings(LEAST + f"vocabulary: {{shortlist: {wrong}}}\n", name="t")
