@@ -101,14 +101,14 @@ def assignments(inputs: Inputs, out: Output) -> None:
         barred = inputs.artifact(corrections).frame(BARRED)
         table = put_elsewhere(table, barred, lambda images: _among_others(inputs, images, barred))
     out.write(table)
+    every = every_group(inputs.artifact(corrections))
     out.fact(
         mean_confidence=table["confidence"].mean(),
-        n_clusters=len(every_group(inputs.artifact(corrections))),
+        n_clusters=len(every),
         key=key,
         images_computed=found.computed,
         pinned=int(table["curated"].sum()),
     )
-    every = every_group(inputs.artifact(corrections))
     places = pl.DataFrame({"cluster_id": every}, schema={"cluster_id": pl.Int32}).with_row_index("place")
     sizes = places.join(table, on="cluster_id")["place"].to_numpy()
     out.picture("cluster sizes", previews.sizes_picture(sizes, len(every)))
@@ -116,7 +116,6 @@ def assignments(inputs: Inputs, out: Output) -> None:
 
 def _among_others(inputs: Inputs, images: pl.Series, barred: pl.DataFrame) -> pl.DataFrame:
     """Where images go that are not of their group: rows of the table assignments. Holds these images' vectors."""
-    from tac_pipeline.method.heads.cluster_head import load_heads
     from tac_pipeline.results.assigning import assign_vectors
     from tac_pipeline.results.corrections.pinning import without_barred
     from tac_pipeline.store.shards import gather_vectors
@@ -126,7 +125,7 @@ def _among_others(inputs: Inputs, images: pl.Series, barred: pl.DataFrame) -> pl
     ids, groups = head_groups(inputs.artifact(corrections))
     rows = assign_vectors(
         gather_vectors(view, shards, encoder=encoder),
-        load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head,
+        _image_head(inputs),
         centers_of(inputs, ids),
         groups,
         seen_by=load_view(inputs),

@@ -23,7 +23,8 @@ from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
 from tac_pipeline.method.clusters.evaluation import score
 from tac_pipeline.method.grouping.ward import ward_kmeans
 from tac_pipeline.method.grouping.whitening import whiten_by_total
-from tac_pipeline.results.corrections.splitting import BACKGROUND_IMAGES, WHITENING_POWER, split_vectors
+from tac_pipeline.results.alike import BACKGROUND_IMAGES, WHITENING_POWER
+from tac_pipeline.results.corrections.splitting import split_vectors
 
 TABLES = ("oxford_pets", "ucf101", "caltech101", "cifar10_500", "food10")
 GROUPS, FEWEST = 20, 8

@@ -83,7 +83,10 @@ def corrections(inputs: Inputs, out: Output, corrections: str | None) -> None:
     out.write_other(PINS, pins)
     if len(applied.barred):
         out.write_other(BARRED, applied.barred)
-    centers = np.concatenate([_centers(inputs, groups), _centers_by_hand(inputs, applied)])
+    centers = _centers(inputs, groups)
+    if applied.made:
+        # Only then: it reads the vectors of the training set, and most corrections need none.
+        centers = np.concatenate([centers, _centers_by_hand(inputs, applied)])
     out.write_other(
         CLUSTER_CENTERS,
         {"cluster_id": [*kept, *applied.made], "embedding": centers},

@@ -8,16 +8,18 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
 from assets.serving.answers import answer
 from assets.serving.guard import App, Guard, Receive, Rules, Scope, Send
-from assets.workbench.app import Workbench
-from assets.workbench.desk import Desk
-from assets.workbench.looking import LARGER_BODIES
+from assets.workbench.bounds import LARGER_BODIES
 from tac_pipeline.errors import TacError
 from tac_pipeline.settings.project import Project, load_project
+
+if TYPE_CHECKING:
+    from assets.workbench.desk import Desk
 
 PREFIX = "/workbench/"
 
@@ -76,6 +78,10 @@ class Benches:
         await app({**scope, "root_path": f"{scope.get('root_path', '')}{PREFIX}{name}"}, receive, send)
 
     def _bench(self, name: str) -> App:
+        # Not when the UI starts: most visits are to Dagster's pages.
+        from assets.workbench.app import Workbench
+        from assets.workbench.desk import Desk
+
         with self._opening:
             if name not in self._open:
                 desk = Desk(self._project(name))

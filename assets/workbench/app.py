@@ -18,8 +18,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from assets.workbench.bounds import PICTURE_PATH
 from assets.workbench.desk import Desk
-from assets.workbench.looking import PICTURE_PATH, Looking, most_picture_bytes
+from assets.workbench.looking import Looking, most_picture_bytes
 from assets.workbench.map_answers import Gathered, MapAnswers
 from assets.workbench.pictures import Pictures
 from assets.workbench.rows import image_ids, number_of, shown_rows

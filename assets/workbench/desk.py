@@ -172,9 +172,9 @@ class Desk(Tables):
         """
         kind, told = spelled_out(self, self.split, do, what)
         with self.log.standing_still():
-            edit = unread_edit(self.project, self.log.read())
+            known = self.log.read()
+            edit, number = unread_edit(self.project, known), len(known)
             if edit is not None:
-                number = len(self.log.read())
                 self.log.append(FILE, edit, who=_user(), seen=number)
                 # That a log begins is nothing that anybody overlooked.
                 seen += bool(edit.get("base")) and seen == number

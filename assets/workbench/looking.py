@@ -17,6 +17,7 @@ from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Step
 from assets.images import image_labels
 from assets.tree import cluster_tree
+from assets.workbench.bounds import MOST_PICTURE_BYTES
 from assets.workbench.desk import Desk
 from assets.workbench.pictures import Pictures, local_file, opener, show_in_folder
 from assets.workbench.rows import number_of, shown_rows
@@ -24,10 +25,6 @@ from tac_pipeline.errors import InputError, StoreError
 from tac_pipeline.store.comparison import compare_assignments
 from tac_pipeline.store.publication import Publication
 
-PICTURE_PATH = "/api/by-picture"
-# A picture comes as base64 in JSON, the one content type that a foreign page cannot post.
-MOST_PICTURE_BYTES = 16_000_000
-LARGER_BODIES = {PICTURE_PATH: MOST_PICTURE_BYTES * 4 // 3 + 10_000}
 MOST_NEAR = 500
 MOST_LABELS = 1_000
 MOST_WORDED = 400

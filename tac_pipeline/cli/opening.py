@@ -30,8 +30,8 @@ def open_(
         from assets.serving.guard import Guard, Rules
         from assets.serving.owner import bind
         from assets.workbench.app import Workbench
+        from assets.workbench.bounds import LARGER_BODIES
         from assets.workbench.desk import Desk
-        from assets.workbench.looking import LARGER_BODIES
 
         desk = Desk(project)
         desk.view()

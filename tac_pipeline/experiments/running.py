@@ -145,8 +145,9 @@ class _Kept:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, Result] = {}
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        self._cut = bool(text) and not text.endswith("\n")
+        for line in text.splitlines():
             try:
                 found = Result(**json.loads(line))
             except (ValueError, TypeError):
@@ -161,9 +162,9 @@ class _Kept:
             return
         self._known[result.key] = result
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        cut = self._path.exists() and not self._path.read_bytes().endswith(b"\n")
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(("\n" if cut else "") + json.dumps(asdict(result)) + "\n")
+            file.write(("\n" if self._cut else "") + json.dumps(asdict(result)) + "\n")
+        self._cut = False
 
 
 def read_nouns(path: Path) -> tuple[list[str], FloatMatrix]:

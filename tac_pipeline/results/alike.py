@@ -108,23 +108,33 @@ def alike_images(picked: pl.Series, view: pl.DataFrame, shards: Path, *, encoder
     ArtifactDamaged
         A shard is gone or damaged, or another encoder made it.
     """
-    readable = view.filter(pl.col("error").is_null()).select("image_id", "error", "shard", "row")
-    chosen = pl.col("image_id").is_in(picked.implode())
-    inside, others = readable.filter(chosen), readable.filter(~chosen)
+    inside, others = inside_and_others(picked, view)
     if inside.is_empty() or others.is_empty():
         raise InputError(
             "likeness needs picked images that can be read, and others; "
             f"got {len(inside)} of {len(picked)} picked ones and {len(others)} others"
         )
-    # In the order of the view: a sample in another order reads shards again and again.
-    places = np.random.default_rng(seed).choice(len(others), min(BACKGROUND_IMAGES, len(others)), replace=False)
-    background = others[np.sort(places)]
+    background = sample_background(others, seed=seed)
     likeness = learn_likeness(
         gather_vectors(inside, shards, encoder=encoder), gather_vectors(background, shards, encoder=encoder)
     )
     parts = map_shards(partial(_score_shard, likeness=likeness), others, shards, encoder=encoder)
     scored = pl.concat([found for _, found in parts])
     return scored.with_columns(proposed=pl.col("score") >= PROPOSED).sort("score", "image_id", descending=[True, False])
+
+
+def inside_and_others(images: pl.Series, view: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The readable rows of a view (the table image_embeddings) that are some images, and all others; no other column
+    than image_id, error, shard, row."""
+    readable = view.filter(pl.col("error").is_null()).select("image_id", "error", "shard", "row")
+    chosen = pl.col("image_id").is_in(images.implode())
+    return readable.filter(chosen), readable.filter(~chosen)
+
+
+def sample_background(others: pl.DataFrame, *, seed: int) -> pl.DataFrame:
+    """BACKGROUND_IMAGES rows of a view at most, in its order: in another one, shards would be read again and again."""
+    places = np.random.default_rng(seed).choice(len(others), min(BACKGROUND_IMAGES, len(others)), replace=False)
+    return others[np.sort(places)]
 
 
 def _score_shard(part: ShardPart, *, likeness: Likeness) -> pl.DataFrame:

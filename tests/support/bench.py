@@ -11,8 +11,8 @@ from waiting import wait_for
 
 from assets.serving.guard import App, Guard, Rules
 from assets.workbench.app import Workbench
+from assets.workbench.bounds import LARGER_BODIES
 from assets.workbench.desk import Desk
-from assets.workbench.looking import LARGER_BODIES
 from tac_pipeline.settings.project import load_project
 
 HOST, KEY = "127.0.0.1:4000", "the-owners-key"

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,3 +60,24 @@ def page_of(link: str) -> Iterator["Page"]:
         yield page
         browser.close()
     assert complaints == []
+
+
+def draw_outline(page: "Page", corners: Sequence[tuple[float, float]]) -> int:
+    """Draw an outline on the map with Shift held, its corners as shares of width and height; how many are chosen."""
+    box = page.locator(".map canvas").bounding_box()
+    assert box is not None
+    places = [(box["x"] + across * box["width"], box["y"] + down * box["height"]) for across, down in corners]
+    page.keyboard.down("Shift")
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    return chosen_images(page)
+
+
+def chosen_images(page: "Page") -> int:
+    """How many images the bar below says are chosen, once it is there."""
+    page.locator("#selection").wait_for()
+    return int(page.locator("#selection > span").first.inner_text().split()[0].replace(",", ""))

@@ -12,6 +12,7 @@ from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
 from tac_pipeline.errors import InputError
 from tac_pipeline.method.grouping.ward import ward_kmeans
 from tac_pipeline.method.grouping.whitening import whiten_by_total
+from tac_pipeline.results.alike import WHITENING_POWER, inside_and_others, sample_background
 from tac_pipeline.store.shards import gather_vectors
 from tac_pipeline.tensors import group_sums
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 FEWEST_PARTS, MOST_PARTS = 2, 5
 # Parts are found among so many images of the group, and the others go to the nearest; bounds time and memory.
 MOST_IMAGES = 20_000
-# Of the store, so that directions in which all images differ count less.
-BACKGROUND_IMAGES = 2_000
-WHITENING_POWER = 0.5
 
 
 def split_images(
@@ -54,21 +52,17 @@ def split_images(
     InputError
         Fewer than two images of the group can be read.
     """
-    readable = view.filter(pl.col("error").is_null()).select("image_id", "error", "shard", "row")
-    inside = pl.col("image_id").is_in(images.implode())
-    own, others = readable.filter(inside), readable.filter(~inside)
+    own, others = inside_and_others(images, view)
     if len(own) < FEWEST_PARTS:
         raise InputError(f"a group must have at least {FEWEST_PARTS} images to be split; got {len(own)}")
-    places = np.random.default_rng(seed).choice(len(others), min(BACKGROUND_IMAGES, len(others)), replace=False)
-    vectors = gather_vectors(own, shards, encoder=encoder)
-    around = vectors[:0] if others.is_empty() else gather_vectors(others[np.sort(places)], shards, encoder=encoder)
+    vectors, around = gather_vectors(own, shards, encoder=encoder), sample_background(others, seed=seed)
+    around_vectors = vectors[:0] if around.is_empty() else gather_vectors(around, shards, encoder=encoder)
     if seen_by is not None:
-        vectors, around = seen_by.apply(vectors), seen_by.apply(around)
+        vectors, around_vectors = seen_by.apply(vectors), seen_by.apply(around_vectors)
     ids = own["image_id"].to_list()
     most = min(MOST_PARTS, len(own))
-    return [
-        [[ids[row] for row in part] for part in parts] for parts in split_vectors(vectors, around, most=most, seed=seed)
-    ]
+    splits = split_vectors(vectors, around_vectors, most=most, seed=seed)
+    return [[[ids[row] for row in part] for part in parts] for parts in splits]
 
 
 def split_vectors(vectors: FloatMatrix, around: FloatMatrix, *, most: int, seed: int) -> list[list[IntVector]]:
@@ -83,6 +77,7 @@ def split_vectors(vectors: FloatMatrix, around: FloatMatrix, *, most: int, seed:
     most : int >= 2
         Parts.
     """
+    # With others, so that directions in which all images differ count less.
     rows = whiten_by_total(np.concatenate([around, vectors]), power=WHITENING_POWER).apply(vectors)
     some = rows[:: -(-len(rows) // MOST_IMAGES)]
     found = []

@@ -1,48 +1,20 @@
 """What the workbench answers, behind its guard, and that the tables follow what people do."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pytest
 from bench import Bench
 from command_line import tac
 from ready_store import ready
-from small_store import copied
 from waiting import wait_for
 
 from assets.engine.execute import open_store
 from assets.workbench.app import MOST_AT_ONCE
 from tac_pipeline.report.pictures import PICTURE_SIZE
 from tac_pipeline.store.publication import Publication
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[[Path], Bench]]:
-    benches = []
-
-    def start(settings: Path) -> Bench:
-        benches.append(Bench(settings))
-        benches[-1].desk.start()
-        return benches[-1]
-
-    yield start
-    for bench in benches:
-        bench.desk.stop()
-
-
-@pytest.fixture
-def bench(opened: Callable[[Path], Bench], vector_store: Callable[..., Path]) -> Bench:
-    """The workbench of sixty vectors in three groups."""
-    return opened(ready(vector_store()))
-
-
-@pytest.fixture
-def drawn(opened: Callable[[Path], Bench], pictures: Path, tmp_path: Path) -> Bench:
-    """The workbench of a store of drawn pictures."""
-    return opened(copied(pictures, tmp_path / "drawn"))
 
 
 def test_actions_reach_the_tables_and_readers_and_are_undone(bench: Bench) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,15 +16,6 @@ from small_store import copied
 from waiting import wait_for
 
 from assets.engine.execute import open_store
-
-
-@pytest.fixture
-def bench(vector_store: Callable[..., Path]) -> Iterator[Bench]:
-    """The workbench of sixty vectors in three groups."""
-    found = Bench(ready(vector_store()))
-    found.desk.start()
-    yield found
-    found.desk.stop()
 
 
 def post(bench: Bench, do: str, **what: object) -> None:

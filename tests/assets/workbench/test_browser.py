@@ -9,7 +9,7 @@ from chromium import find_chromium
 from command_line import tac
 from small_store import copied
 from waiting import wait_for
-from workbench_page import READY, page_of, tac_open
+from workbench_page import READY, draw_outline, page_of, tac_open
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -60,20 +60,8 @@ def outline(page: "Page", *, at_least: int) -> int:
     """Draw around the left part of the map, wider and wider, until so many images are chosen; their number."""
     page.get_by_role("link", name="Map").click()
     page.locator(".legend-entry").first.wait_for()
-    box = page.locator(".map canvas").bounding_box()
-    assert box is not None
     for width in (0.2, 0.3, 0.4, 0.5, 0.6):
-        corners = [(0.01, 0.01), (width, 0.01), (width, 0.99), (0.01, 0.99)]
-        places = [(box["x"] + across * box["width"], box["y"] + down * box["height"]) for across, down in corners]
-        page.keyboard.down("Shift")
-        page.mouse.move(*places[0])
-        page.mouse.down()
-        for place in places[1:]:
-            page.mouse.move(*place)
-        page.mouse.up()
-        page.keyboard.up("Shift")
-        page.locator("#selection").wait_for()
-        many = int(page.locator("#selection > span").first.inner_text().split()[0].replace(",", ""))
+        many = draw_outline(page, [(0.01, 0.01), (width, 0.01), (width, 0.99), (0.01, 0.99)])
         if many >= at_least:
             return many
         page.get_by_role("button", name="Clear").click()

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +18,11 @@ from bench import RULES, Bench
 from command_line import tac
 from PIL import Image
 from ready_store import ready
-from small_store import copied
 
 from assets.serving.benches import Benches
 from assets.workbench import looking, pictures
-from assets.workbench.looking import LARGER_BODIES, PICTURE_PATH
+from assets.workbench.bounds import LARGER_BODIES, PICTURE_PATH
 from assets.workbench.taking import KEPT
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[[Path], Bench]]:
-    benches = []
-
-    def start(settings: Path) -> Bench:
-        benches.append(Bench(settings))
-        benches[-1].desk.start()
-        return benches[-1]
-
-    yield start
-    for bench in benches:
-        bench.desk.stop()
 
 
 @pytest.fixture
@@ -52,11 +37,6 @@ def bench(opened: Callable[[Path], Bench], vector_store: Callable[..., Path]) ->
     result = tac("run", "-s", settings, "--select", "image_manifest")
     assert result.exit_code == 0, result.output
     return opened(settings)
-
-
-@pytest.fixture
-def drawn(opened: Callable[[Path], Bench], pictures: Path, tmp_path: Path) -> Bench:
-    return opened(copied(pictures, tmp_path / "drawn"))
 
 
 def group_of(bench: Bench, image_id: str) -> int:

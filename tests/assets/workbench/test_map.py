@@ -1,7 +1,6 @@
 """The map's data, and a lasso in a real Chromium whose images are then moved."""
 
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import pytest
 from bench import Bench
 from chromium import find_chromium
 from command_line import tac
-from ready_store import ready
 from small_store import copied
-from workbench_page import READY, page_of, tac_open
+from workbench_page import READY, chosen_images, draw_outline, page_of, tac_open
 
 from assets.engine.execute import open_store
 from assets.workbench.map_answers import Gathered
@@ -42,15 +40,6 @@ def post(bench: Bench, path: str, body: Any) -> Any:
 def chosen(bench: Bench, **what: Any) -> Any:
     """The images that an outline or a group has."""
     return post(bench, "/api/map/chosen", {"key": bench.told("/api/map")["places"], **what})
-
-
-@pytest.fixture
-def bench(vector_store: Callable[..., Path]) -> Iterator[Bench]:
-    """The workbench of sixty vectors in three groups."""
-    found = Bench(ready(vector_store()))
-    found.desk.start()
-    yield found
-    found.desk.stop()
 
 
 def table(bench: Bench, name: str) -> pl.DataFrame:
@@ -232,21 +221,9 @@ def test_what_an_outline_holds_is_moved(pictures: Path, tmp_path: Path) -> None:
     with tac_open(settings) as link, page_of(link) as page:
         before = sizes(settings)
         page.get_by_role("link", name="Map").click()
-        box = page.locator(".map canvas").bounding_box()
         page.locator(".legend-entry").first.wait_for()
-        assert box is not None
         # Around the left part of the map, by a mouse with Shift.
-        corners = [(0.02, 0.02), (0.45, 0.02), (0.45, 0.98), (0.02, 0.98)]
-        places = [(box["x"] + across * box["width"], box["y"] + down * box["height"]) for across, down in corners]
-        page.keyboard.down("Shift")
-        page.mouse.move(*places[0])
-        page.mouse.down()
-        for place in places[1:]:
-            page.mouse.move(*place)
-        page.mouse.up()
-        page.keyboard.up("Shift")
-        page.locator("#selection").wait_for()
-        many = int(page.locator("#selection > span").first.inner_text().split()[0])
+        many = draw_outline(page, [(0.02, 0.02), (0.45, 0.02), (0.45, 0.98), (0.02, 0.98)])
         assert 10 < many < 110
         page.get_by_role("button", name="Move to…").click()
         smallest = min(before, key=lambda name: before[name])
@@ -258,8 +235,7 @@ def test_what_an_outline_holds_is_moved(pictures: Path, tmp_path: Path) -> None:
         page.get_by_role("link", name="Map").click()
         page.get_by_role("button", name=f"Choose all of {smallest}", exact=True).focus()
         page.keyboard.press("Enter")
-        page.locator("#selection").wait_for()
-        assert int(page.locator("#selection > span").first.inner_text().split()[0]) >= many
+        assert chosen_images(page) >= many
         # An image under the pointer is named, and opens.
         page.locator(".map canvas").focus()
         page.keyboard.press("Enter")
