@@ -4,6 +4,8 @@ tests/support/doc_blocks.py says how a page marks what cannot run here. The deci
 and show what was true in their time.
 """
 
+import re
+import shlex
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import polars as pl
 import pytest
 from colored_store import MODEL, NOUNS
 from doc_blocks import NOT_RUN, blocks_of, missing_lines
-from doc_reader import Reader
+from doc_reader import Reader, has_options
 from ready_store import ready
 from reference import scattered_groups
 from small_store import REPOSITORY
@@ -33,7 +35,9 @@ MOST_NOT_RUN = 16
 @pytest.fixture
 def drawn_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a newcomer has, in little: some pictures, few nouns, and tiny towers with random weights by default."""
-    draw_store(tmp_path / "Pictures", 60, size=320, workers=1)
+    draw_store(tmp_path / "Pictures", 60, size=96, workers=1)
+    with next((tmp_path / "Pictures").rglob("*.jpg")).open("ab") as file:
+        file.write(bytes(1_000_000))  # What is behind a picture's end is not read; megabytes are told from one on.
     (tmp_path / "nouns.txt").write_text("\n".join(NOUNS), encoding="utf-8")
     name = "ViT-B-32-quickgelu"
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, {**MODEL, "quick_gelu": True})
@@ -64,7 +68,8 @@ def damaged_store(tmp_path: Path, published_store: None) -> None:
 @pytest.fixture
 def labeled_table(tmp_path: Path) -> None:
     """Vectors of ten dishes with labels and a split, and nouns of which the dishes are some."""
-    dishes = "apple pie, french fries, guacamole, hamburger, ice cream, omelette, paella, pizza, sushi, tacos".split(", ")
+    dishes = ["apple pie", "french fries", "guacamole", "hamburger", "ice cream", "omelette", "paella", "pizza"]
+    dishes += ["sushi", "tacos"]
     folder = tmp_path / "vectors"
     folder.mkdir()
     nouns = [word for dish in dishes for word in (dish, f"kind of {dish}")]
@@ -127,6 +132,18 @@ def test_few_blocks_are_not_run_and_each_says_why() -> None:
     assert len(not_run) <= MOST_NOT_RUN, [(block.place, block.told) for block in not_run]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_the_text_have_the_options_that_it_names(page: Path) -> None:
+    inline = re.findall(r"`(tac [^`\n]+)`", page.read_text(encoding="utf-8"))
+    assert [command for command in inline if not has_options(shlex.split(command))] == []
+
+
+def test_an_option_that_is_gone_would_be_found() -> None:
+    assert has_options(["tac", "export", "DEST"])
+    assert not has_options(["tac", "export", "DEST", "--formats", "csv"])
+    assert not has_options(["tac", "exports", "DEST"])
+
+
 @pytest.mark.parametrize(
     ("block", "sentence"),
     [
@@ -154,7 +171,7 @@ def test_a_block_that_does_not_work_is_found(
     monkeypatch.chdir(tmp_path)
     page = tmp_path / "page.md"
     page.write_text(f"# Page\n\n{block}\n", encoding="utf-8")
-    with pytest.raises(BaseException) as found:  # noqa: PT011, B017 - whatever the language's own error is
+    with pytest.raises(Exception) as found:
         reader_of(page, tmp_path, names).read()
     assert sentence in str(found.value)
 

@@ -17,8 +17,13 @@ FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=
 COMMENT = re.compile(rf"<!-- ({NOT_RUN}|{FILE}|{PRINTED_BY}|{PART_OF}): (.+) -->$")
 LEFT_OUT = ("...", "…")
 # What a page shows of a length of time, of anything else with a digit, and of what it leaves out.
-VARYING = re.compile(r"(?P<time>[\d.,]+ (?:s|min|h)\b)|(?P<figure>\w*\d[\w.,]*\w|\d)|(?P<left_out>\.\.\.|…)|(?P<space>\s+)")
-ANY = {"time": r"[\d.,]+ (?:s|min|h)\b", "figure": r"\w*\d(?:[\w.,]*\w)?", "left_out": ".*", "space": r"\s+"}
+VARYING = {
+    "time": r"[\d.,]+ (?:s|min|h)\b",
+    "figure": r"\w*\d(?:[\w.,]*\w)?",
+    "left_out": r"\.\.\.|…",
+    "space": r"\s+",
+}
+VARIED = re.compile("|".join(f"(?P<{kind}>{shape})" for kind, shape in VARYING.items()))
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,8 @@ def shape_of(line: str, stand_ins: dict[str, str]) -> re.Pattern[str]:
 
 def _varied(text: str) -> str:
     shape, end = "", 0
-    for found in VARYING.finditer(text):
-        shape += re.escape(text[end : found.start()]) + ANY[found.lastgroup or ""]
+    for found in VARIED.finditer(text):
+        shape += re.escape(text[end : found.start()]) + (".*" if found["left_out"] else VARYING[found.lastgroup or ""])
         end = found.end()
     return shape + re.escape(text[end:])
 

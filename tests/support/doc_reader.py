@@ -179,6 +179,14 @@ def _can_be_typed(words: list[str]) -> bool:
             return False
 
 
+def has_options(words: list[str]) -> bool:
+    """Whether a command of ours has this name and these options; what it needs besides may be left out."""
+    group: Any = typer.main.get_command(app)
+    command = group.commands.get(words[1])
+    known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} if command else set()
+    return command is not None and known.issuperset(word for word in words[2:] if word.startswith("-"))
+
+
 def _merged(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     """A tree of settings with the keys of another in place of its own."""
     both = {key: _merged(whole[key], part[key]) for key in whole if isinstance(part.get(key), dict) and whole[key]}
