@@ -239,10 +239,10 @@ def test_random_states() -> None:
         ({"balance_weight": float("nan")}, "balance_weight must be at least 0; got nan"),
         ({"temperature": 0.0}, "temperature must be > 0; got 0.0"),
         ({"learning_rate": -1.0}, "learning_rate must be > 0; got -1.0"),
-        ({"n_clusters": 3.0}, "n_clusters must be a whole number; got 3.0"),
-        ({"n_clusters": "3"}, "n_clusters must be a whole number; got '3'"),
-        ({"n_clusters": None}, "n_clusters must be a whole number; got None"),
-        ({"n_clusters": True}, "n_clusters must be a whole number; got True"),
+        ({"n_clusters": 3.0}, "n_clusters must be a whole number, or auto or fine or coarse; got 3.0"),
+        ({"n_clusters": "3"}, "n_clusters must be a whole number, or auto or fine or coarse; got '3'"),
+        ({"n_clusters": None}, "n_clusters must be a whole number, or auto or fine or coarse; got None"),
+        ({"n_clusters": True}, "n_clusters must be a whole number, or auto or fine or coarse; got True"),
         ({"epochs": 3.5}, "epochs must be a whole number or None; got 3.5"),
         ({"n_neighbors": "10"}, "n_neighbors must be a whole number or None; got '10'"),
         ({"n_semantic_centers": np.float64(3)}, r"n_semantic_centers must be a whole number or None; got "),
@@ -275,7 +275,7 @@ def test_random_states() -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_before_the_first_long_step(changes, message, monkeypatch) -> None:
-    monkeypatch.setattr("tac_pipeline.estimator.Walk", None)
+    monkeypatch.setattr("tac_pipeline.estimator.fitting.Walk", None)
     with pytest.raises(InputError, match=message):
         fit(**changes)
 
@@ -309,7 +309,7 @@ def test_a_fit_that_is_interrupted_leaves_the_one_before_whole(step: str, monkey
 
     clusters.set_params(n_clusters=2, method="robust")
     with monkeypatch.context() as patched:
-        patched.setattr(f"tac_pipeline.estimator.{step}", interrupt)
+        patched.setattr(f"tac_pipeline.estimator.fitting.{step}", interrupt)
         with pytest.raises(KeyboardInterrupt):
             clusters.fit(IMAGES, nouns=NOUNS[::-1], noun_embeddings=NOUN_EMBEDDINGS)
     after = {name: value for name, value in vars(clusters).items() if name.endswith("_")}
@@ -320,7 +320,7 @@ def test_a_fit_that_is_interrupted_leaves_the_one_before_whole(step: str, monkey
 
 
 def test_new_images_must_be_as_wide_as_those_fitted(fitted) -> None:
-    with pytest.raises(InputError, match="takes vectors of width 16; got width 5"):
+    with pytest.raises(InputError, match="X has 5 features, but TextAidedClustering is expecting 16 features"):
         fitted.predict(IMAGES[:, :5])
     with pytest.raises(InputError, match="image_embeddings must be finite"):
         fitted.predict(IMAGES * np.nan)
