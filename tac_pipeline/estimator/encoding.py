@@ -66,10 +66,10 @@ def embed_images(
         There is no such encoder, or its weights cannot be loaded.
     """
     places = [images] if isinstance(images, str | Path) else list(images)
-    if not places or unreadable not in ("raise", "nan"):
-        raise InputError(
-            f"images must be at least one path, and unreadable raise or nan; got {len(places)} and {unreadable!r}"
-        )
+    if not places:
+        raise InputError("images must have at least one path; got none")
+    if unreadable not in ("raise", "nan"):
+        raise InputError(f"unreadable must be raise or nan; got {unreadable!r}")
     encoder = open_clip_encoder(model, pretrained, device=device)
     vectors, errors = [], []
     with threads(n_jobs), bars(verbose) as told:

@@ -78,7 +78,8 @@ def _node_words(fitted: Fitted, tree: ClusterTree) -> list[ClusterName]:
         leaves = sorted(tree.leaves_below()[node], key=lambda leaf: -sizes[leaf])
         others = tuple(name for leaf in leaves if (name := names[leaf]) is not None and name != every[node])
         confidence = min((words[leaf].confidence for leaf in leaves), default=0.0)
-        found.append(ClusterName(every[node], others, (1.0, *(0.0 for _ in others)), confidence))
+        weights = () if every[node] is None else (1.0, *(0.0 for _ in others))
+        found.append(ClusterName(every[node], others, weights, confidence))
     return found
 
 
