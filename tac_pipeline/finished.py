@@ -177,9 +177,7 @@ class FinishedStore:
             return self._with_content(asset, self._published.source.get(asset, ""))
         current = self._store.current(asset)
         if current is None:
-            raise ArtifactMissing(
-                f"the store in {self.folder} has no result yet: {asset} is missing. `tac run` makes it"
-            )
+            raise ArtifactMissing(f"the store in {self.folder} has no result yet: no {asset}. `tac run` makes it")
         return current.artifact
 
     def _behind(self, asset: str, above: str) -> Artifact:

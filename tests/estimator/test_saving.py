@@ -80,9 +80,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in (0, 7, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(
-            InputError, match=r"groups must be a whole file of TextAidedClustering\.save; it is cut"
-        ):
+        with pytest.raises(InputError, match=r"groups must be a whole file of TextAidedClustering\.save; it is cut"):
             TextAidedClustering.load(path)
     path.write_bytes(b"PK\x03\x04 not this at all" * 20)
     with pytest.raises(InputError, match="cut short or something else"):
