@@ -368,7 +368,9 @@ def _resolve_known(inputs: Inputs, known: KnownSettings) -> Values:
     view = inputs.table(image_embeddings, columns=["image_id", "error"])
 
     def of_column(column: str) -> pl.DataFrame:
-        return open_project_source(inputs.project).labels(view["image_id"].to_list(), "column", column=column)
+        return open_project_source(inputs.project).labels(
+            view["image_id"].to_list(), "column", column=column, key="known.column"
+        )
 
     found = find_examples(inputs.project, view, of_column)
     inputs.carry["examples"] = found

@@ -19,6 +19,7 @@ from tac_pipeline.sources.archives import ArchiveListings, ListingCache, place_i
 from tac_pipeline.sources.formats import HEAD_BYTES
 from tac_pipeline.sources.listing import (
     LABEL,
+    LABELS_KEY,
     READING_THREADS,
     ImageFiles,
     Listing,
@@ -88,9 +89,11 @@ class FolderSource(ImageFiles):
         else:
             found.add_image(name, uri=uri, size=size, version=version)
 
-    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
+    def labels(
+        self, image_ids: Sequence[str], kind: str, *, column: str = LABEL, key: str = LABELS_KEY
+    ) -> pl.DataFrame:
         """See ImageSource; a folder has labels of kind folder alone."""
-        return folder_labels(image_ids, kind, where=str(self.folder), column=column)
+        return folder_labels(image_ids, kind, where=str(self.folder), column=column, key=key)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""
@@ -272,9 +275,11 @@ class RemoteFolderSource(ImageFiles):
                 passed.add(path)
         return passed
 
-    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
+    def labels(
+        self, image_ids: Sequence[str], kind: str, *, column: str = LABEL, key: str = LABELS_KEY
+    ) -> pl.DataFrame:
         """See ImageSource; a folder has labels of kind folder alone."""
-        return folder_labels(image_ids, kind, where=self.url, column=column)
+        return folder_labels(image_ids, kind, where=self.url, column=column, key=key)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""

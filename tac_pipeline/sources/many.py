@@ -16,7 +16,7 @@ from tac_pipeline.arrow import UNSTATED_ENCODER
 from tac_pipeline.errors import SourceError, first_few
 from tac_pipeline.sources.archives import ListingCache
 from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
-from tac_pipeline.sources.listing import LABEL, ByteReader, Listing, ListingBuilder
+from tac_pipeline.sources.listing import LABEL, LABELS_KEY, ByteReader, Listing, ListingBuilder
 from tac_pipeline.sources.manifests import ManifestSource
 from tac_pipeline.sources.tables.images import place_in_table
 from tac_pipeline.sources.vectors import VectorBatch, VectorSource
@@ -112,7 +112,9 @@ class ManySources:
         """See ImageSource."""
         return self.listing().images
 
-    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
+    def labels(
+        self, image_ids: Sequence[str], kind: str, *, column: str = LABEL, key: str = LABELS_KEY
+    ) -> pl.DataFrame:
         """See ImageSource; a source that cannot be reached has none.
 
         Raises
@@ -127,7 +129,7 @@ class ManySources:
                 ids[prefix].append(own)
         parts = [pl.DataFrame(schema={"image_id": pl.String, "label": pl.String})]
         for prefix, source in self._sources().items():
-            labels = source.labels(ids[prefix], kind, column=column)
+            labels = source.labels(ids[prefix], kind, column=column, key=key)
             parts.append(labels.select(pl.format("{}/{}", pl.lit(prefix), "image_id").alias("image_id"), "label"))
         return pl.concat(parts).sort("image_id")
 
