@@ -158,8 +158,8 @@ def _of_pickle(path: Path, kind: _Kind) -> _Batch:
     strange = set(found) - {"data", *kind.keys.values(), *_OTHER_KEYS}
     if strange:
         raise SourceError(
-            f"{path} must hold data, {', '.join(kind.keys.values())} alone; it also holds {first_few(sorted(strange), 3)}. "
-            "Download the data set again from its own page."
+            f"{path} must hold data, {', '.join(kind.keys.values())} alone; it also holds "
+            f"{first_few(sorted(strange), 3)}. Download the data set again from its own page."
         )
     data = found.get("data")
     if not isinstance(data, ArrayPlace) or len(data.shape) != 2 or data.shape[1] != PIXELS:

@@ -1,4 +1,7 @@
-"""Data sets whose splits or classes are in lists of names: DTD, UCF-101, Food-101, Oxford pets, FGVC Aircraft, SUN397."""
+"""Data sets with their splits or classes in lists of names.
+
+DTD, UCF-101, Food-101, Oxford-IIIT Pet, FGVC Aircraft, SUN397.
+"""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ HELD_BYTES = 64 << 10
 MAX_STEPS = 20_000_000
 MAX_HELD_BYTES = 256 << 20
 MAX_DEPTH = 1_000_000
+MAX_NAME_BYTES = 200
 _MARK = object()
 
 
@@ -154,8 +155,10 @@ class _Machine:
         return int(struct.unpack(form, self._take(struct.calcsize(form)))[0])
 
     def _line(self) -> str:
-        line = self._file.readline(200)
+        line = self._file.readline(MAX_NAME_BYTES)
         if not line.endswith(b"\n"):
+            if len(line) < MAX_NAME_BYTES:
+                raise EOFError
             raise _Refused("it has a name that is too long")
         return line[:-1].decode("ascii", "backslashreplace")
 
