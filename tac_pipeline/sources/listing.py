@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -80,6 +80,9 @@ class ImageSource(Protocol):
         `key` is the settings key that asks for it, for messages.
         """
 
+    def columns(self) -> tuple[str, ...]:
+        """The columns that `labels` gives; label, coarse and split mean the same in every data set."""
+
 
 class ImageFiles(ABC):
     """What the sources of image files share."""
@@ -90,6 +93,10 @@ class ImageFiles(ABC):
 
     @abstractmethod
     def listing(self) -> Listing:
+        """See ImageSource."""
+
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
         """See ImageSource."""
 
     def list_images(self) -> pl.DataFrame:
@@ -272,11 +279,17 @@ def folder_labels(
     if kind == "column":
         raise SourceError(f"{key} needs a table with a column {column}; {where} is a folder. {_INSTEAD.get(key, '')}")
     pairs = [(image_id, PurePosixPath(image_id).parent.name) for image_id in image_ids]
-    return pl.DataFrame(
-        [pair for pair in pairs if pair[1] and not pair[1].lower().endswith(ARCHIVE_SUFFIX)],
-        schema={"image_id": pl.String, "label": pl.String},
-        orient="row",
-    )
+    return labels_table(pair for pair in pairs if pair[1] and not pair[1].lower().endswith(ARCHIVE_SUFFIX))
+
+
+def labels_table(pairs: Iterable[tuple[str, str]]) -> pl.DataFrame:
+    """Columns image_id, label."""
+    return pl.DataFrame(list(pairs), schema={"image_id": pl.String, "label": pl.String}, orient="row")
+
+
+def unknown_column(column: str, known: Sequence[str], *, where: str, key: str) -> SourceError:
+    """The error for a column that a data set does not have."""
+    return SourceError(f"{key} must name a column of {where}; got {column}, and it has {', '.join(known)}")
 
 
 # What serves a folder.

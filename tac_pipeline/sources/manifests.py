@@ -39,7 +39,7 @@ from tac_pipeline.sources.tables.columns import (
 )
 from tac_pipeline.sources.tables.images import ImageColumn, TableImages, image_column, place_in_table
 from tac_pipeline.sources.tables.parquet import PARQUET_BATCH_ROWS, PARQUET_ERRORS, column_texts, parquet_schema
-from tac_pipeline.sources.tables.reading import read_text_table
+from tac_pipeline.sources.tables.reading import read_text_table, table_columns
 
 NOTED_ROWS = 3
 
@@ -109,6 +109,10 @@ class ManifestSource(ImageFiles):
             rows = zip(table.numbers, _column(table, "uri"), inside, strict=True)
             ids = [f"{self.path.name}#row={number:09d}" if here else uri for number, uri, here in rows]
         return column_labels(table, ids, image_ids, column=column, key=key)
+
+    def columns(self) -> tuple[str, ...]:
+        """See ImageSource; the table's columns."""
+        return table_columns(self.path)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; an image in a cell is read before it is known how large it is."""

@@ -20,7 +20,7 @@ from tac_pipeline.sources.listing import LABEL, LABELS_KEY, Listing, ListingBuil
 from tac_pipeline.sources.manifests import Places, column_labels, local_path
 from tac_pipeline.sources.streaming import read_local
 from tac_pipeline.sources.tables.columns import RowProblems, refuse_repeats
-from tac_pipeline.sources.tables.reading import read_text_table
+from tac_pipeline.sources.tables.reading import read_text_table, table_columns
 from tac_pipeline.sources.tables.vectors import RowBatch, VectorPart, Widths, find_vector_files, open_part
 
 
@@ -110,6 +110,10 @@ class VectorSource:
             ids = table.values.get("image_id", table.values.get("uri", []))
             parts.append(column_labels(table, ids, image_ids, column=column, key=key))
         return pl.concat(parts).sort("image_id")
+
+    def columns(self) -> tuple[str, ...]:
+        """See ImageSource; the columns of its tables."""
+        return tuple(dict.fromkeys(name for part in self._parts() for name in table_columns(part.table)))
 
     def vectors(self) -> Iterator[VectorBatch]:
         """Batches in file order.
