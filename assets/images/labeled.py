@@ -84,10 +84,10 @@ def label_tables(made: Artifact, images: Images) -> dict[str, pl.DataFrame]:
 
 
 def _resolve_splits(inputs: Inputs, images: Images, training_set: TrainingSet, evaluation: Evaluation) -> Values:
-    if training_set.split is None and not evaluation.splits:
+    if not training_set.splits and not evaluation.splits:
         return {}
     ids = inputs.table(image_manifest, columns=["image_id"])["image_id"].to_list()
-    key = "training_set.split" if training_set.split is not None else "evaluation.split"
+    key = "training_set.split" if training_set.splits else "evaluation.split"
     splits = open_project_source(inputs.project).labels(ids, "column", column="split", key=key)
     inputs.carry["splits"] = splits.rename({"label": "split"})
     return {"splits": _column_digest(splits)}
@@ -110,19 +110,19 @@ def image_splits(
         return
     table = inputs.carry["splits"]
     counts = dict(table["split"].value_counts(sort=True).iter_rows())
-    _require_split("training_set.split", training_set.split, counts)
-    for split in evaluation.splits:
-        _require_split("evaluation.split", split, counts)
-    if training_set.split is not None:
-        require_as_many_images(inputs.project, counts[training_set.split])
+    for key, splits in (("training_set.split", training_set.splits), ("evaluation.split", evaluation.splits)):
+        for split in splits:
+            _require_split(key, split, counts)
+    if training_set.splits:
+        require_as_many_images(inputs.project, sum(counts[split] for split in set(training_set.splits)))
     out.write(table)
     out.fact(images_of_splits=counts, without_split=inputs.rows(image_manifest) - len(table))
     out.markdown("images of each split", previews.table(table["split"].value_counts(sort=True)))
 
 
-def _require_split(key: str, split: str | None, counts: dict[str, int]) -> None:
+def _require_split(key: str, split: str, counts: dict[str, int]) -> None:
     """Refuse a split without images before anything is encoded."""
-    if split is not None and split not in counts:
+    if split not in counts:
         there = ", ".join(f"{name} ({images:,} images)" for name, images in counts.items()) or "none"
         raise InputError(f"{key} must be a split that has images; got {split!r}, and there are: {there}")
 

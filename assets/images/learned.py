@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:
-    if training_set.split is not None:
+    if training_set.splits:
         return {"images": training_set.max_images, "split": training_set.split, "seed": seed}
     if inputs.fact(image_embeddings, "readable") <= training_set.max_images:
         return {"images": "all"}
@@ -58,8 +58,8 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
             f"no image of {', '.join(inputs.project.settings.images.places)} can be read; "
             "the errors are in the table of image_embeddings (`tac path image_embeddings`)"
         )
-    if training_set.split is not None:
-        view = _of_split(view, inputs.table(image_splits), training_set.split)
+    if training_set.splits:
+        view = _of_splits(view, inputs.table(image_splits), training_set.splits)
     if len(view) > training_set.max_images:
         always = inputs.table(known_labels)["image_id"] if known_labels.name in inputs.artifacts else None
         view = sample_images(view, max_images=training_set.max_images, seed=seed, always=always)
@@ -70,10 +70,14 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
     out.fact(share=len(view) / inputs.fact(image_embeddings, "readable"))
 
 
-def _of_split(view: pl.DataFrame, splits: pl.DataFrame, split: str) -> pl.DataFrame:
-    found = view.join(splits.filter(pl.col("split") == split), on="image_id", how="semi", maintain_order="left")
+def _of_splits(view: pl.DataFrame, table: pl.DataFrame, splits: list[str]) -> pl.DataFrame:
+    within = table.filter(pl.col("split").is_in(splits))
+    found = view.join(within, on="image_id", how="semi", maintain_order="left")
     if found.is_empty():
-        raise InputError(f"training_set.split: no image of the split {split} can be read; see `tac status --problems`")
+        raise InputError(
+            f"training_set.split: no image of {', '.join(splits)} can be read; the errors are in the table of "
+            "image_embeddings (`tac path image_embeddings`)"
+        )
     return found
 
 

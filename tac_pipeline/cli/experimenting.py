@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from tac_pipeline.cli.shared import app, error_printer, plain, refusals
-from tac_pipeline.cli.terminal.group import TacGroup
 
-experiment = typer.Typer(cls=TacGroup, help="Compare ways of grouping on sets with labels.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from tac_pipeline.experiments.plan import Experiment
+
+experiment = typer.Typer(help="Compare ways of grouping on sets with labels.", no_args_is_help=True)
 app.add_typer(experiment, name="experiment")
 
 
@@ -55,10 +57,11 @@ def sets() -> None:
     from tac_pipeline.experiments.plan import preset_sets
 
     for name, one in preset_sets().items():
-        typer.echo(f"{name:<16}{' or '.join(one.places):<48}{one.page or ''}".rstrip())
+        classes = f"{one.classes} classes" if one.classes else ""
+        typer.echo(f"{name:<15}{classes:<14}{one.places[0]:<24}{one.page or ''}".rstrip())
 
 
-def _chosen(found: "Experiment", model: str | None, pretrained: str | None, only: list[str] | None) -> "Experiment":
+def _chosen(found: Experiment, model: str | None, pretrained: str | None, only: list[str] | None) -> Experiment:
     """The experiment with another encoder, or with some of its sets."""
     from tac_pipeline.cli.starting import encoder_keys
     from tac_pipeline.errors import InputError

@@ -71,7 +71,7 @@ class Shelf:
         return self._open_pictures(one, place)
 
     def _open_vectors(self, one: DataSet, place: Path) -> OpenedSet:
-        table = _read(place, ["embedding", one.label, *([SPLIT] if one.split is not None else [])])
+        table = _read(place, ["embedding", one.label, *([SPLIT] if one.learned or one.split else [])])
         parts = _Parts(one, table, place)
         vectors = _unit(table, place)
         if self._nouns.embeddings is None:
@@ -85,8 +85,7 @@ class Shelf:
 
     def _open_pictures(self, one: DataSet, place: Path) -> OpenedSet:
         encoding = self._encoding
-        wanted = [split for split in (one.learn, one.split) if split is not None]
-        table, vectors = encoding.images(one, place, wanted)
+        table, vectors = encoding.images(one, place)
         parts = _Parts(one, table, place)
         names = one.class_names or [words_of(name) for name in parts.names]
         class_vectors = encoding.words(names) if "zero-shot" in self._experiment.ways else None
@@ -128,8 +127,8 @@ class _Parts:
     """
 
     def __init__(self, one: DataSet, table: pl.DataFrame, place: Path) -> None:
-        self._learned = self._rows(one, table, one.learn or one.split, place)
-        self._scored = self._rows(one, table, one.split, place)
+        self._learned = self._rows(one, table, one.learned, place)
+        self._scored = self._rows(one, table, [one.split] if one.split else [], place)
         column = "label" if "label" in table.columns else one.label
         truth = table[column].gather(self._scored)
         bare = truth.null_count()
@@ -150,13 +149,13 @@ class _Parts:
             )
 
     @staticmethod
-    def _rows(one: DataSet, table: pl.DataFrame, split: str | None, place: Path) -> IntVector:
-        if split is None:
+    def _rows(one: DataSet, table: pl.DataFrame, splits: list[str], place: Path) -> IntVector:
+        if not splits:
             return np.arange(len(table))
-        rows = (table[SPLIT] == split).fill_null(value=False).arg_true().to_numpy().astype(np.int64)
-        if not len(rows):
-            raise InputError(f"{one.name}: {place} has no row of the split {split!r}")
-        return rows
+        absent = [split for split in splits if not (table[SPLIT] == split).any()]
+        if absent:
+            raise InputError(f"{one.name}: {place} has no image of the split {absent[0]!r}")
+        return table[SPLIT].is_in(splits).fill_null(value=False).arg_true().to_numpy().astype(np.int64)
 
     def seen(
         self,

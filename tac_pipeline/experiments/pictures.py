@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -18,12 +18,14 @@ from tac_pipeline.experiments.plan import DataSet
 from tac_pipeline.progress import RateLog
 from tac_pipeline.settings.keys import EncoderSettings, Images
 from tac_pipeline.sources import ImageSource, Rules, VectorSource, open_source
+from tac_pipeline.sources.layouts.imagenet import imagenet_subset, subset_patterns
 from tac_pipeline.store.prompted_nouns import PromptedNouns
 from tac_pipeline.store.shards import EmbeddedBatch, gather_vectors
 
 Say = Callable[[str], None]
 # The column of a source that says which image is in which split.
 SPLIT = "split"
+SYNSET = "synset"
 
 
 class Encoding:
@@ -65,13 +67,13 @@ class Encoding:
         progress = RateLog(self._say, "nouns")
         return embed_nouns(words, self._encoder, table, templates=self._templates, batch_size=batch, progress=progress)
 
-    def images(self, one: DataSet, place: Path, parts: Iterable[str]) -> tuple[pl.DataFrame, FloatMatrix]:
-        """The images of some splits of a set that can be read, and their vectors; holds all of them.
+    def images(self, one: DataSet, place: Path) -> tuple[pl.DataFrame, FloatMatrix]:
+        """The images that a set learns from or scores, and that can be read, with their vectors; holds all of them.
 
         Returns
         -------
         table : DataFrame
-            Columns image_id, content_hash, label (null where there is none) and split, if `parts` name any.
+            Columns image_id, content_hash, label (null where there is none) and split, if the set names any.
         vectors : float32 (n_images, dim), unit rows
 
         Raises
@@ -79,10 +81,15 @@ class Encoding:
         InputError
             A split has no image, or no image can be read.
         """
-        source = open_source(str(place), rules=Rules(one.exclude))
+        synsets = () if one.subset is None else imagenet_subset(one.subset)
+        exclude = [*one.exclude, *(subset_patterns(synsets, flat_val=True) if synsets else [])]
+        source = open_source(str(place), rules=Rules(exclude))
         listed = source.listing().images
+        if synsets:
+            listed = _with_column(listed, source, SYNSET, SYNSET, where=f"{one.name}: subset")
+            listed = listed.filter(pl.col(SYNSET).is_in(synsets))
         listed = _with_column(listed, source, one.label, "label", where=f"{one.name}: label")
-        wanted = list(dict.fromkeys(parts))
+        wanted = list(dict.fromkeys([*one.learned, *([one.split] if one.split else [])]))
         if wanted:
             listed = _with_column(listed, source, SPLIT, SPLIT, where=f"{one.name}: split")
             there = listed[SPLIT].drop_nulls().unique().sort().to_list()
@@ -111,7 +118,7 @@ class Encoding:
             )
 
         # One set may be had in two ways of labeling: its images are encoded once.
-        shards = self._kept / "images" / digest([str(place), one.exclude])[:16]
+        shards = self._kept / "images" / digest([str(place), exclude])[:16]
         name = source.encoder or self.name
         view = embed_missing(
             listed, embed, shards=shards, encoder=name, progress=RateLog(self._say, f"images of {one.name}")

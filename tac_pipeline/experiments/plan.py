@@ -53,8 +53,12 @@ class DataSet(_Strict):
         first place that is there.
     label : str
         The column of the labels.
-    learn, split : str, optional
-        The split that is learned from, and the one that is scored; without them, all images are both.
+    learn : str or list of str, optional
+        The splits that are learned from: the scored one, where this is left out.
+    split : str, optional
+        The split that is scored; without it, all images are.
+    subset : str, optional
+        A subset of ImageNet by its synsets: imagenet-10 or imagenet-dogs.
     classes : int, optional
         How many classes the scored images must have.
     class_names : list of str, optional
@@ -72,13 +76,20 @@ class DataSet(_Strict):
     name: Text
     images: Text | list[Text]
     label: Text = "label"
-    learn: Text | None = None
+    learn: Text | list[Text] | None = None
     split: Text | None = None
+    subset: Text | None = None
     classes: Annotated[int, Field(ge=2)] | None = None
     class_names: list[str] | None = None
     exclude: list[str] = []
     page: str | None = None
     published: dict[str, Figures] = {}
+
+    @property
+    def learned(self) -> list[str]:
+        """The splits that are learned from; none where all images are."""
+        named = self.learn if self.learn is not None else self.split
+        return [named] if isinstance(named, str) else named or []
 
     @property
     def places(self) -> list[str]:

@@ -136,7 +136,7 @@ def _run_ways(
                         seed=seed,
                         learned=len(opened.seen.learned),
                         images=len(opened.labels),
-                        learn=one.learn or one.split,
+                        learn=" and ".join(one.learned) or None,
                         split=one.split,
                         classes=opened.seen.n_classes,
                         seconds=groups.seconds,

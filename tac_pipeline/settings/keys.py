@@ -196,17 +196,6 @@ class Nouns(Section):
         return [place for place in self.places if place != "wordnet"]
 
 
-class TrainingSet(Section):
-    """The images that the groups are learned from."""
-
-    max_images: int = result(200_000, ge=2, description="a larger store is sampled down to this many")
-    split: str | None = added_result(
-        None,
-        min_length=1,
-        description="learn from the images of this split alone, such as train; the source says which image is in which",
-    )
-
-
 def _require_splits(value: object) -> object:
     """A name, several, or none."""
     names = value if isinstance(value, list) else [value]
@@ -215,10 +204,33 @@ def _require_splits(value: object) -> object:
     return value
 
 
+Splits = Annotated[str | list[str] | None, BeforeValidator(_require_splits)]
+
+
+def _as_list(split: str | list[str] | None) -> list[str]:
+    return [split] if isinstance(split, str) else split or []
+
+
+class TrainingSet(Section):
+    """The images that the groups are learned from."""
+
+    max_images: int = result(200_000, ge=2, description="a larger store is sampled down to this many")
+    split: Splits = added_result(
+        None,
+        description="learn from the images of this split alone, such as train, or of a list of splits; the source says "
+        "which image is in which",
+    )
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits to learn from; none where that is all images."""
+        return _as_list(self.split)
+
+
 class Evaluation(Section):
     """Which images the result is scored on, where there are true labels."""
 
-    split: Annotated[str | list[str] | None, BeforeValidator(_require_splits)] = added_result(
+    split: Splits = added_result(
         None,
         description="the split to score, such as test, or a list of which each is scored; null = all images",
     )
@@ -226,7 +238,7 @@ class Evaluation(Section):
     @property
     def splits(self) -> list[str]:
         """The splits to score; none where all images are."""
-        return [self.split] if isinstance(self.split, str) else self.split or []
+        return _as_list(self.split)
 
 
 # Words for a number of groups that is found; auto is another word for fine.

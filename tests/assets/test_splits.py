@@ -64,6 +64,12 @@ def test_each_of_several_splits_is_scored(split_store: Writer) -> None:
     assert len(table(path, "training_set")) == 60
 
 
+def test_several_splits_are_learned_from_together(split_store: Writer) -> None:
+    path = split_store({"training_set.split": ["train", "test"]})
+    materialize(path, ["image_manifest", "image_splits", "image_embeddings", "known_labels", "training_set"])
+    assert len(table(path, "training_set")) == 58
+
+
 def test_another_truth_or_split_to_score_learns_nothing(split_store: Writer) -> None:
     materialize(split_store())
     path = split_store({"images.labels": ["coarse"], "evaluation.split": "test"})
@@ -125,7 +131,7 @@ def test_columns_that_are_not_there_are_named_by_the_key_that_asks(vector_store:
         ("images.labels", "[fine, fine]", r"images\.labels must name each column once"),
         ("evaluation.split", "3", r"evaluation\.split must be the name of a split, a list of names, or null"),
         ("evaluation.split", "[]", r"evaluation\.split must be the name of a split, a list of names, or null"),
-        ("training_set.split", "[a, b]", r"training_set\.split"),
+        ("training_set.split", "[a, 3]", r"training_set\.split must be the name of a split, a list of names, or null"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_sentence(key: str, written: str, sentence: str) -> None:
