@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from tac_pipeline.errors import InputError
 
+# Sums of logarithms that should be equal differ by less than this share.
+ROUNDING = 1e-12
 IntCounts = npt.NDArray[np.int64]
 FloatVector = npt.NDArray[np.float64]
 
@@ -203,10 +205,10 @@ def _adjusted_mutual_information(counts: IntCounts) -> float:
     shared = float((there / rows * (np.log(there) + np.log(rows) - np.log(outer))).sum())
     chance = _expected_information(truth, found)
     most = -sum(float((sizes / rows * np.log(sizes / rows)).sum()) for sizes in (truth, found)) / 2
-    if most - chance < np.finfo(np.float64).eps * rows:
+    if most - chance < ROUNDING * most:
         # Chance gives a perfect agreement only where every renaming of rows does, such as a cluster for each row.
         return 1.0
-    return (shared - chance) / (most - chance)
+    return min(1.0, (shared - chance) / (most - chance))
 
 
 def _expected_information(truth: IntCounts, found: IntCounts) -> float:

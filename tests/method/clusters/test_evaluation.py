@@ -143,3 +143,8 @@ def test_the_rows_that_match_are_those_in_the_cluster_of_their_class() -> None:
     labels = ["cat", "cat", "cat", "dog", "dog", "bird"]
     # Cluster 7 is for cats, 2 for dogs; no cluster is left for the bird.
     assert matched_rows(labels, [7, 7, 2, 2, 2, 2]).tolist() == [True, True, False, True, True, False]
+
+
+@pytest.mark.parametrize("rows", [2, 10, 15, 101, 1000])
+def test_a_cluster_for_each_row_is_all_or_nothing(rows: int) -> None:
+    assert score(list(range(rows)), list(range(rows))).ami == 1
