@@ -65,7 +65,7 @@ class TestTrees:
             write(tmp_path / path, image_file(0, 3, 0))
         source = opened(tmp_path)
         assert source.columns() == ()
-        with pytest.raises(SourceError, match="images.labels needs a table with a column label"):
+        with pytest.raises(SourceError, match=r"images\.labels needs a table with a column label"):
             source.labels(paths, "column")
 
     def test_an_archive_may_unpack_into_a_folder_of_its_own(self, tmp_path: Path) -> None:

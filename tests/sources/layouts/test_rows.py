@@ -157,7 +157,7 @@ class TestAsking:
         make_cifar10(tmp_path, images_per_class=1)
         source = opened(tmp_path)
         with pytest.raises(
-            SourceError, match=r"images.labels must name a column of .*CIFAR-10.*got coarse, and it has"
+            SourceError, match=r"images.labels must name a column of .*CIFAR-10.*got coarse, and it"
         ):
             source.labels([], "column", column="coarse")
         with pytest.raises(SourceError, match=r"images.labels: folder needs image files; .*Use column"):
