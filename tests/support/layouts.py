@@ -456,7 +456,7 @@ def make_cars(folder: Path, *, images_per_class: int = 2, test_labels: bool = Tr
     (folder / "devkit").mkdir(parents=True, exist_ok=True)
     savemat(folder / "devkit/cars_meta.mat", {"class_names": np.array([CAR_CLASSES], dtype=object)})
     for split, seed in (("train", 0), ("test", 100)):
-        rows = []
+        rows: list[tuple[object, ...]] = []
         for place in range(len(CAR_CLASSES)):
             for number in range(images_per_class):
                 name = f"{len(rows) + 1:05d}.jpg"
@@ -562,7 +562,8 @@ def make_coco(folder: Path, *, roboflow: bool = False, images_per_class: int = 2
     """COCO's files, or Roboflow's: an image shows its category large, and another one small."""
     classes = ["ant", "bee", "cat"]
     for seed, split in enumerate(("train", "valid") if roboflow else ("train2017", "val2017")):
-        images, objects = [], []
+        images: list[dict[str, object]] = []
+        objects: list[dict[str, object]] = []
         for place in range(len(classes)):
             for number in range(images_per_class):
                 image = 10 + len(images)

@@ -147,7 +147,7 @@ def read_arrays(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[str, dict[s
     except (_Cut, ValueError, RecursionError) as error:
         if isinstance(error, SourceError):
             raise
-        told = "it ends in the middle" if isinstance(error, _Cut) else str(error)
+        told = "it ends in the middle" if isinstance(error, _Cut) else f"it is cut or damaged ({error})"
         raise SourceError(f"{path} must be whole JSON, an object with lists: {told}. Export it again.") from error
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error

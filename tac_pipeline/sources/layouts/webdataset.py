@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.layouts.labeled import FolderLayout, Value, read_lines, split_of
+from tac_pipeline.sources.layouts.trees import folders_in
 from tac_pipeline.sources.listing import as_path, as_text
 from tac_pipeline.sources.rules import ARCHIVE_SUFFIX, is_archive
 
@@ -25,6 +26,8 @@ NAMES_FILE = "classnames.txt"
 MAX_MEMBER_BYTES = 1 << 20
 LOOKED_AT = 32
 KEPT_SHARDS = 4
+# A folder with more is a tree of something else.
+MAX_FOLDERS = 20
 
 
 def find_webdataset(place: Path) -> FolderLayout | None:
@@ -48,8 +51,9 @@ def _shards(place: Path) -> Iterator[Path]:
     if place.is_file():
         yield from (place,) if is_archive(place.name) else ()
         return
-    for pattern in (f"*{ARCHIVE_SUFFIX}", f"*/*{ARCHIVE_SUFFIX}"):
-        yield from sorted(path for path in place.glob(pattern) if path.is_file())
+    inner = folders_in(place)
+    for folder in (place, *((place / name for name in inner) if len(inner) <= MAX_FOLDERS else ())):
+        yield from sorted(path for path in folder.glob(f"*{ARCHIVE_SUFFIX}") if path.is_file())
 
 
 def _kinds(path: Path) -> Iterator[tuple[str, str]]:

@@ -156,9 +156,7 @@ class TestAsking:
     def test_a_column_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         make_cifar10(tmp_path, images_per_class=1)
         source = opened(tmp_path)
-        with pytest.raises(
-            SourceError, match=r"images.labels must name a column of .*CIFAR-10.*got coarse, and it"
-        ):
+        with pytest.raises(SourceError, match=r"images.labels must name a column of .*CIFAR-10.*got coarse, and it"):
             source.labels([], "column", column="coarse")
         with pytest.raises(SourceError, match=r"images.labels: folder needs image files; .*Use column"):
             source.labels([], "folder")
