@@ -15,6 +15,7 @@ LAYERS = (
     ("tac_pipeline.errors",),
     (
         "tac_pipeline.digest",
+        "tac_pipeline.figures",
         "tac_pipeline.files",
         "tac_pipeline.progress",
         "tac_pipeline.arrays",

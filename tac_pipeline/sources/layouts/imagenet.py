@@ -43,10 +43,14 @@ def imagenet_subset(name: str) -> tuple[str, ...]:
     return found
 
 
-def subset_patterns(synsets: Iterable[str]) -> list[str]:
-    """Patterns for images.exclude that leave only the class folders of these synsets."""
-    # The last pattern that fits counts. Images of test, and of a val without folders, are in no class folder.
-    return ["n[0-9]*/", "**/test/*", "**/val/*.JPEG", *(f"!{synset}/" for synset in synsets)]
+def subset_patterns(synsets: Iterable[str], *, flat_val: bool = False) -> list[str]:
+    """Patterns for images.exclude that leave only the class folders of these synsets.
+
+    Of a val without class folders no pattern can tell the classes: it is left out, or with flat_val left whole.
+    """
+    # The last pattern that fits counts.
+    flat = [] if flat_val else ["**/val/*.JPEG"]
+    return ["n[0-9]*/", "**/test/*", *flat, *(f"!{synset}/" for synset in synsets)]
 
 
 def find_imagenet(folder: Path) -> FolderLayout | None:

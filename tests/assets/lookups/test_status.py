@@ -33,8 +33,10 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "store": ("other", set()),
     # They are about other artifacts.
     "groupings": ({"second": {"seed": 3}}, set()),
-    "images.source": ("others.parquet", {"image_manifest", "image_labels", *EMBEDDINGS_DOWN}),
+    "images.source": ("others.parquet", {"image_manifest", "image_labels", "image_splits", *EMBEDDINGS_DOWN}),
     "images.labels": ("none", {"image_labels", "evaluation"}),
+    "training_set.split": ("train", {"image_splits", *TRAINING_SET_DOWN}),
+    "evaluation.split": ("test", {"image_splits", "evaluation"}),
     "images.max_pixels": (1_000, EMBEDDINGS_DOWN),
     "images.max_bytes": (1_000, EMBEDDINGS_DOWN),
     "images.compare": ("content", set()),

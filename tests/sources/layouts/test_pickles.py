@@ -23,7 +23,7 @@ def array_at(path: Path, place: ArrayPlace) -> np.ndarray:
 
 def test_the_made_pickles_are_what_python_2_wrote(tmp_path: Path) -> None:
     path = write(tmp_path / "batch", OldPickle().dump(BATCH))
-    unpickled = pickle.loads(path.read_bytes(), encoding="latin1")  # noqa: S301 - made above
+    unpickled = pickle.loads(path.read_bytes(), encoding="latin1")  # noqa: S301 - made here
     np.testing.assert_array_equal(unpickled.pop("data"), PIXELS)
     assert unpickled == {name: value for name, value in BATCH.items() if name != "data"}
 
