@@ -6,6 +6,7 @@ An image of COCO has many objects and no class of its own. Its label is the cate
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -50,11 +51,19 @@ def find_annotations(folder: Path) -> FolderLayout | None:
 
 def _coco_parts(folder: Path) -> Iterator[_Part]:
     for place in (folder, folder / "annotations"):
-        for path in sorted(place.glob("instances_*.json")):
+        for path in _instances_in(place):
             name = path.stem.removeprefix("instances_")
             wanted = (f"{name}/", f"images/{name}/", "images/", "data/")
             below = next((inner for inner in wanted if (folder / inner).is_dir()), "")
             yield _Part(path, below, split_of(name))
+
+
+def _instances_in(folder: Path) -> list[Path]:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - a path for each of a million images is slow
+    except OSError:
+        return []
+    return sorted(folder / name for name in names if name.startswith("instances_") and name.endswith(".json"))
 
 
 def _roboflow_parts(folder: Path) -> Iterator[_Part]:

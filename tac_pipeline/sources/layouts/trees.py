@@ -14,13 +14,21 @@ LOOKED_AT = 5
 
 
 def folders_in(folder: Path) -> list[str]:
-    """The names of the folders in a folder that nobody keeps for themselves, sorted; none when it cannot be listed."""
+    """The names of the folders in a folder that nobody keeps for themselves, sorted; none where images are beside them.
+
+    So a folder of a million images is not listed whole. None also when it cannot be listed.
+    """
+    names = []
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
+            for entry in entries:
+                if entry.name.lower().endswith(IMAGE_SUFFIXES):
+                    return []
+                if is_plain_folder(entry.name) and entry.is_dir():
+                    names.append(entry.name)
     except OSError:
         return []
-    return sorted(filter(is_plain_folder, names))
+    return sorted(names)
 
 
 def is_plain_folder(name: str) -> bool:

@@ -6,6 +6,7 @@ A key is a member's name before the first dot. The label is in a member .cls (a 
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,11 @@ from itertools import islice
 from pathlib import Path
 
 from tac_pipeline.errors import SourceError
+from tac_pipeline.sources.formats import IMAGE_SUFFIXES
 from tac_pipeline.sources.layouts.labeled import FolderLayout, Value, read_lines, split_of
 from tac_pipeline.sources.layouts.trees import folders_in
 from tac_pipeline.sources.listing import as_path, as_text
-from tac_pipeline.sources.rules import ARCHIVE_SUFFIX, is_archive
+from tac_pipeline.sources.rules import is_archive
 
 CLASS_MEMBERS = ("cls", "cls.txt", "label.txt", "json")
 # Keys of a .json member, the first that is there counts.
@@ -53,7 +55,22 @@ def _shards(place: Path) -> Iterator[Path]:
         return
     inner = folders_in(place)
     for folder in (place, *((place / name for name in inner) if len(inner) <= MAX_FOLDERS else ())):
-        yield from sorted(path for path in folder.glob(f"*{ARCHIVE_SUFFIX}") if path.is_file())
+        yield from _tars_in(folder)
+
+
+def _tars_in(folder: Path) -> list[Path]:
+    """The tars in a folder; none where images are beside them, so that a large folder is not listed whole."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.lower().endswith(IMAGE_SUFFIXES):
+                    return []
+                if is_archive(entry.name) and entry.is_file():
+                    found.append(Path(entry.path))
+    except OSError:
+        return []
+    return sorted(found)
 
 
 def _kinds(path: Path) -> Iterator[tuple[str, str]]:
