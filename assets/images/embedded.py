@@ -164,7 +164,8 @@ def encoder_name(project: Project) -> str:
     """The fingerprint of the encoder that the settings name, without loading the encoder."""
     from tac_pipeline.encoders import encoder_fingerprint
 
-    return encoder_fingerprint(*project.encoder_files, precision=project.settings.encoder.precision)
+    settings = project.settings.encoder
+    return encoder_fingerprint(*project.encoder_files, precision=settings.precision, resize=settings.resize)
 
 
 def text_encoder_name(project: Project) -> str:
@@ -179,4 +180,6 @@ def load_encoder(project: Project) -> "Encoder":
     from tac_pipeline.encoders.late import LateEncoder
 
     settings = project.settings.encoder
-    return LateEncoder(*project.encoder_files, device=settings.device, precision=settings.precision)
+    return LateEncoder(
+        *project.encoder_files, device=settings.device, precision=settings.precision, resize=settings.resize
+    )

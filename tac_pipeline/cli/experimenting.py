@@ -65,7 +65,7 @@ def _chosen(found: Experiment, model: str | None, pretrained: str | None, only: 
     """The experiment with another encoder, or with some of its sets."""
     from tac_pipeline.cli.starting import encoder_keys
     from tac_pipeline.errors import InputError
-    from tac_pipeline.experiments.plan import short_name
+    from tac_pipeline.first_run.settings_text import short_name
     from tac_pipeline.settings.keys import EncoderSettings
 
     changes: dict[str, object] = {}

@@ -233,9 +233,15 @@ def _print_scores(console: Console, project: Project) -> None:
     # Where there is one truth, and all images are scored, neither needs a column.
     told = [name for name in ("labels", "split") if scores[name].n_unique() > 1 or name == "split"]
     told = [name for name in told if scores[name].null_count() < len(scores)]
-    figures = ("nmi", "acc", "ari", "ami")
+    figures = ("nmi", "acc", "ari")
     table = Table(
-        "against the labels, in %", "rows", *told, "images", *map(str.upper, figures), box=None, pad_edge=False
+        "in %" if told else "against the labels, in %",
+        "rows",
+        *told,
+        "images",
+        *map(str.upper, figures),
+        box=None,
+        pad_edge=False,
     )
     for row in scores.with_columns(pl.col(figures) * 100).iter_rows(named=True):
         shown = [f"{row[name]:.1f}" for name in figures]

@@ -78,7 +78,12 @@ class Encoder(Protocol):
 
 
 def open_clip_encoder(
-    model: str, pretrained: str | None, *, device: str = "auto", precision: Precision = "float"
+    model: str,
+    pretrained: str | None,
+    *,
+    device: str = "auto",
+    precision: Precision = "float",
+    resize: int | None = None,
 ) -> OpenClipEncoder:
     """The encoder of an open_clip model; its weights are loaded when first used.
 
@@ -92,6 +97,9 @@ def open_clip_encoder(
         auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps. Execution only: not part of the fingerprint.
     precision : {"float", "int8"}
         Of the image tower. int8 is part of the fingerprint: its vectors differ a little.
+    resize : int, optional
+        Side in pixels that an image's shorter side is brought to before its center is cut out, such as 256 for a model
+        that sees 224; None is the model's own. Part of the fingerprint too.
 
     Raises
     ------
@@ -103,14 +111,16 @@ def open_clip_encoder(
     from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
     from tac_pipeline.encoders.model_choice import choose_model
 
-    return OpenClipEncoder(choose_model(model, pretrained, precision=precision), device=device)
+    return OpenClipEncoder(choose_model(model, pretrained, precision=precision, resize=resize), device=device)
 
 
-def encoder_fingerprint(model: str, pretrained: str | None, *, precision: Precision = "float") -> str:
+def encoder_fingerprint(
+    model: str, pretrained: str | None, *, precision: Precision = "float", resize: int | None = None
+) -> str:
     """The fingerprint of open_clip_encoder's images, without loading the weights; raises the same errors.
 
     That of its texts is the one with the precision float.
     """
     from tac_pipeline.encoders.model_choice import choose_model
 
-    return choose_model(model, pretrained, precision=precision).fingerprint
+    return choose_model(model, pretrained, precision=precision, resize=resize).fingerprint

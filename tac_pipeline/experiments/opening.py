@@ -84,7 +84,7 @@ class Shelf:
         return OpenedSet(seen, parts.labels, digest([*content, *self._of_nouns]))
 
     def _open_pictures(self, one: DataSet, place: Path) -> OpenedSet:
-        encoding = self._encoding
+        encoding = self._encoding(one.resize)
         table, vectors = encoding.images(one, place)
         parts = _Parts(one, table, place)
         names = one.class_names or [words_of(name) for name in parts.names]
@@ -106,15 +106,16 @@ class Shelf:
         read = "" if vectors is None else hashlib.sha256(vectors.tobytes()).hexdigest()
         return [digest(self._nouns.table["noun"].to_list()), read]
 
-    @cached_property
-    def _encoding(self) -> Encoding:
-        kept = self._out / VECTORS_FOLDER
-        return Encoding(self._experiment.encoder, self._experiment.templates, kept, self._say)
+    def _encoding(self, resize: int | None) -> Encoding:
+        encoder, kept = self._experiment.encoder, self._out / VECTORS_FOLDER
+        if resize is not None:
+            encoder = encoder.model_copy(update={"resize": resize})
+        return Encoding(encoder, self._experiment.templates, kept, self._say)
 
     @cached_property
     def _noun_vectors(self) -> FloatMatrix:
         """Of the encoder of the pictures, whatever vectors a table of nouns has for others."""
-        return self._encoding.words(self._nouns.table["noun"].to_list())
+        return self._encoding(None).words(self._nouns.table["noun"].to_list())
 
 
 class _Parts:

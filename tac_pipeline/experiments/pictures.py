@@ -45,7 +45,11 @@ class Encoding:
     def __init__(self, settings: EncoderSettings, templates: Sequence[str], kept: Path, say: Say) -> None:
         self._settings, self._templates, self._kept, self._say = settings, list(templates), kept, say
         self._encoder = LateEncoder(
-            settings.model, settings.pretrained, device=settings.device, precision=settings.precision
+            settings.model,
+            settings.pretrained,
+            device=settings.device,
+            precision=settings.precision,
+            resize=settings.resize,
         )
 
     @property

@@ -29,8 +29,10 @@ from ruamel.yaml.nodes import Node
 
 from tac_pipeline.errors import InputError, SettingsError
 from tac_pipeline.experiments.ways import way_names
+from tac_pipeline.first_run.settings_text import short_name
 from tac_pipeline.settings.keys import PUBLISHED_TEMPLATES, EncoderSettings
 from tac_pipeline.settings.reading import line_of, read_text, read_yaml, shown
+from tac_pipeline.sources.layouts.imagenet import imagenet_subset, subset_patterns
 
 LARGEST_FILE = 5_000_000  # bytes
 Figures = tuple[float, float, float]
@@ -82,6 +84,7 @@ class DataSet(_Strict):
     classes: Annotated[int, Field(ge=2)] | None = None
     class_names: list[str] | None = None
     exclude: list[str] = []
+    resize: Annotated[int, Field(ge=1)] | None = None
     page: str | None = None
     published: dict[str, Figures] = {}
 
@@ -96,6 +99,21 @@ class DataSet(_Strict):
         """The places that its images may be at."""
         return [self.images] if isinstance(self.images, str) else self.images
 
+    def settings(self) -> dict[str, object]:
+        """The settings of a store of this set by the paper's method, by dotted keys."""
+        labels = list(dict.fromkeys([self.label, "label"]))
+        exclude = [*self.exclude, *(subset_patterns(imagenet_subset(self.subset)) if self.subset else [])]
+        found = {
+            "images.labels": "column" if labels == ["label"] else labels,
+            "images.exclude": exclude,
+            "encoder.resize": self.resize,
+            "training_set.split": self.learn,
+            "evaluation.split": self.split,
+            "clusters.count": self.classes,
+            "method": "published",
+        }
+        return {key: value for key, value in found.items() if value not in (None, [])}
+
     def place(self, data: Path) -> Path:
         """The place that its images are at.
 
@@ -105,6 +123,8 @@ class DataSet(_Strict):
             None of them is there.
         """
         found = [data / place for place in self.places if (data / place).exists()]
+        # Or the folder itself, as it was unpacked.
+        found += [data] if data.name in self.places and data.exists() else []
         if not found:
             had = f"; it can be had at {self.page}" if self.page else ""
             raise InputError(f"{self.name}: there is no {' or '.join(self.places)} in {data}{had}")
@@ -153,11 +173,6 @@ def preset_sets() -> dict[str, DataSet]:
     """The data sets of all presets by their short names: small letters and digits alone, such as cifar10."""
     sets = (one for name in PRESETS for one in load_preset(name).sets)
     return {short_name(one.name): one for one in sets}
-
-
-def short_name(name: str) -> str:
-    """A set's name as people type it."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _parsed(text: str, *, name: str) -> Experiment:

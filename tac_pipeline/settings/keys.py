@@ -150,6 +150,12 @@ class EncoderSettings(Section):
         "float",
         description="of the image tower; int8 is faster where there is no bfloat16; its vectors differ a bit",
     )
+    resize: int | None = added_result(
+        None,
+        ge=1,
+        description="pixels that an image's shorter side gets before its center is cut out, such as 256 where "
+        "the model sees 224; null = the model's own side",
+    )
     batch_size: int = execution(
         64, ge=1, description="images or prompts encoded at once; on CUDA at least 1,024 prompts"
     )

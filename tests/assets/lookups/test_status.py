@@ -50,6 +50,7 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "encoder.pretrained": ("random", {"criterion", *EMBEDDINGS_DOWN, *NOUN_EMBEDDINGS_DOWN}),
     "encoder.preset": (None, set()),
     "encoder.precision": ("int8", EMBEDDINGS_DOWN),
+    "encoder.resize": (256, EMBEDDINGS_DOWN),
     "encoder.batch_size": (3, set()),
     "encoder.device": ("cpu", set()),
     "nouns.source": ("other_nouns.parquet", {"candidate_nouns", *NOUN_EMBEDDINGS_DOWN}),
