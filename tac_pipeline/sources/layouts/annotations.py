@@ -40,8 +40,11 @@ def find_annotations(folder: Path) -> FolderLayout | None:
     """The layout of a folder with annotations in JSON; None for other folders."""
     labels = folder / LABELS
     if labels.is_file() and (folder / "data").is_dir():
-        with labels.open("rb") as file:
-            head = file.read(CHUNK)
+        try:
+            with labels.open("rb") as file:
+                head = file.read(CHUNK)
+        except OSError:
+            return None
         if b'"annotations"' not in head and b'"categories"' not in head:
             return FolderLayout("FiftyOne's image classification", ("label",), lambda _: _read_fiftyone(labels))
         return _coco([_Part(labels, "data/", None)])

@@ -122,7 +122,7 @@ def read_text_file(path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     if len(data) > limit:
-        raise SourceError(f"{path} must have at most {limit >> 20} MB; it is larger")
+        raise SourceError(f"{path} must have at most {limit:,} bytes; it is larger")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
