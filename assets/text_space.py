@@ -76,7 +76,7 @@ def _rows_of_words(inputs: Inputs, words: list[str]) -> IntVector:
 @stored_asset(
     group="text space",
     schema=CRITERION_TABLE,
-    settings=["group_by", "nouns.templates", "encoder.model", "encoder.pretrained"],
+    settings=["group_by", "nouns.templates", "encoder.model", "encoder.pretrained", "encoder.second"],
     deps_when={"group_by": [training_set, noun_embeddings]},
     resolve=_resolve_criterion,
     kinds=["parquet", "pytorch"],
@@ -268,7 +268,7 @@ def load_candidates(inputs: Inputs, asset: Step) -> "CandidateVectors":
 @stored_asset(
     group="text space",
     schema=NOUN_SHORTLIST,
-    settings=["vocabulary", "nouns.templates", "method", "encoder.model", "encoder.pretrained"],
+    settings=["vocabulary", "nouns.templates", "method", "encoder.model", "encoder.pretrained", "encoder.second"],
     deps=[semantic_centers, noun_embeddings],
     deps_when={"group_by": [criterion]},
     resolve=_resolve_shortlist,

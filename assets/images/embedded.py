@@ -162,24 +162,16 @@ def _embed(
 
 def encoder_name(project: Project) -> str:
     """The fingerprint of the encoder that the settings name, without loading the encoder."""
-    from tac_pipeline.encoders import encoder_fingerprint
-
-    settings = project.settings.encoder
-    return encoder_fingerprint(*project.encoder_files, precision=settings.precision, resize=settings.resize)
+    return load_encoder(project).fingerprint
 
 
 def text_encoder_name(project: Project) -> str:
     """The fingerprint of text vectors: nouns are encoded in float, whatever the precision of the images."""
-    from tac_pipeline.encoders import encoder_fingerprint
-
-    return encoder_fingerprint(*project.encoder_files)
+    return load_encoder(project).text_fingerprint
 
 
 def load_encoder(project: Project) -> "Encoder":
     """The encoder that the settings name; nothing heavy is imported before it is first used."""
-    from tac_pipeline.encoders.late import LateEncoder
+    from tac_pipeline.encoders import encoder_of_settings
 
-    settings = project.settings.encoder
-    return LateEncoder(
-        *project.encoder_files, device=settings.device, precision=settings.precision, resize=settings.resize
-    )
+    return encoder_of_settings(project.settings.encoder, project.resolve_file)

@@ -7,7 +7,7 @@ neither torch nor open_clip; calling its functions does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tac_pipeline.arrays import FloatMatrix
@@ -17,6 +17,7 @@ from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
 if TYPE_CHECKING:
     from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
     from tac_pipeline.encoders.model_choice import Precision
+    from tac_pipeline.settings.keys import EncoderSettings
 
 
 class Encoder(Protocol):
@@ -124,3 +125,35 @@ def encoder_fingerprint(
     from tac_pipeline.encoders.model_choice import choose_model
 
     return choose_model(model, pretrained, precision=precision, resize=resize).fingerprint
+
+
+def encoder_of_settings(settings: EncoderSettings, resolve: Callable[[str], str] = str) -> Encoder:
+    """The encoder that a section `encoder` names; nothing heavy is imported before it is first used.
+
+    Parameters
+    ----------
+    settings : EncoderSettings
+    resolve : callable
+        Makes a path of what may be one.
+
+    Raises
+    ------
+    EncoderError
+        There is no such model, tag or file.
+    """
+    from tac_pipeline.encoders.late import LateEncoder
+
+    device, second = settings.device, settings.second
+    first = LateEncoder(
+        resolve(settings.model),
+        resolve(settings.pretrained),
+        device=device,
+        precision=settings.precision,
+        resize=settings.resize,
+    )
+    if second.model is None:
+        return first
+    from tac_pipeline.encoders.second import JoinedEncoder, SecondModel
+
+    pretrained = None if second.pretrained is None else resolve(second.pretrained)
+    return JoinedEncoder(first, SecondModel(second.model, pretrained, second.weight), device=device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,12 +40,15 @@ class OpenedSet:
         Digest of all that a result depends on, beside way and seed.
     encoder : str
         What made the vectors; "" where a table does not say.
+    encoder_name : str
+        What the experiment calls it.
     """
 
     seen: Vectors
     labels: IntVector
     content: str
     encoder: str = ""
+    encoder_name: str = ""
 
 
 class Shelf:
@@ -53,9 +56,10 @@ class Shelf:
 
     def __init__(self, experiment: Experiment, data: Path, out: Path, say: Callable[[str], None]) -> None:
         self._experiment, self._data, self._out, self._say = experiment, data, out, say
+        self._heard: tuple[str | None, FloatMatrix] = None, np.empty((0, 0), dtype=np.float32)
 
-    def open(self, one: DataSet) -> OpenedSet:
-        """A set with its vectors, labels and nouns.
+    def open(self, one: DataSet) -> Iterator[OpenedSet]:
+        """A set with its vectors, labels and nouns: once of vectors, and for each encoder of pictures.
 
         Raises
         ------
@@ -67,8 +71,10 @@ class Shelf:
         """
         place = one.place(self._data)
         if place.is_file() and place.suffix == ".parquet" and is_vector_table(parquet_schema(place)):
-            return self._open_vectors(one, place)
-        return self._open_pictures(one, place)
+            yield self._open_vectors(one, place)
+            return
+        for name in self._experiment.by_name:
+            yield self._open_pictures(one, place, name)
 
     def _open_vectors(self, one: DataSet, place: Path) -> OpenedSet:
         table = _read(place, ["embedding", one.label, *([SPLIT] if one.learned or one.split else [])])
@@ -83,16 +89,16 @@ class Shelf:
         content = [VERSION, file_sha256(place), digest(words), one.label, one.learn, one.split, one.class_names]
         return OpenedSet(seen, parts.labels, digest([*content, *self._of_nouns]))
 
-    def _open_pictures(self, one: DataSet, place: Path) -> OpenedSet:
-        encoding = self._encoding(one.resize)
+    def _open_pictures(self, one: DataSet, place: Path, name: str) -> OpenedSet:
+        encoding = self._encoding(name, one.resize)
         table, vectors = encoding.images(one, place)
         parts = _Parts(one, table, place)
         names = one.class_names or [words_of(name) for name in parts.names]
         class_vectors = encoding.words(names) if "zero-shot" in self._experiment.ways else None
         words = self._nouns.table["noun"].to_list()
-        seen = parts.seen(vectors, words, self._noun_vectors, names, class_vectors)
+        seen = parts.seen(vectors, words, self._noun_vectors(name), names, class_vectors)
         content = [VERSION, encoding.name, table.rows(), one.learn, one.split, names, self._experiment.templates]
-        return OpenedSet(seen, parts.labels, digest([*content, *self._of_nouns]), encoding.name)
+        return OpenedSet(seen, parts.labels, digest([*content, *self._of_nouns]), encoding.name, name)
 
     @cached_property
     def _nouns(self) -> CandidateNouns:
@@ -106,16 +112,18 @@ class Shelf:
         read = "" if vectors is None else hashlib.sha256(vectors.tobytes()).hexdigest()
         return [digest(self._nouns.table["noun"].to_list()), read]
 
-    def _encoding(self, resize: int | None) -> Encoding:
-        encoder, kept = self._experiment.encoder, self._out / VECTORS_FOLDER
+    def _encoding(self, name: str, resize: int | None) -> Encoding:
+        encoder, kept = self._experiment.by_name[name], self._out / VECTORS_FOLDER
         if resize is not None:
             encoder = encoder.model_copy(update={"resize": resize})
         return Encoding(encoder, self._experiment.templates, kept, self._say)
 
-    @cached_property
-    def _noun_vectors(self) -> FloatMatrix:
+    def _noun_vectors(self, name: str) -> FloatMatrix:
         """Of the encoder of the pictures, whatever vectors a table of nouns has for others."""
-        return self._encoding(None).words(self._nouns.table["noun"].to_list())
+        if self._heard[0] != name:
+            # Those of one encoder at a time.
+            self._heard = name, self._encoding(name, None).words(self._nouns.table["noun"].to_list())
+        return self._heard[1]
 
 
 class _Parts:

@@ -12,7 +12,7 @@ from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.digest import digest
 from tac_pipeline.embedding import KnownVectors, embed_missing, encoded_batches, given_batches
 from tac_pipeline.embedding.nouns import embed_nouns, seed_from_package
-from tac_pipeline.encoders.late import LateEncoder
+from tac_pipeline.encoders import encoder_of_settings
 from tac_pipeline.errors import InputError
 from tac_pipeline.experiments.plan import DataSet
 from tac_pipeline.progress import RateLog
@@ -44,13 +44,7 @@ class Encoding:
 
     def __init__(self, settings: EncoderSettings, templates: Sequence[str], kept: Path, say: Say) -> None:
         self._settings, self._templates, self._kept, self._say = settings, list(templates), kept, say
-        self._encoder = LateEncoder(
-            settings.model,
-            settings.pretrained,
-            device=settings.device,
-            precision=settings.precision,
-            resize=settings.resize,
-        )
+        self._encoder = encoder_of_settings(settings)
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """The file of an experiment: which sets, which ways, how many seeds.
 
     name: mine
-    encoder: {model: ViT-B-32-quickgelu, pretrained: openai}       # for sets of pictures
+    encoder: {model: ViT-B-32-quickgelu, pretrained: openai}       # for sets of pictures; or encoders: {name: {...}}
     nouns: wordnet                         # or a file: words, or noun and embedding for sets of vectors
     ways: [k-means, training-free, published, robust, zero-shot]
     seeds: 3
@@ -132,15 +132,24 @@ class DataSet(_Strict):
 
 
 class Experiment(_Strict):
-    """What is compared; see the module."""
+    """What is compared; see the module.
+
+    `encoders` are several by their names, each with rows of its own; without them, `encoder` is the one.
+    """
 
     name: Text
     encoder: EncoderSettings = EncoderSettings()
+    encoders: dict[Text, EncoderSettings] = {}
     nouns: Text = "wordnet"
     templates: Annotated[list[str], Field(min_length=1)] = list(PUBLISHED_TEMPLATES)
     ways: Annotated[list[str], Field(min_length=1)] = ["k-means", "training-free", "published", "robust"]
     seeds: Annotated[int, Field(ge=1, le=100)] = 3
     sets: Annotated[list[DataSet], Field(min_length=1)]
+
+    @property
+    def by_name(self) -> dict[str, EncoderSettings]:
+        """The encoders by their names; "" for the only one."""
+        return self.encoders or {"": self.encoder}
 
 
 def load_experiment(path: Path) -> Experiment:

@@ -40,8 +40,8 @@ class Result:
     nmi, acc, ari, ami, homogeneity, many_to_one, recall : float
         See Scores. ACC of zero-shot, whose groups are classes, is the plain one.
     seconds : float
-    encoder, machine : str
-        What made the vectors, where that is known, and where the seconds were taken.
+    encoder, encoder_name, machine : str
+        What made the vectors, where that is known, what the experiment calls it, and where the seconds were taken.
     """
 
     key: str
@@ -62,6 +62,7 @@ class Result:
     recall: float
     seconds: float
     encoder: str
+    encoder_name: str
     machine: str
 
 
@@ -98,22 +99,23 @@ def run_experiment(
     results, missing = list[Result](), list[str]()
     for one in experiment.sets:
         try:
-            opened = shelf.open(one)
+            for opened in shelf.open(one):
+                for seed in range(experiment.seeds if seeds is None else seeds):
+                    results += _run_ways(experiment, one, opened, seed, kept, say, missing)
         except TacError as error:
             missing.append(str(error))
-            continue
-        for seed in range(experiment.seeds if seeds is None else seeds):
-            try:
-                results += _run_ways(experiment, one, opened, seed, kept, say)
-            except InputError as error:
-                missing.append(f"{one.name}: {error}")
     return Outcome(results, list(dict.fromkeys(missing)))
 
 
 def _run_ways(
-    experiment: Experiment, one: DataSet, opened: OpenedSet, seed: int, kept: _Kept, say: Callable[[str], None]
+    experiment: Experiment,
+    one: DataSet,
+    opened: OpenedSet,
+    seed: int,
+    kept: _Kept,
+    say: Callable[[str], None],
+    missing: list[str],
 ) -> Iterator[Result]:
-    refused: InputError | None = None
     for way in experiment.ways:
         key = digest([opened.content, way, seed])
         if kept.find(key) is None:
@@ -121,7 +123,7 @@ def _run_ways(
                 found = load_way(way)(opened.seen, seed)
             except InputError as error:
                 # The other ways go on.
-                refused = error
+                missing.append(f"{one.name}: {error}")
                 continue
             for name, groups in found.items():
                 scores = score(opened.labels, groups.groups)
@@ -141,6 +143,7 @@ def _run_ways(
                         classes=opened.seen.n_classes,
                         seconds=groups.seconds,
                         encoder=opened.encoder,
+                        encoder_name=opened.encoder_name,
                         machine=machine(),
                         **figures,
                     )
@@ -150,8 +153,6 @@ def _run_ways(
         result = kept.find(key)
         if result is not None:
             yield result
-    if refused is not None:
-        raise refused
 
 
 def _plain_figures(labels: IntVector, groups: IntVector) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Sequence
 from statistics import mean, stdev
 
@@ -24,11 +25,10 @@ TEXTS = ("set", "way")
 def rows_of(experiment: Experiment, results: Sequence[Result]) -> list[tuple[str, ...]]:
     """A row for each way on each set, in the order of the experiment; see HEADER. Figures are in %."""
     rows = []
-    for one in experiment.sets:
-        for way in experiment.ways:
-            own = [result for result in results if (result.data, result.way) == (one.name, way)]
-            if not own:
-                continue
+    names = [*experiment.by_name, *([] if "" in experiment.by_name else [""])]
+    for one, way, name in itertools.product(experiment.sets, experiment.ways, names):
+        own = [result for result in results if (result.data, result.way, result.encoder_name) == (one.name, way, name)]
+        if own:
             figures = {name: [100 * getattr(result, name) for result in own] for name in (*COMPARED, *FURTHER)}
             said = one.published.get(way)
             means = [mean(figures[name]) for name in COMPARED]
@@ -39,7 +39,7 @@ def rows_of(experiment: Experiment, results: Sequence[Result]) -> list[tuple[str
                     _part(first.learned, first.learn) if learns(way) else "",
                     _part(first.images, first.split),
                     str(first.classes),
-                    way,
+                    f"{way}, {name}" if name else way,
                     *(_spread(values) for values in figures.values()),
                     f"{mean(result.seconds for result in own):.1f}",
                     str(len(own)),
@@ -52,9 +52,9 @@ def rows_of(experiment: Experiment, results: Sequence[Result]) -> list[tuple[str
 
 def notes_of(results: Sequence[Result]) -> list[str]:
     """What stands below the table: encoders and machines."""
-    encoders = sorted({result.encoder for result in results if result.encoder})
+    encoders = sorted({(result.encoder_name, result.encoder) for result in results if result.encoder})
     machines = sorted({result.machine for result in results})
-    notes = [f"Vectors by {name}" for name in encoders]
+    notes = [f"{name or 'Vectors'} by {encoder}" for name, encoder in encoders]
     return [*notes, *(f"Seconds on {name}" for name in machines)]
 
 

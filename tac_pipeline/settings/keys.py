@@ -134,6 +134,20 @@ class Images(Section):
         return self.labels
 
 
+class SecondEncoder(Section):
+    """A second image model beside that of `encoder`: groups see both, words know the first alone."""
+
+    model: str | None = added_result(
+        None, min_length=1, description="a model of timm, such as vit_base_patch14_dinov2.lvd142m; null = none"
+    )
+    pretrained: str | None = added_result(
+        None, min_length=1, description="its checkpoint file, or `random`; null = the weights of the tag in its name"
+    )
+    weight: float = added_result(
+        0.5, gt=0, lt=1, description="its share of the squared length of an image's vector; CLIP's has the rest"
+    )
+
+
 class EncoderSettings(Section):
     """What turns images and nouns into vectors."""
 
@@ -160,6 +174,7 @@ class EncoderSettings(Section):
         64, ge=1, description="images or prompts encoded at once; on CUDA at least 1,024 prompts"
     )
     device: str = execution("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N, mps")
+    second: SecondEncoder = SecondEncoder()
 
     @model_validator(mode="before")
     @classmethod

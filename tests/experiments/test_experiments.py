@@ -135,7 +135,7 @@ def test_a_split_is_what_is_scored(folder: Path) -> None:
     table.with_columns(split=pl.Series(split)).write_parquet(folder / "images.parquet")
     _, truth = grouped_vectors()
     one = plan(folder, "images: images.parquet", "images: images.parquet\n    split: test")
-    opened = Shelf(one, folder, folder / "out", print).open(one.sets[0])
+    [opened] = Shelf(one, folder, folder / "out", print).open(one.sets[0])
     assert opened.labels.tolist() == truth[1::2].tolist()
     assert (opened.seen.n_classes, opened.seen.two) == (3, False)
     two = plan(folder, "images: images.parquet", "images: images.parquet\n    learn: train\n    split: test")
@@ -161,7 +161,7 @@ def test_training_free_groups_the_scored_images_alone(folder: Path) -> None:
     split = ["test" if row % 2 else "train" for row in range(len(table))]
     table.with_columns(split=pl.Series(split)).write_parquet(folder / "images.parquet")
     found = plan(folder, "images: images.parquet", "images: images.parquet\n    learn: train\n    split: test")
-    opened = Shelf(found, folder, folder / "out", print).open(found.sets[0])
+    [opened] = Shelf(found, folder, folder / "out", print).open(found.sets[0])
     alone = WAYS["training-free"](opened.seen, 0)["training-free"].groups
     same = WAYS["training-free"](replace(opened.seen, learned=opened.seen.scored), 0)["training-free"].groups
     assert (len(alone), alone.tolist()) == (30, same.tolist())

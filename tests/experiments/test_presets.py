@@ -6,6 +6,7 @@ import layouts
 import pytest
 from command_line import tac, told
 
+from tac_pipeline.errors import TacWarning
 from tac_pipeline.experiments.plan import load_experiment, load_preset, preset_sets
 from tac_pipeline.experiments.running import run_experiment
 from tac_pipeline.experiments.tables import HEADER, rows_of
@@ -95,6 +96,23 @@ def test_other_weights_and_some_of_the_sets(data: Path, tmp_path: Path) -> None:
     assert NAME in right.stdout
     unknown = tac(*common, "--only", "mnist")
     assert "--only must name sets of the experiment: cifar10, dtd; got ['mnist']" in told(unknown)
+
+
+def test_two_encoders_have_rows_of_their_own(data: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    both = "{model: tac-small, pretrained: drawn, second: {model: test_resnet, pretrained: random}}"
+    plan.write_text(
+        f"name: two\nencoders: {{CLIP: {{model: tac-small, pretrained: drawn}}, both: {both}}}\nnouns: words.txt\n"
+        "ways: [k-means, robust]\nseeds: 1\nsets:\n  - {name: STL-10, images: stl10_binary, split: test}\n",
+        encoding="utf-8",
+    )
+    with pytest.warns(TacWarning, match="test_resnet are random"):
+        result = tac("experiment", "run", plan, "--data", data, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    ways = [line.split("|")[5].strip() for line in result.stdout.splitlines() if line.startswith("| STL-10")]
+    assert ways == ["k-means, CLIP", "k-means, both", "robust, CLIP", "robust, both"]
+    assert f"CLIP by {NAME}." in result.stdout
+    assert f"both by {NAME}+timm:test_resnet:random-0:0.5." in result.stdout
 
 
 def test_presets_are_found_by_name_and_have_short_names() -> None:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import colorsys
 import io
+import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
+from tar_shards import pack
 
 SHAPES = ("ellipse", "rectangle", "triangle", "ring", "bars")
 
@@ -355,3 +359,236 @@ def make_ucf101(folder: Path, *, classes: Sequence[str] = UCF_CLASSES, images_pe
         write(lists / f"testlist{number:02d}.txt", "".join(tests))
     write(lists / "classInd.txt", "".join(f"{place + 1} {name}\n" for place, name in enumerate(classes)))
     return ["Apply Eye Makeup", "Hand Stand Pushups", "Yo Yo"] if classes == UCF_CLASSES else list(classes)
+
+
+FOOD_CLASSES = ("apple_pie", "pho", "tacos")
+
+
+def make_food101(folder: Path, *, classes: Sequence[str] = FOOD_CLASSES, images_per_class: int = 3) -> list[str]:
+    """Food-101: two thirds of a class to learn from."""
+    paths = [below for _, below in write_classes(folder / "images", classes, images_per_class)]
+    names = [path.removesuffix(".jpg") for path in paths]
+    for split, part in (("train", [n for i, n in enumerate(names) if i % 3 < 2]), ("test", names[2::3])):
+        write(folder / f"meta/{split}.txt", "\n".join(part) + "\n")
+    write(folder / "meta/classes.txt", "\n".join(classes) + "\n")
+    return [name.replace("_", " ") for name in classes]
+
+
+PET_CLASSES = ("Abyssinian", "american_bulldog", "Egyptian_Mau")
+
+
+def make_pets(folder: Path, *, classes: Sequence[str] = PET_CLASSES, images_per_class: int = 2) -> list[str]:
+    """Oxford-IIIT Pet, without its masks."""
+    lines = []
+    for place, name in enumerate(classes):
+        for number in range(images_per_class):
+            write(folder / f"images/{name}_{number + 1}.jpg", image_file(place, len(classes), number))
+            lines.append(f"{name}_{number + 1} {place + 1} {1 + name[0].islower()} 1\n")
+    write(folder / "annotations/list.txt", "#Image CLASS-ID SPECIES BREED ID\n" + "".join(lines))
+    write(folder / "annotations/trainval.txt", "".join(lines[::2]))
+    write(folder / "annotations/test.txt", "".join(lines[1::2]))
+    return [name.replace("_", " ") for name in classes]
+
+
+AIRCRAFT = (("707-320", "Boeing 707", "Boeing"), ("737-200", "Boeing 737", "Boeing"), ("A300B4", "A300", "Airbus"))
+
+
+def make_aircraft(folder: Path, *, images_per_class: int = 3) -> list[str]:
+    """FGVC Aircraft's data/: every variant has images of train, val and test."""
+    splits = ("train", "val", "test")
+    lines: dict[tuple[str, str], list[str]] = {}
+    for place, names in enumerate(AIRCRAFT):
+        for number in range(images_per_class):
+            image = f"{1000000 + 100 * place + number}"
+            write(folder / f"images/{image}.jpg", image_file(place, len(AIRCRAFT), number))
+            for kind, name in zip(("variant", "family", "manufacturer"), names, strict=True):
+                lines.setdefault((kind, splits[number % 3]), []).append(f"{image} {name}\n")
+    for (kind, split), texts in lines.items():
+        write(folder / f"images_{kind}_{split}.txt", "".join(texts))
+    return [variant for variant, _, _ in AIRCRAFT]
+
+
+SUN_CLASSES = ("a/abbey", "a/apartment_building/outdoor", "z/zen_garden")
+
+
+def make_sun397(folder: Path, *, classes: Sequence[str] = SUN_CLASSES, images_per_class: int = 2) -> list[str]:
+    """SUN397 with its first partition: half of a class to learn from."""
+    names = "sun_{name}{number}.jpg"
+    paths = [f"/{below}" for _, below in write_classes(folder, classes, images_per_class, names)]
+    write(folder / "ClassName.txt", "".join(f"/{name}\n" for name in classes))
+    write(folder / "Training_01.txt", "\n".join(paths[::2]) + "\n")
+    write(folder / "Testing_01.txt", "\n".join(paths[1::2]) + "\n")
+    return [name[2:].replace("/", " ").replace("_", " ") for name in classes]
+
+
+def make_caltech101(
+    folder: Path, *, classes: Sequence[str] = ("BACKGROUND_Google", "accordion", "wild_cat"), images_per_class: int = 2
+) -> list[str]:
+    """Caltech-101 as its archive unpacks."""
+    images = folder / "101_ObjectCategories"
+    _write_all(images, classes, images_per_class, "image_{number:04d}.jpg")
+    return list(classes)
+
+
+def make_flowers(folder: Path, *, numbers: Sequence[int] = (1, 5, 102), images_per_class: int = 3) -> list[str]:
+    """Oxford 102 Flower, of some classes: every class has images of train, val and test."""
+    from scipy.io import savemat
+
+    labels = [number for number in numbers for _ in range(images_per_class)]
+    for place, label in enumerate(labels):
+        picture = image_file(list(numbers).index(label), len(numbers), place)
+        write(folder / f"jpg/image_{place + 1:05d}.jpg", picture)
+    savemat(folder / "imagelabels.mat", {"labels": np.array([labels], dtype=np.uint8)})
+    ids = np.arange(1, len(labels) + 1, dtype=np.uint16)
+    splits = {name: ids[None, place::3] for place, name in enumerate(("trnid", "valid", "tstid"))}
+    savemat(folder / "setid.mat", splits)
+    names = {1: "pink primrose", 5: "english marigold", 102: "blackberry lily"}
+    return [names.get(number, str(number)) for number in numbers]
+
+
+CAR_CLASSES = ("Acura RL Sedan 2012", "BMW M3 Coupe 2012", "smart fortwo Convertible 2012")
+
+
+def make_cars(folder: Path, *, images_per_class: int = 2, test_labels: bool = True) -> list[str]:
+    """Stanford Cars: as many images to learn from as to test."""
+    from scipy.io import savemat
+
+    (folder / "devkit").mkdir(parents=True, exist_ok=True)
+    savemat(folder / "devkit/cars_meta.mat", {"class_names": np.array([CAR_CLASSES], dtype=object)})
+    for split, seed in (("train", 0), ("test", 100)):
+        rows: list[tuple[object, ...]] = []
+        for place in range(len(CAR_CLASSES)):
+            for number in range(images_per_class):
+                name = f"{len(rows) + 1:05d}.jpg"
+                write(folder / f"cars_{split}/{name}", image_file(place, len(CAR_CLASSES), seed + number))
+                rows.append((1, 1, 9, 9, place + 1, name))
+        kinds = [(part, object) for part in ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")]
+        table = {"annotations": np.array([rows], dtype=kinds)}
+        if split == "train":
+            savemat(folder / "devkit/cars_train_annos.mat", table)
+        elif test_labels:
+            savemat(folder / "cars_test_annos_withlabels.mat", table)
+    return list(CAR_CLASSES)
+
+
+# --- Hugging Face, webdataset, JSON -----------------------------------------------------------------------------------
+
+
+def features_of(columns: Mapping[str, Sequence[str]], image: str = "image") -> dict[str, object]:
+    """Hugging Face's features: a column of images, and columns of numbered classes."""
+    classes = {name: {"names": list(names), "_type": "ClassLabel"} for name, names in columns.items()}
+    return {image: {"_type": "Image"}, **classes}
+
+
+def hugging_face_table(
+    classes: Mapping[str, Sequence[str]], n_images: int, *, image: str = "image", first: int = 0, cells: bool = True
+) -> pa.Table:
+    """A table with a column of images, and a number in each column of classes; the first has the drawn classes."""
+    names = next(iter(classes.values()))
+    pictures = [
+        {"bytes": image_file(row % len(names), len(names), first + row) if cells else None, "path": f"{row}.jpg"}
+        for row in range(n_images)
+    ]
+    columns: dict[str, pa.Array] = {
+        image: pa.array(pictures, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    }
+    for name, values in classes.items():
+        columns[name] = pa.array([row % len(names) % len(values) for row in range(n_images)], pa.int64())
+    told = json.dumps({"info": {"features": features_of(classes, image)}})
+    return pa.table(columns).replace_schema_metadata({"huggingface": told})
+
+
+def make_parquet_shards(
+    folder: Path,
+    *,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    image: str = "image",
+    images_per_class: int = 2,
+    inside: str = "data",
+) -> list[str]:
+    """A data set as the hub keeps it: two shards to learn from, one to test."""
+    classes = {"label": ("ant", "bee", "cat")} if classes is None else classes
+    names = list(next(iter(classes.values())))
+    files = ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001")
+    for number, name in enumerate(files):
+        table = hugging_face_table(classes, images_per_class * len(names), image=image, first=100 * number)
+        path = folder / inside / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+    return names
+
+
+def make_saved_dataset(
+    folder: Path, *, splits: Sequence[str] = ("train", "test"), images_per_class: int = 2, cells: bool = True
+) -> list[str]:
+    """What save_to_disk of datasets writes; without splits it is one data set."""
+    names = ("ant", "bee", "cat")
+    for place, split in enumerate(splits or [""]):
+        table = hugging_face_table({"label": names}, images_per_class * 3, first=100 * place, cells=cells)
+        path = folder / split / "data-00000-of-00001.arrow"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=2)
+        state = {"_data_files": [{"filename": path.name}], "_fingerprint": "0", "_split": split or "train"}
+        write(folder / split / "state.json", json.dumps(state))
+        write(folder / split / "dataset_info.json", json.dumps({"features": features_of({"label": names})}))
+    if splits:
+        write(folder / "dataset_dict.json", json.dumps({"splits": list(splits)}))
+    return list(names)
+
+
+def make_webdataset(
+    folder: Path, *, images_per_class: int = 2, form: str = "cls", names: bool = True, inside: str = "{split}-000.tar"
+) -> list[str]:
+    """Shards of train and test; the classes are in members .cls (numbers or texts) or .json."""
+    classes = ["ant", "bee", "cat"]
+    for seed, split in enumerate(("train", "test")):
+        members: dict[str, bytes] = {}
+        for place, name in enumerate(classes):
+            for number in range(images_per_class):
+                key = f"{place}{number:04d}"
+                members[f"{key}.jpg"] = image_file(place, len(classes), 100 * seed + number)
+                if form == "json":
+                    members[f"{key}.json"] = json.dumps({"caption": "a drawing", "class": name}).encode()
+                else:
+                    members[f"{key}.cls"] = (str(place) if names else name).encode()
+        pack(folder / inside.format(split=split), members)
+    if names and form == "cls":
+        write(folder / "classnames.txt", "\n".join(classes) + "\n")
+    return classes
+
+
+def make_coco(folder: Path, *, roboflow: bool = False, images_per_class: int = 2) -> list[str]:
+    """COCO's files, or Roboflow's: an image shows its category large, and another one small."""
+    classes = ["ant", "bee", "cat"]
+    for seed, split in enumerate(("train", "valid") if roboflow else ("train2017", "val2017")):
+        images: list[dict[str, object]] = []
+        objects: list[dict[str, object]] = []
+        for place in range(len(classes)):
+            for number in range(images_per_class):
+                image = 10 + len(images)
+                name = f"{image:012d}.jpg"
+                write(folder / split / name, image_file(place, len(classes), 100 * seed + number))
+                images.append({"id": image, "file_name": name, "width": 64, "height": 64, "license": 1})
+                other = (place + 1) % len(classes)
+                for category, sides in ((other, (5, 5)), (place, (9, 4)), (place, (4, 4))):
+                    box = [1, 1, *sides]
+                    parts = {"bbox": box, "area": box[2] * box[3], "segmentation": [[1.5, 2.5e1, 3, 4]], "iscrowd": 0}
+                    objects.append({"id": len(objects), "image_id": image, "category_id": 7 * category + 1, **parts})
+        categories = [{"id": 7 * place + 1, "name": name} for place, name in enumerate(classes)]
+        told = {"info": {"year": 2017}, "annotations": objects, "images": images, "categories": categories}
+        path = f"{split}/_annotations.coco.json" if roboflow else f"annotations/instances_{split}.json"
+        write(folder / path, json.dumps(told))
+    return classes
+
+
+def make_fiftyone(folder: Path, *, images_per_class: int = 2) -> list[str]:
+    """FiftyOne's image classification export."""
+    classes, labels = ["ant", "bee", "cat"], {}
+    for place in range(len(classes)):
+        for number in range(images_per_class):
+            name = f"{place}-{number}"
+            write(folder / f"data/{name}.jpg", image_file(place, len(classes), number))
+            labels[name] = place
+    write(folder / "labels.json", json.dumps({"classes": classes, "labels": labels}))
+    return classes

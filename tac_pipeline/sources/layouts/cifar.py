@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tac_pipeline.errors import SourceError, first_few
-from tac_pipeline.sources.layouts.labeled import plain_words
+from tac_pipeline.sources.layouts.labeled import plain_words, read_text_file
 from tac_pipeline.sources.layouts.pickles import ArrayPlace, read_pickle
 from tac_pipeline.sources.layouts.rows import (
     RowFile,
@@ -105,8 +105,11 @@ def find_cifar(folder: Path) -> Callable[[], RowSet] | None:
 
 
 def _is_pickle(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(1) == b"\x80"
+    try:
+        with path.open("rb") as file:
+            return file.read(1) == b"\x80"
+    except OSError:
+        return True  # the listing says why it cannot be read
 
 
 def _open(folder: Path, kind: _Kind) -> RowSet:
@@ -119,13 +122,14 @@ def _open(folder: Path, kind: _Kind) -> RowSet:
             continue
         try:
             batch = _of_binary(path, kind, rows) if kind.is_binary else _of_pickle(path, kind)
-        except SourceError as error:
+            differs = list(wrong_md5(path, batch.count, PUBLISHED))
+        except (SourceError, OSError) as error:
             rows.problems.append((name, str(error)))
             continue
         classes = {column: _classes(path, batch, column, names[column], rows) for column in kind.meta}
         classes["split"] = constant("test" if name.startswith("test") else "train", batch.count)
         rows.files.append(RowFile(path, name, batch.count, batch.read, classes.__getitem__, size=picture_size(SIDE)))
-        rows.problems += wrong_md5(path, batch.count, PUBLISHED)
+        rows.problems += differs
     return rows
 
 
@@ -225,12 +229,7 @@ def _names(folder: Path, kind: _Kind, column: str, rows: RowSet) -> list[str] | 
 
 def read_names(path: Path) -> list[str]:
     """The names of classes, one a line, as words."""
-    with path.open("rb") as file:
-        text = file.read(MAX_NAMES_BYTES + 1)
-    if len(text) > MAX_NAMES_BYTES:
-        raise SourceError(f"{path} must have at most {MAX_NAMES_BYTES >> 10} KB, one name a line; it is larger")
-    lines = text.decode("utf-8", "backslashreplace").splitlines()
-    return [plain_words(line) for line in lines if line.strip()]
+    return [plain_words(line) for line in read_text_file(path, limit=MAX_NAMES_BYTES).splitlines() if line.strip()]
 
 
 def _classes(path: Path, batch: _Batch, column: str, names: Sequence[str] | None, rows: RowSet) -> Values:

@@ -54,6 +54,8 @@ class FolderLayout:
         The ids that its files name; what is not there is told.
     is_told : bool
         Whether a listing says that the layout was recognized. Many folders look like a tree of classes.
+    is_counted : bool
+        Whether a listing counts images without a label. In tars that would take as long as listing them.
     """
 
     name: str
@@ -62,6 +64,7 @@ class FolderLayout:
     base: str = ""
     named: Callable[[], Iterable[str]] | None = None
     is_told: bool = True
+    is_counted: bool = True
 
     def values(self, image_ids: Sequence[str], column: str) -> list[str | None]:
         """The values of a column, one an image."""
@@ -79,7 +82,7 @@ class FolderLayout:
         if not self.is_told:
             return
         yield f"the folder is read as {self.name}; its columns are {', '.join(self.columns)}"
-        for column in (name for name in USUAL if name in self.columns):
+        for column in (name for name in USUAL if name in self.columns and self.is_counted):
             without = self.values(image_ids, column).count(None)
             if without:
                 yield f"{without:,} of {len(image_ids):,} images have no {column}"
@@ -119,7 +122,7 @@ def read_text_file(path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     if len(data) > limit:
-        raise SourceError(f"{path} must have at most {limit >> 20} MB; it is larger")
+        raise SourceError(f"{path} must have at most {limit:,} bytes; it is larger")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

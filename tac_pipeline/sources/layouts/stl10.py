@@ -47,6 +47,11 @@ def _open(folder: Path) -> RowSet:
                 rows.problems.append((path.name, "is not there: STL-10 has train and test. Unpack it again."))
             continue
         count, rest = divmod(path.stat().st_size, PIXELS)
+        try:
+            differs = list(wrong_md5(path, count, PUBLISHED))
+        except OSError as error:
+            rows.problems.append((path.name, str(error)))
+            continue
         if rest:
             reason = f"is cut: it ends in row {count}, after {rest:,} of its {PIXELS:,} bytes. Download it again."
             rows.problems.append((path.name, reason))
@@ -55,7 +60,7 @@ def _open(folder: Path) -> RowSet:
         rows.files.append(
             RowFile(path, path.name, count, partial(_read, path), values.__getitem__, size=picture_size(SIDE))
         )
-        rows.problems += wrong_md5(path, count, PUBLISHED)
+        rows.problems += differs
     return rows
 
 
@@ -72,10 +77,14 @@ def _class_names(folder: Path, rows: RowSet) -> list[str] | None:
 
 def _labels(folder: Path, split: str, count: int, names: Sequence[str] | None, rows: RowSet) -> Values:
     path = folder / f"{split}_y.bin"
-    if not path.is_file():
-        rows.problems.append((path.name, f"is not there: the images of {split} have no labels. Unpack it again."))
+    try:
+        with path.open("rb") as file:
+            numbers = list(file.read(count + 1))
+        size = path.stat().st_size
+    except OSError as error:
+        reason = f"cannot be read, so the images of {split} have no labels: {error.strerror}. Unpack it again."
+        rows.problems.append((path.name, reason))
         return constant(None, count)
-    size = path.stat().st_size
     if size != count:
         rows.problems.append(
             (
@@ -85,7 +94,6 @@ def _labels(folder: Path, split: str, count: int, names: Sequence[str] | None, r
             )
         )
         return constant(None, count)
-    numbers = list(path.read_bytes())
     if names is None:
         return [str(number) for number in numbers]
     values = named(numbers, names, first=1)

@@ -14,13 +14,26 @@ LOOKED_AT = 5
 
 
 def folders_in(folder: Path) -> list[str]:
-    """The names of the folders in a folder that nobody keeps for themselves, sorted; none when it cannot be listed."""
+    """The names of the folders in a folder that nobody keeps for themselves, sorted; none where images are beside them.
+
+    So a folder of a million images is not listed whole. None also when it cannot be listed.
+    """
+    names = []
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
+            for entry in entries:
+                if entry.name.lower().endswith(IMAGE_SUFFIXES):
+                    return []
+                if is_plain_folder(entry.name) and entry.is_dir():
+                    names.append(entry.name)
     except OSError:
         return []
-    return sorted(name for name in names if not name.startswith((".", "_")) and name.lower() not in OWN_FOLDERS)
+    return sorted(names)
+
+
+def is_plain_folder(name: str) -> bool:
+    """Whether a folder's name is not that of one which people or systems hide."""
+    return not name.startswith((".", "_")) and name.lower() not in OWN_FOLDERS
 
 
 def holds_images(folder: Path) -> bool:
@@ -34,8 +47,8 @@ def holds_images(folder: Path) -> bool:
 
 def find_tree(folder: Path) -> FolderLayout | None:
     """The layout of a tree of class folders; None for other folders."""
-    names = folders_in(folder)
-    if not names or holds_images(folder):
+    names = [] if holds_images(folder) else folders_in(folder)
+    if not names:
         return None
     if all(split_folder(name) for name in names):
         classes = [folder / split / name for split in names for name in folders_in(folder / split)[:LOOKED_AT]]

@@ -156,9 +156,7 @@ class TestAsking:
     def test_a_column_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         make_cifar10(tmp_path, images_per_class=1)
         source = opened(tmp_path)
-        with pytest.raises(
-            SourceError, match=r"images.labels must name a column of .*CIFAR-10.*got coarse, and it has"
-        ):
+        with pytest.raises(SourceError, match=r"images.labels must name a column of .*CIFAR-10.*got coarse, and it"):
             source.labels([], "column", column="coarse")
         with pytest.raises(SourceError, match=r"images.labels: folder needs image files; .*Use column"):
             source.labels([], "folder")
@@ -242,13 +240,22 @@ class TestDamage:
         write(tmp_path / "c/test_batch", OldPickle().dump(batch))
         assert "it has 1 and 2. None is taken" in self.problems(tmp_path / "c")["test_batch"]
 
+    def test_files_that_are_not_there_are_told(self, tmp_path: Path) -> None:
+        make_stl10(tmp_path, images_per_class=1, unlabeled=1)
+        for name in ("test_y.bin", "train_X.bin", "class_names.txt", "unlabeled_X.bin"):
+            (tmp_path / name).unlink()
+        told = self.problems(tmp_path)
+        assert told["test_y.bin"].startswith("cannot be read, so the images of test have no labels: No such file")
+        assert set(told) == {"test_y.bin", "train_X.bin", "class_names.txt"}  # many leave out the unlabeled ones
+        assert len(opened(tmp_path).list_images()) == 10
+
     def test_names_that_cannot_be_read_are_told(self, tmp_path: Path) -> None:
         make_cifar10(tmp_path / "py", images_per_class=1)
         write(tmp_path / "py/batches.meta", OldPickle().dump({"label_names": 3}))
         assert "must hold label_names, a list of names" in self.problems(tmp_path / "py")["batches.meta"]
         make_cifar10(tmp_path / "bin", images_per_class=1, binary=True)
         write(tmp_path / "bin/batches.meta.txt", b"x" * 100_000)
-        assert "at most 64 KB" in self.problems(tmp_path / "bin")["batches.meta.txt"]
+        assert "at most 65,536 bytes" in self.problems(tmp_path / "bin")["batches.meta.txt"]
 
     def test_a_published_file_with_other_bytes_is_a_problem_and_is_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
