@@ -5,7 +5,16 @@ from collections.abc import Iterable
 
 from assets.clustering import cluster_heads, cluster_ids, image_kmeans, training_free_clusters
 from assets.engine.step import Step
-from assets.images import IMAGE_STORE, image_embeddings, image_labels, image_manifest, known_labels, training_set
+from assets.evaluation import evaluation
+from assets.images import (
+    IMAGE_STORE,
+    image_embeddings,
+    image_labels,
+    image_manifest,
+    image_splits,
+    known_labels,
+    training_set,
+)
 from assets.map import image_map, map_layout
 from assets.neighbors import image_neighbors, text_neighbors, text_weight, whitening
 from assets.nouns import candidate_nouns, noun_embeddings
@@ -13,7 +22,7 @@ from assets.people.corrections import corrections
 from assets.people.lessons import lessons
 from assets.people.written import CORRECTIONS_FILE
 from assets.report import report
-from assets.results import assignments, clusters, evaluation
+from assets.results import assignments, clusters
 from assets.review import review
 from assets.text_space import (
     cluster_count,
@@ -31,6 +40,7 @@ from tac_pipeline.settings.project import IMAGE_ASSETS, Project
 STEPS: tuple[Step, ...] = (
     image_manifest,
     image_labels,
+    image_splits,
     image_embeddings,
     known_labels,
     training_set,

@@ -135,7 +135,7 @@ def _vectors_digest(given: "CandidateNouns") -> str:
 @stored_asset(
     group="nouns",
     schema=NOUN_EMBEDDINGS,
-    settings=["nouns.source", "nouns.exclude_offensive", "encoder.model", "encoder.pretrained"],
+    settings=["nouns.source", "nouns.exclude_offensive", "encoder.model", "encoder.pretrained", "encoder.second"],
     deps=[candidate_nouns],
     resolve=_resolve_noun_embeddings,
     kinds=["parquet", "pytorch"],

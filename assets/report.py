@@ -11,8 +11,8 @@ from assets.map import image_map
 from assets.results import assignments, clusters
 from assets.review import review
 from assets.tree import cluster_tree
-from assets.ui import previews
 from tac_pipeline.digest import digest
+from tac_pipeline.figures import map_picture
 from tac_pipeline.settings.keys import Images, Report
 from tac_pipeline.store.schemas import CLUSTER_NOUNS, REPORT_PICTURES
 
@@ -112,7 +112,7 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     out.fact(bytes=page.stat().st_size, pictures=len(pictures), images_shown=len(chosen))
     places = tables.image_map.sample(min(len(tables.image_map), MAP_DOTS), seed=seed)
     placed = places.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
-    out.picture("map", previews.map_picture(placed, contents.summary["clusters"]))
+    out.picture("map", map_picture(placed, contents.summary["clusters"]))
     # In the artifact's folder; the UI shows its path too.
     out.markdown("how to open it", f"`tac report` opens it; it is the file `{PAGE_NAME}` in the folder below.")
 

@@ -11,13 +11,11 @@ from assets.clustering import (
     HEADS_NAME,
     cluster_heads,
     cluster_ids,
-    image_kmeans,
-    training_free_clusters,
 )
 from assets.engine.execute import open_store
 from assets.engine.seen import CRITERION, load_view, seen_vectors
 from assets.engine.step import Inputs, Output, Values, stored_asset
-from assets.images import image_embeddings, image_labels, image_manifest, open_project_source, training_set
+from assets.images import image_embeddings, image_manifest, open_project_source, training_set
 from assets.nouns import WORDING_KEYS, candidate_nouns, kinds_of, noun_embeddings, prompt_nouns, wording_values
 from assets.people.corrections import corrections, every_group, head_groups
 from assets.text_space import criterion, load_candidates, noun_shortlist, noun_vocabulary
@@ -35,7 +33,6 @@ from tac_pipeline.store.schemas import (
     BARRED,
     CLUSTER_CENTERS,
     CLUSTERS,
-    EVALUATION,
     IMAGE_EMBEDDINGS,
     IMAGE_MANIFEST,
     LINEAGE,
@@ -384,74 +381,3 @@ def _tell_unused(inputs: Inputs, out: Output, assigned: pl.DataFrame) -> None:
         inputs.log(f"corrections, {sentence}")
     if found:
         out.markdown("corrections that do nothing now", previews.table(pl.DataFrame({"what": found})))
-
-
-@stored_asset(
-    group="results",
-    schema=EVALUATION,
-    deps=[image_labels, image_kmeans, training_free_clusters, assignments, training_set],
-    as_of=cluster_ids,
-    kinds=["parquet", "scikitlearn"],
-    part="growth",
-)
-def evaluation(inputs: Inputs, out: Output) -> None:
-    """NMI, ACC and ARI of k-means on images, training-free and trained, if there are labels; else an empty table."""
-    table = _scores(inputs)
-    out.write(table)
-    if table.is_empty():
-        out.markdown("scores", "No labels: set `images.labels` to `folder` or `column` to have the result scored.")
-        return
-    out.markdown("scores", previews.table(table))
-    for row in table.to_dicts():
-        place = "" if row["rows"] == "training_set" else "_store"
-        out.fact(**{f"{row['result']}{place}_{name}": row[name] for name in ("nmi", "acc", "ari")})
-    _tell_reliability(inputs, out)
-
-
-def _tell_reliability(inputs: Inputs, out: Output) -> None:
-    """What a confidence of 0.9 means in this store, and the picture of all confidences beside the labels."""
-    from tac_pipeline.method.clusters.reliability import measure_reliability
-
-    placed = inputs.table(assignments).drop_nulls("cluster_id").join(inputs.table(image_labels), on="image_id")
-    if placed.is_empty():
-        return
-    found = measure_reliability(
-        placed["label"].to_list(), placed["cluster_id"].to_numpy(), placed["confidence"].to_numpy()
-    )
-    out.picture("reliability", previews.reliability_picture(found))
-    out.fact(sure=found.sure, calibration_error=found.calibration_error)
-    if found.sure > 0:
-        out.fact(sure_and_right=found.sure_right, sure_and_of_the_commonest_class=found.sure_pure)
-
-
-def _scores(inputs: Inputs) -> pl.DataFrame:
-    """The table `evaluation`: a row for each result that has labeled images."""
-    from tac_pipeline.method.clusters.evaluation import score
-
-    labels = inputs.table(image_labels)
-    trained = inputs.table(assignments).select("image_id", pl.col("cluster_id").alias("cluster"))
-    learned = inputs.table(training_set, columns=["image_id"])
-    candidates = [
-        ("image_kmeans", "training_set", inputs.table(image_kmeans)),
-        ("training_free", "training_set", inputs.table(training_free_clusters)),
-        ("trained", "training_set", trained.join(learned, on="image_id", how="semi")),
-        ("trained", "whole_store", trained),
-    ]
-    rows = []
-    for result, where, assigned in candidates:
-        scored = assigned.drop_nulls().join(labels, on="image_id")
-        if len(scored):
-            found = score(scored["label"].to_list(), scored["cluster"].to_numpy())
-            rows.append((result, where, len(scored), found.nmi, found.acc, found.ari))
-    return pl.DataFrame(
-        rows,
-        schema={
-            "result": pl.String,
-            "rows": pl.String,
-            "labeled_images": pl.Int64,
-            "nmi": pl.Float64,
-            "acc": pl.Float64,
-            "ari": pl.Float64,
-        },
-        orient="row",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ ENCODER_KEY = b"tac.encoder"
 UNSTATED_ENCODER = "unstated"
 # Ends the fingerprint of images encoded in 8 bits. Raise the number when encoders/int8_layers.py gives others.
 INT8_MARK = ":int8-1"
+# What a fingerprint of image vectors may end in, and that of the texts in the same space never does.
+_IMAGE_MARKS = re.compile(r"(:resize-\d+)?(:int8-\d+)?$")
 
 
 def frame_of(table: pa.Table) -> pl.DataFrame:
@@ -66,8 +69,8 @@ def encoder_of(table: pa.Table) -> str:
 
 
 def require_same_space(images: str, nouns: str) -> None:
-    """Raise EncoderError when image and noun vectors are in different spaces; the images' precision does not count."""
-    require_same_encoder(images.removesuffix(INT8_MARK), nouns.removesuffix(INT8_MARK))
+    """Raise EncoderError when image and noun vectors are in different spaces; how images are seen does not count."""
+    require_same_encoder(_IMAGE_MARKS.sub("", images), _IMAGE_MARKS.sub("", nouns))
 
 
 def require_same_encoder(images: str, nouns: str) -> None:

@@ -59,7 +59,10 @@ def _read_by(asset: Step, project: Project, store: Store) -> tuple[Step, ...]:
     """What a step reads in this store: by its settings, or by what the groups in force were learned from."""
     if asset.as_of is None or not asset.optional or store.current(asset.as_of.name) is None:
         return _there(asset, project, store)
-    return (*asset.upstream, *behind(asset.as_of, asset.optional, store))
+    # Nothing is learned from what follows the source: there the settings decide.
+    learned = [above for above in asset.optional if above.part == "learning"]
+    growing = [above for above in asset.reads(project.settings) if above.part == "growth"]
+    return tuple(dict.fromkeys((*asset.upstream, *growing, *behind(asset.as_of, learned, store))))
 
 
 def _there(step: Step, project: Project, store: Store) -> tuple[Step, ...]:
@@ -109,7 +112,7 @@ def require_current(
         if damage:
             raise ArtifactDamaged(f"{damage}. Materialize {above.name} again: `tac run --select {above.name}`.")
         artifacts[above.name] = artifact
-    _require_made_from_each_other(reader, artifacts)
+    _require_made_from_each_other(reader, steps, artifacts)
     return artifacts
 
 
@@ -123,13 +126,16 @@ def _not_built(reader: str, above: Step, due: Collection[str], store: Store) -> 
     )
 
 
-def _require_made_from_each_other(reader: str, artifacts: Mapping[str, Artifact]) -> None:
-    for above, artifact in artifacts.items():
-        for name, content in artifact.record["inputs"].items():
-            if name in artifacts and artifacts[name].content != content:
+def _require_made_from_each_other(reader: str, steps: Iterable[Step], artifacts: Mapping[str, Artifact]) -> None:
+    grows = {step.name for step in steps if step.part == "growth"}
+    for above in steps:
+        for name, content in artifacts[above.name].record["inputs"].items():
+            # What ignores growth is right to be older than what grows.
+            older = above.ignores_growth and name in grows
+            if name in artifacts and artifacts[name].content != content and not older:
                 raise ArtifactOutdated(
-                    f"{reader} reads {name} and {above}, but {above} was made from another version of "
-                    f"{name}. Build {above} first: `tac run`."
+                    f"{reader} reads {name} and {above.name}, but {above.name} was made from another version of "
+                    f"{name}. Build {above.name} first: `tac run`."
                 )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from assets.ui.previews import FAINT, INK, png, write
+from tac_pipeline.figures import FAINT, INK, png, write
 
 # More lines than these are not legible in one picture: the lowest branches are then drawn as one line each.
 MAX_LINES = 60

@@ -225,15 +225,27 @@ def _print_scores(console: Console, project: Project) -> None:
     """How right the groups are, where the store has true labels."""
     import polars as pl
 
-    from assets.results import evaluation
+    from assets.evaluation import evaluation
 
     scores = current_table(project, evaluation)
     if scores.is_empty():
         return
-    table = Table("against the labels, in %", "rows", "images", "NMI", "ACC", "ARI", box=None, pad_edge=False)
-    for row in scores.with_columns(pl.col("nmi", "acc", "ari") * 100).iter_rows(named=True):
-        figures = [f"{row[name]:.1f}" for name in ("nmi", "acc", "ari")]
-        table.add_row(row["result"], row["rows"], f"{row['labeled_images']:,}", *figures)
+    # Where there is one truth, and all images are scored, neither needs a column.
+    told = [name for name in ("labels", "split") if scores[name].n_unique() > 1 or name == "split"]
+    told = [name for name in told if scores[name].null_count() < len(scores)]
+    figures = ("nmi", "acc", "ari")
+    table = Table(
+        "in %" if told else "against the labels, in %",
+        "rows",
+        *told,
+        "images",
+        *map(str.upper, figures),
+        box=None,
+        pad_edge=False,
+    )
+    for row in scores.with_columns(pl.col(figures) * 100).iter_rows(named=True):
+        shown = [f"{row[name]:.1f}" for name in figures]
+        table.add_row(row["result"], row["rows"], *(row[name] for name in told), f"{row['labeled_images']:,}", *shown)
     console.print(table)
     console.print()
 

@@ -18,10 +18,12 @@ from tac_pipeline.cli.shared import SettingsOption, app, complain, plain, printe
 from tac_pipeline.errors import InputError, MissingDependency, SettingsError
 from tac_pipeline.first_run.installed import require_own_assets
 from tac_pipeline.progress import duration
+from tac_pipeline.settings.presets import PRESETS as ENCODER_PRESETS
 from tac_pipeline.settings.project import SETTINGS_NAME, SETTINGS_VARIABLE, Project
 
 if TYPE_CHECKING:
-    from tac_pipeline.sources import Listing
+    from tac_pipeline.experiments.plan import DataSet
+    from tac_pipeline.sources import ImageSource, Listing
 
 # Where weights are expected that cannot be fetched from here, beside the settings file.
 WEIGHTS_FOLDER = "weights"
@@ -30,35 +32,63 @@ RANDOM = "random"
 
 @app.command()
 def init(
-    source: Annotated[str, typer.Argument(help="Your images: a folder, a tar, a manifest, or a URL.")],
+    source: Annotated[str | None, typer.Argument(help="Your images: a folder, a tar, a manifest, or a URL.")] = None,
     settings: SettingsOption = None,
     model: Annotated[str | None, typer.Option(help="An open_clip model, its config file, or tac-small.")] = None,
     pretrained: Annotated[str | None, typer.Option(help="The model's weights: a tag, a file, or random.")] = None,
-    preset: Annotated[str | None, typer.Option(help="A named encoder in place of --model: encoder.preset.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="fast, balanced or best, in place of --model; or a known data set (`tac experiment sets`)."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder that the preset's data set is in.")] = None,
 ) -> None:
     """Look at your images and this machine, say what the first run costs, and write tac.yaml. Builds nothing."""
     from tac_pipeline.first_run.settings_text import written_source
 
-    if preset is not None and (model, pretrained) != (None, None):
+    known = None if preset is None or preset in ENCODER_PRESETS else preset
+    if preset is not None and known is None and (model, pretrained) != (None, None):
         raise typer.BadParameter(
             "it names model and weights itself: leave out --model and --pretrained", param_hint="--preset"
         )
     with refusals():
         require_own_assets()
         path = _new_settings_file(settings)
-        encoder = encoder_keys(model, pretrained, preset)
+        encoder: dict[str, object] = {**encoder_keys(model, pretrained, None if known else preset)}
+        found, source = _place_of(known, data, source)
         place = written_source(source, path)
-        project, _ = _project(path, place, encoder)
+        project, _ = _project(path, place, encoder, found)
         console = printer()
-        listing = _look_at(console, project)
+        listing = _look_at(console, project, found)
         _tell_packages(console, listing)
         encoder, wanted = _choose_weights(console, project, encoder)
         _tell_cost(console, project, listing)
-        _write(path, _project(path, place, encoder)[1])
+        _write(path, _project(path, place, encoder, found)[1])
         console.print(f"\nwritten: {escape(str(path))}", soft_wrap=True)
         if wanted is not None:
             console.print(f"first:   {escape(wanted)}", soft_wrap=True)
         console.print(f"next:    {escape(_next_command(path))}", soft_wrap=True)
+
+
+def _place_of(known: str | None, data: Path | None, source: str | None) -> tuple[DataSet | None, str]:
+    """The data set that a preset names, if it names one, and where its images, or those of the store, are."""
+    if known is None:
+        if source is None or data is not None:
+            raise InputError("tac init needs a SOURCE; --data belongs to a --preset that names a data set")
+        return None, source
+    from tac_pipeline.experiments.plan import preset_sets
+    from tac_pipeline.first_run.settings_text import short_name
+
+    sets = preset_sets()
+    found = sets.get(short_name(known))
+    if found is None:
+        raise InputError(
+            f"--preset must be {', '.join(ENCODER_PRESETS)}, or one of the data sets {', '.join(sets)}; got {known!r}"
+        )
+    if data is not None and source is None:
+        return found, str(found.place(data.expanduser()))
+    if source is None or data is not None:
+        raise InputError(f"--preset {known} needs either --data, the folder that {found.name} is in, or a SOURCE")
+    return found, source
 
 
 def encoder_keys(model: str | None, pretrained: str | None, preset: str | None) -> dict[str, str]:
@@ -91,18 +121,20 @@ def _new_settings_file(given: Path | None) -> Path:
     return path
 
 
-def _project(path: Path, source: str, encoder: Mapping[str, str]) -> tuple[Project, str]:
+def _project(path: Path, source: str, encoder: Mapping[str, object], known: DataSet | None) -> tuple[Project, str]:
     """The project that a settings file would be, before it is written, and the file's text."""
-    from tac_pipeline.first_run.settings_text import settings_text, store_name
+    from tac_pipeline.first_run.settings_text import settings_text, short_name, store_name
     from tac_pipeline.settings.reading import parse_settings
 
     resolved = source if "://" in source else str(path.parent / source)
-    text = settings_text(store=store_name(resolved), source=source, encoder=encoder)
+    name = store_name(resolved) if known is None else short_name(known.name)
+    more = {} if known is None else known.settings()
+    text = settings_text(store=name, source=source, encoder=encoder, more=more)
     return Project(parse_settings(text, name=path.name), path), text
 
 
-def _look_at(console: Console, project: Project) -> Listing:
-    """List the source, and print what is there by kind."""
+def _look_at(console: Console, project: Project, known: DataSet | None) -> Listing:
+    """List the source, and print what is there by kind; refuse what is not the known data set."""
     from assets.images import open_project_source
     from tac_pipeline.sources.formats import format_counts
 
@@ -125,7 +157,28 @@ def _look_at(console: Console, project: Project) -> Listing:
         console.print(f"  {files:,} passed over: {escape(plain(rule))}", soft_wrap=True)
     for below, reason in listing.problems.head(3).iter_rows():
         console.print(f"  {escape(plain(f'{below}: {reason}'))}", soft_wrap=True)
+    if known is not None:
+        _require_set(console, source, listing, known)
     return listing
+
+
+def _require_set(console: Console, source: ImageSource, listing: Listing, known: DataSet) -> None:
+    """Print the splits and classes of a known data set, and refuse one that is not it."""
+    ids = listing.images["image_id"].to_list()
+    classes = source.labels(ids, "column", column=known.label)["label"].n_unique()
+    if known.classes not in (None, classes):
+        raise InputError(
+            f"{known.name} must have {known.classes} classes, and what is there has {classes}. Is all of it there?"
+        )
+    console.print(f"  {classes} classes by the column {known.label}")
+    splits = source.labels(ids, "column", column="split")["label"] if known.split is not None else None
+    if splits is not None:
+        counts = dict(splits.value_counts(sort=True).iter_rows())
+        console.print("  " + ", ".join(f"{name}: {images:,}" for name, images in counts.items()))
+        absent = [split for split in {*known.learned, str(known.split)} if split not in counts]
+        if absent:
+            flat = ", in folders of their classes" if known.subset is not None else ""
+            raise InputError(f"{known.name} must have images of the split {absent[0]}{flat}. Is all of it there?")
 
 
 def _tell_packages(console: Console, listing: Listing) -> None:
@@ -141,8 +194,8 @@ def _tell_packages(console: Console, listing: Listing) -> None:
 
 
 def _choose_weights(
-    console: Console, project: Project, encoder: Mapping[str, str]
-) -> tuple[dict[str, str], str | None]:
+    console: Console, project: Project, encoder: Mapping[str, object]
+) -> tuple[dict[str, object], str | None]:
     """What the settings say of the encoder, and, if its weights cannot be had from here, what to fetch first."""
     from tac_pipeline.encoders.devices import choose_device
     from tac_pipeline.encoders.model_choice import choose_model

@@ -7,7 +7,7 @@ neither torch nor open_clip; calling its functions does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tac_pipeline.arrays import FloatMatrix
@@ -17,6 +17,7 @@ from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
 if TYPE_CHECKING:
     from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
     from tac_pipeline.encoders.model_choice import Precision
+    from tac_pipeline.settings.keys import EncoderSettings
 
 
 class Encoder(Protocol):
@@ -78,7 +79,12 @@ class Encoder(Protocol):
 
 
 def open_clip_encoder(
-    model: str, pretrained: str | None, *, device: str = "auto", precision: Precision = "float"
+    model: str,
+    pretrained: str | None,
+    *,
+    device: str = "auto",
+    precision: Precision = "float",
+    resize: int | None = None,
 ) -> OpenClipEncoder:
     """The encoder of an open_clip model; its weights are loaded when first used.
 
@@ -92,6 +98,9 @@ def open_clip_encoder(
         auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps. Execution only: not part of the fingerprint.
     precision : {"float", "int8"}
         Of the image tower. int8 is part of the fingerprint: its vectors differ a little.
+    resize : int, optional
+        Side in pixels that an image's shorter side is brought to before its center is cut out, such as 256 for a model
+        that sees 224; None is the model's own. Part of the fingerprint too.
 
     Raises
     ------
@@ -103,14 +112,48 @@ def open_clip_encoder(
     from tac_pipeline.encoders.clip_encoder import OpenClipEncoder
     from tac_pipeline.encoders.model_choice import choose_model
 
-    return OpenClipEncoder(choose_model(model, pretrained, precision=precision), device=device)
+    return OpenClipEncoder(choose_model(model, pretrained, precision=precision, resize=resize), device=device)
 
 
-def encoder_fingerprint(model: str, pretrained: str | None, *, precision: Precision = "float") -> str:
+def encoder_fingerprint(
+    model: str, pretrained: str | None, *, precision: Precision = "float", resize: int | None = None
+) -> str:
     """The fingerprint of open_clip_encoder's images, without loading the weights; raises the same errors.
 
     That of its texts is the one with the precision float.
     """
     from tac_pipeline.encoders.model_choice import choose_model
 
-    return choose_model(model, pretrained, precision=precision).fingerprint
+    return choose_model(model, pretrained, precision=precision, resize=resize).fingerprint
+
+
+def encoder_of_settings(settings: EncoderSettings, resolve: Callable[[str], str] = str) -> Encoder:
+    """The encoder that a section `encoder` names; nothing heavy is imported before it is first used.
+
+    Parameters
+    ----------
+    settings : EncoderSettings
+    resolve : callable
+        Makes a path of what may be one.
+
+    Raises
+    ------
+    EncoderError
+        There is no such model, tag or file.
+    """
+    from tac_pipeline.encoders.late import LateEncoder
+
+    device, second = settings.device, settings.second
+    first = LateEncoder(
+        resolve(settings.model),
+        resolve(settings.pretrained),
+        device=device,
+        precision=settings.precision,
+        resize=settings.resize,
+    )
+    if second.model is None:
+        return first
+    from tac_pipeline.encoders.second import JoinedEncoder, SecondModel
+
+    pretrained = None if second.pretrained is None else resolve(second.pretrained)
+    return JoinedEncoder(first, SecondModel(second.model, pretrained, second.weight), device=device)

@@ -77,7 +77,9 @@ class OpenClipEncoder(ChosenModel):
             raise InputError(f"images must be {wanted}; got {str(batch.dtype)[6:]} {tuple(batch.shape)}")
         if not len(batch):
             return np.empty((0, self.dim), dtype=np.float32)
-        return unit_rows(self._loaded.image_vectors(batch))
+        margin = (self.image_size - self._choice.preprocessing.size) // 2
+        seen = batch[:, :, margin : self.image_size - margin, margin : self.image_size - margin] if margin else batch
+        return unit_rows(self._loaded.image_vectors(seen.contiguous()))
 
     def encode_nouns(
         self, nouns: Sequence[str], *, templates: Sequence[str], batch_size: int, progress: Progress | None = None

@@ -25,9 +25,15 @@ class LateEncoder(ChosenModel):
     """
 
     def __init__(
-        self, model: str, pretrained: str | None, *, device: str = "auto", precision: Precision = "float"
+        self,
+        model: str,
+        pretrained: str | None,
+        *,
+        device: str = "auto",
+        precision: Precision = "float",
+        resize: int | None = None,
     ) -> None:
-        super().__init__(choose_model(model, pretrained, precision=precision))
+        super().__init__(choose_model(model, pretrained, precision=precision, resize=resize))
         self._device = device
 
     def encode_images(self, pixels: Pixels) -> FloatMatrix:

@@ -65,6 +65,9 @@ class ModelChoice:
         The tag, the path of the file, or "random".
     precision : {"float", "int8"}
         Of the image tower.
+    resize : int, optional
+        The side that an image's shorter side is brought to before the center is cut out, where that is not the
+        model's own.
     """
 
     name: str
@@ -74,6 +77,7 @@ class ModelChoice:
     pretrained: str
     preprocessing: Preprocessing
     precision: Precision = "float"
+    resize: int | None = None
 
     @property
     def dim(self) -> int:
@@ -82,8 +86,9 @@ class ModelChoice:
 
     @property
     def fingerprint(self) -> str:
-        """Of image vectors: the text's fingerprint, and the precision when it is not float."""
-        return self.text_fingerprint + (INT8_MARK if self.precision == "int8" else "")
+        """Of image vectors: the text's fingerprint, and the resize and the precision where they are not the usual."""
+        resize = "" if self.resize is None else f":resize-{self.resize}"
+        return self.text_fingerprint + resize + (INT8_MARK if self.precision == "int8" else "")
 
     @property
     def text_fingerprint(self) -> str:
@@ -126,8 +131,8 @@ class ChosenModel:
 
     @property
     def image_size(self) -> int:
-        """Side of the square that encode_images takes."""
-        return self._choice.preprocessing.size
+        """Side of the square that encode_images takes; the tower may see the center of it alone."""
+        return self._choice.resize or self._choice.preprocessing.size
 
     @property
     def resize_mode(self) -> ResizeMode:
@@ -140,7 +145,9 @@ class ChosenModel:
         return self._choice.preprocessing.interpolation
 
 
-def choose_model(model: str, pretrained: str | None, *, precision: Precision = "float") -> ModelChoice:
+def choose_model(
+    model: str, pretrained: str | None, *, precision: Precision = "float", resize: int | None = None
+) -> ModelChoice:
     """Check a model and its weights without loading the weights; raises EncoderError with the remedy."""
     if not pretrained:
         raise EncoderError(
@@ -157,15 +164,31 @@ def choose_model(model: str, pretrained: str | None, *, precision: Precision = "
         name, built_in = model.replace("/", "-"), True
         config, preprocess = _built_in_config(name), None
     weights, label, stated = _choose_weights(name, config, pretrained, built_in)
+    preprocessing = _preprocessing(name, config, preprocess if stated is None else stated)
     return ModelChoice(
         name=name,
         config=config,
         built_in=built_in,
         weights=weights,
         pretrained=label,
-        preprocessing=_preprocessing(name, config, preprocess if stated is None else stated),
+        preprocessing=preprocessing,
         precision=precision,
+        resize=_other_resize(resize, name, preprocessing),
     )
+
+
+def _other_resize(resize: int | None, name: str, own: Preprocessing) -> int | None:
+    """The wanted side of the resize; None where it is what the model does anyway."""
+    if resize is None or (resize == own.size and own.resize_mode == "shortest"):
+        return None
+    if own.resize_mode != "shortest":
+        raise EncoderError(f"encoder.resize cannot be had with {name}, which sees whole images: leave it out")
+    if resize < own.size or (resize - own.size) % 2:
+        raise EncoderError(
+            f"encoder.resize must be {own.size}, the side that {name} sees, or an even number of pixels more; got "
+            f"{resize}"
+        )
+    return resize
 
 
 def uses_quick_gelu(config: Mapping[str, Any]) -> bool:

@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
-from tac_pipeline.arrays import FloatMatrix, require_unit_rows
-from tac_pipeline.digest import digest, file_sha256
+from tac_pipeline.arrays import IntVector
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import InputError, TacError
+from tac_pipeline.experiments.opening import OpenedSet, Shelf
 from tac_pipeline.experiments.plan import DataSet, Experiment
-from tac_pipeline.experiments.ways import Vectors, load_way
+from tac_pipeline.experiments.ways import load_way
+from tac_pipeline.first_run.cost import machine
 from tac_pipeline.method.clusters.evaluation import score
 
 RESULTS_NAME = "results.jsonl"
-# Raised by hand when a way gives something else: older lines are then made again.
-VERSION = 1
+SCORES = ("nmi", "acc", "ari", "ami", "homogeneity", "many_to_one", "recall")
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,39 @@ class Result:
     key : str
         Digest of what it depends on.
     data, way : str
-    seed, images, classes : int
-    nmi, acc, ari, seconds : float
+    seed : int
+    learned, images : int
+        Images that were learned from, and that were scored.
+    learn, split : str or None
+        The splits that these are of.
+    classes : int
+    nmi, acc, ari, ami, homogeneity, many_to_one, recall : float
+        See Scores. ACC of zero-shot, whose groups are classes, is the plain one.
+    seconds : float
+    encoder, encoder_name, machine : str
+        What made the vectors, where that is known, what the experiment calls it, and where the seconds were taken.
     """
 
     key: str
     data: str
     way: str
     seed: int
+    learned: int
     images: int
+    learn: str | None
+    split: str | None
     classes: int
     nmi: float
     acc: float
     ari: float
+    ami: float
+    homogeneity: float
+    many_to_one: float
+    recall: float
     seconds: float
+    encoder: str
+    encoder_name: str
+    machine: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +77,7 @@ class Outcome:
 def run_experiment(
     experiment: Experiment, data: Path, out: Path, *, seeds: int | None = None, say: Callable[[str], None]
 ) -> Outcome:
-    """Run what has not been run, and give all results. Holds one set at a time.
+    """Run what has not been run, and give all results. Holds one set at a time, and the nouns.
 
     Parameters
     ----------
@@ -76,67 +95,71 @@ def run_experiment(
     InputError
         The nouns cannot be read.
     """
-    nouns, noun_vectors = read_nouns(data / experiment.nouns)
-    noun_digest, kept = file_sha256(data / experiment.nouns), _Kept(out / RESULTS_NAME)
+    shelf, kept = Shelf(experiment, data, out, say), _Kept(out / RESULTS_NAME)
     results, missing = list[Result](), list[str]()
     for one in experiment.sets:
         try:
-            seen, labels = read_set(one, data, nouns, noun_vectors)
+            for opened in shelf.open(one):
+                for seed in range(experiment.seeds if seeds is None else seeds):
+                    results += _run_ways(experiment, one, opened, seed, kept, say, missing)
         except TacError as error:
             missing.append(str(error))
-            continue
-        known = digest([VERSION, file_sha256(data / one.images), noun_digest, one.label, one.split, one.class_names])
-        for seed in range(experiment.seeds if seeds is None else seeds):
-            try:
-                results += _run_ways(experiment, one, seen, labels, seed, known, kept, say)
-            except InputError as error:
-                missing.append(f"{one.name}: {error}")
     return Outcome(results, list(dict.fromkeys(missing)))
 
 
 def _run_ways(
     experiment: Experiment,
     one: DataSet,
-    seen: Vectors,
-    labels: np.ndarray,
+    opened: OpenedSet,
     seed: int,
-    known: str,
     kept: _Kept,
     say: Callable[[str], None],
+    missing: list[str],
 ) -> Iterator[Result]:
-    refused: InputError | None = None
     for way in experiment.ways:
-        key = digest([known, way, seed])
+        key = digest([opened.content, way, seed])
         if kept.find(key) is None:
             try:
-                found = load_way(way)(seen, seed)
+                found = load_way(way)(opened.seen, seed)
             except InputError as error:
                 # The other ways go on.
-                refused = error
+                missing.append(f"{one.name}: {error}")
                 continue
             for name, groups in found.items():
-                scores = score(labels, groups.groups)
-                acc = float((labels == groups.groups).mean()) if groups.is_class else scores.acc
+                scores = score(opened.labels, groups.groups)
+                figures = {each: getattr(scores, each) for each in SCORES}
+                if groups.is_class:
+                    figures |= _plain_figures(opened.labels, groups.groups)
                 kept.add(
                     Result(
-                        digest([known, name, seed]),
-                        one.name,
-                        name,
-                        seed,
-                        len(labels),
-                        seen.n_classes,
-                        scores.nmi,
-                        acc,
-                        scores.ari,
-                        groups.seconds,
+                        key=digest([opened.content, name, seed]),
+                        data=one.name,
+                        way=name,
+                        seed=seed,
+                        learned=len(opened.seen.learned),
+                        images=len(opened.labels),
+                        learn=" and ".join(one.learned) or None,
+                        split=one.split,
+                        classes=opened.seen.n_classes,
+                        seconds=groups.seconds,
+                        encoder=opened.encoder,
+                        encoder_name=opened.encoder_name,
+                        machine=machine(),
+                        **figures,
                     )
                 )
-                say(f"{one.name}, {name}, seed {seed}: NMI {scores.nmi:.3f}, ACC {acc:.3f}, {groups.seconds:.1f} s")
+                shown = f"NMI {figures['nmi']:.3f}, ACC {figures['acc']:.3f}, {groups.seconds:.1f} s"
+                say(f"{one.name}, {name}, seed {seed}: {shown}")
         result = kept.find(key)
         if result is not None:
             yield result
-    if refused is not None:
-        raise refused
+
+
+def _plain_figures(labels: IntVector, groups: IntVector) -> dict[str, float]:
+    """ACC, and recall as the mean over classes, of groups that are classes by their number."""
+    right = labels == groups
+    recalls = [right[labels == each].mean() for each in np.unique(labels)]
+    return {"acc": float(right.mean()), "recall": float(np.mean(recalls))}
 
 
 class _Kept:
@@ -165,63 +188,3 @@ class _Kept:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(("\n" if self._cut else "") + json.dumps(asdict(result)) + "\n")
         self._cut = False
-
-
-def read_nouns(path: Path) -> tuple[list[str], FloatMatrix]:
-    """Nouns and their vectors, float32 (n_nouns, dim), unit rows.
-
-    Raises
-    ------
-    InputError
-        The table cannot be read, or has no such columns.
-    """
-    table = _read(path, ["noun", "embedding"])
-    return table["noun"].to_list(), _unit(table, path)
-
-
-def read_set(one: DataSet, data: Path, nouns: list[str], noun_vectors: FloatMatrix) -> tuple[Vectors, np.ndarray]:
-    """A set's vectors, and its labels as numbers from 0, int64 (n_images,).
-
-    Raises
-    ------
-    InputError
-        The table cannot be read, its split is empty, labels are missing, or classes and class_names differ in number.
-    """
-    path = data / one.images
-    table = _read(path, ["embedding", one.label, *(["split"] if one.split is not None else [])])
-    if one.split is not None:
-        table = table.filter(pl.col("split") == one.split)
-        if table.is_empty():
-            raise InputError(f"{one.name}: {path} has no row of the split {one.split!r}")
-    bare = table[one.label].null_count()
-    if bare:
-        raise InputError(f"{one.name}: {bare:,} of {len(table):,} rows of {path} have no {one.label}")
-    names, labels = np.unique(table[one.label].to_numpy(), return_inverse=True)
-    if one.class_names is not None and len(one.class_names) != len(names):
-        raise InputError(
-            f"{one.name}: class_names must name each of the {len(names)} classes of {path}; it has "
-            f"{len(one.class_names)} names"
-        )
-    seen = Vectors(_unit(table, path), len(names), nouns, noun_vectors, one.class_names)
-    return seen, labels.astype(np.int64)
-
-
-def _read(path: Path, columns: list[str]) -> pl.DataFrame:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    try:
-        return pl.read_parquet(path, columns=columns)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(
-            f"{path} must be a Parquet table with {', '.join(columns)}: {str(error).splitlines()[0]}"
-        ) from error
-
-
-def _unit(table: pl.DataFrame, path: Path) -> FloatMatrix:
-    rows = table["embedding"]
-    if isinstance(rows.dtype, pl.List):
-        widths = rows.list.len()
-        if widths.n_unique() != 1:
-            raise InputError(f"{path}: all vectors of embedding must have one width")
-        rows = rows.list.to_array(int(widths[0]))
-    return require_unit_rows(rows.to_numpy().astype(np.float32), name=f"the vectors of {path.name}")

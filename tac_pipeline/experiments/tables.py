@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Sequence
 from statistics import mean, stdev
 
 from tac_pipeline.experiments.plan import Experiment
 from tac_pipeline.experiments.running import Result
+from tac_pipeline.experiments.ways import learns
 
-SCORES = ("nmi", "acc", "ari")
-HEADER = ("set", "images", "K", "way", "NMI", "ACC", "ARI", "seconds", "seeds", "published", "difference")
+COMPARED = ("nmi", "acc", "ari")
+FURTHER = ("ami", "homogeneity", "many_to_one", "recall")
+HEADER = (
+    *("set", "learned from", "scored", "K", "way", "NMI", "ACC", "ARI", "AMI", "homogeneity", "many-to-one", "recall"),
+    *("seconds", "seeds", "published", "difference"),
+)
+# Columns of text, which LaTeX sets to the left.
+TEXTS = ("set", "way")
 
 
 def rows_of(experiment: Experiment, results: Sequence[Result]) -> list[tuple[str, ...]]:
     """A row for each way on each set, in the order of the experiment; see HEADER. Figures are in %."""
     rows = []
-    for one in experiment.sets:
-        for way in experiment.ways:
-            own = [result for result in results if (result.data, result.way) == (one.name, way)]
-            if not own:
-                continue
-            figures = [[100 * getattr(result, name) for result in own] for name in SCORES]
+    names = [*experiment.by_name, *([] if "" in experiment.by_name else [""])]
+    for one, way, name in itertools.product(experiment.sets, experiment.ways, names):
+        own = [result for result in results if (result.data, result.way, result.encoder_name) == (one.name, way, name)]
+        if own:
+            figures = {name: [100 * getattr(result, name) for result in own] for name in (*COMPARED, *FURTHER)}
             said = one.published.get(way)
-            means = [mean(values) for values in figures]
+            means = [mean(figures[name]) for name in COMPARED]
+            first = own[0]
             rows.append(
                 (
                     one.name,
-                    f"{own[0].images:,}",
-                    str(own[0].classes),
-                    way,
-                    *(_spread(values) for values in figures),
+                    _part(first.learned, first.learn) if learns(way) else "",
+                    _part(first.images, first.split),
+                    str(first.classes),
+                    f"{way}, {name}" if name else way,
+                    *(_spread(values) for values in figures.values()),
                     f"{mean(result.seconds for result in own):.1f}",
                     str(len(own)),
                     "" if said is None else " / ".join(f"{value:.1f}" for value in said),
@@ -41,29 +50,43 @@ def rows_of(experiment: Experiment, results: Sequence[Result]) -> list[tuple[str
     return rows
 
 
+def notes_of(results: Sequence[Result]) -> list[str]:
+    """What stands below the table: encoders and machines."""
+    encoders = sorted({(result.encoder_name, result.encoder) for result in results if result.encoder})
+    machines = sorted({result.machine for result in results})
+    notes = [f"{name or 'Vectors'} by {encoder}" for name, encoder in encoders]
+    return [*notes, *(f"Seconds on {name}" for name in machines)]
+
+
+def _part(images: int, split: str | None) -> str:
+    return f"{images:,}" if split is None else f"{split}: {images:,}"
+
+
 def _spread(values: Sequence[float]) -> str:
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
-def as_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A table as Markdown."""
+def as_markdown(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """A table as Markdown, with its notes below it."""
     lines = [HEADER, ["---"] * len(HEADER), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in lines)
+    table = "".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in lines)
+    return table + "".join(f"\n{note}.\n" for note in notes)
 
 
-def as_csv(rows: Sequence[Sequence[str]]) -> str:
-    """A table as CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([HEADER, *rows])
+def as_csv(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """A table as CSV; the notes are its last column."""
+    text, said = io.StringIO(), "; ".join(notes)
+    csv.writer(text, lineterminator="\n").writerows([[*HEADER, "notes"], *([*row, said] for row in rows)])
     return text.getvalue()
 
 
-def as_latex(rows: Sequence[Sequence[str]]) -> str:
-    """A table as LaTeX, for the package booktabs."""
+def as_latex(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """A table as LaTeX, for the package booktabs; the notes are comments."""
     body = " \\\\\n".join(" & ".join(map(_escaped, row)) for row in rows)
-    columns = "l" + "r" * 2 + "l" + "r" * (len(HEADER) - 4)
+    columns = "".join("l" if name in TEXTS else "r" for name in HEADER)
     lines = ("\\toprule", " & ".join(HEADER) + " \\\\", "\\midrule", f"{body} \\\\", "\\bottomrule")
-    return f"\\begin{{tabular}}{{{columns}}}\n" + "\n".join(lines) + "\n\\end{tabular}\n"
+    said = "".join(f"% {note}\n" for note in notes)
+    return f"\\begin{{tabular}}{{{columns}}}\n" + "\n".join(lines) + "\n\\end{tabular}\n" + said
 
 
 def _escaped(text: str) -> str:

@@ -21,7 +21,7 @@ encoder:
 clusters:
   # Found from the images; or a number of groups; or coarse, for fewer of them.
   count: auto
-
+{further}
 # More that is often set:
 #   nouns: {source: nouns.txt}        your own words, one on a line, in place of WordNet's nouns
 #   images: {labels: folder}          true groups, to compare with: the name of each image's folder
@@ -29,15 +29,37 @@ clusters:
 """
 
 
-def settings_text(*, store: str, source: str, encoder: Mapping[str, str]) -> str:
-    """The text of a settings file with these values, and `clusters.count: auto`."""
+def settings_text(
+    *, store: str, source: str, encoder: Mapping[str, object], more: Mapping[str, object] | None = None
+) -> str:
+    """The text of a settings file with these values, and `clusters.count: auto` where `more` has no other.
+
+    `more` are further values by their dotted keys.
+    """
     # Its keys are there before they are set: set_key knows how to quote, and adds nothing to an empty section.
     keys = "".join(f"  {key}: {key}\n" for key in encoder)
-    text = _TEXT.replace("encoder:\n", f"encoder:\n{keys}")
+    text = _TEXT.replace("encoder:\n", f"encoder:\n{keys}").replace("{further}\n", _skeleton(more or {}))
     values = {"store": store, "images.source": source} | {f"encoder.{key}": value for key, value in encoder.items()}
+    values |= more or {}
     for name, value in values.items():
         text = set_key(text, name, value)
     return text
+
+
+def _skeleton(more: Mapping[str, object]) -> str:
+    """Sections that the text has not yet, with placeholders for their keys."""
+    lines: list[str] = []
+    for name in more:
+        section, _, key = name.rpartition(".")
+        if not section:
+            lines += [*_NOTES.get(name, []), f"{name}: {name}"]
+        elif f"{section}:\n" not in _TEXT:
+            lines += [f"{section}:", f"  {key}: {key}"]
+    return "".join(f"{line}\n" for line in lines) + "\n"
+
+
+# What is said of a key where a preset sets it.
+_NOTES = {"method": ["# The paper's method; robust, the default of other stores, finds better groups."]}
 
 
 def store_name(source: str) -> str:
@@ -46,6 +68,11 @@ def store_name(source: str) -> str:
     stem = re.sub(r"\.(tar|csv|tsv|jsonl|txt|parquet|npy)$", "", last.lower())
     name = re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:_LONGEST_NAME]
     return name or _NAMELESS
+
+
+def short_name(name: str) -> str:
+    """A set's name as people type it."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def written_source(source: str, settings_file: Path) -> str:

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 OWN_KEYS = (
     "nouns",
     "training_set",
+    "evaluation",
     "clusters",
     "group_by",
     "known",

@@ -67,6 +67,18 @@ class Section(BaseModel):
         return {} if written is None else written
 
 
+def _require_labels(value: object) -> object:
+    """One of three words, or the names of columns. One sentence refuses anything else; a union would give two."""
+    if value in ("none", "folder", "column"):
+        return value
+    if isinstance(value, list) and value and all(isinstance(name, str) and name for name in value):
+        if len(set(value)) < len(value):
+            raise PydanticCustomError("label_columns", "{sentence}", {"sentence": "must name each column once"})
+        return value
+    sentence = "must be none, folder, column or a list of columns"
+    raise PydanticCustomError("label_columns", "{sentence}", {"sentence": sentence})
+
+
 class Images(Section):
     """Where the images are."""
 
@@ -75,8 +87,10 @@ class Images(Section):
         description="folder, tar, fsspec URL, manifest (.csv, .tsv, .jsonl, .txt, .parquet with the images' places or "
         "bytes), or vector tables (.parquet, .npy); or a list of such, whose images get the place's name as a prefix",
     )
-    labels: Literal["none", "folder", "column"] = result(
-        "none", description="true labels, for evaluation only: the name of an image's folder, or the column `label`"
+    labels: Annotated[str | list[str], BeforeValidator(_require_labels)] = result(
+        "none",
+        description="true labels, for evaluation only: folder = the name of an image's folder, column = the column "
+        "`label`, or a list of columns such as [label, coarse], of which each is scored",
     )
     max_pixels: int = result(
         200_000_000, ge=1, description="an image with more pixels is kept as unreadable, never decoded"
@@ -112,6 +126,27 @@ class Images(Section):
         """The places of the source, at least one."""
         return [self.source] if isinstance(self.source, str) else self.source
 
+    @property
+    def label_columns(self) -> list[str]:
+        """The columns with true labels; none where folders have them, or nothing."""
+        if isinstance(self.labels, str):
+            return ["label"] if self.labels == "column" else []
+        return self.labels
+
+
+class SecondEncoder(Section):
+    """A second image model beside that of `encoder`: groups see both, words know the first alone."""
+
+    model: str | None = added_result(
+        None, min_length=1, description="a model of timm, such as vit_base_patch14_dinov2.lvd142m; null = none"
+    )
+    pretrained: str | None = added_result(
+        None, min_length=1, description="its checkpoint file, or `random`; null = the weights of the tag in its name"
+    )
+    weight: float = added_result(
+        0.5, gt=0, lt=1, description="its share of the squared length of an image's vector; CLIP's has the rest"
+    )
+
 
 class EncoderSettings(Section):
     """What turns images and nouns into vectors."""
@@ -129,10 +164,17 @@ class EncoderSettings(Section):
         "float",
         description="of the image tower; int8 is faster where there is no bfloat16; its vectors differ a bit",
     )
+    resize: int | None = added_result(
+        None,
+        ge=1,
+        description="pixels that an image's shorter side gets before its center is cut out, such as 256 where "
+        "the model sees 224; null = the model's own side",
+    )
     batch_size: int = execution(
         64, ge=1, description="images or prompts encoded at once; on CUDA at least 1,024 prompts"
     )
     device: str = execution("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N, mps")
+    second: SecondEncoder = SecondEncoder()
 
     @model_validator(mode="before")
     @classmethod
@@ -175,10 +217,49 @@ class Nouns(Section):
         return [place for place in self.places if place != "wordnet"]
 
 
+def _require_splits(value: object) -> object:
+    """A name, several, or none."""
+    names = value if isinstance(value, list) else [value]
+    if value is not None and (not names or not all(isinstance(name, str) and name for name in names)):
+        raise PydanticCustomError("splits", "must be the name of a split, a list of names, or null")
+    return value
+
+
+Splits = Annotated[str | list[str] | None, BeforeValidator(_require_splits)]
+
+
+def _as_list(split: str | list[str] | None) -> list[str]:
+    return [split] if isinstance(split, str) else split or []
+
+
 class TrainingSet(Section):
     """The images that the groups are learned from."""
 
     max_images: int = result(200_000, ge=2, description="a larger store is sampled down to this many")
+    split: Splits = added_result(
+        None,
+        description="learn from the images of this split alone, such as train, or of a list of splits; the source says "
+        "which image is in which",
+    )
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits to learn from; none where that is all images."""
+        return _as_list(self.split)
+
+
+class Evaluation(Section):
+    """Which images the result is scored on, where there are true labels."""
+
+    split: Splits = added_result(
+        None,
+        description="the split to score, such as test, or a list of which each is scored; null = all images",
+    )
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits to score; none where all images are."""
+        return _as_list(self.split)
 
 
 # Words for a number of groups that is found; auto is another word for fine.
@@ -402,6 +483,7 @@ class Settings(Section):
     encoder: EncoderSettings = EncoderSettings()
     nouns: Nouns = Nouns()
     training_set: TrainingSet = TrainingSet()
+    evaluation: Evaluation = Evaluation()
     clusters: Clusters
     group_by: Annotated[str | list[str] | None, BeforeValidator(require_criterion)] = added_result(
         None,

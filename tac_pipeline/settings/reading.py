@@ -82,6 +82,8 @@ _SENTENCES = {
     "string_too_short": "must not be empty",
     "cluster_count": "must be a whole number, auto, fine or coarse",
     "shortlist_kind": "must be a whole number from 1, all or null",
+    "label_columns": "{sentence}",
+    "splits": "must be the name of a split, a list of names, or null",
     "cluster_bounds": "must have min <= max",
     "known_places": "must have either folder, or file and column",
     "known_method": "must be {able} where `known` is set",

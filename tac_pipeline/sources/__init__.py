@@ -1,8 +1,8 @@
 """Image sources: they list the images of a store and read their bytes or their vectors.
 
 The location decides which kind it is: a folder (local or any fsspec URL) of image files and tar shards, one tar, a
-manifest (a table with a `uri` column, or with the images), or vectors (.parquet with an `embedding` column, .npy, or a
-folder or pattern of them). What must stay out: encoding (encoders/).
+manifest (a table with a `uri` column, or with the images), vectors (.parquet with an `embedding` column, .npy, or a
+folder or pattern of them), or a data set in a usual layout (layouts/). What must stay out: encoding (encoders/).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.archives import ListingCache
 from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
 from tac_pipeline.sources.formats import IMAGE_SUFFIXES
+from tac_pipeline.sources.layouts.finding import find_row_source
+from tac_pipeline.sources.layouts.rows import RowSource
 from tac_pipeline.sources.listing import (
     ByteReader,
     ImageSource,
@@ -41,6 +43,7 @@ __all__ = [
     "ManySources",
     "NamedPictures",
     "RemoteFolderSource",
+    "RowSource",
     "Rules",
     "Source",
     "VectorBatch",
@@ -53,7 +56,7 @@ __all__ = [
     "versions_by_content",
 ]
 
-Source = FolderSource | RemoteFolderSource | ManifestSource | VectorSource | ManySources
+Source = FolderSource | RemoteFolderSource | ManifestSource | RowSource | VectorSource | ManySources
 
 
 def open_source(
@@ -82,6 +85,9 @@ def open_source(
     path = Path(location)
     if find_vector_files(path):
         return VectorSource(path)
+    rows = find_row_source(path)
+    if rows is not None:
+        return rows
     if path.is_dir() or (is_archive(path.name) and path.is_file()):
         return FolderSource(path, listings, rules)
     if not path.exists():

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any
@@ -17,8 +17,11 @@ import polars as pl
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.archives import ArchiveListings, ListingCache, place_in_archive, require_whole
 from tac_pipeline.sources.formats import HEAD_BYTES
+from tac_pipeline.sources.layouts.finding import find_folder_layout
+from tac_pipeline.sources.layouts.labeled import FolderLayout
 from tac_pipeline.sources.listing import (
     LABEL,
+    LABELS_KEY,
     READING_THREADS,
     ImageFiles,
     Listing,
@@ -27,7 +30,9 @@ from tac_pipeline.sources.listing import (
     as_text,
     file_version,
     folder_labels,
+    labels_table,
     no_images,
+    unknown_column,
 )
 from tac_pipeline.sources.remote import TIMEOUT, RemoteFiles, changed_mark, list_files, open_filesystem
 from tac_pipeline.sources.rules import EXPORT_RECORD, Rules, is_archive
@@ -61,7 +66,27 @@ class FolderSource(ImageFiles):
             for below, entry in _Walk(self.folder, self.rules, found):
                 self._add_entry(found, archives, below, entry)
         archives.forget_others()
-        return found.finish(where=str(self.folder), empty=no_images(str(self.folder)))
+        return self._with_notes(found.finish(where=str(self.folder), empty=no_images(str(self.folder))))
+
+    def _with_notes(self, listing: Listing) -> Listing:
+        """The listing, with what the layout of the folder says of it."""
+        self.__dict__.pop("layout", None)  # files of labels may have been written again
+        if self.layout is None:
+            return listing
+        try:
+            notes = tuple(self.layout.notes(listing.images["image_id"].to_list()))
+        except SourceError as error:  # images can be grouped without their labels
+            notes = (f"the labels of {self.layout.name} cannot be read: {error}",)
+        return replace(listing, notes=(*listing.notes, *notes))
+
+    @cached_property
+    def layout(self) -> FolderLayout | None:
+        """The layout of a data set that the folder has; see layouts/."""
+        return find_folder_layout(self.folder)
+
+    def columns(self) -> tuple[str, ...]:
+        """See ImageSource."""
+        return () if self.layout is None else self.layout.columns
 
     def _add_entry(self, found: ListingBuilder, archives: ArchiveListings, below: str, entry: os.DirEntry[str]) -> None:
         rule = self.rules.passes_file(below, partial(_head, entry.path))
@@ -88,9 +113,17 @@ class FolderSource(ImageFiles):
         else:
             found.add_image(name, uri=uri, size=size, version=version)
 
-    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
-        """See ImageSource; a folder has labels of kind folder alone."""
-        return folder_labels(image_ids, kind, where=str(self.folder), column=column)
+    def labels(
+        self, image_ids: Sequence[str], kind: str, *, column: str = LABEL, key: str = LABELS_KEY
+    ) -> pl.DataFrame:
+        """See ImageSource; a folder has columns where its layout is known."""
+        if kind == "column" and self.layout is not None:
+            if column not in self.layout.columns:
+                raise unknown_column(column, self.layout.columns, where=f"{self.folder} ({self.layout.name})", key=key)
+            values = self.layout.values(image_ids, column)
+            pairs = zip(image_ids, values, strict=True)
+            return labels_table((image_id, value) for image_id, value in pairs if value is not None)
+        return folder_labels(image_ids, kind, where=str(self.folder), column=column, key=key)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""
@@ -272,9 +305,15 @@ class RemoteFolderSource(ImageFiles):
                 passed.add(path)
         return passed
 
-    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
-        """See ImageSource; a folder has labels of kind folder alone."""
-        return folder_labels(image_ids, kind, where=self.url, column=column)
+    def columns(self) -> tuple[str, ...]:
+        """See ImageSource; files of labels are read on this machine alone."""
+        return ()
+
+    def labels(
+        self, image_ids: Sequence[str], kind: str, *, column: str = LABEL, key: str = LABELS_KEY
+    ) -> pl.DataFrame:
+        """See ImageSource; a folder elsewhere has labels of kind folder alone."""
+        return folder_labels(image_ids, kind, where=self.url, column=column, key=key)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; with a limit, at most one byte more than it is read and OverLimit raised."""

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -32,6 +32,9 @@ READING_THREADS = 8  # they mostly wait for the disk or the network
 
 # The column of true labels.
 LABEL = "label"
+# The settings keys that ask for a column.
+LABELS_KEY = "images.labels"
+KNOWN_KEY = "known.column"
 
 Rows = dict[str, list[Any]]
 
@@ -69,8 +72,16 @@ class ImageSource(Protocol):
     def list_images(self) -> pl.DataFrame:
         """The images of the listing."""
 
-    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
-        """Columns image_id, label of those images that have one; kind is folder or column, then of a name."""
+    def labels(
+        self, image_ids: Sequence[str], kind: str, *, column: str = LABEL, key: str = LABELS_KEY
+    ) -> pl.DataFrame:
+        """Columns image_id, label of those images that have one; kind is folder or column, then of a name.
+
+        `key` is the settings key that asks for it, for messages.
+        """
+
+    def columns(self) -> tuple[str, ...]:
+        """The columns that `labels` gives; label, coarse and split mean the same in every data set."""
 
 
 class ImageFiles(ABC):
@@ -82,6 +93,10 @@ class ImageFiles(ABC):
 
     @abstractmethod
     def listing(self) -> Listing:
+        """See ImageSource."""
+
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
         """See ImageSource."""
 
     def list_images(self) -> pl.DataFrame:
@@ -257,21 +272,31 @@ def versions_by_content(
     return listing.with_columns(version=pl.Series(versions, dtype=pl.String))
 
 
-def folder_labels(image_ids: Sequence[str], kind: str, *, where: str, column: str = LABEL) -> pl.DataFrame:
+def folder_labels(
+    image_ids: Sequence[str], kind: str, *, where: str, column: str = LABEL, key: str = LABELS_KEY
+) -> pl.DataFrame:
     """The name of the folder that each image is in; an archive is not a folder."""
-    if kind == "column" and column != LABEL:
-        raise SourceError(
-            f"known.column needs a table of images; {where} is a folder. Use known.folder, or known.file with a table "
-            "of examples."
-        )
     if kind == "column":
-        raise SourceError(f"images.labels: column needs a table with a column label; {where} is a folder. Use folder.")
+        raise SourceError(f"{key} needs a table with a column {column}; {where} is a folder. {_INSTEAD.get(key, '')}")
     pairs = [(image_id, PurePosixPath(image_id).parent.name) for image_id in image_ids]
-    return pl.DataFrame(
-        [pair for pair in pairs if pair[1] and not pair[1].lower().endswith(ARCHIVE_SUFFIX)],
-        schema={"image_id": pl.String, "label": pl.String},
-        orient="row",
-    )
+    return labels_table(pair for pair in pairs if pair[1] and not pair[1].lower().endswith(ARCHIVE_SUFFIX))
+
+
+def labels_table(pairs: Iterable[tuple[str, str]]) -> pl.DataFrame:
+    """Columns image_id, label."""
+    return pl.DataFrame(list(pairs), schema={"image_id": pl.String, "label": pl.String}, orient="row")
+
+
+def unknown_column(column: str, known: Sequence[str], *, where: str, key: str) -> SourceError:
+    """The error for a column that a data set does not have."""
+    return SourceError(f"{key} must name a column of {where}; got {column}, and it has {', '.join(known)}")
+
+
+# What serves a folder.
+_INSTEAD = {
+    LABELS_KEY: "Use folder.",
+    KNOWN_KEY: "Use known.folder, or known.file with a table of examples.",
+}
 
 
 def as_text(path: str) -> str:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.listing import (
     LABEL,
+    LABELS_KEY,
     ImageFiles,
     Listing,
     ListingBuilder,
@@ -38,7 +39,7 @@ from tac_pipeline.sources.tables.columns import (
 )
 from tac_pipeline.sources.tables.images import ImageColumn, TableImages, image_column, place_in_table
 from tac_pipeline.sources.tables.parquet import PARQUET_BATCH_ROWS, PARQUET_ERRORS, column_texts, parquet_schema
-from tac_pipeline.sources.tables.reading import read_text_table
+from tac_pipeline.sources.tables.reading import read_text_table, table_columns
 
 NOTED_ROWS = 3
 
@@ -96,7 +97,9 @@ class ManifestSource(ImageFiles):
         found.note(*table.notes, *places.notes)
         return found.finish(where=str(self.path), empty=f"the manifest {self.path} has no rows that can be used")
 
-    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
+    def labels(
+        self, image_ids: Sequence[str], kind: str, *, column: str = LABEL, key: str = LABELS_KEY
+    ) -> pl.DataFrame:
         """See ImageSource."""
         if kind == "folder":
             return folder_labels(image_ids, kind, where=str(self.path))
@@ -105,7 +108,11 @@ class ManifestSource(ImageFiles):
         if ids is None:
             rows = zip(table.numbers, _column(table, "uri"), inside, strict=True)
             ids = [f"{self.path.name}#row={number:09d}" if here else uri for number, uri, here in rows]
-        return column_labels(table, ids, image_ids, column=column)
+        return column_labels(table, ids, image_ids, column=column, key=key)
+
+    def columns(self) -> tuple[str, ...]:
+        """See ImageSource; the table's columns."""
+        return table_columns(self.path)
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader; an image in a cell is read before it is known how large it is."""
@@ -143,7 +150,12 @@ class ManifestSource(ImageFiles):
 
 
 def column_labels(
-    table: TextTable, ids: Sequence[str | None], image_ids: Sequence[str], *, column: str = LABEL
+    table: TextTable,
+    ids: Sequence[str | None],
+    image_ids: Sequence[str],
+    *,
+    column: str = LABEL,
+    key: str = LABELS_KEY,
 ) -> pl.DataFrame:
     """Columns image_id, label of the wanted images, from a table with a column of labels.
 
@@ -152,12 +164,9 @@ def column_labels(
     SourceError
         The table has no such column.
     """
-    if column not in table.values and column != LABEL:
-        raise SourceError(f"known.column must be a column of {table.path}; got {column!r}, and it has {table.names}")
     if column not in table.values:
-        raise SourceError(
-            f"images.labels: column needs a column label (or class, category) in {table.path}; it has {table.names}"
-        )
+        also = " (or class, category)" if column == LABEL else ""
+        raise SourceError(f"{key} needs a column {column}{also} in {table.path}; it has {table.names}")
     schema = {"image_id": pl.String, "label": pl.String}
     labels = pl.DataFrame({"image_id": ids, "label": table.values[column]}, schema=schema)
     # A row that is no image may have the id of one.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
@@ -16,12 +16,13 @@ from tac_pipeline.arrow import UNSTATED_ENCODER
 from tac_pipeline.errors import SourceError, first_few
 from tac_pipeline.sources.archives import ListingCache
 from tac_pipeline.sources.folders import FolderSource, RemoteFolderSource
-from tac_pipeline.sources.listing import LABEL, ByteReader, Listing, ListingBuilder
+from tac_pipeline.sources.layouts.rows import RowSource
+from tac_pipeline.sources.listing import LABEL, LABELS_KEY, ByteReader, Listing, ListingBuilder
 from tac_pipeline.sources.manifests import ManifestSource
 from tac_pipeline.sources.tables.images import place_in_table
 from tac_pipeline.sources.vectors import VectorBatch, VectorSource
 
-SingleSource = FolderSource | RemoteFolderSource | ManifestSource | VectorSource
+SingleSource = FolderSource | RemoteFolderSource | ManifestSource | RowSource | VectorSource
 Opener = Callable[[str, "ListingCache | None"], SingleSource]
 
 
@@ -112,7 +113,9 @@ class ManySources:
         """See ImageSource."""
         return self.listing().images
 
-    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
+    def labels(
+        self, image_ids: Sequence[str], kind: str, *, column: str = LABEL, key: str = LABELS_KEY
+    ) -> pl.DataFrame:
         """See ImageSource; a source that cannot be reached has none.
 
         Raises
@@ -127,9 +130,14 @@ class ManySources:
                 ids[prefix].append(own)
         parts = [pl.DataFrame(schema={"image_id": pl.String, "label": pl.String})]
         for prefix, source in self._sources().items():
-            labels = source.labels(ids[prefix], kind, column=column)
+            labels = source.labels(ids[prefix], kind, column=column, key=key)
             parts.append(labels.select(pl.format("{}/{}", pl.lit(prefix), "image_id").alias("image_id"), "label"))
         return pl.concat(parts).sort("image_id")
+
+    def columns(self) -> tuple[str, ...]:
+        """See ImageSource; those that every source has."""
+        known = [source.columns() for source in self._sources().values()]
+        return tuple(name for name in known[0] if all(name in names for names in known))
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """See ByteReader."""
@@ -198,7 +206,12 @@ class ManySources:
 
     def _reader_of(self, uri: str) -> ByteReader:
         """A source that reads such a uri; those of one kind read all files of that kind."""
-        if place_in_table(uri) is not None:
+        place = place_in_table(uri)
+        if place is not None:
+            # Rows of files are read by the source of the data set alone.
+            for source in self._sources().values():
+                if isinstance(source, RowSource) and Path(place[0]).is_relative_to(source.location):
+                    return source
             wanted: tuple[type, ...] = (ManifestSource,)
         elif "://" in uri:
             wanted = (RemoteFolderSource, ManifestSource)

@@ -16,11 +16,11 @@ import polars as pl
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import UNSTATED_ENCODER
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.listing import LABEL, Listing, ListingBuilder, as_path
+from tac_pipeline.sources.listing import LABEL, LABELS_KEY, Listing, ListingBuilder, as_path
 from tac_pipeline.sources.manifests import Places, column_labels, local_path
 from tac_pipeline.sources.streaming import read_local
 from tac_pipeline.sources.tables.columns import RowProblems, refuse_repeats
-from tac_pipeline.sources.tables.reading import read_text_table
+from tac_pipeline.sources.tables.reading import read_text_table, table_columns
 from tac_pipeline.sources.tables.vectors import RowBatch, VectorPart, Widths, find_vector_files, open_part
 
 
@@ -96,7 +96,9 @@ class VectorSource:
         """See ImageSource."""
         return self.listing().images
 
-    def labels(self, image_ids: Sequence[str], kind: str, *, column: str = LABEL) -> pl.DataFrame:
+    def labels(
+        self, image_ids: Sequence[str], kind: str, *, column: str = LABEL, key: str = LABELS_KEY
+    ) -> pl.DataFrame:
         """See ImageSource; a vector table has labels of kind column alone."""
         if kind == "folder":
             raise SourceError(f"images.labels: folder needs image files; {self.path} is a vector table. Use column.")
@@ -106,8 +108,12 @@ class VectorSource:
         parts = []
         for table in tables:
             ids = table.values.get("image_id", table.values.get("uri", []))
-            parts.append(column_labels(table, ids, image_ids, column=column))
+            parts.append(column_labels(table, ids, image_ids, column=column, key=key))
         return pl.concat(parts).sort("image_id")
+
+    def columns(self) -> tuple[str, ...]:
+        """See ImageSource; the columns of its tables."""
+        return tuple(dict.fromkeys(name for part in self._parts() for name in table_columns(part.table)))
 
     def vectors(self) -> Iterator[VectorBatch]:
         """Batches in file order.

@@ -54,6 +54,17 @@ ARCHIVE_MEMBERS = TableSchema(
 IMAGE_LABELS = TableSchema(
     "image_labels", (_IMAGE_ID, Column("label", pa.string(), "the truth, for evaluation only")), key="image_id"
 )
+FURTHER_LABELS = TableSchema(
+    "further_labels",
+    (
+        _IMAGE_ID,
+        Column("column", pa.string(), "of the source"),
+        Column("label", pa.string(), "the truth by that column, for evaluation only"),
+    ),
+)
+IMAGE_SPLITS = TableSchema(
+    "image_splits", (_IMAGE_ID, Column("split", pa.string(), "such as train or test")), key="image_id"
+)
 KNOWN_LABELS = TableSchema(
     "known_labels",
     (_IMAGE_ID, Column("label", pa.string(), "the known class that it is an example of")),
@@ -434,9 +445,18 @@ EVALUATION = TableSchema(
     (
         Column("result", pa.string(), "image_kmeans, training_free or trained"),
         Column("rows", pa.string(), "training_set or whole_store"),
+        Column("split", pa.string(), "of which only the images were scored; null = all", nullable=True),
+        Column("labels", pa.string(), "what the labels are: folder, or the column of the source"),
         Column("labeled_images", pa.int64(), "images that were scored"),
+        Column("classes", pa.int64(), "of these images"),
+        Column("clusters", pa.int64(), "of these images"),
         Column("nmi", pa.float64(), "normalized mutual information, 0 to 1"),
         Column("acc", pa.float64(), "accuracy under the best one-to-one matching, 0 to 1"),
         Column("ari", pa.float64(), "adjusted Rand index"),
+        Column("ami", pa.float64(), "mutual information above chance"),
+        Column("homogeneity", pa.float64(), "1 where each group has images of one class alone"),
+        Column("completeness", pa.float64(), "1 where the images of each class are in one group"),
+        Column("many_to_one", pa.float64(), "accuracy where each group stands for its commonest class"),
+        Column("recall", pa.float64(), "mean over classes of the share in the class's group, by the matching of acc"),
     ),
 )

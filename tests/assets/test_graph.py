@@ -13,6 +13,7 @@ from tac_pipeline.settings.reading import parse_settings
 EDGES = {
     "image_manifest": set(),
     "image_labels": {"image_manifest"},
+    "image_splits": {"image_manifest"},
     "image_embeddings": {"image_manifest"},
     "known_labels": set(),
     "training_set": {"image_embeddings"},
@@ -95,7 +96,7 @@ BY_CRITERION = {
 }
 
 GROUPS = {
-    "images": {"image_manifest", "image_labels", "image_embeddings", "known_labels", "training_set"},
+    "images": {"image_manifest", "image_labels", "image_splits", "image_embeddings", "known_labels", "training_set"},
     "nouns": {"candidate_nouns", "noun_embeddings"},
     "text space": {
         "criterion",
@@ -127,6 +128,13 @@ def test_the_edges_are_the_documented_ones() -> None:
 def test_known_classes_are_read_only_where_the_settings_name_some() -> None:
     readers = {"training_set", "training_free_clusters", "cluster_heads", "cluster_ids", "corrections"}
     assert {step.name for step in STEPS if find("known_labels") in step.optional} == readers
+
+
+def test_splits_are_read_only_where_the_settings_name_one() -> None:
+    settings = parse_settings("store: photos\nimages: {source: pictures}\nclusters: {count: 10}\n", name="tac.yaml")
+    splits = find("image_splits")
+    assert {step.name for step in STEPS if splits in step.optional} == {"training_set", "evaluation"}
+    assert [step.name for step in STEPS if splits in step.reads(settings)] == []
 
 
 def test_a_criterion_is_read_only_where_there_is_one() -> None:
@@ -169,6 +177,7 @@ def test_growth_relearns_nothing() -> None:
     assert {step.name for step in GROWTH} == {
         "image_manifest",
         "image_labels",
+        "image_splits",
         "image_embeddings",
         "corrections",
         "assignments",
@@ -195,6 +204,7 @@ def test_growth_relearns_nothing() -> None:
             "+image_neighbors",
             [
                 "image_manifest",
+                "image_splits",
                 "image_embeddings",
                 "known_labels",
                 "training_set",

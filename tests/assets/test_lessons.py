@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from assets_helpers import table
 from command_line import tac
 from ready_store import ready
 
@@ -20,10 +21,6 @@ Writer = Callable[..., Path]
 def run(path: Path, *more: str) -> None:
     result = tac("run", "-s", path, *more)
     assert result.exit_code == 0, result.output
-
-
-def table(path: Path, name: str) -> pl.DataFrame:
-    return pl.read_parquet(open_store(load_project(path)).require_current(name).artifact.file(f"{name}.parquet"))
 
 
 def facts(path: Path, name: str = "lessons") -> dict[str, Any]:

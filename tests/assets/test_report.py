@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from assets_helpers import computed, materialize
+from assets_helpers import computed, materialize, table
 from made_up import HOSTILE
 from PIL import Image, ImageDraw
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from assets.engine.execute import open_store
-from assets.engine.step import Inputs
-from assets.graph import GROWTH, STEPS, find
+from assets.graph import GROWTH, STEPS
 from assets.report import PAGE_NAME
 from tac_pipeline.cli import app
 from tac_pipeline.settings.project import load_project
@@ -59,11 +58,6 @@ def drawn(number: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def table(path: Path, name: str) -> pl.DataFrame:
-    project = load_project(path)
-    return Inputs(project, {name: open_store(project).require_current(name).artifact}).table(find(name))
 
 
 def page_of(path: Path) -> str:

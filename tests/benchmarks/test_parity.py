@@ -1,8 +1,10 @@
 """The smallest real table, once: the whole benchmark is `python -m benchmarks.parity`."""
 
+from dataclasses import replace
+
 from benchmarks import parity
 from benchmarks import reference_data as reference_data_files
-from tac_pipeline.method.clusters.evaluation import Scores
+from tac_pipeline.method.clusters.evaluation import score
 
 
 def test_a_real_table_reaches_the_floor(reference_data, monkeypatch, tmp_path, capsys) -> None:
@@ -15,8 +17,8 @@ def test_a_real_table_reaches_the_floor(reference_data, monkeypatch, tmp_path, c
 
 
 def test_a_missed_floor_is_said(monkeypatch, tmp_path, capsys) -> None:
-    bad = Scores(nmi=0.1, acc=0.1, ari=0.1, rows=10)
-    good = Scores(nmi=0.99, acc=0.99, ari=0.99, rows=10)
+    right = score(["cat", "dog"], [0, 1])
+    bad, good = (replace(right, nmi=value, acc=value, ari=value) for value in (0.1, 0.99))
     scores = dict.fromkeys(parity.RESULTS, good) | {"trained": bad}
     runs = {"food10": [parity.SeedScores(0, scores, 1.0, 2.0)]}
     assert parity.misses(runs) == ["food10, trained: NMI 10.0 is below the floor 85.8"]

@@ -8,6 +8,7 @@ import pytest
 from colored_store import MODEL, NOUNS, colored_store  # noqa: F401 - a fixture
 from command_line import tac, told
 from huggingface_hub import constants as hub
+from layouts import make_cifar100, make_dtd, make_ilsvrc
 from ruamel.yaml import YAML
 from small_store import grouped_vectors, write_vectors
 
@@ -18,6 +19,7 @@ from tac_pipeline.errors import MissingDependency
 from tac_pipeline.first_run import installed
 from tac_pipeline.settings.project import load_project
 from tac_pipeline.sources import rules
+from tac_pipeline.sources.layouts.imagenet import imagenet_subset
 
 
 @pytest.fixture(name="folder")
@@ -163,3 +165,43 @@ def test_the_packaged_encoder_needs_its_name_alone() -> None:
     assert starting.encoder_keys("tac-small", None, None) == {"model": "tac-small", "pretrained": "drawn"}
     assert starting.encoder_keys(None, None, "fast") == {"preset": "fast"}
     assert starting.encoder_keys(None, None, None) == {"model": "ViT-B-32-quickgelu", "pretrained": "openai"}
+
+
+def test_a_known_data_set_gets_the_settings_of_its_preset(folder: Path) -> None:
+    make_cifar100(folder / "sets" / "cifar-100-python")
+    begun = tac("init", "--preset", "CIFAR-20", "--data", "sets", "--model", "tac-small")
+    assert begun.exit_code == 0, begun.output
+    assert "20 classes by the column coarse" in begun.stdout
+    assert "train: 100" in begun.stdout
+    settings = load_project(folder / "tac.yaml").settings
+    assert (settings.store, settings.clusters.count, settings.method) == ("cifar20", 20, "published")
+    assert (settings.images.source, settings.images.labels) == ("sets/cifar-100-python", ["coarse", "label"])
+    assert (settings.training_set.split, settings.evaluation.split) == ("train", "test")
+    text = (folder / "tac.yaml").read_text()
+    assert text.index("method: published") < text.index("# More that is often set")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--preset", "cifar10", "--data", "sets"), "CIFAR-10: there is no cifar-10-batches-py or "),
+        (("--preset", "dtd", "--data", "sets"), "DTD must have 47 classes, and what is there has 3"),
+        (("--preset", "dtd"), "--preset dtd needs either --data, the folder that DTD is in, or a SOURCE"),
+        (
+            ("--preset", "mnist", "--data", "sets"),
+            "must be fast, balanced, best, or one of the data sets stl10",
+        ),
+        (("--data", "sets"), "--data belongs to a --preset that names a data set"),
+        (
+            ("sets/ILSVRC", "--preset", "imagenet10"),
+            "ImageNet-10 must have images of the split val, in folders of their classes",
+        ),
+    ],
+)
+def test_a_data_set_that_is_not_the_presets_is_refused(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    make_dtd(folder / "sets" / "dtd")
+    synsets = {synset: synset for synset in imagenet_subset("imagenet-10")}
+    make_ilsvrc(folder / "sets" / "ILSVRC", synsets=synsets, images_per_class=1, mapping=False)
+    result = tac("init", *arguments)
+    assert (result.exit_code, message in told(result)) == (1, True), result.output
+    assert not (folder / "tac.yaml").exists()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,11 +10,13 @@ import pytest
 from command_line import tac, told
 from small_store import grouped_vectors, write_nouns, write_vectors
 
-from tac_pipeline.errors import InputError, SettingsError
+from tac_pipeline.errors import SettingsError
+from tac_pipeline.experiments.opening import Shelf
 from tac_pipeline.experiments.plan import Experiment, load_experiment
-from tac_pipeline.experiments.running import RESULTS_NAME, read_set, run_experiment
-from tac_pipeline.experiments.tables import as_latex, as_markdown, rows_of
+from tac_pipeline.experiments.running import RESULTS_NAME, run_experiment
+from tac_pipeline.experiments.tables import HEADER, as_latex, as_markdown, rows_of
 from tac_pipeline.experiments.ways import WAYS, Found, Vectors, class_rows
+from tac_pipeline.first_run.cost import machine
 
 PLAN = """\
 name: small
@@ -45,20 +48,24 @@ def plan(folder: Path, old: str = "", new: str = "") -> Experiment:
 
 
 def test_the_table_has_every_way_beside_what_was_published(folder: Path) -> None:
-    arguments = ("experiment", folder / "plan.yaml", "--data", folder, "--out", folder / "out")
+    arguments = ("experiment", "run", folder / "plan.yaml", "--data", folder, "--out", folder / "out")
     result = tac(*arguments)
     assert result.exit_code == 0, result.output
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines()]
-    assert [row[3] for row in lines[2:]] == ["k-means", "robust", "zero-shot"]
-    by_way = {row[3]: row for row in lines[2:]}
-    assert by_way["robust"][:3] == ["three_groups", "60", "3"]
-    assert by_way["robust"][4:7] == ["100.0 ± 0.0"] * 3
-    assert by_way["robust"][8:] == ["2", "99.0 / 98.5 / 97.0", "+1.0 / +1.5 / +3.0"]
-    assert by_way["k-means"][9:] == ["", ""]
+    rows = [dict(zip(HEADER, row, strict=True)) for row in lines[2:5]]
+    by_way = {row["way"]: row for row in rows}
+    assert list(by_way) == ["k-means", "robust", "zero-shot"]
+    robust = by_way["robust"]
+    assert (robust["set"], robust["learned from"], robust["scored"], robust["K"]) == ("three_groups", "60", "60", "3")
+    assert {robust[name] for name in HEADER[5:12]} == {"100.0 ± 0.0"}
+    assert (robust["seeds"], robust["published"]) == ("2", "99.0 / 98.5 / 97.0")
+    assert robust["difference"] == "+1.0 / +1.5 / +3.0"
+    assert (by_way["k-means"]["learned from"], by_way["k-means"]["published"]) == ("", "")
+    assert f"Seconds on {machine()}." in result.stdout
     out = folder / "out" / "small"
     assert (out / "table.md").read_text() == result.stdout
-    assert list(csv.reader((out / "table.csv").open()))[2][3] == "robust"
-    assert r"three\_groups & 60 & 3 & robust & 100.0 $\pm$ 0.0" in (out / "table.tex").read_text()
+    assert list(csv.reader((out / "table.csv").open()))[2][4] == "robust"
+    assert r"three\_groups & 60 & 60 & 3 & robust & 100.0 $\pm$ 0.0" in (out / "table.tex").read_text()
     # Nothing is run twice; another seed is.
     kept = (out / RESULTS_NAME).read_text()
     again = tac(*arguments, "--seeds", "3")
@@ -86,7 +93,7 @@ def test_one_fit_of_the_published_method_gives_two_ways(folder: Path, monkeypatc
 
     def fit(seen: Vectors, seed: int) -> dict[str, Found]:
         fits.append(seed)
-        groups = seen.images[:, :3].argmax(axis=1)
+        groups = seen.scored[:, :3].argmax(axis=1)
         return {"published": Found(groups, 2.0), "training-free": Found(groups, 1.0)}
 
     for name in ("published", "training-free"):
@@ -110,7 +117,7 @@ def test_what_cannot_be_run_is_said_and_the_rest_goes_on(folder: Path) -> None:
         assert outcome.missing == [sentence]
         assert [one.way for one in outcome.results] == ["k-means", "robust"]
     for old, new, sentence in (
-        ("images: images", "images: nowhere", "there is no file"),
+        ("images: images", "images: nowhere", "there is no nowhere.parquet in"),
         ("images: images.parquet", "images: images.parquet\n    split: test", "must be a Parquet table with embedding"),
         ("images: images.parquet", "images: images.parquet\n    label: kind", "must be a Parquet table with embedding"),
         ("green thing 0, ", "", "must name each of the 3 classes"),
@@ -118,25 +125,46 @@ def test_what_cannot_be_run_is_said_and_the_rest_goes_on(folder: Path) -> None:
         outcome = run_experiment(plan(folder, old, new), folder, folder / "out", seeds=1, say=lambda _: None)
         assert (outcome.results, len(outcome.missing), sentence in outcome.missing[0]) == ([], 1, True), outcome
     (folder / "plan.yaml").write_text(PLAN.replace("images: images", "images: nowhere"), encoding="utf-8")
-    result = tac("experiment", folder / "plan.yaml", "--data", folder, "--out", folder / "out")
-    assert (result.exit_code, "not run: there is no file" in told(result)) == (1, True)
+    result = tac("experiment", "run", folder / "plan.yaml", "--data", folder, "--out", folder / "out")
+    assert (result.exit_code, "not run: three_groups: there is no nowhere.parquet" in told(result)) == (1, True)
 
 
 def test_a_split_is_what_is_scored(folder: Path) -> None:
     table = pl.read_parquet(folder / "images.parquet")
     split = ["test" if row % 2 else "train" for row in range(len(table))]
     table.with_columns(split=pl.Series(split)).write_parquet(folder / "images.parquet")
-    one = plan(folder, "images: images.parquet", "images: images.parquet\n    split: test").sets[0]
-    vectors, truth = grouped_vectors()
-    seen, labels = read_set(one, folder, ["a"], vectors[:1])
-    assert labels.tolist() == truth[1::2].tolist()
-    assert seen.n_classes == 3
-    with pytest.raises(InputError, match="no row of the split 'none'"):
-        read_set(one.model_copy(update={"split": "none"}), folder, ["a"], vectors[:1])
+    _, truth = grouped_vectors()
+    one = plan(folder, "images: images.parquet", "images: images.parquet\n    split: test")
+    [opened] = Shelf(one, folder, folder / "out", print).open(one.sets[0])
+    assert opened.labels.tolist() == truth[1::2].tolist()
+    assert (opened.seen.n_classes, opened.seen.two) == (3, False)
+    two = plan(folder, "images: images.parquet", "images: images.parquet\n    learn: train\n    split: test")
+    outcome = run_experiment(two, folder, folder / "out", seeds=1, say=lambda _: None)
+    assert [(one.way, one.learn, one.learned, one.split, one.images) for one in outcome.results] == [
+        (way, "train", 30, "test", 30) for way in ("k-means", "robust", "zero-shot")
+    ]
+    assert [one.acc for one in outcome.results] == [1, 1, 1]
+    rows = [dict(zip(HEADER, row, strict=True)) for row in rows_of(two, outcome.results)]
+    assert [row["learned from"] for row in rows] == ["", "train: 30", ""]
+    wrong = plan(folder, "images: images.parquet", "images: images.parquet\n    split: none")
+    assert run_experiment(wrong, folder, folder / "out", say=print).missing == [
+        f"three_groups: {folder / 'images.parquet'} has no image of the split 'none'"
+    ]
     unlabeled = table.with_columns(pl.when(pl.int_range(len(table)) > 3).then("label").alias("label"))
     unlabeled.write_parquet(folder / "images.parquet")
-    with pytest.raises(InputError, match=r"4 of 60 rows of .* have no label"):
-        read_set(one.model_copy(update={"split": None}), folder, ["a"], vectors[:1])
+    missing = run_experiment(plan(folder), folder, folder / "out", say=print).missing
+    assert missing == [f"three_groups: 4 of 60 rows of {folder / 'images.parquet'} have no label"]
+
+
+def test_training_free_groups_the_scored_images_alone(folder: Path) -> None:
+    table = pl.read_parquet(folder / "images.parquet")
+    split = ["test" if row % 2 else "train" for row in range(len(table))]
+    table.with_columns(split=pl.Series(split)).write_parquet(folder / "images.parquet")
+    found = plan(folder, "images: images.parquet", "images: images.parquet\n    learn: train\n    split: test")
+    [opened] = Shelf(found, folder, folder / "out", print).open(found.sets[0])
+    alone = WAYS["training-free"](opened.seen, 0)["training-free"].groups
+    same = WAYS["training-free"](replace(opened.seen, learned=opened.seen.scored), 0)["training-free"].groups
+    assert (len(alone), alone.tolist()) == (30, same.tolist())
 
 
 @pytest.mark.parametrize(
@@ -173,7 +201,7 @@ def test_class_names_are_found_whatever_their_case() -> None:
 
 
 def test_tables_hold_any_text() -> None:
-    rows = [("a|b_c & 5%",) * 11]
-    assert as_markdown(rows).splitlines()[-1].count("|") == 12
-    assert r"a|b\_c \& 5\%" in as_latex(rows)
+    rows = [("a|b_c & 5%",) * len(HEADER)]
+    assert as_markdown(rows, []).splitlines()[-1].count("|") == len(HEADER) + 1
+    assert r"a|b\_c \& 5\%" in as_latex(rows, ["a note"])
     assert rows_of(Experiment(name="x", nouns="n", sets=[{"name": "a", "images": "b"}]), []) == []

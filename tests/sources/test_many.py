@@ -101,7 +101,7 @@ class TestImages:
         source = opened(first, second)
         ids = source.list_images()["image_id"].to_list()
         assert source.labels(ids, "folder").rows() == [("a/cat/1.jpg", "cat"), ("b/dog/1.jpg", "dog")]
-        with pytest.raises(SourceError, match="column needs a table"):
+        with pytest.raises(SourceError, match="needs a table with a column label"):
             source.labels(ids, "column")
 
     def test_one_that_is_absent_is_a_problem_with_its_prefix(self, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 from ready_store import made_once
 
-from assets.engine.execute import Outcome, execute
-from assets.graph import STEPS
+from assets.engine.execute import Outcome, execute, open_store
+from assets.engine.step import Inputs
+from assets.graph import STEPS, find
 from tac_pipeline.settings.project import load_project
 
 
@@ -33,3 +35,9 @@ def _at(data: Path, outcome: Outcome) -> Outcome:
 def computed(outcomes: dict[str, Outcome]) -> set[str]:
     """The names of the steps that were not reused."""
     return {name for name, outcome in outcomes.items() if not outcome.reused}
+
+
+def table(path: Path, name: str) -> pl.DataFrame:
+    """The main table of a step that is current in the store of a settings file."""
+    project = load_project(path)
+    return Inputs(project, {name: open_store(project).require_current(name).artifact}).table(find(name))

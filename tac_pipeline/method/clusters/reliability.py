@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.clusters.evaluation import matched_rows
+from tac_pipeline.method.clusters.evaluation import commonest_rows, matched_rows
 
 SURE = 0.9
 BINS = 10
@@ -64,7 +64,7 @@ def measure_reliability(
             "labels, assignment and confidence must be equally long, with at least one entry; got "
             f"{len(np.asarray(labels))}, {len(np.asarray(assignment))} and {len(confidence)}"
         )
-    right, pure = matched_rows(labels, assignment), _commonest_rows(labels, assignment)
+    right, pure = matched_rows(labels, assignment), commonest_rows(labels, assignment)
     numbers = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     filled, bins, images = np.unique(numbers, return_inverse=True, return_counts=True)
 
@@ -82,13 +82,3 @@ def measure_reliability(
         sure_right=float(right[sure].mean()) if sure.any() else float("nan"),
         sure_pure=float(pure[sure].mean()) if sure.any() else float("nan"),
     )
-
-
-def _commonest_rows(labels: npt.ArrayLike, assignment: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which rows are of the commonest class of their cluster, bool (n_rows,)."""
-    from sklearn.metrics.cluster import contingency_matrix
-
-    commonest = contingency_matrix(labels, assignment).argmax(axis=0)  # (n_clusters,)
-    truth, found = (np.unique(values, return_inverse=True)[1] for values in (labels, assignment))
-    pure: npt.NDArray[np.bool_] = commonest[found] == truth
-    return pure

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -68,6 +70,7 @@ def read_parquet(table: TextTable, *, wanted: Sequence[str], required: Sequence[
     schema = parquet_schema(table.path)
     table.names = list(schema.names)
     columns, table.notes = text_columns(schema, wanted=wanted, required=required, path=table.path)
+    named = class_labels(schema)
     for ours in columns:
         table.values[ours] = []
     try:
@@ -77,8 +80,42 @@ def read_parquet(table: TextTable, *, wanted: Sequence[str], required: Sequence[
                 for batch in file.iter_batches(batch_size=PARQUET_BATCH_ROWS, columns=list(columns.values())):
                     for ours, name in columns.items():
                         table.values[ours] += column_texts(batch.column(name))
+        for ours, names in {ours: named[name] for ours, name in columns.items() if name in named}.items():
+            table.values[ours], wrong = name_classes(table.values[ours], names)
+            table.notes += [f"{ours}: {wrong}"] if wrong else []
     except PARQUET_ERRORS as error:
         raise SourceError(f"cannot read {table.path}: {error}") from error
+
+
+def class_labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of numbered classes, by column, as Hugging Face's datasets write them into a file's metadata."""
+    try:
+        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        return names_of_features(info["info"]["features"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+
+
+def names_of_features(features: Any) -> dict[str, list[str]]:
+    """The names of numbered classes, by column, among Hugging Face's features; none where they are no features."""
+    if not isinstance(features, dict):
+        return {}
+    found = {}
+    for column, feature in features.items():
+        names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            found[column] = names
+    return found
+
+
+def name_classes(texts: Sequence[str | None], names: Sequence[str]) -> tuple[list[str | None], str]:
+    """The names of numbers, and what is wrong with those that have none; -1 is Hugging Face's number for no class."""
+    known = {str(number): name for number, name in enumerate(names)}
+    wrong = [text for text in texts if text is not None and text != "-1" and text not in known]
+    told = (
+        f"{len(wrong):,} rows have a number that is not from 0 to {len(names) - 1}, such as {wrong[0]}" if wrong else ""
+    )
+    return [None if text is None else known.get(text) for text in texts], told
 
 
 def column_texts(column: pa.Array) -> list[str | None]:

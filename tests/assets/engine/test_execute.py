@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from assets_helpers import computed, materialize
+from assets_helpers import computed, materialize, table
 from small_store import DIM, grouped_vectors, write_vectors
 from staleness import COUNTERPARTS_DOWN
 
 from assets.engine.execute import execute, open_store
-from assets.engine.step import Inputs
 from assets.graph import GROWTH, STEPS, find
 from assets.images import sample_images
 from assets.lookups.status import State, all_status, steps_to_run
@@ -24,11 +23,6 @@ from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS
 
 Writer = Callable[..., Path]
-
-
-def table(path: Path, name: str) -> pl.DataFrame:
-    project, step = load_project(path), find(name)
-    return Inputs(project, {name: open_store(project).require_current(name).artifact}).table(step)
 
 
 def test_the_chain_finds_the_groups_and_names_them(vector_store: Writer) -> None:

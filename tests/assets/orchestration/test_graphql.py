@@ -107,7 +107,7 @@ def test_materialize_all_leaves_everything_fresh_and_described(filled_ui: Ui) ->
         assert name == PUBLISHED or shown["reused"]["boolValue"] is False
         assert Path(shown["path"]["path"]).is_dir()
         # Without image files the page has no pictures, this method does not whiten, and the settings ask for no more.
-        empty = (PUBLISHED, "report", "whitening", "criterion", "known_labels", "lessons")
+        empty = (PUBLISHED, "report", "whitening", "criterion", "known_labels", "lessons", "image_splits")
         assert name in empty or shown["dagster/row_count"]["intValue"] > 0
         assert name == PUBLISHED or shown["seconds"]["floatValue"] >= 0
     assert metadata(assets[PUBLISHED])["decision"]["text"] == "version 1 is published"

@@ -13,12 +13,12 @@ from assets.ui.previews import (
     INLINE_CHARACTERS,
     count_picture,
     loss_picture,
-    map_picture,
     reliability_picture,
     shorten,
     sizes_picture,
     table,
 )
+from tac_pipeline.figures import map_picture
 from tac_pipeline.method.clusters.reliability import measure_reliability
 
 ACCENT = (0x4F, 0x46, 0xE5)

@@ -9,7 +9,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
-from assets_helpers import computed, materialize
+from assets_helpers import computed, materialize, table
 
 from assets.engine.execute import open_store
 from assets.graph import GROWTH, LEARNING, STEPS, descendants, find
@@ -186,10 +186,6 @@ def test_pins_move_images_and_say_so() -> None:
     ]
     assert found["confidence"].to_list()[:2] == found["margin"].to_list()[:2] == [1, 1]
     assert found["similarity"].is_null().to_list() == [True, False, True, False]
-
-
-def table(path: Path, name: str) -> pl.DataFrame:
-    return pl.read_parquet(open_store(load_project(path)).require_current(name).artifact.file(f"{name}.parquet"))
 
 
 def write(path: Path, text: str) -> None:

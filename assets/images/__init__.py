@@ -1,0 +1,46 @@
+"""Group images: from the source to one vector per image, and the training set that groups are learned from.
+
+listed.py    the source and its images      labeled.py   labels, splits, and examples of known classes
+embedded.py  vectors and their encoder      learned.py   the training set
+"""
+
+from assets.images.embedded import (
+    TRY_AGAIN_SECONDS,
+    encoder_name,
+    image_embeddings,
+    load_encoder,
+    observed_version,
+    text_encoder_name,
+)
+from assets.images.labeled import (
+    WITH_KNOWN,
+    image_labels,
+    image_splits,
+    known_classes,
+    known_labels,
+    label_tables,
+)
+from assets.images.learned import sample_images, training_set
+from assets.images.listed import IMAGE_STORE, image_manifest, list_source, not_images, open_project_source
+
+__all__ = [
+    "IMAGE_STORE",
+    "TRY_AGAIN_SECONDS",
+    "WITH_KNOWN",
+    "encoder_name",
+    "image_embeddings",
+    "image_labels",
+    "image_manifest",
+    "image_splits",
+    "known_classes",
+    "known_labels",
+    "label_tables",
+    "list_source",
+    "load_encoder",
+    "not_images",
+    "observed_version",
+    "open_project_source",
+    "sample_images",
+    "text_encoder_name",
+    "training_set",
+]

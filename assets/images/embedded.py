@@ -1,0 +1,177 @@
+"""One vector for each image, and the encoder that makes it."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from assets.engine.execute import open_store
+from assets.engine.step import Inputs, Output, Values, stored_asset
+from assets.images.listed import image_manifest, list_source, open_project_source
+from assets.ui import previews
+from tac_pipeline.digest import digest
+from tac_pipeline.settings.keys import EncoderSettings, Images
+from tac_pipeline.settings.project import Project
+from tac_pipeline.store.artifacts import Store
+from tac_pipeline.store.schemas import (
+    IMAGE_EMBEDDINGS,
+    TRAINING_SET,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tac_pipeline.embedding import KnownVectors
+    from tac_pipeline.encoders import Encoder
+    from tac_pipeline.store.shards import EmbeddedBatch
+
+
+# An unreachable source is retried every hour, not on every look.
+TRY_AGAIN_SECONDS = 3600
+
+
+def observed_version(project: Project, *, now: float) -> str:
+    """A text that changes when the store must be looked at: from the listing, and the hour if images are unreachable.
+
+    The listing alone never shows that an image can be read again.
+
+    Raises
+    ------
+    SourceError
+    """
+    from tac_pipeline.sources import listing_digest
+
+    listed = listing_digest(list_source(project).images)
+    current = open_store(project).current(image_embeddings.name)
+    if current is not None and current.artifact.facts.get("try_again"):
+        return f"{listed}-{int(now // TRY_AGAIN_SECONDS)}"
+    return listed
+
+
+def _resolve_embeddings(inputs: Inputs, images: Images, encoder: EncoderSettings) -> Values:
+    source = open_project_source(inputs.project)
+    inputs.carry["source"] = source
+    given = source.encoder
+    if given is not None:
+        return {"encoder": given}
+    fingerprint = encoder_name(inputs.project)
+    return {"encoder": fingerprint, "max_pixels": images.max_pixels, "max_bytes": images.max_bytes}
+
+
+def _after_embeddings(store: Store) -> None:
+    # A store from before the rows of training sets were kept: its training set is still there.
+    remember_training_set(store)
+    _drop_unnamed_shards(store)
+
+
+def remember_training_set(store: Store) -> None:
+    """Keep which images the training set in force has, so that it can be made again as it was."""
+    from tac_pipeline.store.keeping.training_sets import TrainingSets
+
+    TrainingSets(store).keep(store.current(TRAINING_SET.name))
+
+
+def _drop_unnamed_shards(store: Store) -> None:
+    from tac_pipeline.store.digests import beside
+    from tac_pipeline.store.shards import unnamed_shards
+
+    kept = [version for version in store.versions(image_embeddings.name) if not version.damage()]
+    views = (version.frame(IMAGE_EMBEDDINGS) for version in kept)
+    for path in unnamed_shards(views, store.shards_folder):
+        path.unlink(missing_ok=True)
+        beside(path).unlink(missing_ok=True)
+
+
+@stored_asset(
+    group="images",
+    schema=IMAGE_EMBEDDINGS,
+    settings=["images.source", "images.max_pixels", "images.max_bytes", "encoder"],
+    deps=[image_manifest],
+    resolve=_resolve_embeddings,
+    cleanup=_after_embeddings,
+    kinds=["parquet", "pytorch"],
+    part="growth",
+)
+def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: EncoderSettings) -> None:
+    """One unit vector per image, as a view over append-only shards; unreadable images are rows with an error."""
+    from tac_pipeline.embedding import embed_missing
+    from tac_pipeline.embedding.bounded_reads import UNREACHED
+    from tac_pipeline.results.intake import compare_views
+    from tac_pipeline.store.keeping.shard_digests import take_in_shards
+
+    store = open_store(inputs.project)
+    fingerprint, shards = inputs.values["encoder"], store.shards_folder
+    before = store.whole_current(image_embeddings.name)
+    # Without a training set, learning waits for the images that could not be reached.
+    waits = store.current(TRAINING_SET.name) is not None
+    hashes = ["image_id", "content_hash"]
+    known = None if before is None else before.artifact.frame(IMAGE_EMBEDDINGS, columns=hashes)
+    view = embed_missing(
+        inputs.table(image_manifest),
+        lambda missing, known: _embed(missing, known, inputs, images, encoder),
+        shards=shards,
+        encoder=fingerprint,
+        progress=inputs.progress("images"),
+        try_again_after=TRY_AGAIN_SECONDS if waits else 0,
+    )
+    errors = view.filter(pl.col("error").is_not_null())
+    out.write(view.drop("computed", "copied"))
+    # Vectors differ in their last bits from batch to batch; the images and the encoder do not.
+    out.content = digest([fingerprint, view["image_id"].to_list(), view["content_hash"].to_list()])
+    names = view["shard"].unique().sort().to_list()
+    take_in_shards(names, shards, log=inputs.log)
+    out.links = {f"shards/{name}": (shards / name).stat().st_size for name in names}
+    out.fact(
+        encoder=fingerprint,
+        computed=int(view["computed"].sum()),
+        copied=int(view["copied"].sum()),
+        readable=len(view) - len(errors),
+        unreadable=len(errors),
+        changes=asdict(compare_views(view, known)),
+        try_again=bool(errors["error"].str.starts_with(UNREACHED).any()),
+    )
+    noted = view.filter(pl.col("error").is_null() & pl.col("note").is_not_null()).select("image_id", "note")
+    if len(noted):
+        out.fact(noted=len(noted))
+        out.markdown("read by a choice", previews.table(noted.head(20)))
+    if len(errors):
+        out.markdown("unreadable images", previews.table(errors.select("image_id", "error").head(20)))
+
+
+def _embed(
+    missing: pl.DataFrame, known: "KnownVectors", inputs: Inputs, images: Images, encoder: EncoderSettings
+) -> "Iterator[EmbeddedBatch]":
+    from tac_pipeline.embedding import encoded_batches, given_batches
+
+    source = inputs.carry["source"]
+    if source.reader is None:
+        return given_batches(missing, source)
+    inputs.log(f"{len(missing):,} images to read and encode with {inputs.values['encoder']}")
+    return encoded_batches(
+        missing,
+        source.reader,
+        load_encoder(inputs.project),
+        known=known,
+        batch_size=encoder.batch_size,
+        max_pixels=images.max_pixels,
+        max_bytes=images.max_bytes,
+        concurrent_reads=images.concurrent_reads,
+        any_order=True,
+    )
+
+
+def encoder_name(project: Project) -> str:
+    """The fingerprint of the encoder that the settings name, without loading the encoder."""
+    return load_encoder(project).fingerprint
+
+
+def text_encoder_name(project: Project) -> str:
+    """The fingerprint of text vectors: nouns are encoded in float, whatever the precision of the images."""
+    return load_encoder(project).text_fingerprint
+
+
+def load_encoder(project: Project) -> "Encoder":
+    """The encoder that the settings name; nothing heavy is imported before it is first used."""
+    from tac_pipeline.encoders import encoder_of_settings
+
+    return encoder_of_settings(project.settings.encoder, project.resolve_file)
