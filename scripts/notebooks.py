@@ -105,7 +105,7 @@ def as_markdown(notebook: dict[str, Any]) -> str:
 def _cell_markdown(cell: dict[str, Any]) -> str:
     source = "".join(cell["source"])
     if cell["cell_type"] == "markdown":
-        return source.replace(".ipynb)", ".md)") + "\n"
+        return f"{source}\n"
     if source.startswith("!"):
         shown = re.sub("^!", "$ ", source, flags=re.MULTILINE)
         return _fenced("console", shown) + "".join(map(_output_markdown, cell["outputs"]))
