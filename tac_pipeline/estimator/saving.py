@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -47,7 +48,8 @@ def write(fitted: Fitted, path: Path, *, with_images: bool) -> None:
         if name.endswith("_") and name not in left_out
     }
     params = {name: _packed(value, f"parameter {name}", arrays) for name, value in fitted.get_params().items()}
-    text = json.dumps({"version": VERSION, "params": params, "found": found}, ensure_ascii=False)
+    told = {"version": VERSION, "arrays": _digest(arrays), "params": params, "found": found}
+    text = json.dumps(told, ensure_ascii=False)
     with replacing(path) as aside:
         aside.write_bytes(safetensors.numpy.save(arrays, metadata={METADATA: text}))
 
@@ -74,6 +76,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 f"{path} has version {told['version']} of the file, and this tac-pipeline reads up to {VERSION}: "
                 "install a newer one"
             )
+        if told["arrays"] != _digest(arrays):
+            raise InputError(f"{path} has not the bytes that were saved: copy it again, or save it again")
         return tuple({name: _unpacked(value, arrays) for name, value in told[part].items()} for part in _PARTS)  # type: ignore[return-value]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError):
@@ -84,6 +88,13 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 _PARTS = ("params", "found")
+
+
+def _digest(arrays: Arrays) -> str:
+    whole = hashlib.sha256()
+    for name in sorted(arrays):
+        whole.update(name.encode() + arrays[name].tobytes())
+    return whole.hexdigest()
 
 
 def _packed(value: Any, name: str, arrays: Arrays) -> Any:

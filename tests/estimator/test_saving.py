@@ -114,3 +114,13 @@ def test_a_generator_is_not_saved_and_other_things_are_named(tmp_path: Path) -> 
     with pytest.raises(InputError, match="other_ cannot be saved: it is a object"):
         fitted.save(tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_a_file_with_other_bytes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "clusters.safetensors"
+    fit().save(path)
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="has not the bytes that were saved"):
+        TextAidedClustering.load(path)
