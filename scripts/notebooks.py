@@ -1,8 +1,8 @@
 """The notebooks of docs/notebooks/: run, written with what their cells show, and turned into pages of the site.
 
-`python -m scripts.notebooks` (or `make docs`) runs each in a folder of its own and writes what it shows. Cells are plain
-Python, or lines of a shell behind `!`; so neither Jupyter nor a kernel is needed to run them, and people open them in
-Jupyter as they are.
+`python -m scripts.notebooks` (or `make docs`) runs each in a folder of its own and writes what it shows. Cells are
+plain Python, or lines of a shell behind `!`; so neither Jupyter nor a kernel is needed to run them, and people open
+them in Jupyter as they are.
 """
 
 from __future__ import annotations

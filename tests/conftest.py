@@ -1,5 +1,6 @@
 """Fixtures that many tests share: a small store of vectors with known groups, and the reference data."""
 
+import gc
 import os
 
 # Before numpy and torch are imported: on matrices this small their threads wait for each other longer than they work.
@@ -18,6 +19,9 @@ from ready_store import Shelf
 from ruamel.yaml import YAML
 from s3_server import s3, s3_url  # noqa: F401 - fixtures
 from small_store import GROUPS, PICTURE_SETTINGS, REPOSITORY, copied, grouped_vectors, write_nouns, write_vectors
+
+# As `tac` does: a look for garbage walks over all that torch and Dagster have made.
+gc.set_threshold(50_000)
 
 # The same examples on every run, and none judged by the clock.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)

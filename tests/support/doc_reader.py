@@ -177,8 +177,9 @@ def _can_be_typed(words: list[str]) -> bool:
 
 def has_options(words: list[str]) -> bool:
     """Whether a command of ours has this name and these options; what it needs besides may be left out."""
-    group: Any = typer.main.get_command(app)
-    command = group.commands.get(words[1])
+    command: Any = typer.main.get_command(app)
+    for word in words[1:]:
+        command = command.commands.get(word) if hasattr(command, "commands") else command
     known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} if command else set()
     return command is not None and known.issuperset(word for word in words[2:] if word.startswith("-"))
 
