@@ -59,6 +59,7 @@ class KnownVectors:
 
     def __init__(self, folder: Path, index: pl.DataFrame, *, encoder: str) -> None:
         self._folder, self._encoder = folder, encoder
+        self._index = index
         readable = index.filter(pl.col("error").is_null())
         self._shards = readable["shard"].unique().to_list()
         numbers = {name: number for number, name in enumerate(self._shards)}
@@ -81,6 +82,10 @@ class KnownVectors:
             return pending[1:]
         place = self._places.get(key)
         return None if place is None else place[2:]
+
+    def sizes(self) -> pl.DataFrame:
+        """Columns content_hash, width, height of all that was known before this run."""
+        return self._index.filter(pl.col("error").is_null()).select("content_hash", "width", "height")
 
     def vectors(self, content_hashes: Sequence[str]) -> list[FloatMatrix]:
         """The vectors of bytes that `find` knows, each float32 (dim,), unit; each shard is read only once."""
