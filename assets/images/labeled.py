@@ -97,7 +97,7 @@ def _resolve_splits(inputs: Inputs, images: Images, training_set: TrainingSet, e
     group="images",
     schema=IMAGE_SPLITS,
     settings=["images.source", "training_set.split", "evaluation.split"],
-    deps=[image_manifest],
+    value_deps=[image_manifest],
     resolve=_resolve_splits,
     part="growth",
 )

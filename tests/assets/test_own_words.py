@@ -22,7 +22,7 @@ from tac_pipeline.settings.project import load_project
 
 Writer = Callable[..., Path]
 WORDS = ["dog", "beagle", "pug", "cat", "Persian cat", "kitten", "car", "bus", "taxi"]
-NAMING = {"clusters", "cluster_tree", "report"}
+NAMING = {"clusters", "cluster_tree", "evaluation", "report"}
 
 
 def write_words(folder: Path, **columns: list) -> None:

@@ -119,7 +119,7 @@ class _Labels:
             if not shard:
                 return None
             if shard not in shards:
-                shards[shard] = read_shard(self._folder / as_path(shard))
+                shards[shard] = read_tar_labels(self._folder / as_path(shard))
                 if len(shards) > KEPT_SHARDS:  # images come shard by shard
                     del shards[next(iter(shards))]
             label = shards[shard].get(_key(member)[0])
@@ -128,7 +128,7 @@ class _Labels:
         return value
 
 
-def read_shard(path: Path) -> dict[str, str]:
+def read_tar_labels(path: Path) -> dict[str, str]:
     """The label of each key of a shard.
 
     Raises
