@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from photo_embedder import ENCODER, Embedder, png, write_photos
+from photo_embedder import ENCODER, Embedder, png, shards_of, write_photos
 from PIL import Image
 
 from tac_pipeline import embedding
@@ -158,20 +158,20 @@ def test_shards_that_no_version_names_are_found(embed: Embedder, photos: Path) -
     first = embed()
     (photos / "0.png").write_bytes(png((9, 9, 9)))
     second = embed()
-    assert unnamed_shards([first, second], embed.shards) == []
-    assert unnamed_shards([second], embed.shards) == []
+    assert unnamed_shards(shards_of([first, second]), embed.shards) == []
+    assert unnamed_shards(shards_of([second]), embed.shards) == []
     new_only = second.filter(pl.col("image_id") == "0.png")
-    assert {path.name for path in unnamed_shards([new_only], embed.shards)} == {Path(first["shard"][0]).name}
+    assert {path.name for path in unnamed_shards(shards_of([new_only]), embed.shards)} == {Path(first["shard"][0]).name}
 
 
 def test_the_shards_of_an_unfinished_build_are_spared_for_a_week(embed: Embedder) -> None:
     of_another = embed().with_columns(shard=pl.lit("another encoder/one.parquet"))
     shards = list(embed.shards.glob("*/*.parquet"))
-    assert unnamed_shards([of_another], embed.shards) == unnamed_shards([], embed.shards) == []
+    assert unnamed_shards(shards_of([of_another]), embed.shards) == unnamed_shards(shards_of([]), embed.shards) == []
     for days, gone in ((6.9, []), (7.1, shards)):
         for path in shards:
             os.utime(path, (time.time() - days * 86400,) * 2)
-        assert unnamed_shards([of_another], embed.shards) == gone
+        assert unnamed_shards(shards_of([of_another]), embed.shards) == gone
 
 
 def test_equal_bytes_are_encoded_once(embed: Embedder, photos: Path) -> None:

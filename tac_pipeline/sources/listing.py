@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from tac_pipeline.digest import digest
+from tac_pipeline.digest import digest, digest_of_columns
 from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources.formats import readable_suffixes
@@ -236,7 +236,7 @@ def no_images(where: str) -> str:
 
 def listing_digest(images: pl.DataFrame) -> str:
     """A digest of a listing's images: it changes when an image comes, goes or changes."""
-    return digest([images[name].to_list() for name in ("image_id", "uri", "size", "version")])
+    return digest_of_columns([images[name] for name in ("image_id", "uri", "size", "version")])
 
 
 def others_digest(listing: Listing) -> str | None:

@@ -6,7 +6,7 @@ never unpickled. What must stay out: encoding (encoders/).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -115,8 +115,8 @@ class VectorSource:
         """See ImageSource; the columns of its tables."""
         return tuple(dict.fromkeys(name for part in self._parts() for name in table_columns(part.table)))
 
-    def vectors(self) -> Iterator[VectorBatch]:
-        """Batches in file order.
+    def vectors(self, among: Container[str] | None = None) -> Iterator[VectorBatch]:
+        """Batches in file order, of the images with an id in `among` or of all.
 
         Raises
         ------
@@ -125,14 +125,14 @@ class VectorSource:
         """
         width = self.width
         for _, batch in self._batches(self._parts()):
-            kept = [row for row, image_id in enumerate(batch.image_ids) if image_id is not None]
-            vectors, errors = batch.vectors.unit(width)
-            yield VectorBatch(
-                [str(batch.image_ids[row]) for row in kept],
-                [batch.vectors.digest(row) for row in kept],
-                vectors[kept],
-                [errors[row] for row in kept],
-            )
+            named = [(row, image_id) for row, image_id in enumerate(batch.image_ids) if image_id is not None]
+            kept = named if among is None else [(row, image_id) for row, image_id in named if image_id in among]
+            if not kept:
+                continue
+            rows = batch.vectors.take([row for row, _ in kept])
+            vectors, errors = rows.unit(width)
+            ids = [image_id for _, image_id in kept]
+            yield VectorBatch(ids, [rows.digest(row) for row in range(len(rows))], vectors, errors)
 
     @property
     def width(self) -> int:

@@ -183,6 +183,13 @@ class VectorRows:
     def __len__(self) -> int:
         return len(self.widths)
 
+    def take(self, rows: Sequence[int]) -> VectorRows:
+        """Some rows, in this order."""
+        if len(rows) == len(self):
+            return self
+        values = [self.values[self.starts[row] : self.ends[row]] for row in rows]
+        return VectorRows(np.concatenate(values), self.widths[rows])
+
     def digest(self, row: int) -> str:
         """A digest of a row's bytes."""
         return vector_digest(self.values[self.starts[row] : self.ends[row]])
