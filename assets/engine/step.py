@@ -219,9 +219,10 @@ class Inputs:
         """A small number that the asset recorded."""
         return self.artifact(asset).facts[name]
 
-    def table(self, asset: Step, *, columns: Iterable[str] | None = None) -> pl.DataFrame:
-        """Its main table, or some columns of it."""
-        return self.artifact(asset).frame(asset.schema, columns=None if columns is None else list(columns))
+    def table(self, asset: Step, *, columns: Iterable[str] | None = None, checked: bool = False) -> pl.DataFrame:
+        """Its main table, or some columns of it (see Artifact.table)."""
+        chosen = None if columns is None else list(columns)
+        return self.artifact(asset).frame(asset.schema, columns=chosen, checked=checked)
 
     def vectors(self, asset: Step) -> FloatMatrix:
         """The embedding column of its main table, float32 (n_rows, dim), unit rows; read once a step."""

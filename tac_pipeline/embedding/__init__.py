@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import polars as pl
@@ -59,9 +59,8 @@ OPEN_SHARDS = 4  # 16 MiB at width 512
 class KnownVectors:
     """The vectors that an encoder's shards hold, found by the bytes that they were made from.
 
-    What is known of images that were embedded before is looked up in arrays, about 100 bytes per image of the store, made
-    when first asked for: a table of given vectors never asks. Beside it are the float16 vectors of the last OPEN_SHARDS
-    shards.
+    Those of earlier runs are looked up in arrays of about 100 bytes per image of the store. They are made when somebody
+    asks; a table of given vectors never does. Beside them are the float16 vectors of the last OPEN_SHARDS shards.
     """
 
     def __init__(self, folder: Path, index: pl.DataFrame, *, encoder: str) -> None:
@@ -145,7 +144,7 @@ class _KnownBefore:
     def find(self, content_hash: str) -> _Place | None:
         """The shard, the row in it, width and height of the image with these bytes."""
         key = int(content_hash[:_SORTED_DIGITS], 16)
-        first, end = (int(np.searchsorted(self._keys, key, side=side)) for side in ("left", "right"))
+        first, end = np.searchsorted(self._keys, key), np.searchsorted(self._keys, key, side="right")
         for row in reversed(self._order[first:end].tolist()):
             found, *place = self._rows.row(row)
             if found == content_hash:

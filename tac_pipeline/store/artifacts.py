@@ -234,7 +234,9 @@ class Store:
             # A damaged version of the same recipe is moved away first, so that a crash leaves one or the other.
             self._discard(target)
         place_folder(built, target)
-        return Artifact(asset, recipe, target, whole)
+        artifact = Artifact(asset, recipe, target, whole)
+        artifact.note_whole()
+        return artifact
 
     def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:
         """Make this artifact the one that readers get, for these settings (see Current)."""
