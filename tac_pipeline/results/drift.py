@@ -46,7 +46,9 @@ def unchanged(images: pl.DataFrame, view: pl.DataFrame) -> pl.DataFrame:
     -------
     DataFrame with the columns of images, in their order
     """
-    return images.join(view, on=["image_id", "content_hash"], how="semi", maintain_order="left")
+    # The training images are few: first the rows of the view that may be theirs.
+    found = view.filter(pl.col("image_id").is_in(images["image_id"].implode()))
+    return images.join(found, on=["image_id", "content_hash"], how="semi", maintain_order="left")
 
 
 def measure_drift(assigned: pl.DataFrame, learned: pl.DataFrame) -> Drift:

@@ -6,7 +6,7 @@ never unpickled. What must stay out: encoding (encoders/).
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -115,7 +115,7 @@ class VectorSource:
         """See ImageSource; the columns of its tables."""
         return tuple(dict.fromkeys(name for part in self._parts() for name in table_columns(part.table)))
 
-    def vectors(self, among: Container[str] | None = None) -> Iterator[VectorBatch]:
+    def vectors(self, among: Collection[str] | None = None) -> Iterator[VectorBatch]:
         """Batches in file order, of the images with an id in `among` or of all.
 
         Raises
@@ -124,7 +124,7 @@ class VectorSource:
             The file cannot be read, or no width is common to at least half of the vectors.
         """
         width = self.width
-        for _, batch in self._batches(self._parts()):
+        for _, batch in self._batches([part for part in self._parts() if among is None or _holds_any(part, among)]):
             named = [(row, image_id) for row, image_id in enumerate(batch.image_ids) if image_id is not None]
             kept = named if among is None else [(row, image_id) for row, image_id in named if image_id in among]
             if not kept:
@@ -137,6 +137,9 @@ class VectorSource:
     @property
     def width(self) -> int:
         """How many numbers a vector has: the width of most rows."""
+        stated = {part.width for part in self._parts()} if not self._widths else set()
+        if len(stated) == 1 and None not in stated:
+            self._widths[:] = [width for width in stated if width is not None]
         if not self._widths:
             widths = Widths()
             for _, batch in self._batches(self._parts()):
@@ -196,3 +199,11 @@ class VectorSource:
                     raise
                 if found is not None:
                     found.report(part.path.name, str(error))
+
+
+def _holds_any(part: VectorPart, among: Collection[str]) -> bool:
+    """Whether some of these ids are in a file; one that cannot be read counts, so that the reading says why."""
+    try:
+        return any(image_id in among for ids in part.ids() for image_id in ids if image_id is not None)
+    except SourceError:
+        return True
