@@ -222,8 +222,8 @@ def list_rows(rows: Rows, *, where: str, empty: str) -> pl.DataFrame:
     nulls = listing["image_id"].null_count()
     if nulls:
         raise SourceError(f"{where}: image_id must not be empty; {nulls} of {len(listing)} rows are")
-    repeated = listing.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort()
-    if len(repeated):
+    if listing["image_id"].n_unique() < len(listing):
+        repeated = listing.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort()
         shown = ", ".join(repr(value) for value in repeated[:3])
         raise SourceError(f"{where}: image_id must be unique; {len(repeated)} ids repeat: {shown}")
     return listing.sort("image_id")

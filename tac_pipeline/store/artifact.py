@@ -80,16 +80,29 @@ class Artifact:
         Its digest is compared when it is read whole, when its vectors are, or on request.
         """
         # Not at the top: `tac path` opens no table.
-        from tac_pipeline.store.parquet import read_table
+        import pyarrow as pa
 
-        path = self.file(schema.file_name)
+        from tac_pipeline.store.parquet import read_table
+        from tac_pipeline.store.segments import segments_of
+
         whole = checked or columns is None or schema.vector_column in columns
-        if whole and (problem := self._other_bytes(schema.file_name)):
-            raise ArtifactDamaged(f"{problem}. {self._remedy}", file=path)
-        try:
-            return read_table(path, schema, columns=columns)
-        except ArtifactDamaged as error:
-            raise ArtifactDamaged(f"{error}. {self._remedy}", file=error.file) from error
+        parts = []
+        for name in segments_of(schema, self.record["files"]):
+            path = self.file(name)
+            if whole and (problem := self._other_bytes(name)):
+                raise ArtifactDamaged(f"{problem}. {self._remedy}", file=path)
+            try:
+                parts.append(read_table(path, schema, columns=columns))
+            except ArtifactDamaged as error:
+                raise ArtifactDamaged(f"{error}. {self._remedy}", file=error.file) from error
+        return parts[0] if len(parts) == 1 else pa.concat_tables(parts)
+
+    def find_segment(self, ending: str) -> Path | None:
+        """A whole file of it with a name that ends so: a segment of a table (segments.py)."""
+        name = next((name for name in self.record["files"] if name.endswith(ending)), None)
+        if name is None or size_problem(self.folder / name, self.record["files"][name]["size"]):
+            return None
+        return None if self._other_bytes(name) else self.folder / name
 
     def frame(
         self, schema: TableSchema, *, columns: Sequence[str] | None = None, checked: bool = False

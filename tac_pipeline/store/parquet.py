@@ -56,6 +56,8 @@ class TableSchema:
     key: str | None = None
     # Whether a row may hold a zero vector, which means an image that cannot be read.
     zero_vectors: bool = False
+    # Whether it has a row for every image of a store, and is written in segments when it is large (segments.py).
+    grows: bool = False
 
     @property
     def file_name(self) -> str:
@@ -80,7 +82,34 @@ class TableSchema:
 def write_table(
     path: Path, schema: TableSchema, columns: Columns, *, encoder: str | None = None, checksums: bool = False
 ) -> pa.Table:
-    """Validate columns against a schema and write them as Parquet.
+    """Validate columns against a schema and write them as Parquet (see checked_table).
+
+    Parameters
+    ----------
+    checksums : bool
+        Write a checksum with every page, which readers verify. Not for the tables of an artifact: their bytes name its
+        content, so they must stay what they were, and artifact.json has their digests.
+    """
+    table = checked_table(schema, columns, encoder=encoder)
+    save_table(path, schema, table, checksums=checksums)
+    return table
+
+
+def save_table(path: Path, schema: TableSchema, table: pa.Table, *, checksums: bool = False) -> None:
+    """Write a table of checked_table, or rows of one, as Parquet."""
+    pq.write_table(
+        table,
+        path,
+        row_group_size=ROW_GROUP_ROWS,
+        compression=_compression(schema),
+        use_dictionary=False,
+        write_statistics=schema.vector_column is None,
+        write_page_checksum=checksums,
+    )
+
+
+def checked_table(schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> pa.Table:
+    """Columns as a table of a schema, validated.
 
     Parameters
     ----------
@@ -88,9 +117,6 @@ def write_table(
         The embedding is float (n_rows, dim), unit rows.
     encoder : str, optional
         Fingerprint of the encoder; required where the schema has an embedding.
-    checksums : bool
-        Write a checksum with every page, which readers verify. Not for the tables of an artifact: their bytes name its
-        content, so they must stay what they were, and artifact.json has their digests.
 
     Raises
     ------
@@ -122,15 +148,6 @@ def write_table(
         raise InputError(f"table {schema.name} must have columns of one length; got {lengths}")
     table = pa.Table.from_arrays(arrays, schema=arrow_schema.with_metadata(metadata))
     _require_unique(table, schema)
-    pq.write_table(
-        table,
-        path,
-        row_group_size=ROW_GROUP_ROWS,
-        compression=_compression(schema),
-        use_dictionary=False,
-        write_statistics=schema.vector_column is None,
-        write_page_checksum=checksums,
-    )
     return table
 
 
