@@ -1,7 +1,10 @@
 """Large tables in segments: cut by their rows alone, read as one table, shared with the version before."""
 
+import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -34,7 +37,7 @@ def build(tmp_path: Path) -> Build:
         with store.scratch("image_map") as folder:
             out = Output(folder, IMAGE_MAP, before)
             out.write(table)
-            empty = {name: {} for name in ("links", "values", "inputs", "facts", "notes")}
+            empty: dict[str, Any] = {name: {} for name in ("links", "values", "inputs", "facts", "notes")}
             record = {"content": None, "rows": out.rows, "seconds": 0.0, **empty}
             return store.commit("image_map", f"recipe {len(store.versions('image_map'))}", folder, record)
 
@@ -43,10 +46,9 @@ def build(tmp_path: Path) -> Build:
 
 def places(numbers: range | list[int]) -> pl.DataFrame:
     ids = [f"photographs/{number:04d}.jpg" for number in numbers]
-    rows = {"image_id": ids, "content_hash": ids, "x": [number / 7 for number in numbers], "y": [0.5] * len(ids)}
-    return pl.DataFrame(
-        rows, schema={"image_id": pl.String, "content_hash": pl.String, "x": pl.Float32, "y": pl.Float32}
-    )
+    x = pl.Series([number / 7 for number in numbers], dtype=pl.Float32)
+    y = pl.Series([0.5] * len(ids), dtype=pl.Float32)
+    return pl.DataFrame({"image_id": ids, "content_hash": ids, "x": x, "y": y})
 
 
 def files(artifact: Artifact) -> dict[str, int]:
@@ -110,7 +112,7 @@ def test_without_hard_links_segments_are_copied(build: Build, monkeypatch: pytes
     def refuse(*_: object) -> None:
         raise PermissionError("no links here")
 
-    monkeypatch.setattr(segments.os, "link", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     before = build(places(range(100)))
     after = build(places(range(100)), before)
     assert files(before).keys() == files(after).keys()
@@ -125,8 +127,7 @@ def test_segments_cover_the_rows_and_none_is_too_long(numbers: list[int]) -> Non
         bounds = cut(pa.chunked_array([pa.array([str(number) for number in numbers], pa.string())]))
     assert bounds[0] == 0
     assert bounds[-1] == len(numbers)
-    lengths = [end - start for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
-    assert all(0 < length <= MOST for length in lengths) or not numbers
+    assert all(0 < end - start <= MOST for start, end in pairwise(bounds)) or not numbers
 
 
 @pytest.mark.parametrize(
