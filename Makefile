@@ -45,9 +45,10 @@ test: lint  ## set up, lint, check types, run every test
 campaign: $(INSTALLED)  ## thousands of damaged images and archives through the sources and decoding (minutes)
 	$(BIN)/python -m benchmarks.mutations
 
-docs: $(INSTALLED)  ## write the pages of settings and commands from the code
+docs: $(INSTALLED)  ## write the pages of settings and commands from the code, and run the notebooks
 	$(BIN)/python -m scripts.write_settings_page
 	$(BIN)/python -m scripts.write_commands_page
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m scripts.notebooks
 
 site: $(INSTALLED)  ## the documentation as a site, in build/site/
 	@$(BIN)/python -c 'import material' 2>/dev/null \

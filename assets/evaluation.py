@@ -8,7 +8,7 @@ import polars as pl
 from assets.clustering import cluster_ids, image_kmeans, training_free_clusters
 from assets.engine.step import Inputs, Output, stored_asset
 from assets.images import image_labels, image_splits, label_tables, training_set
-from assets.results import assignments
+from assets.results import assignments, clusters
 from assets.ui import previews
 from tac_pipeline.settings.keys import Evaluation
 from tac_pipeline.store.schemas import EVALUATION
@@ -16,6 +16,9 @@ from tac_pipeline.store.schemas import EVALUATION
 if TYPE_CHECKING:
     from tac_pipeline.method.clusters.evaluation import Scores
 
+
+# Of more classes, the picture would show dots.
+MOST_CLASSES = 1_000
 # The scores of a row, as Scores has them.
 SCORES = ("nmi", "acc", "ari", "ami", "homogeneity", "completeness", "many_to_one", "recall")
 
@@ -24,7 +27,7 @@ SCORES = ("nmi", "acc", "ari", "ami", "homogeneity", "completeness", "many_to_on
     group="results",
     schema=EVALUATION,
     settings=["evaluation"],
-    deps=[image_labels, image_kmeans, training_free_clusters, assignments, training_set],
+    deps=[image_labels, image_kmeans, training_free_clusters, assignments, clusters, training_set],
     deps_when={"evaluation.split": (image_splits,)},
     as_of=cluster_ids,
     kinds=["parquet", "scikitlearn"],
@@ -45,6 +48,7 @@ def evaluation(inputs: Inputs, out: Output, evaluation: Evaluation) -> None:
         place = "" if row["rows"] == "training_set" else "_store"
         out.fact(**{f"{row['result']}{place}_{name}": row[name] for name in ("nmi", "acc", "ari")})
     _tell_reliability(inputs, out)
+    _show_confusion(inputs, out, table["split"][0])
 
 
 def _tell_reliability(inputs: Inputs, out: Output) -> None:
@@ -61,6 +65,21 @@ def _tell_reliability(inputs: Inputs, out: Output) -> None:
     out.fact(sure=found.sure, calibration_error=found.calibration_error)
     if found.sure > 0:
         out.fact(sure_and_right=found.sure_right, sure_and_of_the_commonest_class=found.sure_pure)
+
+
+def _show_confusion(inputs: Inputs, out: Output, split: str | None) -> None:
+    """Which classes are in which groups, by their names: of the first labels, and of the first split."""
+    from tac_pipeline.method.clusters.evaluation import confuse
+    from tac_pipeline.report.confusion import confusion_picture
+
+    placed = inputs.table(assignments).drop_nulls("cluster_id").join(inputs.table(image_labels), on="image_id")
+    if split is not None:
+        placed = placed.join(inputs.table(image_splits).filter(pl.col("split") == split), on="image_id", how="semi")
+    if placed.is_empty() or placed["label"].n_unique() > MOST_CLASSES:
+        return
+    names = dict(inputs.table(clusters).select("cluster_id", "name").iter_rows())
+    found = confuse(placed["label"].to_list(), placed["cluster_id"].to_numpy())
+    out.picture("confusion", confusion_picture(found, names=names))
 
 
 def _scores(inputs: Inputs, evaluation: Evaluation) -> pl.DataFrame:

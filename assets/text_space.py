@@ -200,8 +200,7 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
         seed=seed,
         progress=inputs.progress("numbers of groups tried"),
     )
-    wants_coarse = clusters.count == "coarse"
-    count = found.coarse if wants_coarse and found.coarse is not None else found.count
+    count = found.at_level(str(clusters.count))
     out.write({"count": [count]})
     gaps = {f"{signal}_gap": gap for signal, gap in zip(SIGNALS, found.gaps, strict=True)}
     evidence = pl.DataFrame({"count": found.counts, "stability": found.stability, **gaps, "evidence": found.evidence})
@@ -209,7 +208,7 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
     out.fact(count=count, found=True, without_bounds=found.unbounded, images_looked_at=found.images)
     if found.coarse is not None:
         out.fact(coarse=found.coarse)
-    elif wants_coarse:
+    elif clusters.count == "coarse":
         out.markdown("coarse", NO_COARSE.format(count=count))
     best = evidence.sort("evidence", descending=True).head(5)
     out.markdown("evidence", previews.table(best))

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 # Few enough groups to see at a glance.
 MIN_TOP, MAX_TOP = 5, 15
-# The weight of the kinds of nouns beside the centers (docs/decisions/0071-the-cluster-tree.md).
-KIND_WEIGHT = 0.5
 
 
 def _resolve_tree(inputs: Inputs, method: str, **_: Any) -> Values:
@@ -51,22 +49,15 @@ def cluster_tree(inputs: Inputs, out: Output, method: str, **_: Any) -> None:
     The tree uses their centers, the nouns that their members retrieve, and the kinds of these nouns. The nodes marked
     top_level are a cut of the tree: five to fifteen nodes to read first.
     """
-    from tac_pipeline.arrays import unit_rows
-    from tac_pipeline.method.clusters.cluster_tree import count_top_level, join_clusters
-    from tac_pipeline.results.tree_names import name_nodes
-    from tac_pipeline.wordnet import open_wordnet
-    from tac_pipeline.wordnet.kind_profiles import kind_profiles
+    from tac_pipeline.method.clusters.cluster_tree import count_top_level
+    from tac_pipeline.results.tree_names import join_groups, name_nodes
 
     # An id without images is in the table too.
     leaves = inputs.table(clusters).sort("cluster_id")
     words = inputs.table(noun_vocabulary, columns=["noun"])["noun"].to_list()
     profiles = vocabulary_profiles(inputs, leaves["cluster_id"], tau=load_method(method).naming_tau)
-    tree = join_clusters(
-        centers_of(inputs, leaves["cluster_id"]),
-        unit_rows(profiles @ inputs.vectors(noun_vocabulary)),
-        kind_profiles(profiles, words, wordnet=open_wordnet()),
-        kind_weight=KIND_WEIGHT,
-    )
+    centers = centers_of(inputs, leaves["cluster_id"])
+    tree = join_groups(centers, profiles, inputs.vectors(noun_vocabulary), words)
     leaf_names = [
         name if name is not None else f"unnamed {id_}" for id_, name in leaves.select("cluster_id", "name").rows()
     ]

@@ -31,6 +31,7 @@ from rich.table import Table
 from benchmarks.reference_data import ReferenceTable, read_nouns, read_table, reference_folder
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.estimator import TextAidedClustering
+from tac_pipeline.estimator.parameters import choices_of
 from tac_pipeline.method import load_method
 from tac_pipeline.method.clusters.cluster_matching import Clustering, match_clusters
 from tac_pipeline.method.clusters.evaluation import score
@@ -143,7 +144,7 @@ def learn(images: FloatMatrix, nouns: FloatMatrix, *, count: int, seed: int, les
     }
     if lessons is not None:
         given["lessons"] = lessons
-    choices = TextAidedClustering(count, random_state=seed)._choices(seed)
+    choices = choices_of(TextAidedClustering(count).get_params(), seed=seed)
     walk = Walk(load_method("robust"), given=given, choices=choices)
     # The method's head without the regroupings that say how sure it is: they change no choice, and cost the most.
     found, neighbors = walk.result("training_free_clusters"), walk.result("image_neighbors")

@@ -1,4 +1,7 @@
-"""The pages of the site that are not in docs/: the repository's own, with their links turned; a hook of mkdocs.yml."""
+"""The pages of the site that are no pages of docs/: the repository's own, with their links turned, and the notebooks.
+
+A hook of mkdocs.yml.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from scripts.notebooks import FOLDER, as_markdown, read_notebook
+
 REPOSITORY = Path(__file__).parents[1]
 # Name on the site, by name in the repository.
 PAGES = {"ARCHITECTURE.md": "architecture.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 GRAPH = "![The graph in the Dagster UI](docs/pictures/ui-lineage.webp)"
+NOTEBOOK = re.compile(r"(\]\((?!\w+:)[^)\s]+)\.ipynb\)")
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)(#[^)]*)?\)")
 
 
@@ -22,7 +28,14 @@ def on_files(files: Any, config: Any) -> Any:
         # The site draws no mermaid, which would be fetched from elsewhere; the graph of the UI shows the same.
         text = text.replace("```mermaid", f"{GRAPH}\n\n```")
         files.append(File.generated(config, on_site, content=turn_links(text)))
+    for path in sorted(FOLDER.glob("*.ipynb")):
+        files.append(File.generated(config, page_of(path), content=as_markdown(read_notebook(path))))
     return files
+
+
+def page_of(notebook: Path) -> str:
+    """The name on the site of a notebook's page."""
+    return f"{FOLDER.name}/{notebook.stem}.md"
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -30,7 +43,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     up = "../" * page.file.src_uri.count("/")
     for name, on_site in PAGES.items():
         markdown = markdown.replace(f"]({up}../{name}", f"]({up}{on_site}")
-    return markdown
+    return re.sub(NOTEBOOK, r"\1.md)", markdown)
 
 
 def turn_links(text: str) -> str:

@@ -13,6 +13,7 @@ import polars as pl
 PICTURE_DPI = 90
 INK, ACCENT, FAINT = "#334155", "#4f46e5", "#94a3b8"
 LONGEST_NAME = 44
+STRIP_GAP = 6  # pixels
 MAP_INCHES, MAP_NAMES = (7.0, 5.0), 25
 # Fonts with Chinese, Japanese and Korean letters, by their names on Debian, Windows and macOS.
 WIDE_FONTS = (
@@ -64,6 +65,33 @@ def map_picture(points: pl.DataFrame, clusters: Sequence[Mapping[str, Any]]) -> 
     return png(figure)
 
 
+def strips_picture(strips: Sequence[tuple[str, bytes]]) -> bytes:
+    """Strips of pictures below each other as PNG, each with its name at the left.
+
+    Parameters
+    ----------
+    strips : sequence of (name, encoded picture), all of one height
+    """
+    import numpy as np
+    from PIL import Image
+
+    pictures = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for _, data in strips]
+    height, width = pictures[0].shape[0], max(picture.shape[1] for picture in pictures)
+    sheet = np.full((len(strips) * (height + STRIP_GAP), width, 3), 255, dtype=np.uint8)
+    for place, picture in enumerate(pictures):
+        top = place * (height + STRIP_GAP)
+        sheet[top : top + height, : picture.shape[1]] = picture
+    names_width = 0.085 * max(len(shortened(name)) for name, _ in strips)
+    figure, [axes] = new_figure(1, size=(width / PICTURE_DPI + names_width + 0.3, sheet.shape[0] / PICTURE_DPI + 0.3))
+    axes.imshow(sheet, interpolation="nearest")
+    middles = [place * (height + STRIP_GAP) + height / 2 for place in range(len(strips))]
+    write_labels(axes.yaxis, [name for name, _ in strips], at=middles)
+    write_labels(axes.xaxis, None)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return png(figure)
+
+
 def label(cluster: Mapping[str, Any]) -> str:
     """The label of a cluster in a picture: its name, or its id if it has none."""
     return cluster["name"] or f"cluster {cluster['id']}"
@@ -86,12 +114,18 @@ def write(axes: Any, text: str, x: float, y: float, *, above: float = 0, **look:
     )
 
 
-def write_labels(axis: Any, names: Sequence[str] | None, **look: Any) -> None:
-    """Names along an axis, one at each whole number from 0; None for no marks at all."""
+def write_labels(axis: Any, names: Sequence[str] | None, *, at: Sequence[float] | None = None, **look: Any) -> None:
+    """Names along an axis, one at each place, or at each whole number from 0; None for no marks at all."""
     if names is None:
         axis.set_ticks([])
         return
-    axis.set_ticks(range(len(names)), [shortened(name) for name in names], family=_fonts(), fontsize=8, **look)
+    axis.set_ticks(
+        range(len(names)) if at is None else at,
+        [shortened(name) for name in names],
+        family=_fonts(),
+        fontsize=8,
+        **look,
+    )
 
 
 def shortened(text: str) -> str:

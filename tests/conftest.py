@@ -1,5 +1,6 @@
 """Fixtures that many tests share: a small store of vectors with known groups, and the reference data."""
 
+import gc
 import os
 
 # Before numpy and torch are imported: on matrices this small their threads wait for each other longer than they work.
@@ -13,10 +14,14 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 from ready_books import use_ready_books
+from ready_plots import use_one_picture
 from ready_store import Shelf
 from ruamel.yaml import YAML
 from s3_server import s3, s3_url  # noqa: F401 - fixtures
 from small_store import GROUPS, PICTURE_SETTINGS, REPOSITORY, copied, grouped_vectors, write_nouns, write_vectors
+
+# As `tac` does: a look for garbage walks over all that torch and Dagster have made.
+gc.set_threshold(50_000)
 
 # The same examples on every run, and none judged by the clock.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
@@ -36,6 +41,15 @@ def databases_are_copied() -> Iterator[None]:
     """No test waits for Dagster to make its databases again."""
     with pytest.MonkeyPatch.context() as patch:
         use_ready_books(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def plots_are_drawn_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A run plots for the UI what nobody looks at here: figures are made, and turned into pixels in tests/assets/ui."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name != "ui":
+            use_one_picture(patch)
         yield
 
 
@@ -128,7 +142,7 @@ def _run_pictures(path: Path) -> None:
     from tac_pipeline.demo.picture_store import draw_store
 
     folder, settings = path.parent, path.with_name("new.yaml")
-    draw_store(folder / "pictures", 120, size=96)
+    draw_store(folder / "pictures", 120, size=96, workers=1)
     nouns = ["boat", "sailboat", "cat", "house", "apple", "airplane", "犬"]
     (folder / "nouns.txt").write_text("\n".join(nouns), encoding="utf-8")
     settings.write_text(PICTURE_SETTINGS, encoding="utf-8")

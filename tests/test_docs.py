@@ -13,7 +13,7 @@ from small_store import REPOSITORY
 
 from assets.graph import STEPS
 from assets.orchestration.publishing import PUBLISHED
-from scripts import site_pages, write_commands_page, write_settings_page
+from scripts import notebooks, site_pages, write_commands_page, write_settings_page
 from tac_pipeline.cli import app
 from tac_pipeline.settings.keys import settings_keys
 
@@ -145,6 +145,7 @@ def test_the_site_has_every_page_once() -> None:
     found = list(pages_of(site_settings()["nav"]))
     docs = REPOSITORY / "docs"
     wanted = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")} | set(site_pages.PAGES.values())
+    wanted |= {site_pages.page_of(notebook) for notebook in notebooks.FOLDER.glob("*.ipynb")}
     assert sorted(found) == sorted(wanted)
 
 

@@ -2,11 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from assets.engine.step import Inputs, Step
 from tac_pipeline.arrays import FloatMatrix
-from tac_pipeline.store.schemas import CRITERION_VIEW
+from tac_pipeline.results.in_force import read_view
 
 if TYPE_CHECKING:
     from tac_pipeline.method.words.criterion import View
@@ -18,14 +16,8 @@ _SEEN = "seen"
 
 def load_view(inputs: Inputs) -> "View | None":
     """The view of images that a criterion gives; None in a store that is not grouped by one."""
-    from tac_pipeline.method.words.criterion import View
-
     artifact = inputs.artifacts.get(CRITERION)
-    if artifact is None:
-        return None
-    table = artifact.frame(CRITERION_VIEW)
-    weights = np.stack(table["weights"].to_list()).astype(np.float32)
-    return View(weights, table["center"].to_numpy())
+    return None if artifact is None else read_view(artifact)
 
 
 def seen_vectors(inputs: Inputs, asset: Step) -> FloatMatrix:

@@ -17,6 +17,7 @@ from tac_pipeline.arrays import FloatMatrix, IntVector, unit_rows
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.results.corrections.merging import groups_of, require_two_clusters
+from tac_pipeline.results.corrections.merging import head_groups as head_groups
 from tac_pipeline.store.artifacts import Artifact, open_store
 from tac_pipeline.store.parquet import vectors_of
 from tac_pipeline.store.schemas import BARRED, CLUSTER_CENTERS, CORRECTIONS, LINEAGE, LOCKED, PINS
@@ -170,15 +171,6 @@ def _with_locked(inputs: Inputs, pins: pl.DataFrame, applied: "Applied") -> pl.D
     held = artifact.frame(LOCKED).filter(pl.col("cluster_id").is_in(list(applied.locked)))
     more = held.join(pins, on="image_id", how="anti").join(applied.barred, on=["image_id", "cluster_id"], how="anti")
     return pl.concat([pins, more.select(pins.columns)]).sort("image_id")
-
-
-def head_groups(artifact: Artifact) -> tuple[list[int], IntVector]:
-    """The ids that columns of the head have after merges, and for each column the position of its id among them.
-
-    Groups that were made by hand and not learned have no column, and are left out.
-    """
-    table = artifact.frame(CORRECTIONS).sort("column")
-    return groups_of(table["cluster_id"].head(artifact.facts.get("columns", len(table))).to_list(), {})
 
 
 def every_group(artifact: Artifact) -> list[int]:

@@ -65,7 +65,7 @@ def draw_store(
     size : int, optional
         Side in pixels, at least 16.
     workers : int, optional
-        Processes; one for each core if not given. Changes nothing but the time.
+        Processes; one for each core if not given, and with 1 this one. Changes nothing but the time.
     progress : callable, optional
         Takes pictures drawn and pictures to be drawn.
 
@@ -133,6 +133,12 @@ def _entries(folder: Path) -> list[Path]:
 def _draw_all(aside: Path, numbers: range, size: int, workers: int | None, progress: Progress | None) -> None:
     """Draw in several processes; memory holds a few hundred numbers, and a picture only until it is written."""
     done, chunks = 0, _chunks(numbers)
+    if workers == 1:
+        for chunk in chunks:
+            done += _draw_chunk(aside, chunk, size)
+            if progress is not None:
+                progress(done, len(numbers))
+        return
     # Not fork, because the caller may have started threads.
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
         pending: set[Future[int]] = set()

@@ -56,6 +56,7 @@ class Shelf:
 
     def __init__(self, experiment: Experiment, data: Path, out: Path, say: Callable[[str], None]) -> None:
         self._experiment, self._data, self._out, self._say = experiment, data, out, say
+        self._encodings: dict[tuple[str, int | None], Encoding] = {}
         self._heard: tuple[str | None, FloatMatrix] = None, np.empty((0, 0), dtype=np.float32)
 
     def open(self, one: DataSet) -> Iterator[OpenedSet]:
@@ -116,7 +117,11 @@ class Shelf:
         encoder, kept = self._experiment.by_name[name], self._out / VECTORS_FOLDER
         if resize is not None:
             encoder = encoder.model_copy(update={"resize": resize})
-        return Encoding(encoder, self._experiment.templates, kept, self._say)
+        if (name, resize) not in self._encodings:
+            # A model stays loaded for the sets of one encoder.
+            self._encodings = {key: found for key, found in self._encodings.items() if key[0] == name}
+            self._encodings[name, resize] = Encoding(encoder, self._experiment.templates, kept, self._say)
+        return self._encodings[name, resize]
 
     def _noun_vectors(self, name: str) -> FloatMatrix:
         """Of the encoder of the pictures, whatever vectors a table of nouns has for others."""

@@ -219,6 +219,7 @@ PAPER = Method(
     name="published",
     takes_known=False,
     takes_lessons=False,
+    groups_without_words=False,
     shortlist_factor=None,
     naming_tau=TAU,
     whitening=Piece(_no_whitening, lambda _: {}),

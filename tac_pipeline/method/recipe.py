@@ -101,6 +101,8 @@ class Method:
         Whether it can keep classes that are known beforehand.
     takes_lessons : bool
         Whether it learns from corrections of the groups before.
+    groups_without_words : bool
+        Whether it groups images alone where nobody gives nouns: with a text weight of 0 it then reads none.
     shortlist_factor : int, optional
         How many times the nouns that a center gets are encoded in all templates; None stands for all nouns.
     naming_tau : float
@@ -120,6 +122,7 @@ class Method:
     name: str
     takes_known: bool
     takes_lessons: bool
+    groups_without_words: bool
     shortlist_factor: int | None
     naming_tau: float
     whitening: Piece
@@ -157,10 +160,19 @@ class Walk:
         learned again as people corrected them; cluster_count is then the number of groups that these leave.
     choices : mapping
         See Known.
+    told : callable, optional
+        Gives the callback of a long loop over so many of these; by default nobody is told.
     """
 
-    def __init__(self, method: Method, *, given: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
-        self._method, self._given, self.choices = method, given, choices
+    def __init__(
+        self,
+        method: Method,
+        *,
+        given: Mapping[str, Any],
+        choices: Mapping[str, Any],
+        told: Callable[[str], Progress | None] = lambda _: None,
+    ) -> None:
+        self._method, self._given, self.choices, self._told = method, given, choices, told
         self._outcomes: dict[str, Any] = {}
 
     def outcome(self, name: str) -> Any:
@@ -187,6 +199,6 @@ class Walk:
         """See Known."""
         return self._given.get(name)
 
-    def progress(self, what: str) -> None:
-        """See Known; nobody is told."""
-        return
+    def progress(self, what: str) -> Progress | None:
+        """See Known."""
+        return self._told(what)

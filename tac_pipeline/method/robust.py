@@ -267,6 +267,7 @@ ROBUST = replace(
     name="robust",
     takes_known=True,
     takes_lessons=True,
+    groups_without_words=True,
     shortlist_factor=SHORTLIST_FACTOR,
     whitening=Piece(_whiten, _whitening_values),
     image_neighbors=replace(PAPER.image_neighbors, compute=_image_neighbors, values=_neighbor_values),

@@ -131,7 +131,7 @@ def assign_vectors(
     seen = vectors if seen_by is None else seen_by.apply(vectors)
     soft = soft_assignment(head, seen)
     summed = among(soft if groups is None else sum_groups(soft, groups))
-    found = assign(summed, ceilings=_ceilings(head, groups))
+    found = assign(summed, ceilings=group_ceilings(head, groups))
     similarity = np.einsum("nd,nd->n", seen, centers[found.column])
     return pl.DataFrame(
         {
@@ -144,7 +144,7 @@ def assign_vectors(
     )
 
 
-def _ceilings(head: ClusterHead, groups: IntVector | None) -> FloatMatrix | None:
+def group_ceilings(head: ClusterHead, groups: IntVector | None) -> FloatMatrix | None:
     """How sure an image can be of each column, or of each group: as sure as of the surest of its columns, float32."""
     if head.ceilings is None or groups is None:
         return None if head.ceilings is None else head.ceilings.numpy()

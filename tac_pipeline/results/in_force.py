@@ -1,9 +1,25 @@
-"""The ids and names in force: those that are published, else those that were last current."""
+"""What is in force: ids and names, which are the published ones, else those that were last current; and the view."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
 import polars as pl
 
-from tac_pipeline.store.artifacts import Store
-from tac_pipeline.store.schemas import CLUSTERS
+from tac_pipeline.store.artifacts import Artifact, Store
+from tac_pipeline.store.schemas import CLUSTERS, CRITERION_VIEW
+
+if TYPE_CHECKING:
+    from tac_pipeline.method.words.criterion import View
+
+
+def read_view(criterion: Artifact) -> View:
+    """How images are seen by the criterion that an artifact holds."""
+    from tac_pipeline.method.words.criterion import View
+
+    table = criterion.frame(CRITERION_VIEW)
+    return View(np.stack(table["weights"].to_list()).astype(np.float32), table["center"].to_numpy())
 
 
 def entry_in_force(store: Store) -> int | None:

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 Nearest = Callable[[FloatMatrix], tuple[Sequence[str], FloatMatrix]]
 
 
-class _Files:
+class NamedFiles:
     """Reads a file by its path or URL; its name may have any ending."""
 
     def read(self, uri: str, *, limit: int | None = None) -> bytes:
+        """See ByteReader."""
         return read_url(uri, limit=limit) if "://" in uri else read_local(Path(uri), limit)
 
 
@@ -78,6 +79,11 @@ def find_images(places: Sequence[str]) -> list[NamedImage]:
     return [image for place in places for image in _images_at(place)]
 
 
+def named_images(places: Sequence[str]) -> list[NamedImage]:
+    """Files at paths and URLs, one image each."""
+    return [NamedImage(_text(place), place, NamedFiles()) for place in places]
+
+
 def given_image(name: str, data: bytes) -> NamedImage:
     """An image that somebody has sent."""
     return NamedImage(_text(name), "", _Given(data))
@@ -86,7 +92,7 @@ def given_image(name: str, data: bytes) -> NamedImage:
 def _images_at(place: str) -> Iterator[NamedImage]:
     remote, is_tar = "://" in place, place.lower().endswith(ARCHIVE_SUFFIX)
     if not is_tar and not (not place.lower().endswith(IMAGE_SUFFIXES) if remote else Path(place).is_dir()):
-        yield NamedImage(_text(place), place, _Files())
+        yield NamedImage(_text(place), place, NamedFiles())
         return
     source = RemoteFolderSource(place) if remote else FolderSource(Path(place))
     try:

@@ -1,4 +1,4 @@
-"""Names for the nodes of a tree of clusters: what their clusters have in common, in WordNet or in shared nouns.
+"""The tree of a result's clusters, and names for its nodes: what their clusters have in common, in WordNet or in nouns.
 
 What must stay out: the shape of the tree (method/clusters/cluster_tree.py) and the names of the clusters
 (method/words/names.py).
@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tac_pipeline.method.clusters.cluster_tree import ClusterTree
+import numpy as np
+
+from tac_pipeline.arrays import FloatMatrix, unit_rows
+from tac_pipeline.method.clusters.cluster_tree import ClusterTree, join_clusters
 from tac_pipeline.method.words.names import UNNAMED, without_brackets
 from tac_pipeline.wordnet import Wording, WordNet, open_wordnet
+from tac_pipeline.wordnet.kind_profiles import kind_profiles
 
 # A hypernym names a node when it is above at least this share of the clusters with names that WordNet knows, and
 # when these are at least this share of all: one exception must not turn "dog" into "entity"
@@ -20,6 +24,32 @@ COMMON_SHARE = 0.8
 # A synset above more than a tenth of WordNet's nouns (entity, object, organism, artifact, ...) says nothing.
 WIDEST_SHARE = 0.1
 NAMES_SHOWN = 2
+# The weight of the kinds of nouns beside the centers (docs/decisions/0071-the-cluster-tree.md).
+KIND_WEIGHT = 0.5
+
+
+def join_groups(
+    centers: FloatMatrix, profiles: FloatMatrix | None, noun_vectors: FloatMatrix, nouns: Sequence[str]
+) -> ClusterTree:
+    """Join clusters by their images, by the nouns that these retrieve, and by the kinds of these nouns.
+
+    Parameters
+    ----------
+    centers : float32 (n_clusters, dim), unit rows
+    profiles : float32 (n_clusters, n_nouns), optional
+        Weight of each noun in each cluster; None where there are no nouns.
+    noun_vectors : float32 (n_nouns, dim), unit rows
+    nouns : sequence of str, n_nouns long
+    """
+    if profiles is None:
+        nothing = np.zeros((len(centers), 1), dtype=np.float32)
+        return join_clusters(centers, nothing, nothing, kind_weight=0)
+    return join_clusters(
+        centers,
+        unit_rows(profiles @ noun_vectors),
+        kind_profiles(profiles, nouns, wordnet=open_wordnet()),
+        kind_weight=KIND_WEIGHT,
+    )
 
 
 def name_nodes(

@@ -96,8 +96,8 @@ def test_a_split_that_changes_is_scored_anew_and_learned_next_time(
     ("changes", "sentence"),
     [
         (
-            {"training_set.split": "trian"},
-            r"training_set\.split must be a split that has images; got 'trian', and there are: train \(38 images\), "
+            {"training_set.split": "trial"},
+            r"training_set\.split must be a split that has images; got 'trial', and there are: train \(38 images\), "
             r"test \(20 images\)",
         ),
         ({"evaluation.split": ["test", "val"]}, r"evaluation\.split must be a split that has images; got 'val'"),

@@ -74,7 +74,8 @@ def test_the_method_of_the_page_runs_in_the_pipeline_the_estimator_and_an_experi
     )
     assert len({*zip(fitted.labels_.tolist(), truth.tolist(), strict=True)}) == 3
     assert "spectral" in way_names()
-    found = load_way("spectral")(Vectors(vectors, 3, nouns, np.concatenate([vectors[::20], vectors[1::20]])), 0)
+    seen = Vectors(vectors, vectors, 3, nouns, np.concatenate([vectors[::20], vectors[1::20]]))
+    found = load_way("spectral")(seen, 0)
     assert found["spectral"].groups.shape == (60,)
 
 

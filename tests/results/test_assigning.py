@@ -12,7 +12,7 @@ from tac_pipeline.errors import ArtifactDamaged, InputError
 from tac_pipeline.method.heads.assignment import assign
 from tac_pipeline.method.heads.cluster_head import ClusterHead, build_head, soft_assignment
 from tac_pipeline.method.words.criterion import View, find_view
-from tac_pipeline.results.assigning import StoreAssignment, _ceilings, assign_shards, drop_unused
+from tac_pipeline.results.assigning import StoreAssignment, assign_shards, drop_unused, group_ceilings
 from tac_pipeline.store.parquet import place_table, read_table, vectors_of
 from tac_pipeline.store.schemas import EMBEDDING_SHARD
 
@@ -212,7 +212,7 @@ def test_what_nobody_uses_any_more_is_dropped(store: SmallStore) -> None:
 
 def test_a_group_of_columns_is_as_sure_as_the_surest_of_them() -> None:
     head = build_head(4, 3, generator=torch.Generator().manual_seed(0))
-    assert _ceilings(head, None) is None
+    assert group_ceilings(head, None) is None
     head.ceilings = torch.tensor([0.5, 0.9, 0.25])
-    np.testing.assert_allclose(_ceilings(head, None), [0.5, 0.9, 0.25])
-    np.testing.assert_allclose(_ceilings(head, np.array([0, 1, 0])), [0.5, 0.9])
+    np.testing.assert_allclose(group_ceilings(head, None), [0.5, 0.9, 0.25])
+    np.testing.assert_allclose(group_ceilings(head, np.array([0, 1, 0])), [0.5, 0.9])

@@ -18,6 +18,7 @@ def use_ready_books(patch: pytest.MonkeyPatch) -> None:
     module = sys.modules.get(USER)
     if module is not None:
         _write_without_waiting()
+        _read_migrations_once()
         patch.setattr(module, "make_books", copy_books)
 
 
@@ -51,3 +52,20 @@ def _write_without_waiting() -> None:
     @event.listens_for(Engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA synchronous = OFF")
+
+
+@functools.cache
+def _read_migrations_once() -> None:
+    """A database is asked for its version at every turn, which reads eighty files of Dagster's each time."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from_config, read = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
+
+    def known(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in read:
+            read[place] = from_config(config)
+        return read[place]
+
+    ScriptDirectory.from_config = known  # type: ignore[method-assign]

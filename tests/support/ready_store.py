@@ -20,7 +20,7 @@ class Shelf:
     """Where ready stores are, for all processes that run tests, and whether they are to be used now."""
 
     folder: Path
-    allowed: Callable[[], bool]
+    allowed: Callable[[], bool] = lambda: True
 
 
 def ready(settings: Path) -> Path:

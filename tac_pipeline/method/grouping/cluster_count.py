@@ -85,6 +85,10 @@ class CountEstimate:
     error: float
     images: int
 
+    def at_level(self, level: str) -> int:
+        """K at a level: `coarse` where there is a coarse one, else `count`."""
+        return self.coarse if level == "coarse" and self.coarse is not None else self.count
+
 
 def estimate_cluster_count(
     image_embeddings: FloatMatrix,

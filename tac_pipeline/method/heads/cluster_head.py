@@ -84,9 +84,6 @@ class ClusterHead(nn.Module):
         return output
 
 
-_CEILINGS = "image_head.ceilings"
-
-
 @dataclass(frozen=True)
 class Heads:
     """The image head, which assigns, and the text head, which taught it."""
@@ -145,13 +142,7 @@ def soft_assignment(head: ClusterHead, rows: FloatMatrix, *, chunk_rows: int = 8
 def save_heads(path: Path, image_head: ClusterHead, text_head: ClusterHead) -> None:
     """Write both heads to one safetensors file; equal heads give equal bytes."""
     named = {"image_head": image_head, "text_head": text_head}
-    tensors = {
-        f"{name}.{key}": value.detach().cpu().contiguous()
-        for name, head in named.items()
-        for key, value in head.state_dict().items()
-    }
-    if image_head.ceilings is not None:
-        tensors[_CEILINGS] = image_head.ceilings.contiguous()
+    tensors = {f"{name}.{key}": value for name, head in named.items() for key, value in head_tensors(head).items()}
     path.write_bytes(safetensors.torch.save(tensors))
 
 
@@ -169,7 +160,7 @@ def load_heads(path: Path) -> Heads:
         raise ArtifactMissing(f"there are no cluster heads at {path}; materialize cluster_heads")
     try:
         tensors = safetensors.torch.load(path.read_bytes())
-        return Heads(_head_from(tensors, "image_head"), _head_from(tensors, "text_head"))
+        return Heads(*(head_of(_under(tensors, name)) for name in ("image_head", "text_head")))
     # RuntimeError: torch raises it for tensors that lack a name or have shapes that do not fit together.
     except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise ArtifactDamaged(
@@ -178,9 +169,26 @@ def load_heads(path: Path) -> Heads:
         ) from error
 
 
-def _head_from(tensors: dict[str, Tensor], name: str) -> ClusterHead:
+def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     prefix = f"{name}."
-    own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def head_tensors(head: ClusterHead) -> dict[str, Tensor]:
+    """All that a head is, on the CPU; head_of makes it again."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in head.state_dict().items()}
+    return tensors if head.ceilings is None else {**tensors, "ceilings": head.ceilings.contiguous()}
+
+
+def head_of(tensors: dict[str, Tensor]) -> ClusterHead:
+    """The head of its tensors, in evaluation mode; its widths are theirs.
+
+    Raises
+    ------
+    KeyError, ValueError, RuntimeError
+        A tensor is missing, or the shapes do not fit together.
+    """
+    own = dict(tensors)
     n_clusters, width = own["output.weight"].shape
     head = ClusterHead(own["hidden.weight"].shape[1], n_clusters, width=width)
     head.ceilings = own.pop("ceilings", None)

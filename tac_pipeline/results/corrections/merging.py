@@ -10,6 +10,8 @@ import polars as pl
 
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.errors import InputError
+from tac_pipeline.store.artifact import Artifact
+from tac_pipeline.store.schemas import CORRECTIONS
 
 
 def groups_of(ids: Sequence[int], merged_into: Mapping[int, int]) -> tuple[list[int], IntVector]:
@@ -18,6 +20,15 @@ def groups_of(ids: Sequence[int], merged_into: Mapping[int, int]) -> tuple[list[
     kept = list(dict.fromkeys(stays))
     place = {id_: number for number, id_ in enumerate(kept)}
     return kept, np.array([place[id_] for id_ in stays], dtype=np.int64)
+
+
+def head_groups(artifact: Artifact) -> tuple[list[int], IntVector]:
+    """The ids that columns of the head have after merges, and for each column the position of its id among them.
+
+    Groups that were made by hand and not learned have no column, and are left out.
+    """
+    table = artifact.frame(CORRECTIONS).sort("column")
+    return groups_of(table["cluster_id"].head(artifact.facts.get("columns", len(table))).to_list(), {})
 
 
 def sum_groups(soft: FloatMatrix, groups: IntVector) -> FloatMatrix:

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from animal_groups import DIM, GROUPS, IMAGES, NOUN_EMBEDDINGS, NOUNS, PER_GROUP, QUICK, TRUTH, fit, images_of
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
@@ -30,41 +31,6 @@ from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.method.words.noun_vocabulary import choose_noun_vocabulary
 from tac_pipeline.method.words.text_counterparts import choose_tau, retrieve_text_counterparts
 from tac_pipeline.method.words.text_weight import choose_text_weight
-
-DIM, GROUPS, PER_GROUP = 16, 3, 30
-NOUNS = ["cat", "kitten", "dog", "puppy", "bird", "chick", "table", "chair"]
-QUICK = {
-    "n_clusters": GROUPS,
-    "tau": 0.05,
-    "epochs": 20,
-    "batch_size": 45,
-    "learning_rate": 1e-2,
-    "n_neighbors": 10,
-    "n_members": 2,
-}
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def images_of(seed: int) -> np.ndarray:
-    """Thirty vectors around each of three directions."""
-    centers = np.eye(DIM)[np.repeat(np.arange(GROUPS), PER_GROUP)]
-    return unit(centers + 0.06 * np.random.default_rng(seed).normal(size=centers.shape))
-
-
-# Two nouns near each direction, and two near none.
-NOUN_EMBEDDINGS = unit(
-    np.eye(DIM)[[0, 0, 1, 1, 2, 2, 8, 9]] + 0.1 * np.random.default_rng(9).normal(size=(len(NOUNS), DIM))
-)
-IMAGES, TRUTH = images_of(0), np.repeat(np.arange(GROUPS), PER_GROUP)
-
-
-def fit(images: object = IMAGES, **changes: object) -> TextAidedClustering:
-    given = {"nouns": NOUNS, "noun_embeddings": NOUN_EMBEDDINGS}
-    given |= {name: changes.pop(name) for name in list(changes) if name in (*given, "known")}
-    return TextAidedClustering(**(QUICK | changes)).fit(images, **given)
 
 
 @pytest.fixture(scope="module")
@@ -239,10 +205,10 @@ def test_random_states() -> None:
         ({"balance_weight": float("nan")}, "balance_weight must be at least 0; got nan"),
         ({"temperature": 0.0}, "temperature must be > 0; got 0.0"),
         ({"learning_rate": -1.0}, "learning_rate must be > 0; got -1.0"),
-        ({"n_clusters": 3.0}, "n_clusters must be a whole number; got 3.0"),
-        ({"n_clusters": "3"}, "n_clusters must be a whole number; got '3'"),
-        ({"n_clusters": None}, "n_clusters must be a whole number; got None"),
-        ({"n_clusters": True}, "n_clusters must be a whole number; got True"),
+        ({"n_clusters": 3.0}, "n_clusters must be a whole number, or auto or fine or coarse; got 3.0"),
+        ({"n_clusters": "3"}, "n_clusters must be a whole number, or auto or fine or coarse; got '3'"),
+        ({"n_clusters": None}, "n_clusters must be a whole number, or auto or fine or coarse; got None"),
+        ({"n_clusters": True}, "n_clusters must be a whole number, or auto or fine or coarse; got True"),
         ({"epochs": 3.5}, "epochs must be a whole number or None; got 3.5"),
         ({"n_neighbors": "10"}, "n_neighbors must be a whole number or None; got '10'"),
         ({"n_semantic_centers": np.float64(3)}, r"n_semantic_centers must be a whole number or None; got "),
@@ -275,7 +241,7 @@ def test_random_states() -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_before_the_first_long_step(changes, message, monkeypatch) -> None:
-    monkeypatch.setattr("tac_pipeline.estimator.Walk", None)
+    monkeypatch.setattr("tac_pipeline.estimator.fitting.Walk", None)
     with pytest.raises(InputError, match=message):
         fit(**changes)
 
@@ -309,7 +275,7 @@ def test_a_fit_that_is_interrupted_leaves_the_one_before_whole(step: str, monkey
 
     clusters.set_params(n_clusters=2, method="robust")
     with monkeypatch.context() as patched:
-        patched.setattr(f"tac_pipeline.estimator.{step}", interrupt)
+        patched.setattr(f"tac_pipeline.estimator.fitting.{step}", interrupt)
         with pytest.raises(KeyboardInterrupt):
             clusters.fit(IMAGES, nouns=NOUNS[::-1], noun_embeddings=NOUN_EMBEDDINGS)
     after = {name: value for name, value in vars(clusters).items() if name.endswith("_")}
@@ -320,7 +286,7 @@ def test_a_fit_that_is_interrupted_leaves_the_one_before_whole(step: str, monkey
 
 
 def test_new_images_must_be_as_wide_as_those_fitted(fitted) -> None:
-    with pytest.raises(InputError, match="takes vectors of width 16; got width 5"):
+    with pytest.raises(InputError, match="X has 5 features, but TextAidedClustering is expecting 16 features"):
         fitted.predict(IMAGES[:, :5])
     with pytest.raises(InputError, match="image_embeddings must be finite"):
         fitted.predict(IMAGES * np.nan)
