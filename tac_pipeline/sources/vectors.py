@@ -6,6 +6,7 @@ never unpickled. What must stay out: encoding (encoders/).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +74,7 @@ class VectorSource:
         found, widths, problems = ListingBuilder(), Widths(), RowProblems()
         places_of = Places(self.path if self.path.is_dir() else self.path.parent)
         ids: list[str] = []
-        places: list[tuple[int, int]] = []
+        of_part, of_row = array("q"), array("q")
         parts = self._parts(found)
         for number, batch in self._batches(parts, found):
             widths.add(batch.vectors)
@@ -82,10 +83,11 @@ class VectorSource:
                     problems.add(f"{parts[number].path.name}, row {batch.start + row}", "image_id must not be empty")
                     continue
                 ids.append(image_id)
-                places.append((number, batch.start + row))
+                of_part.append(number)
+                of_row.append(batch.start + row)
                 uri = places_of.beside(batch.uris[row] or image_id)
                 found.add_image(image_id, uri=uri, size=None, version=batch.vectors.digest(row))
-        refuse_repeats(ids, lambda at: f"{parts[places[at][0]].path.name}, row {places[at][1]}", where=self.path)
+        refuse_repeats(ids, lambda at: f"{parts[of_part[at]].path.name}, row {of_row[at]}", where=self.path)
         problems.tell(found)
         if ids:
             self._widths[:] = [widths.common(self.path)]

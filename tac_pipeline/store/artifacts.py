@@ -21,7 +21,8 @@
       prompted_nouns/     append-only noun vectors, found by encoder, templates and noun (prompted_nouns.py)
 
 An artifact is built in a scratch folder, validated, renamed whole, and only then made current. A recipe that exists is
-used again.
+used again. A table of more than a million rows is several files, some of them hard links to those of the version before
+(segments.py).
 What must stay out: what an asset means and what it reads (assets/).
 """
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from tac_pipeline.store.digests import NAME_DIGITS
@@ -65,7 +66,8 @@ def segments_of(schema: TableSchema, names: Iterable[str]) -> list[str]:
 
 def cut(keys: pa.ChunkedArray) -> list[int]:
     """Where segments begin, and the number of rows: ascending, from 0."""
-    marks = np.fromiter((crc32(key.encode()) for key in keys.to_pylist()), dtype=np.uint32, count=len(keys))
+    texts = pl.Series(pl.from_arrow(keys)).cast(pl.Binary).to_list()
+    marks = np.fromiter(map(crc32, texts), dtype=np.uint32, count=len(texts))
     wanted = [int(row) for row in np.flatnonzero(marks % MEAN_ROWS == 0) if row]
     bounds = [0]
     for row in (*wanted, len(keys)):
