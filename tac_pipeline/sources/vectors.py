@@ -73,7 +73,6 @@ class VectorSource:
         """See ImageSource; version is a digest of the vector as it is stored."""
         found, widths, problems = ListingBuilder(), Widths(), RowProblems()
         places_of = Places(self.path if self.path.is_dir() else self.path.parent)
-        ids: list[str] = []
         of_part, of_row = array("q"), array("q")
         parts = self._parts(found)
         for number, batch in self._batches(parts, found):
@@ -82,14 +81,14 @@ class VectorSource:
                 if image_id is None:
                     problems.add(f"{parts[number].path.name}, row {batch.start + row}", "image_id must not be empty")
                     continue
-                ids.append(image_id)
                 of_part.append(number)
                 of_row.append(batch.start + row)
                 uri = places_of.beside(batch.uris[row] or image_id)
                 found.add_image(image_id, uri=uri, size=None, version=batch.vectors.digest(row))
+        ids = found.image_ids
         refuse_repeats(ids, lambda at: f"{parts[of_part[at]].path.name}, row {of_row[at]}", where=self.path)
         problems.tell(found)
-        if ids:
+        if len(ids):
             self._widths[:] = [widths.common(self.path)]
         found.note(*(note for part in parts for note in part.notes))
         return found.finish(where=str(self.path), empty=f"the vector table {self.path} has no rows that can be used")

@@ -26,6 +26,7 @@ from tac_pipeline.sources import (
     open_source,
     vector_digest,
 )
+from tac_pipeline.sources import listing as listings
 from tac_pipeline.sources.tables import vectors as vector_tables
 from tac_pipeline.sources.vectors import VectorBatch
 
@@ -480,3 +481,15 @@ class TestSomeImages:
         assert source.list_images()["uri"].to_list() == [
             str(tmp_path / image_id) if image_id.endswith("3.jpg") else image_id for image_id in ids
         ]
+
+    def test_a_listing_is_the_same_in_however_many_parts_it_is_collected(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = opened(write_vectors(tmp_path / "v.parquet", IDS[::-1], VECTORS))
+        whole = source.list_images()
+        for rows in (1, 2, 4, 6):
+            monkeypatch.setattr(listings, "_OPEN_ROWS", rows)
+            assert source.list_images().equals(whole)
+        write_vectors(tmp_path / "v.parquet", [*IDS[:5], IDS[0]], VECTORS)
+        with pytest.raises(SourceError, match=r"'i0' \(v.parquet, row 0; v.parquet, row 5\)"):
+            source.list_images()

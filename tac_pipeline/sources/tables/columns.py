@@ -125,7 +125,7 @@ def choose_columns(
     return chosen, notes
 
 
-def refuse_repeats(image_ids: Sequence[str], place: Callable[[int], str], *, where: Path) -> None:
+def refuse_repeats(image_ids: Sequence[str] | pl.Series, place: Callable[[int], str], *, where: Path) -> None:
     """Raise SourceError when an id occurs twice; place names a row."""
     ids = pl.Series("image_id", image_ids, dtype=pl.String)
     if ids.n_unique() == len(ids):
