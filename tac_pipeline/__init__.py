@@ -44,16 +44,7 @@ def __getattr__(name: str) -> object:
 
         return getattr(estimator, name)
     if name == "__version__":
-        return _version()
+        from tac_pipeline.version import installed_version
+
+        return installed_version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _version() -> str:
-    # Looked up on first use: importlib.metadata brings the whole email package.
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("tac-pipeline")
-    except PackageNotFoundError:
-        # Run from a checkout that was never installed.
-        return "0+unknown"

@@ -9,6 +9,7 @@
     │   ├── ArtifactMissing      never built; names the asset to materialize
     │   ├── ArtifactOutdated     built for other settings; names the asset to materialize
     │   └── ArtifactDamaged      a file was deleted, cut short or changed by hand
+    ├── ComputeError             a cluster that does not answer, workers that cannot work or were lost
     ├── UiError                  `tac ui` cannot start: its port, its address, or another UI that runs
     └── MissingDependency        an optional package is absent; says what to install
 
@@ -65,6 +66,10 @@ class ArtifactDamaged(StoreError):
     def __init__(self, message: str, *, file: Path | None = None) -> None:
         super().__init__(message)
         self.file = file
+
+
+class ComputeError(TacError):
+    """Workers elsewhere cannot be had, or were lost; says which and what to do."""
 
 
 class UiError(TacError):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from assets.engine.execute import open_store
-from assets.engine.step import Inputs, Output, Values, stored_asset
+from assets.engine.step import Inputs, Log, Output, Values, stored_asset
 from assets.images.listed import image_manifest, list_source, open_project_source
 from assets.ui import previews
 from tac_pipeline.digest import digest_of_columns
+from tac_pipeline.errors import ComputeError
 from tac_pipeline.settings.keys import EncoderSettings, Images
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import SHARDS_NAME, Store
@@ -22,6 +23,7 @@ from tac_pipeline.store.schemas import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tac_pipeline.compute.work import ImageWork
     from tac_pipeline.embedding import KnownVectors
     from tac_pipeline.encoders import Encoder
     from tac_pipeline.store.shards import EmbeddedBatch
@@ -145,10 +147,15 @@ def _embed(
 ) -> "Iterator[EmbeddedBatch]":
     from tac_pipeline.embedding import encoded_batches, given_batches
 
-    source = inputs.carry["source"]
+    project, source = inputs.project, inputs.carry["source"]
     if source.reader is None:
         return given_batches(missing, source)
     inputs.log(f"{len(missing):,} images to read and encode with {inputs.values['encoder']}")
+    if _asks_a_cluster(project, inputs.log):
+        from tac_pipeline.compute.cluster import cluster_batches
+
+        work, compute = _image_work(project), project.settings.compute
+        return cluster_batches(missing, work, compute, known=known, encoder=inputs.values["encoder"], log=inputs.log)
     return encoded_batches(
         missing,
         source.reader,
@@ -160,6 +167,40 @@ def _embed(
         concurrent_reads=images.concurrent_reads,
         any_order=True,
     )
+
+
+def _asks_a_cluster(project: Project, log: Log) -> bool:
+    """Whether the settings name a cluster; with `auto`, whether it answers."""
+    compute = project.settings.compute
+    if compute.engine != "auto":
+        return compute.engine == "ray"
+    from tac_pipeline.compute.cluster import require_answer
+
+    try:
+        require_answer(str(compute.address))
+    except ComputeError as error:
+        log(f"encoding on this machine: {error}")
+        return False
+    return True
+
+
+def _image_work(project: Project) -> "ImageWork":
+    """What a worker must know; its paths are absolute."""
+    from tac_pipeline.compute.work import ImageWork
+
+    settings = project.settings
+    encoder, second = settings.encoder, settings.encoder.second
+    model, pretrained = project.encoder_files
+    weights = None if second.pretrained is None else project.resolve_file(second.pretrained)
+    changes = {
+        "model": model,
+        "pretrained": pretrained,
+        "preset": None,
+        "second": second.model_copy(update={"pretrained": weights}),
+    }
+    places = [project.resolve(place) for place in settings.images.places]
+    is_list = not isinstance(settings.images.source, str)
+    return ImageWork(places, is_list, settings.images, encoder.model_copy(update=changes))
 
 
 def encoder_name(project: Project) -> str:

@@ -94,6 +94,10 @@ class KnownVectors:
                 self._before = _KnownBefore(self._index)
         return self._before.find(content_hash)
 
+    def sizes(self) -> pl.DataFrame:
+        """Columns content_hash, width, height of all that was known before this run."""
+        return self._index.filter(pl.col("error").is_null()).select("content_hash", "width", "height")
+
     def vectors(self, content_hashes: Sequence[str]) -> list[FloatMatrix]:
         """The vectors of bytes that `find` knows, each float32 (dim,), unit; each shard is read only once."""
         keys = [_key(content_hash) for content_hash in content_hashes]

@@ -441,6 +441,25 @@ class Report(Section):
     map_images: int = result(50_000, ge=2, description="points on the map; a larger store shows a sample")
 
 
+class ComputeSettings(Section):
+    """Where images are encoded: on this machine, or by a Ray cluster; see the guide to clusters."""
+
+    engine: Literal["local", "ray", "auto"] = execution(
+        "local", description="local, ray, or auto: ray where a cluster answers at compute.address, else local"
+    )
+    address: str | None = execution(
+        None, min_length=1, description="of a running cluster, such as head:6379; null = Ray on this machine"
+    )
+    workers: int | None = execution(None, ge=1, description="how many; null = one for each machine, or for each GPU")
+    gpus_per_worker: float = execution(0.0, ge=0, description="GPUs that a worker gets; a part of one is possible")
+
+    @model_validator(mode="after")
+    def _require_address(self) -> ComputeSettings:
+        if self.engine == "auto" and self.address is None:
+            raise PydanticCustomError("compute_address", "must have address where engine is auto")
+        return self
+
+
 class Schedule(Section):
     """What happens automatically while the UI and its daemon run; null = only by hand."""
 
@@ -506,6 +525,7 @@ class Settings(Section):
     review: Review = Review()
     report: Report = Report()
     schedule: Schedule = Schedule()
+    compute: ComputeSettings = ComputeSettings()
     corrections: str | None = result(
         None, min_length=1, description="a file of people's corrections: names, merges and pins; null = none"
     )

@@ -85,6 +85,7 @@ _SENTENCES = {
     "label_columns": "{sentence}",
     "splits": "must be the name of a split, a list of names, or null",
     "cluster_bounds": "must have min <= max",
+    "compute_address": "must have address where engine is auto",
     "known_places": "must have either folder, or file and column",
     "known_method": "must be {able} where `known` is set",
     "local_folder": "must be a folder on this machine, which may be a mounted one, and not a URL",

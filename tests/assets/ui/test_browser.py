@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 # So large that the graph keeps its names: zoomed out further the UI leaves them away.
-WINDOW = {"width": 3000, "height": 2200}
+WINDOW = {"width": 3600, "height": 2800}
 PAGE_MS = 60_000
 
 
@@ -87,7 +87,7 @@ def open_graph(page: "Page", ui: Ui) -> None:
     page.locator("button:has([aria-label='settings'])").last.click()
     page.get_by_role("menuitem", name="Expand all groups").click()
     # The whole graph is larger than the window at the smallest zoom; these are in its middle.
-    for name in ("image_neighbors", "noun_vocabulary", "cluster_heads", "evaluation"):
+    for name in ("corrections", "noun_vocabulary", "cluster_heads", "evaluation"):
         graph.get_by_text(name, exact=True).wait_for()
 
 
