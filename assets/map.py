@@ -53,14 +53,16 @@ def map_layout(inputs: Inputs, out: Output, seed: int) -> None:
 )
 def image_map(inputs: Inputs, out: Output) -> None:
     """The position of every readable image on the map; images that are already on it keep their place."""
-    view = inputs.table(image_embeddings).filter(pl.col("error").is_null())
-    known = _placed_before(inputs)
-    new = view.join(known, on=["image_id", "content_hash"], how="anti")
-    placed = pl.concat([known, _placed(inputs, new)])
-    # Back to the view's order, and without images that are gone.
-    table = view.select("image_id", "content_hash").join(
-        placed, on=["image_id", "content_hash"], how="left", maintain_order="left"
-    )
+    view = inputs.table(image_embeddings, columns=["image_id", "content_hash", "error", "shard", "row"], checked=True)
+    view = view.filter(pl.col("error").is_null())
+    # In the view's order, and without images that are gone.
+    images = ["image_id", "content_hash"]
+    known = view.join(_placed_before(inputs), on=images, how="left", maintain_order="left")
+    new = known.filter(pl.col("x").is_null())
+    placed = _placed(inputs, new.select(view.columns))
+    table = known.select(*images, "x", "y")
+    if len(new):
+        table = table.update(placed, on=images)
     out.write(table)
     out.fact(images_placed=len(new))
 

@@ -25,6 +25,7 @@ from tac_pipeline.arrow import require_same_encoder
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactOutdated, TacError
 from tac_pipeline.results.description import describe_clusters, lineage_in_words
+from tac_pipeline.results.drift import unchanged
 from tac_pipeline.settings.keys import Names
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.parquet import vectors_of
@@ -83,7 +84,7 @@ def assignments(inputs: Inputs, out: Output) -> None:
     # Columns that people merged already have the same id.
     ids, groups = head_groups(inputs.artifact(corrections))
     found = assign_shards(
-        inputs.table(image_embeddings),
+        inputs.table(image_embeddings, columns=["image_id", "error", "shard", "row"], checked=True),
         store.shards_folder,
         encoder=encoder,
         head=cache(partial(_image_head, inputs)),
@@ -153,10 +154,16 @@ def _by_lasting_ids(rows: pl.DataFrame, ids: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def with_contents(assigned: pl.DataFrame, artifact: Artifact, store: Store) -> pl.DataFrame:
-    """Assignments with the column content_hash: the bytes of every image when these assignments were made.
+def still_there(images: pl.DataFrame, artifact: Artifact, store: Store) -> pl.DataFrame:
+    """Those of some images that were in the store, with these bytes, when assignments were made; in their order.
 
     The view of the images is not an input of the readers of this: it would have to be the view that was learned from.
+
+    Parameters
+    ----------
+    images : DataFrame with image_id, content_hash
+    artifact : Artifact
+        Of the assignments.
 
     Raises
     ------
@@ -171,7 +178,7 @@ def with_contents(assigned: pl.DataFrame, artifact: Artifact, store: Store) -> p
             "first: `tac run`."
         )
     view = version.frame(IMAGE_EMBEDDINGS, columns=["image_id", "content_hash"])
-    return assigned.join(view, on="image_id", how="left", maintain_order="left")
+    return unchanged(images, view)
 
 
 def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
@@ -180,15 +187,11 @@ def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
     Images that are gone, or have other bytes under the same name, are left out. Sorted by row, the training set's row.
     """
     position = pl.DataFrame({"cluster_id": ids}).with_row_index("position")
-    assigned = with_contents(
-        inputs.table(assignments).select("image_id", "cluster_id"),
-        inputs.artifact(assignments),
-        open_store(inputs.project),
-    )
+    assigned = inputs.table(assignments, columns=["image_id", "cluster_id"], checked=True)
+    learned = inputs.table(training_set, columns=["image_id", "content_hash"]).with_row_index("row")
     return (
-        inputs.table(training_set, columns=["image_id", "content_hash"])
-        .with_row_index("row")
-        .join(assigned, on=["image_id", "content_hash"])
+        still_there(learned, inputs.artifact(assignments), open_store(inputs.project))
+        .join(assigned, on="image_id")
         .join(position, on="cluster_id")
         .sort("row")
         .select("row", "image_id", "position")

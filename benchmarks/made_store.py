@@ -20,6 +20,7 @@ SPREAD, KIND_SPREAD, GROUPS_PER_KIND = 0.5, 0.9, 40
 # The images that are learned from: the seconds that this benchmark is about do not hang on them.
 LEARNED_PER_GROUP = 20
 CHUNK_ROWS = 100_000
+IMAGES = pa.schema([("image_id", pa.string()), ("embedding", pa.list_(pa.float16(), DIM))])
 
 
 def make_store(folder: Path, *, rows: int, groups: int, seed: int = 0) -> Project:
@@ -58,16 +59,23 @@ def make_store(folder: Path, *, rows: int, groups: int, seed: int = 0) -> Projec
     return load_project(path)
 
 
+def new_images(count: int, *, prefix: str, seed: int) -> pa.Table:
+    """Images that come to such a store: they are around one center, and their ids begin with the prefix."""
+    generator = np.random.default_rng(seed)
+    vectors = _around(np.eye(1, DIM), np.zeros(count, dtype=int), SPREAD, generator)
+    ids = [f"{prefix}-{number:08d}.jpg" for number in range(count)]
+    return pa.table({"image_id": ids, "embedding": _column(vectors)}, schema=IMAGES)
+
+
 def _write_images(
     path: Path, centers: np.ndarray, shares: np.ndarray, rows: int, generator: np.random.Generator
 ) -> None:
-    schema = pa.schema([("image_id", pa.string()), ("embedding", pa.list_(pa.float16(), DIM))])
-    with pq.ParquetWriter(path, schema) as writer:
+    with pq.ParquetWriter(path, IMAGES) as writer:
         for chunk in row_chunks(rows, CHUNK_ROWS):
             ids = [f"photographs/{number:08d}.jpg" for number in range(rows)[chunk]]
             of = generator.choice(len(centers), size=len(ids), p=shares)
             vectors = _column(_around(centers, of, SPREAD, generator))
-            writer.write_table(pa.table({"image_id": ids, "embedding": vectors}, schema=schema))
+            writer.write_table(pa.table({"image_id": ids, "embedding": vectors}, schema=IMAGES))
 
 
 def _around(centers: np.ndarray, of: np.ndarray, spread: float, generator: np.random.Generator) -> np.ndarray:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from photo_embedder import ENCODER, Embedder, png, write_photos
+from photo_embedder import ENCODER, Embedder, png, shards_of, write_photos
 from PIL import Image
 
 from tac_pipeline import embedding
 from tac_pipeline.arrays import FloatMatrix, unit_rows
-from tac_pipeline.embedding import embed_missing
+from tac_pipeline.embedding import KnownVectors, embed_missing
 from tac_pipeline.errors import ArtifactDamaged, InputError, SourceError
 from tac_pipeline.store import shards as shards_module
 from tac_pipeline.store.parquet import read_table
@@ -158,20 +158,20 @@ def test_shards_that_no_version_names_are_found(embed: Embedder, photos: Path) -
     first = embed()
     (photos / "0.png").write_bytes(png((9, 9, 9)))
     second = embed()
-    assert unnamed_shards([first, second], embed.shards) == []
-    assert unnamed_shards([second], embed.shards) == []
+    assert unnamed_shards(shards_of([first, second]), embed.shards) == []
+    assert unnamed_shards(shards_of([second]), embed.shards) == []
     new_only = second.filter(pl.col("image_id") == "0.png")
-    assert {path.name for path in unnamed_shards([new_only], embed.shards)} == {Path(first["shard"][0]).name}
+    assert {path.name for path in unnamed_shards(shards_of([new_only]), embed.shards)} == {Path(first["shard"][0]).name}
 
 
 def test_the_shards_of_an_unfinished_build_are_spared_for_a_week(embed: Embedder) -> None:
     of_another = embed().with_columns(shard=pl.lit("another encoder/one.parquet"))
     shards = list(embed.shards.glob("*/*.parquet"))
-    assert unnamed_shards([of_another], embed.shards) == unnamed_shards([], embed.shards) == []
+    assert unnamed_shards(shards_of([of_another]), embed.shards) == unnamed_shards(shards_of([]), embed.shards) == []
     for days, gone in ((6.9, []), (7.1, shards)):
         for path in shards:
             os.utime(path, (time.time() - days * 86400,) * 2)
-        assert unnamed_shards([of_another], embed.shards) == gone
+        assert unnamed_shards(shards_of([of_another]), embed.shards) == gone
 
 
 def test_equal_bytes_are_encoded_once(embed: Embedder, photos: Path) -> None:
@@ -263,3 +263,19 @@ def test_what_was_chosen_to_read_an_image_is_a_note_of_its_row(embed: Embedder, 
     notes = dict(embed().select("image_id", "note").iter_rows())
     assert notes.pop("deep.png").endswith("were brought to 8 bits")
     assert set(notes.values()) == {None}
+
+
+def test_bytes_with_almost_the_same_digest_are_told_apart(tmp_path: Path) -> None:
+    hashes = ["0" * 15 + digit * 49 for digit in "4a4f"] + ["f" * 64]
+    rows = pl.DataFrame({"content_hash": hashes, "shard": list("pqrst"), "row": range(5), "width": 7, "height": 8})
+    index = rows.with_columns(image_id="shard", version="shard", error=pl.lit(None, pl.String), note=pl.lit(None))
+    known = KnownVectors(tmp_path, index, encoder=ENCODER)
+    places = [known._place(content_hash) for content_hash in hashes]
+    # Of equal bytes the last row counts.
+    assert places == [("r", 2, 7, 8), ("q", 1, 7, 8), ("r", 2, 7, 8), ("s", 3, 7, 8), ("t", 4, 7, 8)]
+    assert known.find("0" * 64) is known.find("e" * 64) is None
+
+
+def test_an_unreadable_image_has_no_known_vector(tmp_path: Path) -> None:
+    rows = {"content_hash": ["a" * 64], "shard": ["s"], "row": [0], "width": [0], "height": [0], "error": ["damaged"]}
+    assert KnownVectors(tmp_path, pl.DataFrame(rows), encoder=ENCODER).find("a" * 64) is None

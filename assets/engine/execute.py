@@ -89,7 +89,8 @@ def _execute(asset: Step, project: Project, store: Store, log: Log, *, in_force:
 def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: float, lost: AsItWas | None) -> Artifact:
     store.sweep_scratch(shared=asset.shared)
     with store.scratch(asset.name, shared=asset.shared) as folder:
-        out = Output(folder, asset.schema)
+        current = store.current(asset.name)
+        out = Output(folder, asset.schema, before=None if current is None else current.artifact)
         with full_disk_told(store.folder, kept=f"{asset.name} was not changed"):
             if lost is None:
                 asset.build(inputs, out, **asset.sections(inputs.project.settings))

@@ -20,7 +20,8 @@ from tac_pipeline.progress import RateLog
 from tac_pipeline.settings.keys import Settings, result_slice, value_at
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
-from tac_pipeline.store.parquet import Columns, TableSchema, vectors_of, write_table
+from tac_pipeline.store.parquet import Columns, TableSchema, checked_table, vectors_of
+from tac_pipeline.store.segments import write_segments
 
 Log = Callable[[str], None]
 Values = dict[str, Any]
@@ -219,9 +220,10 @@ class Inputs:
         """A small number that the asset recorded."""
         return self.artifact(asset).facts[name]
 
-    def table(self, asset: Step, *, columns: Iterable[str] | None = None) -> pl.DataFrame:
-        """Its main table, or some columns of it."""
-        return self.artifact(asset).frame(asset.schema, columns=None if columns is None else list(columns))
+    def table(self, asset: Step, *, columns: Iterable[str] | None = None, checked: bool = False) -> pl.DataFrame:
+        """Its main table, or some columns of it (see Artifact.table)."""
+        chosen = None if columns is None else list(columns)
+        return self.artifact(asset).frame(asset.schema, columns=chosen, checked=checked)
 
     def vectors(self, asset: Step) -> FloatMatrix:
         """The embedding column of its main table, float32 (n_rows, dim), unit rows; read once a step."""
@@ -250,10 +252,13 @@ class Inputs:
 
 
 class Output:
-    """The output of a step: files in a scratch folder, validated when they are written."""
+    """The output of a step: files in a scratch folder, validated when they are written.
 
-    def __init__(self, folder: Path, schema: TableSchema) -> None:
-        self.folder, self._schema = folder, schema
+    `before` is the version until now, with which unchanged segments of large tables are shared.
+    """
+
+    def __init__(self, folder: Path, schema: TableSchema, before: Artifact | None = None) -> None:
+        self.folder, self._schema, self._before = folder, schema, before
         self.rows: int | None = None
         self.facts: dict[str, Any] = {}
         self.notes: dict[str, dict[str, str]] = {}
@@ -266,7 +271,12 @@ class Output:
 
     def write_other(self, schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> int:
         """Write another table beside the main one; returns its rows."""
-        return int(write_table(self.path(schema.file_name), schema, columns, encoder=encoder).num_rows)
+        table = checked_table(schema, columns, encoder=encoder)
+        write_segments(self.folder, schema, table, find=self._find_segment)
+        return int(table.num_rows)
+
+    def _find_segment(self, ending: str) -> Path | None:
+        return None if self._before is None else self._before.find_segment(ending)
 
     def path(self, name: str) -> Path:
         """A file of the artifact, to be written by the caller."""

@@ -1,6 +1,7 @@
 """One vector for each image, and the encoder that makes it."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -9,11 +10,11 @@ from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Log, Output, Values, stored_asset
 from assets.images.listed import image_manifest, list_source, open_project_source
 from assets.ui import previews
-from tac_pipeline.digest import digest
+from tac_pipeline.digest import digest_of_columns
 from tac_pipeline.errors import ComputeError
 from tac_pipeline.settings.keys import EncoderSettings, Images
 from tac_pipeline.settings.project import Project
-from tac_pipeline.store.artifacts import Store
+from tac_pipeline.store.artifacts import SHARDS_NAME, Store
 from tac_pipeline.store.schemas import (
     IMAGE_EMBEDDINGS,
     TRAINING_SET,
@@ -78,8 +79,9 @@ def _drop_unnamed_shards(store: Store) -> None:
     from tac_pipeline.store.shards import unnamed_shards
 
     kept = [version for version in store.versions(image_embeddings.name) if not version.damage()]
-    views = (version.frame(IMAGE_EMBEDDINGS) for version in kept)
-    for path in unnamed_shards(views, store.shards_folder):
+    links = (Path(link) for version in kept for link in version.record["links"])
+    named = {link.relative_to(SHARDS_NAME).as_posix() for link in links}
+    for path in unnamed_shards(named, store.shards_folder):
         path.unlink(missing_ok=True)
         beside(path).unlink(missing_ok=True)
 
@@ -119,10 +121,10 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
     errors = view.filter(pl.col("error").is_not_null())
     out.write(view.drop("computed", "copied"))
     # Vectors differ in their last bits from batch to batch; the images and the encoder do not.
-    out.content = digest([fingerprint, view["image_id"].to_list(), view["content_hash"].to_list()])
+    out.content = digest_of_columns([fingerprint, view["image_id"], view["content_hash"]])
     names = view["shard"].unique().sort().to_list()
     take_in_shards(names, shards, log=inputs.log)
-    out.links = {f"shards/{name}": (shards / name).stat().st_size for name in names}
+    out.links = {f"{SHARDS_NAME}/{name}": (shards / name).stat().st_size for name in names}
     out.fact(
         encoder=fingerprint,
         computed=int(view["computed"].sum()),

@@ -11,7 +11,7 @@ from assets.clustering import cluster_heads, cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.images import image_embeddings, training_set
-from assets.results import assignments, clusters, with_contents
+from assets.results import assignments, clusters, still_there
 from assets.text_space import noun_vocabulary
 from tac_pipeline.results.drift import OUTLIER_QUANTILE, measure_drift
 from tac_pipeline.settings.project import Project
@@ -113,10 +113,11 @@ def heads_converged(artifact: Artifact, _: Store) -> Finding:
 
 def drift(artifact: Artifact, store: Store) -> Finding:
     """Check that images that are newer than the groups fit into them as well as the training images do."""
-    assigned = artifact.frame(ASSIGNMENTS)
+    columns = ["image_id", "cluster_id", "confidence", "similarity"]
+    assigned = artifact.frame(ASSIGNMENTS, columns=columns, checked=True)
     learned = store.require_current(training_set.name).artifact
     known = learned.frame(TRAINING_SET, columns=["image_id", "content_hash"])
-    found = measure_drift(with_contents(assigned, artifact, store), known)
+    found = measure_drift(assigned, still_there(known, artifact, store))
     if found.new and not found.known:
         sentence = (
             "None of the images that the groups were learned from is in the store any more. A re-clustering is worth "

@@ -74,7 +74,8 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
         if reason is not None:
             have = "nothing is published yet" if latest is None else f"readers keep version {latest.number}"
             return Decision(latest, False, f"{have}: {reason}", comparison)
-        version = publication.publish(tables, source=source, entry=artifacts[cluster_ids.name].facts["entry"])
+        entry = artifacts[cluster_ids.name].facts["entry"]
+        version = publication.publish(tables, source=source, entry=entry, compared=comparison)
         publication.prune(keep=project.settings.keep_versions)
         return Decision(version, True, f"version {version.number} is published", comparison)
 

@@ -9,11 +9,12 @@ an encoder is (encoders/).
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import polars as pl
@@ -44,6 +45,11 @@ from tac_pipeline.store.shards import (
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
 _Loaded = tuple[ImageRow, DecodedImage | None]
+# Shard, row, width, height.
+_Place = tuple[str, int, int, int]
+_PLACE = ("shard", "row", "width", "height")
+# As many hex digits of a content hash as an int64 has room for.
+_SORTED_DIGITS = 15
 
 BATCHES_AHEAD = 2
 CONCURRENT_READS = 32
@@ -53,23 +59,19 @@ OPEN_SHARDS = 4  # 16 MiB at width 512
 class KnownVectors:
     """The vectors that an encoder's shards hold, found by the bytes that they were made from.
 
-    It takes about 200 bytes per image of the store while new images are embedded, and the float16 vectors of the last
-    OPEN_SHARDS shards.
+    Those of earlier runs are looked up in arrays of about 100 bytes per image of the store. They are made when somebody
+    asks; a table of given vectors never does. Beside them are the float16 vectors of the last OPEN_SHARDS shards.
     """
 
     def __init__(self, folder: Path, index: pl.DataFrame, *, encoder: str) -> None:
         self._folder, self._encoder = folder, encoder
         self._index = index
-        readable = index.filter(pl.col("error").is_null())
-        self._shards = readable["shard"].unique().to_list()
-        numbers = {name: number for number, name in enumerate(self._shards)}
-        columns = readable.select("content_hash", "shard", "row", "width", "height")
-        self._places = {
-            _key(hash_): (numbers[shard], row, width, height)
-            for hash_, shard, row, width, height in columns.iter_rows()
-        }
-        # By number, the last used at the end.
-        self._opened: dict[int, pa.Table] = {}
+        self._before: _KnownBefore | None = None
+        self._making = threading.Lock()
+        # Of the shards that this run wrote.
+        self._places: dict[bytes, _Place] = {}
+        # By name, the last used at the end.
+        self._opened: dict[str, pa.Table] = {}
         # Encoded in this run, but not yet in a shard.
         self._pending: dict[bytes, tuple[FloatMatrix, int, int]] = {}
 
@@ -80,8 +82,17 @@ class KnownVectors:
         pending = self._pending.get(key)
         if pending is not None:
             return pending[1:]
-        place = self._places.get(key)
+        place = self._place(content_hash)
         return None if place is None else place[2:]
+
+    def _place(self, content_hash: str) -> _Place | None:
+        place = self._places.get(_key(content_hash))
+        if place is not None:
+            return place
+        with self._making:
+            if self._before is None:
+                self._before = _KnownBefore(self._index)
+        return self._before.find(content_hash)
 
     def sizes(self) -> pl.DataFrame:
         """Columns content_hash, width, height of all that was known before this run."""
@@ -91,20 +102,22 @@ class KnownVectors:
         """The vectors of bytes that `find` knows, each float32 (dim,), unit; each shard is read only once."""
         keys = [_key(content_hash) for content_hash in content_hashes]
         found = {key: self._pending[key][0] for key in keys if key in self._pending}
-        rows_of: dict[int, dict[bytes, int]] = {}
-        for key in keys:
+        rows_of: dict[str, dict[bytes, int]] = {}
+        for key, content_hash in zip(keys, content_hashes, strict=True):
             if key not in found:
-                shard, row, _, _ = self._places[key]
-                rows_of.setdefault(shard, {})[key] = row
+                place = self._place(content_hash)
+                if place is None:
+                    raise KeyError(content_hash)
+                rows_of.setdefault(place[0], {})[key] = place[1]
         for shard, rows in rows_of.items():
             found |= zip(rows, vectors_of(self._open(shard).take(list(rows.values()))), strict=True)
         return [found[key] for key in keys]
 
-    def _open(self, shard: int) -> pa.Table:
+    def _open(self, shard: str) -> pa.Table:
         # Moved files come in the order in which they were encoded, so the next batch mostly needs the same shard.
         table = self._opened.pop(shard, None)
         if table is None:
-            table = read_table(self._folder / self._shards[shard], EMBEDDING_SHARD, columns=["embedding"])
+            table = read_table(self._folder / shard, EMBEDDING_SHARD, columns=["embedding"])
         self._opened[shard] = table
         if len(self._opened) > OPEN_SHARDS:
             del self._opened[next(iter(self._opened))]
@@ -116,12 +129,31 @@ class KnownVectors:
 
     def written(self, rows: pl.DataFrame) -> None:
         """Remember that a shard holds these rows now."""
-        self._shards.append(rows["shard"][0])
-        number = len(self._shards) - 1
         readable = rows.filter(pl.col("error").is_null())
-        for hash_, row, width, height in readable.select("content_hash", "row", "width", "height").iter_rows():
-            self._places[_key(hash_)] = (number, row, width, height)
+        for hash_, *place in readable.select("content_hash", *_PLACE).iter_rows():
+            self._places[_key(hash_)] = cast("_Place", tuple(place))
         self._pending.clear()
+
+
+class _KnownBefore:
+    """Where the vectors of an index's readable rows are, found by their content hash."""
+
+    def __init__(self, index: pl.DataFrame) -> None:
+        rows = index.filter(pl.col("error").is_null()).select("content_hash", *_PLACE)
+        keys = rows["content_hash"].str.head(_SORTED_DIGITS).str.to_integer(base=16).to_numpy()
+        # Of equal bytes the last row counts.
+        self._order = np.argsort(keys, kind="stable")
+        self._keys, self._rows = keys[self._order], rows
+
+    def find(self, content_hash: str) -> _Place | None:
+        """The shard, the row in it, width and height of the image with these bytes."""
+        key = int(content_hash[:_SORTED_DIGITS], 16)
+        first, end = np.searchsorted(self._keys, key), np.searchsorted(self._keys, key, side="right")
+        for row in reversed(self._order[first:end].tolist()):
+            found, *place = self._rows.row(row)
+            if found == content_hash:
+                return cast("_Place", tuple(place))
+        return None
 
 
 class NoKnownVectors(KnownVectors):
@@ -140,7 +172,7 @@ class NoKnownVectors(KnownVectors):
 
 
 def _key(content_hash: str) -> bytes:
-    # Half of a sha256 is unique among any number of images, and a store of millions holds millions of these.
+    # Half of a sha256 is unique among any number of images.
     return bytes.fromhex(content_hash[:32])
 
 
@@ -223,7 +255,7 @@ def given_batches(missing: pl.DataFrame, source: VectorSource | ManySources) -> 
         The table cannot be read, or no width is common to at least half of its vectors.
     """
     wanted = dict(zip(missing["image_id"], missing["version"], strict=True))
-    for batch in source.vectors():
+    for batch in source.vectors(wanted):
         found = zip(batch.image_ids, batch.digests, strict=True)
         picked = [row for row, (image_id, digest_) in enumerate(found) if wanted.get(image_id) == digest_]
         if picked:

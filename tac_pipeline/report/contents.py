@@ -166,14 +166,17 @@ def describe(
     """
     clusters = tables.clusters.sort("size", "cluster_id", descending=[True, False])
     position = {id_: place for place, id_ in enumerate(clusters["cluster_id"])}
-    facts = tables.review.join(tables.assignments.select("image_id", "confidence", "runner_up"), on="image_id").join(
-        tables.images.select("image_id", "content_hash", "width", "height"), on="image_id"
+    listed = pl.concat([chosen.select("image_id"), choose_duplicates(tables.review).select("image_id")]).unique()
+    facts = (
+        listed.join(tables.review, on="image_id")
+        .join(tables.assignments.select("image_id", "confidence", "runner_up"), on="image_id")
+        .join(tables.images.select("image_id", "content_hash", "width", "height"), on="image_id")
     )
     shown = chosen.select("image_id").join(facts, on="image_id", maintain_order="left")
     parts = shown.partition_by("cluster_id", as_dict=True, maintain_order=True)
     packs = [_pack(parts.get((id_,)), position, pictures) for id_ in position]
-    points = _points(tables, shown, position, map_images=map_images, seed=seed)
     placed = tables.image_map.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
+    points = _points(placed, shown, position, map_images=map_images, seed=seed)
     centers = group_places(placed, list(position))
     return Contents(
         summary=_summary(tables, clusters, centers, position),
@@ -308,7 +311,7 @@ def _changes(changes: Changes, clusters: pl.DataFrame) -> Json:
 
 
 def _points(
-    tables: ReportTables, shown: pl.DataFrame, position: Mapping[int, int], *, map_images: int, seed: int
+    placed: pl.DataFrame, shown: pl.DataFrame, position: Mapping[int, int], *, map_images: int, seed: int
 ) -> pl.DataFrame:
     """The images on the map, each with its position in its cluster's pack, or -1."""
     places = shown.select("image_id", slot=pl.int_range(pl.len()).over("cluster_id").cast(pl.Int32))
@@ -317,8 +320,7 @@ def _points(
         schema={"cluster_id": pl.Int32, "cluster": pl.Int32},
     )
     points = (
-        tables.image_map.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
-        .join(numbers, on="cluster_id")
+        placed.join(numbers, on="cluster_id")
         .join(places, on="image_id", how="left")
         .with_columns(pl.col("slot").fill_null(-1))
     )

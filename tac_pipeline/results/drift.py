@@ -35,18 +35,34 @@ class Drift:
     known_confidence: float
 
 
+def unchanged(images: pl.DataFrame, view: pl.DataFrame) -> pl.DataFrame:
+    """Those of some images that a view has with the same bytes: one that was replaced in place is a new image.
+
+    Parameters
+    ----------
+    images, view : DataFrame with image_id, content_hash
+
+    Returns
+    -------
+    DataFrame with the columns of images, in their order
+    """
+    # The training images are few: first the rows of the view that may be theirs.
+    found = view.filter(pl.col("image_id").is_in(images["image_id"].implode()))
+    return images.join(found, on=["image_id", "content_hash"], how="semi", maintain_order="left")
+
+
 def measure_drift(assigned: pl.DataFrame, learned: pl.DataFrame) -> Drift:
     """Compare new images with training images.
 
     Parameters
     ----------
-    assigned : DataFrame with image_id, content_hash, cluster_id, confidence, similarity
-        The table assignments with each image's content hash: an image with other bytes than before is a new one.
-    learned : DataFrame with image_id, content_hash
-        The training set.
+    assigned : DataFrame with image_id, cluster_id, confidence, similarity
+        The table assignments.
+    learned : DataFrame with image_id
+        The images of the training set that are `unchanged`.
     """
     placed = assigned.drop_nulls("cluster_id")
-    known, new = (placed.join(learned, on=["image_id", "content_hash"], how=how) for how in ("semi", "anti"))
+    known, new = (placed.join(learned, on="image_id", how=how) for how in ("semi", "anti"))
     floor = pl.col("similarity").quantile(OUTLIER_QUANTILE, interpolation="lower")
     # When none of the training images is left, no image is an outlier.
     everywhere = known.select(floor.fill_null(-1.0)).item()

@@ -103,7 +103,11 @@ def duplicate_groups(images: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """
     if images["image_id"].n_unique() != len(images):
         raise InputError(f"image_ids must be unique; got {len(images) - images['image_id'].n_unique()} twice")
-    known = images.sort("image_id").with_row_index("node")
+    # Most images are like no other: only the rest is sorted and joined.
+    paired = pl.concat([pairs["left"], pairs["right"]]).unique()
+    equal_to_some = (pl.col("content_hash") != "") & pl.col("content_hash").is_duplicated()
+    alike = images.filter(equal_to_some | pl.col("image_id").is_in(paired.implode()))
+    known = alike.sort("image_id").with_row_index("node")
     first = pl.col("node").first().over("content_hash")
     equal = known.filter(pl.col("content_hash") != "").select(left="node", right=first)
     ends = known.select("image_id", "node")

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from tac_pipeline.digest import digest
+from tac_pipeline.digest import digest, digest_of_columns
 from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources.formats import readable_suffixes
@@ -37,6 +37,9 @@ LABELS_KEY = "images.labels"
 KNOWN_KEY = "known.column"
 
 Rows = dict[str, list[Any]]
+# Rows that are held as Python's own objects, which take five times as much.
+_OPEN_ROWS = 65_536
+_SCHEMA = {"image_id": pl.String, "uri": pl.String, "size": pl.Int64, "version": pl.String}
 
 
 class ByteReader(Protocol):
@@ -153,7 +156,9 @@ class ListingBuilder:
     """Collects what a source finds, in any order."""
 
     def __init__(self) -> None:
-        self._rows: Rows = {"image_id": [], "uri": [], "size": [], "version": []}
+        self._rows: Rows = {name: [] for name in _SCHEMA}
+        self._parts: list[pl.DataFrame] = []
+        self._unusable: Exception | None = None
         self._passed: list[tuple[str, str, int]] = []
         self._more: dict[str, tuple[str, int]] = {}
         self._problems: list[tuple[str, str]] = []
@@ -166,6 +171,21 @@ class ListingBuilder:
         rows["uri"].append(uri)
         rows["size"].append(size)
         rows["version"].append(version)
+        if len(rows["version"]) == _OPEN_ROWS:
+            self._close_rows()
+
+    def _close_rows(self) -> None:
+        try:
+            self._parts.append(pl.DataFrame(self._rows, schema=_SCHEMA, strict=False))
+        except (pl.exceptions.PolarsError, TypeError) as error:
+            self._unusable = error  # told with the place, which `finish` knows
+        self._rows = {name: [] for name in _SCHEMA}
+
+    @property
+    def image_ids(self) -> pl.Series:
+        """Those of the images until now, in the order in which they came."""
+        self._close_rows()
+        return pl.concat(part["image_id"] for part in self._parts)
 
     def pass_over(self, path: str, rule: str, files: int = 1) -> None:
         """Files that are not taken for images; path is one of them, below the source."""
@@ -194,15 +214,18 @@ class ListingBuilder:
         passed = [*self._passed, *((path, rule, files) for rule, (path, files) in self._more.items())]
         passed_over = pl.DataFrame(passed, schema=PASSED_OVER, orient="row").sort("path")
         problems = pl.DataFrame(self._problems, schema=PROBLEMS, orient="row").sort("path")
-        if not self._rows["image_id"]:
+        self._close_rows()
+        if self._unusable is not None:
+            raise SourceError(f"{where}: cannot be read as a list of images: {self._unusable}") from self._unusable
+        listed = pl.concat(self._parts)
+        if listed.is_empty():
             told = [
                 f"{files:,} {rule}"
                 for rule, files in Listing(passed_over, passed_over, problems).passed_over_by_rule.items()
             ]
             told += [f"{path}: {reason}" for path, reason in problems.head(3).iter_rows()]
             raise SourceError(empty + (f". Not taken: {'; '.join(told)}" if told else ""))
-        images = list_rows(self._rows, where=where, empty=empty)
-        return Listing(images, passed_over, problems, tuple(self._notes))
+        return Listing(_checked(listed, where=where), passed_over, problems, tuple(self._notes))
 
 
 def file_version(changed: int | str, size: int | None) -> str:
@@ -210,20 +233,13 @@ def file_version(changed: int | str, size: int | None) -> str:
     return f"{changed}-{size}"
 
 
-def list_rows(rows: Rows, *, where: str, empty: str) -> pl.DataFrame:
-    """A listing of these rows, validated (see ImageSource.list_images)."""
-    schema = {"image_id": pl.String, "uri": pl.String, "size": pl.Int64, "version": pl.String}
-    try:
-        listing = pl.DataFrame(rows, schema=schema, strict=False)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise SourceError(f"{where}: cannot be read as a list of images: {error}") from error
-    if listing.is_empty():
-        raise SourceError(empty)
+def _checked(listing: pl.DataFrame, *, where: str) -> pl.DataFrame:
+    """A listing, validated, and sorted by image_id (see ImageSource.list_images)."""
     nulls = listing["image_id"].null_count()
     if nulls:
         raise SourceError(f"{where}: image_id must not be empty; {nulls} of {len(listing)} rows are")
-    repeated = listing.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort()
-    if len(repeated):
+    if listing["image_id"].n_unique() < len(listing):
+        repeated = listing.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort()
         shown = ", ".join(repr(value) for value in repeated[:3])
         raise SourceError(f"{where}: image_id must be unique; {len(repeated)} ids repeat: {shown}")
     return listing.sort("image_id")
@@ -236,7 +252,7 @@ def no_images(where: str) -> str:
 
 def listing_digest(images: pl.DataFrame) -> str:
     """A digest of a listing's images: it changes when an image comes, goes or changes."""
-    return digest([images[name].to_list() for name in ("image_id", "uri", "size", "version")])
+    return digest_of_columns([images[name] for name in ("image_id", "uri", "size", "version")])
 
 
 def others_digest(listing: Listing) -> str | None:

@@ -213,6 +213,7 @@ class Places:
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder.resolve())
         self._windows: list[str] = []
+        self._there: dict[str, bool] = {}
         self._count = 0
         # What is worth a report about the last row, although it is an image.
         self.remark = ""
@@ -239,10 +240,21 @@ class Places:
 
     def beside(self, written: str) -> str:
         """The absolute path of a relative one that names a file; everything else as it is written."""
-        if "://" in written or written.startswith("/"):
+        if "://" in written or written.startswith("/") or not self._folder_there(written):
             return written
         target = self._inside(written)
         return target if target is not None and _status(target) is not None else written
+
+    def _folder_there(self, path: str) -> bool:
+        """Whether there is a folder in which a relative path may name a file; each folder is looked for once."""
+        folder, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            return True
+        if folder not in self._there:
+            target = self._inside(folder)
+            status = None if target is None else _status(target)
+            self._there[folder] = status is not None and stat.S_ISDIR(status.st_mode)
+        return self._there[folder]
 
     def _local(self, written: str, path: str) -> tuple[str, int | None, str]:
         target = self._absolute(path)

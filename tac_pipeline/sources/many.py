@@ -5,7 +5,7 @@ What must stay out: what a single source is (folders.py, manifests.py, vectors.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -143,7 +143,7 @@ class ManySources:
         """See ByteReader."""
         return self._reader_of(uri).read(uri, limit=limit)
 
-    def vectors(self) -> Iterator[VectorBatch]:
+    def vectors(self, among: Collection[str] | None = None) -> Iterator[VectorBatch]:
         """The batches of all sources, with the prefixes in their ids; see VectorSource.
 
         Raises
@@ -154,7 +154,9 @@ class ManySources:
         tables = {prefix: source for prefix, source in self._sources().items() if isinstance(source, VectorSource)}
         _require_one_width(tables)
         for prefix, source in tables.items():
-            for batch in source.vectors():
+            above = f"{prefix}/"
+            own = None if among is None else {id_.removeprefix(above) for id_ in among if id_.startswith(above)}
+            for batch in source.vectors(own):
                 yield batch._replace(image_ids=[f"{prefix}/{image_id}" for image_id in batch.image_ids])
 
     @property

@@ -6,7 +6,8 @@ never unpickled. What must stay out: encoding (encoders/).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -72,8 +73,7 @@ class VectorSource:
         """See ImageSource; version is a digest of the vector as it is stored."""
         found, widths, problems = ListingBuilder(), Widths(), RowProblems()
         places_of = Places(self.path if self.path.is_dir() else self.path.parent)
-        ids: list[str] = []
-        places: list[tuple[int, int]] = []
+        of_part, of_row = array("q"), array("q")
         parts = self._parts(found)
         for number, batch in self._batches(parts, found):
             widths.add(batch.vectors)
@@ -81,13 +81,14 @@ class VectorSource:
                 if image_id is None:
                     problems.add(f"{parts[number].path.name}, row {batch.start + row}", "image_id must not be empty")
                     continue
-                ids.append(image_id)
-                places.append((number, batch.start + row))
+                of_part.append(number)
+                of_row.append(batch.start + row)
                 uri = places_of.beside(batch.uris[row] or image_id)
                 found.add_image(image_id, uri=uri, size=None, version=batch.vectors.digest(row))
-        refuse_repeats(ids, lambda at: f"{parts[places[at][0]].path.name}, row {places[at][1]}", where=self.path)
+        ids = found.image_ids
+        refuse_repeats(ids, lambda at: f"{parts[of_part[at]].path.name}, row {of_row[at]}", where=self.path)
         problems.tell(found)
-        if ids:
+        if len(ids):
             self._widths[:] = [widths.common(self.path)]
         found.note(*(note for part in parts for note in part.notes))
         return found.finish(where=str(self.path), empty=f"the vector table {self.path} has no rows that can be used")
@@ -115,8 +116,8 @@ class VectorSource:
         """See ImageSource; the columns of its tables."""
         return tuple(dict.fromkeys(name for part in self._parts() for name in table_columns(part.table)))
 
-    def vectors(self) -> Iterator[VectorBatch]:
-        """Batches in file order.
+    def vectors(self, among: Collection[str] | None = None) -> Iterator[VectorBatch]:
+        """Batches in file order, of the images with an id in `among` or of all.
 
         Raises
         ------
@@ -124,19 +125,22 @@ class VectorSource:
             The file cannot be read, or no width is common to at least half of the vectors.
         """
         width = self.width
-        for _, batch in self._batches(self._parts()):
-            kept = [row for row, image_id in enumerate(batch.image_ids) if image_id is not None]
-            vectors, errors = batch.vectors.unit(width)
-            yield VectorBatch(
-                [str(batch.image_ids[row]) for row in kept],
-                [batch.vectors.digest(row) for row in kept],
-                vectors[kept],
-                [errors[row] for row in kept],
-            )
+        for _, batch in self._batches([part for part in self._parts() if among is None or _holds_any(part, among)]):
+            named = [(row, image_id) for row, image_id in enumerate(batch.image_ids) if image_id is not None]
+            kept = named if among is None else [(row, image_id) for row, image_id in named if image_id in among]
+            if not kept:
+                continue
+            rows = batch.vectors.take([row for row, _ in kept])
+            vectors, errors = rows.unit(width)
+            ids = [image_id for _, image_id in kept]
+            yield VectorBatch(ids, [rows.digest(row) for row in range(len(rows))], vectors, errors)
 
     @property
     def width(self) -> int:
         """How many numbers a vector has: the width of most rows."""
+        stated = {part.width for part in self._parts()} if not self._widths else set()
+        if len(stated) == 1 and None not in stated:
+            self._widths[:] = [width for width in stated if width is not None]
         if not self._widths:
             widths = Widths()
             for _, batch in self._batches(self._parts()):
@@ -196,3 +200,11 @@ class VectorSource:
                     raise
                 if found is not None:
                     found.report(part.path.name, str(error))
+
+
+def _holds_any(part: VectorPart, among: Collection[str]) -> bool:
+    """Whether some of these ids are in a file; one that cannot be read counts, so that the reading says why."""
+    try:
+        return any(image_id in among for ids in part.ids() for image_id in ids if image_id is not None)
+    except SourceError:
+        return True

@@ -74,28 +74,43 @@ class Artifact:
             raise ArtifactDamaged(f"{problem}. {self._remedy}", file=path)
         return path
 
-    def table(self, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pa.Table:
+    def table(self, schema: TableSchema, *, columns: Sequence[str] | None = None, checked: bool = False) -> pa.Table:
         """One of its tables, or some columns of it; the file is checked like any other.
 
-        Its digest is compared when it is read whole, or its vectors are.
+        Its digest is compared when it is read whole, when its vectors are, or on request.
         """
         # Not at the top: `tac path` opens no table.
+        import pyarrow as pa
+
         from tac_pipeline.store.parquet import read_table
+        from tac_pipeline.store.segments import segments_of
 
-        path = self.file(schema.file_name)
-        whole = columns is None or schema.vector_column in columns
-        if whole and (problem := self._other_bytes(schema.file_name)):
-            raise ArtifactDamaged(f"{problem}. {self._remedy}", file=path)
-        try:
-            return read_table(path, schema, columns=columns)
-        except ArtifactDamaged as error:
-            raise ArtifactDamaged(f"{error}. {self._remedy}", file=error.file) from error
+        whole = checked or columns is None or schema.vector_column in columns
+        parts = []
+        for name in segments_of(schema, self.record["files"]):
+            path = self.file(name)
+            if whole and (problem := self._other_bytes(name)):
+                raise ArtifactDamaged(f"{problem}. {self._remedy}", file=path)
+            try:
+                parts.append(read_table(path, schema, columns=columns))
+            except ArtifactDamaged as error:
+                raise ArtifactDamaged(f"{error}. {self._remedy}", file=error.file) from error
+        return parts[0] if len(parts) == 1 else pa.concat_tables(parts)
 
-    def frame(self, schema: TableSchema, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    def find_segment(self, ending: str) -> Path | None:
+        """A whole file of it with a name that ends so: a segment of a table (segments.py)."""
+        name = next((name for name in self.record["files"] if name.endswith(ending)), None)
+        if name is None or size_problem(self.folder / name, self.record["files"][name]["size"]):
+            return None
+        return None if self._other_bytes(name) else self.folder / name
+
+    def frame(
+        self, schema: TableSchema, *, columns: Sequence[str] | None = None, checked: bool = False
+    ) -> pl.DataFrame:
         """Like table, as a polars frame."""
         from tac_pipeline.arrow import frame_of
 
-        return frame_of(self.table(schema, columns=columns))
+        return frame_of(self.table(schema, columns=columns, checked=checked))
 
     def damage(self) -> str | None:
         """What is wrong with its files, in words; None when all are whole. Sizes are compared, not bytes."""
@@ -107,8 +122,7 @@ class Artifact:
     def _other_bytes(self, name: str) -> str | None:
         """What is wrong with the bytes of a file; read once in the life of a process while the file is the same."""
         path, sha256 = self.folder / name, str(self.record["files"][name].get("sha256", ""))
-        found = path.stat()
-        mark = (str(path), sha256, found.st_size, found.st_mtime_ns, found.st_ino)
+        mark = _mark(path, sha256)
         if mark in _whole_files:
             return None
         problem = bytes_problem(path, sha256)
@@ -116,12 +130,23 @@ class Artifact:
             _whole_files.add(mark)
         return problem
 
+    def note_whole(self) -> None:
+        """Remember that the files have the bytes in the record, whose digests this process has just computed."""
+        for name, file in self.record["files"].items():
+            path = self.folder / name
+            _whole_files.add(_mark(path, file["sha256"]))
+
     @property
     def _remedy(self) -> str:
         return (
             f"`tac check --repair` sets it aside, and `tac run` makes {self.asset} again as it was "
             f"(or `tac run --select {self.asset}`)."
         )
+
+
+def _mark(path: Path, sha256: str) -> tuple[str, str, int, int, int]:
+    found = path.stat()
+    return str(path), sha256, found.st_size, found.st_mtime_ns, found.st_ino
 
 
 @dataclass(frozen=True)

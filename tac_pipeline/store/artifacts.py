@@ -21,7 +21,8 @@
       prompted_nouns/     append-only noun vectors, found by encoder, templates and noun (prompted_nouns.py)
 
 An artifact is built in a scratch folder, validated, renamed whole, and only then made current. A recipe that exists is
-used again.
+used again. A table of more than a million rows is several files, some of them hard links to those of the version before
+(segments.py).
 What must stay out: what an asset means and what it reads (assets/).
 """
 
@@ -234,7 +235,9 @@ class Store:
             # A damaged version of the same recipe is moved away first, so that a crash leaves one or the other.
             self._discard(target)
         place_folder(built, target)
-        return Artifact(asset, recipe, target, whole)
+        artifact = Artifact(asset, recipe, target, whole)
+        artifact.note_whole()
+        return artifact
 
     def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:
         """Make this artifact the one that readers get, for these settings (see Current)."""

@@ -56,6 +56,8 @@ class TableSchema:
     key: str | None = None
     # Whether a row may hold a zero vector, which means an image that cannot be read.
     zero_vectors: bool = False
+    # Whether it has a row for every image of a store, and is written in segments when it is large (segments.py).
+    grows: bool = False
 
     @property
     def file_name(self) -> str:
@@ -80,7 +82,34 @@ class TableSchema:
 def write_table(
     path: Path, schema: TableSchema, columns: Columns, *, encoder: str | None = None, checksums: bool = False
 ) -> pa.Table:
-    """Validate columns against a schema and write them as Parquet.
+    """Validate columns against a schema and write them as Parquet (see checked_table).
+
+    Parameters
+    ----------
+    checksums : bool
+        Write a checksum with every page, which readers verify. Not for the tables of an artifact: their bytes name its
+        content, so they must stay what they were, and artifact.json has their digests.
+    """
+    table = checked_table(schema, columns, encoder=encoder)
+    save_table(path, schema, table, checksums=checksums)
+    return table
+
+
+def save_table(path: Path, schema: TableSchema, table: pa.Table, *, checksums: bool = False) -> None:
+    """Write a table of checked_table, or rows of one, as Parquet."""
+    pq.write_table(
+        table,
+        path,
+        row_group_size=ROW_GROUP_ROWS,
+        compression=_compression(schema),
+        use_dictionary=False,
+        write_statistics=schema.vector_column is None,
+        write_page_checksum=checksums,
+    )
+
+
+def checked_table(schema: TableSchema, columns: Columns, *, encoder: str | None = None) -> pa.Table:
+    """Columns as a table of a schema, validated.
 
     Parameters
     ----------
@@ -88,9 +117,6 @@ def write_table(
         The embedding is float (n_rows, dim), unit rows.
     encoder : str, optional
         Fingerprint of the encoder; required where the schema has an embedding.
-    checksums : bool
-        Write a checksum with every page, which readers verify. Not for the tables of an artifact: their bytes name its
-        content, so they must stay what they were, and artifact.json has their digests.
 
     Raises
     ------
@@ -122,15 +148,6 @@ def write_table(
         raise InputError(f"table {schema.name} must have columns of one length; got {lengths}")
     table = pa.Table.from_arrays(arrays, schema=arrow_schema.with_metadata(metadata))
     _require_unique(table, schema)
-    pq.write_table(
-        table,
-        path,
-        row_group_size=ROW_GROUP_ROWS,
-        compression=_compression(schema),
-        use_dictionary=False,
-        write_statistics=schema.vector_column is None,
-        write_page_checksum=checksums,
-    )
     return table
 
 
@@ -167,7 +184,13 @@ def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None
 
 
 def _read(path: Path, schema: TableSchema, columns: Sequence[str] | None) -> pa.Table:
-    head = pq.read_schema(path, memory_map=True)
+    # A file of its own, and not a data set of one: a store has thousands of small ones.
+    with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+        return _read_columns(file, schema, columns)
+
+
+def _read_columns(file: pq.ParquetFile, schema: TableSchema, columns: Sequence[str] | None) -> pa.Table:
+    head = file.schema_arrow
     told, there = head.metadata or {}, set(head.names)
     metadata = {key: told[key] for key in (SCHEMA_KEY, ENCODER_KEY, DIM_KEY, NORM_KEY) if key in told}
     found = {key: value.decode() for key, value in metadata.items()}.get(SCHEMA_KEY)
@@ -175,7 +198,7 @@ def _read(path: Path, schema: TableSchema, columns: Sequence[str] | None) -> pa.
         raise ValueError(f"it says {found or 'nothing'}")
     wanted = [column for column in schema.columns if columns is None or column.name in columns]
     asked = [column.name for column in wanted if column.name in there or not column.nullable]
-    table = pq.read_table(path, columns=asked, memory_map=True, page_checksum_verification=True)
+    table = file.read(columns=asked)
     # The footer has no checksum: names and types are compared, and nothing else of it is passed on.
     arrays, fields = [], []
     for column in wanted:
@@ -263,8 +286,9 @@ def _vector_array(vectors: FloatMatrix, schema: TableSchema) -> pa.Array:
 def _require_unique(table: pa.Table, schema: TableSchema) -> None:
     if schema.key is None:
         return
-    column = table.column(schema.key)
-    if pc.count_distinct(column).as_py() == len(column):
+    column = table.column(schema.key).combine_chunks()
+    # Most tables are sorted by their key, which is quicker to see.
+    if pc.all(pc.less(column[:-1], column[1:])).as_py() or pc.count_distinct(column).as_py() == len(column):
         return
     counts = column.value_counts()
     repeated = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1)).field("values").to_pylist()

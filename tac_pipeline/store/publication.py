@@ -207,9 +207,19 @@ class Publication:
         kept = ", ".join(str(version.number) for version in versions if version.whole) or "none"
         raise ArtifactMissing(f"there is no published version {number} in {self.folder}; kept are {kept}")
 
-    def publish(self, tables: Mapping[str, pl.DataFrame], *, source: Mapping[str, str], entry: int) -> Version:
-        """Publish new assignments, clusters and lineage, together with their changes against the latest version."""
-        version = self._add(tables, source=dict(source), entry=entry, rolled_back_to=None)
+    def publish(
+        self,
+        tables: Mapping[str, pl.DataFrame],
+        *,
+        source: Mapping[str, str],
+        entry: int,
+        compared: Comparison | None = None,
+    ) -> Version:
+        """Publish new assignments, clusters and lineage, together with their changes against the latest version.
+
+        `compared` is what `compare` found for these assignments, where somebody has asked already.
+        """
+        version = self._add(tables, source=dict(source), entry=entry, rolled_back_to=None, compared=compared)
         self.release()
         return version
 
@@ -328,11 +338,18 @@ class Publication:
         return compare_assignments(assignments.clear() if latest is None else latest.assignments, assignments)
 
     def _add(
-        self, tables: Mapping[str, pl.DataFrame], *, source: dict[str, str], entry: int, rolled_back_to: int | None
+        self,
+        tables: Mapping[str, pl.DataFrame],
+        *,
+        source: dict[str, str],
+        entry: int,
+        rolled_back_to: int | None,
+        compared: Comparison | None = None,
     ) -> Version:
         latest = self.latest()
         number = 1 if latest is None else latest.number + 1
-        changes = self.compare(tables["assignments"]).images.with_columns(version=pl.lit(number, dtype=pl.Int32))
+        compared = self.compare(tables["assignments"]) if compared is None else compared
+        changes = compared.images.with_columns(version=pl.lit(number, dtype=pl.Int32))
         record = {
             "version": number,
             "schema": PUBLISHED_SCHEMA,

@@ -26,6 +26,7 @@ IMAGE_MANIFEST = TableSchema(
         Column("version", pa.string(), "time of change in ns and size, etag, or a digest of the bytes or the vector"),
     ),
     key="image_id",
+    grows=True,
 )
 PASSED_OVER = TableSchema(
     "passed_over",
@@ -98,6 +99,7 @@ IMAGE_EMBEDDINGS = TableSchema(
         Column("row", pa.int32(), "row of that file"),
     ),
     key="image_id",
+    grows=True,
 )
 TRAINING_SET = TableSchema("training_set", (_IMAGE_ID, _CONTENT_HASH, _EMBEDDING), key="image_id")
 TRAINING_ROWS = TableSchema("training_rows", (_IMAGE_ID, _CONTENT_HASH), key="image_id")
@@ -304,6 +306,7 @@ ASSIGNMENTS = TableSchema(
         Column("margin", pa.float32(), "how clearly the cluster beats the runner-up: 0 even, 1 alone", nullable=True),
     ),
     key="image_id",
+    grows=True,
 )
 SHARD_ASSIGNMENTS = TableSchema(
     "shard_assignments",
@@ -410,6 +413,7 @@ IMAGE_MAP = TableSchema(
         *_PLACE,
     ),
     key="image_id",
+    grows=True,
 )
 REVIEW = TableSchema(
     "review",
@@ -423,6 +427,7 @@ REVIEW = TableSchema(
         Column("duplicate_group", pa.int32(), "from 0, largest first; null when no image is like it", nullable=True),
     ),
     key="image_id",
+    grows=True,
 )
 CLUSTER_NOUNS = TableSchema(
     "cluster_nouns",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tac_pipeline.results.drift import OUTLIER_QUANTILE, Drift, measure_drift
+from tac_pipeline.results.drift import OUTLIER_QUANTILE, Drift, measure_drift, unchanged
 
 Row = tuple[int | None, bool, float, float]  # cluster, learned from, similarity, confidence
 ROWS = st.lists(
@@ -102,7 +102,7 @@ def test_new_images_that_lie_as_the_old_ones_do_are_as_seldom_outliers() -> None
 def test_an_image_that_was_replaced_in_place_is_new() -> None:
     assigned, learned = tables([(0, True, 0.9, 0.5), (0, True, 0.8, 0.5)])
     replaced = assigned.with_columns(content_hash=pl.Series(["image-0", "other bytes"]))
-    found = measure_drift(replaced, learned)
+    found = measure_drift(assigned, unchanged(learned, replaced))
     assert (found.known, found.new, found.outlier_share) == (1, 1, 1.0)
 
 

@@ -2,7 +2,10 @@
 
 import os
 import tempfile
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,9 +22,13 @@ from tac_pipeline.sources import (
     FolderSource,
     ManifestSource,
     VectorSource,
+    manifests,
     open_source,
     vector_digest,
 )
+from tac_pipeline.sources import listing as listings
+from tac_pipeline.sources.tables import vectors as vector_tables
+from tac_pipeline.sources.vectors import VectorBatch
 
 IDS = [f"i{number}" for number in range(6)]
 VECTORS, _ = grouped_vectors(per_group=2)
@@ -423,3 +430,66 @@ class TestMatrices:
         (tmp_path / "v.npy").write_bytes(data[:-20])
         with pytest.raises(SourceError, match=r"v\.npy must be a whole matrix of numbers"):
             opened(tmp_path / "v.npy").listing()
+
+
+class TestSomeImages:
+    @pytest.mark.parametrize("among", [IDS[:1], IDS[2:5], IDS, ["in no file"], []])
+    def test_the_vectors_of_some_images_are_those_of_all(self, tmp_path: Path, among: list[str]) -> None:
+        write_vectors(tmp_path / "a.parquet", IDS[:3], VECTORS[:3])
+        write_vectors(tmp_path / "b.parquet", IDS[3:], VECTORS[3:])
+        source = opened(tmp_path)
+
+        def found(batches: Iterable[VectorBatch]) -> dict[str, tuple[str, list[float]]]:
+            rows = [zip(b.image_ids, b.digests, b.vectors.tolist(), strict=True) for b in batches]
+            return {image_id: (digest, vector) for image_id, digest, vector in chain.from_iterable(rows)}
+
+        every = found(source.vectors())
+        assert found(source.vectors(set(among))) == {
+            image_id: every[image_id] for image_id in among if image_id in every
+        }
+
+    def test_of_a_file_without_them_no_vector_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write_vectors(tmp_path / "a.parquet", IDS[:3], VECTORS[:3])
+        write_vectors(tmp_path / "b.parquet", IDS[3:], VECTORS[3:])
+        read, batch_of = [], vector_tables._batch
+
+        def noted(*told: Any) -> Any:
+            read.append(told)
+            return batch_of(*told)
+
+        monkeypatch.setattr(vector_tables, "_batch", noted)
+        (batch,) = opened(tmp_path).vectors({IDS[4]})
+        assert batch.image_ids == [IDS[4]]
+        assert len(read) == 1
+
+    def test_a_folder_of_pictures_that_is_not_there_is_looked_for_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked, status = [], manifests._status
+
+        def noted(path: str) -> os.stat_result | None:
+            looked.append(path)
+            return status(path)
+
+        monkeypatch.setattr(manifests, "_status", noted)
+        ids = [f"photographs/{number}.jpg" for number in range(6)]
+        source = opened(write_vectors(tmp_path / "v.parquet", ids, VECTORS))
+        assert source.list_images()["uri"].to_list() == ids
+        assert looked == [str(tmp_path / "photographs")]
+        (tmp_path / "photographs").mkdir()
+        (tmp_path / "photographs" / "3.jpg").touch()
+        assert source.list_images()["uri"].to_list() == [
+            str(tmp_path / image_id) if image_id.endswith("3.jpg") else image_id for image_id in ids
+        ]
+
+    def test_a_listing_is_the_same_in_however_many_parts_it_is_collected(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = opened(write_vectors(tmp_path / "v.parquet", IDS[::-1], VECTORS))
+        whole = source.list_images()
+        for rows in (1, 2, 4, 6):
+            monkeypatch.setattr(listings, "_OPEN_ROWS", rows)
+            assert source.list_images().equals(whole)
+        write_vectors(tmp_path / "v.parquet", [*IDS[:5], IDS[0]], VECTORS)
+        with pytest.raises(SourceError, match=r"'i0' \(v.parquet, row 0; v.parquet, row 5\)"):
+            source.list_images()

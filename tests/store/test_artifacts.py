@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing
 from tac_pipeline.store.artifacts import Artifact, Store
+from tac_pipeline.store.parquet import write_table
+from tac_pipeline.store.schemas import IMAGE_LABELS
 
 
 def record(**changes: Any) -> dict[str, Any]:
@@ -236,3 +239,18 @@ def test_the_record_is_readable_by_people(store: Store) -> None:
     artifact = build(store, "r1", facts={"noun": "Käse"})
     assert "Käse" in (artifact.folder / "artifact.json").read_text(encoding="utf-8")
     assert json.loads((store.folder / "thing" / "current.json").read_text())["recipe"] == "r1"
+
+
+def test_some_columns_of_a_table_are_compared_with_what_was_written_on_request(store: Store) -> None:
+    with store.scratch("image_labels") as folder:
+        write_table(folder / "image_labels.parquet", IMAGE_LABELS, {"image_id": list("abcd"), "label": list("wxyz")})
+        made = store.commit("image_labels", "r1", folder, record(rows=4))
+    path, columns = made.folder / "image_labels.parquet", ["image_id"]
+    assert made.frame(IMAGE_LABELS, columns=columns, checked=True)["image_id"].to_list() == list("abcd")
+    labels = pq.ParquetFile(path).metadata.row_group(0).column(1)
+    data = bytearray(path.read_bytes())
+    data[labels.data_page_offset + labels.total_compressed_size - 1] ^= 1
+    path.write_bytes(data)
+    assert len(made.frame(IMAGE_LABELS, columns=columns)) == 4
+    with pytest.raises(ArtifactDamaged, match="has other bytes than were written"):
+        made.frame(IMAGE_LABELS, columns=columns, checked=True)

@@ -199,7 +199,7 @@ def test_what_the_system_refuses_is_told_and_is_not_damage(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(pq, "read_schema", refuse)
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
     with pytest.raises(ArtifactDamaged, match=re.escape(os.strerror(code))) as told:
         read_table(tmp_path / "t.parquet", EMBEDDING_SHARD)
     assert told.value.file is None

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from photo_embedder import ENCODER, Embedder, color_vector, png, write_photos
+from photo_embedder import ENCODER, Embedder, color_vector, png, shards_of, write_photos
 from stored_shards import DIM, sent, write_view
 from stored_shards import ENCODER as GIVEN
 
@@ -79,9 +79,9 @@ def test_many_small_shards_are_joined(embed: Embedder, photos: Path) -> None:
     assert views[-1].filter(pl.col("error").is_not_null())["image_id"].to_list() == ["text 0.jpg"]
     require_whole(views[-1], embed)
     # What an older version names stays until that version goes.
-    assert len(unnamed_shards(views, embed.shards)) == 1
-    assert len(unnamed_shards(views[-1:], embed.shards)) == 4
-    assert len(unnamed_shards([*views[:1], views[-1]], embed.shards)) == 3
+    assert len(unnamed_shards(shards_of(views), embed.shards)) == 1
+    assert len(unnamed_shards(shards_of(views[-1:]), embed.shards)) == 4
+    assert len(unnamed_shards(shards_of([*views[:1], views[-1]]), embed.shards)) == 3
 
 
 @pytest.mark.usefixtures("four_are_many")
@@ -168,7 +168,7 @@ def test_bytes_in_a_joined_shard_are_known(embed: Embedder, photos: Path) -> Non
     for number in range(3):
         add_late(photos, number)
         view = embed()
-    for path in unnamed_shards([view], embed.shards):
+    for path in unnamed_shards(shards_of([view]), embed.shards):
         path.unlink()
     (photos / "late copy of 1.png").write_bytes((photos / "late 1.png").read_bytes())
     view = embed()
@@ -193,7 +193,7 @@ def test_whatever_comes_and_goes_every_image_is_there_once(embed: Embedder, phot
         require_whole(views[-1], embed)
         assert len(embed.read) == 3
         assert embed.encoder.encoded == len(set(numbers) - held)
-        for path in unnamed_shards(views[-2:], embed.shards):
+        for path in unnamed_shards(shards_of(views[-2:]), embed.shards):
             path.unlink()
         assert views[-1]["shard"].n_unique() <= 4
 

@@ -1,7 +1,7 @@
 """A folder of one-colored photographs and a function that embeds it like the asset, and counts the work."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +77,8 @@ class Embedder:
             )
 
         return embed
+
+
+def shards_of(views: Iterable[pl.DataFrame]) -> set[str]:
+    """The shards that some views name."""
+    return {name for view in views for name in view["shard"]}

@@ -125,12 +125,12 @@ def choose_columns(
     return chosen, notes
 
 
-def refuse_repeats(image_ids: Sequence[str], place: Callable[[int], str], *, where: Path) -> None:
+def refuse_repeats(image_ids: Sequence[str] | pl.Series, place: Callable[[int], str], *, where: Path) -> None:
     """Raise SourceError when an id occurs twice; place names a row."""
     ids = pl.Series("image_id", image_ids, dtype=pl.String)
-    twice = ids.is_duplicated()
-    if not twice.any():
+    if ids.n_unique() == len(ids):
         return
+    twice = ids.is_duplicated()
     rows: dict[str, list[int]] = {}
     for row in twice.arg_true():
         rows.setdefault(image_ids[row], []).append(row)

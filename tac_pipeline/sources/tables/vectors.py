@@ -183,6 +183,13 @@ class VectorRows:
     def __len__(self) -> int:
         return len(self.widths)
 
+    def take(self, rows: Sequence[int]) -> VectorRows:
+        """Some rows, in this order."""
+        if len(rows) == len(self):
+            return self
+        values = [self.values[self.starts[row] : self.ends[row]] for row in rows]
+        return VectorRows(np.concatenate(values), self.widths[rows])
+
     def digest(self, row: int) -> str:
         """A digest of a row's bytes."""
         return vector_digest(self.values[self.starts[row] : self.ends[row]])
@@ -259,6 +266,13 @@ class VectorPart(Protocol):
     def encoder(self) -> str:
         """The encoder that the file names."""
 
+    @property
+    def width(self) -> int | None:
+        """The width of every vector, where the file itself says it."""
+
+    def ids(self) -> Iterator[Sequence[str | None]]:
+        """The ids of all rows, without their vectors."""
+
     def batches(self) -> Iterator[RowBatch]:
         """All rows."""
 
@@ -289,7 +303,7 @@ class _ParquetPart:
                 f"{path} must have the columns image_id (or id, or uri) and embedding; missing ['image_id'], it has "
                 f"{self._schema.names}"
             )
-        self._embedding = name
+        self._embedding, self._kind = name, kind
         if name != EMBEDDING_NAMES[0]:
             self.notes.append(f"embedding: the column {name}")
         if "image_id" not in self._columns:
@@ -300,16 +314,30 @@ class _ParquetPart:
         """See VectorPart."""
         return _encoder_in(self._schema)
 
+    @property
+    def width(self) -> int | None:
+        """See VectorPart."""
+        kind = _list_type(self._kind)
+        return int(kind.list_size) if kind is not None and pa.types.is_fixed_size_list(kind) else None
+
+    def ids(self) -> Iterator[Sequence[str | None]]:
+        """See VectorPart."""
+        name = self._columns.get("image_id", self._columns.get("uri"))
+        for batch in self._read([name]):
+            yield column_texts(batch.column(name))
+
     def batches(self) -> Iterator[RowBatch]:
         """See VectorPart."""
-        names = list(dict.fromkeys([self._embedding, *self._columns.values()]))
         start = 0
+        for batch in self._read([self._embedding, *self._columns.values()]):
+            texts = {ours: column_texts(batch.column(name)) for ours, name in self._columns.items()}
+            yield _batch(start, texts, _rows_of(batch.column(self._embedding)))
+            start += len(batch)
+
+    def _read(self, names: Sequence[str | None]) -> Iterator[pa.RecordBatch]:
         try:
             with pq.ParquetFile(self.path) as file:
-                for batch in file.iter_batches(batch_size=VECTOR_BATCH_ROWS, columns=names):
-                    texts = {ours: column_texts(batch.column(name)) for ours, name in self._columns.items()}
-                    yield _batch(start, texts, _rows_of(batch.column(self._embedding)))
-                    start += len(batch)
+                yield from file.iter_batches(batch_size=VECTOR_BATCH_ROWS, columns=list(dict.fromkeys(names)))
         except PARQUET_ERRORS as error:
             raise SourceError(f"cannot read {self.path}: {error}") from error
 
@@ -355,6 +383,15 @@ class _MatrixPart:
     def encoder(self) -> str:
         """See VectorPart."""
         return _encoder_in(parquet_schema(self.table)) if table_kind(self.table) == PARQUET_SUFFIX else UNSTATED_ENCODER
+
+    @property
+    def width(self) -> int:
+        """See VectorPart."""
+        return int(self._matrix.shape[1])
+
+    def ids(self) -> Iterator[Sequence[str | None]]:
+        """See VectorPart."""
+        yield self._texts.values.get("image_id", self._texts.values.get("uri", []))
 
     def batches(self) -> Iterator[RowBatch]:
         """See VectorPart."""

@@ -223,7 +223,7 @@ def test_a_full_disk_changes_nothing(vector_store: Writer, monkeypatch: pytest.M
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("assets.engine.step.write_table", refuse)
+    monkeypatch.setattr("assets.engine.step.write_segments", refuse)
     with pytest.raises(StoreError, match="is full; text_counterparts was not changed"):
         execute(find("text_counterparts"), project)
     store = open_store(project)
