@@ -88,12 +88,8 @@ def own_environment() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for crons begins first, and long files before short ones, or one worker would be at them last.
-
-    In parallel with the rest (see Makefile) the waiting needs no extra time.
-    """
-    first = ("test_automation.py", "test_docs_blocks.py", "test_docs_notebooks.py")
-    items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
+    """Tests that wait for crons begin first: in parallel with the rest (see Makefile) they need no extra time."""
+    items.sort(key=lambda item: item.path.name != "test_automation.py")
 
 
 SettingsWriter = Callable[..., Path]
