@@ -47,17 +47,16 @@ def evaluation(inputs: Inputs, out: Output, evaluation: Evaluation) -> None:
     for row in first.to_dicts():
         place = "" if row["rows"] == "training_set" else "_store"
         out.fact(**{f"{row['result']}{place}_{name}": row[name] for name in ("nmi", "acc", "ari")})
-    _tell_reliability(inputs, out)
-    _show_confusion(inputs, out, table["split"][0])
+    placed = inputs.table(assignments).drop_nulls("cluster_id").join(inputs.table(image_labels), on="image_id")
+    if len(placed):
+        _tell_reliability(placed, out)
+        _show_confusion(placed, inputs, out, table["split"][0])
 
 
-def _tell_reliability(inputs: Inputs, out: Output) -> None:
+def _tell_reliability(placed: pl.DataFrame, out: Output) -> None:
     """What a confidence of 0.9 means in this store, and the picture of all confidences beside the labels."""
     from tac_pipeline.method.clusters.reliability import measure_reliability
 
-    placed = inputs.table(assignments).drop_nulls("cluster_id").join(inputs.table(image_labels), on="image_id")
-    if placed.is_empty():
-        return
     found = measure_reliability(
         placed["label"].to_list(), placed["cluster_id"].to_numpy(), placed["confidence"].to_numpy()
     )
@@ -67,12 +66,11 @@ def _tell_reliability(inputs: Inputs, out: Output) -> None:
         out.fact(sure_and_right=found.sure_right, sure_and_of_the_commonest_class=found.sure_pure)
 
 
-def _show_confusion(inputs: Inputs, out: Output, split: str | None) -> None:
+def _show_confusion(placed: pl.DataFrame, inputs: Inputs, out: Output, split: str | None) -> None:
     """Which classes are in which groups, by their names: of the first labels, and of the first split."""
     from tac_pipeline.method.clusters.evaluation import confuse
     from tac_pipeline.report.confusion import confusion_picture
 
-    placed = inputs.table(assignments).drop_nulls("cluster_id").join(inputs.table(image_labels), on="image_id")
     if split is not None:
         placed = placed.join(inputs.table(image_splits).filter(pl.col("split") == split), on="image_id", how="semi")
     if placed.is_empty() or placed["label"].n_unique() > MOST_CLASSES:

@@ -188,19 +188,9 @@ def _image_work(project: Project) -> "ImageWork":
     """What a worker must know; its paths are absolute."""
     from tac_pipeline.compute.work import ImageWork
 
-    settings = project.settings
-    encoder, second = settings.encoder, settings.encoder.second
-    model, pretrained = project.encoder_files
-    weights = None if second.pretrained is None else project.resolve_file(second.pretrained)
-    changes = {
-        "model": model,
-        "pretrained": pretrained,
-        "preset": None,
-        "second": second.model_copy(update={"pretrained": weights}),
-    }
-    places = [project.resolve(place) for place in settings.images.places]
-    is_list = not isinstance(settings.images.source, str)
-    return ImageWork(places, is_list, settings.images, encoder.model_copy(update=changes))
+    images = project.settings.images
+    places = [project.resolve(place) for place in images.places]
+    return ImageWork(places, not isinstance(images.source, str), images, project.encoder)
 
 
 def encoder_name(project: Project) -> str:
@@ -217,4 +207,4 @@ def load_encoder(project: Project) -> "Encoder":
     """The encoder that the settings name; nothing heavy is imported before it is first used."""
     from tac_pipeline.encoders import encoder_of_settings
 
-    return encoder_of_settings(project.settings.encoder, project.resolve_file)
+    return encoder_of_settings(project.encoder)

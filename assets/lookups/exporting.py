@@ -96,7 +96,8 @@ def places_to_spare(project: Project) -> "list[Forbidden]":
             named.append((str(one.corrections_file), "the file of corrections"))
         if one.known_file is not None:
             named.append((str(one.known_file), "the examples of known classes"))
-    model, weights = project.encoder_files
-    named += [(file, "the encoder's files") for file in (model, weights) if Path(file).is_absolute()]
+    encoder = project.encoder
+    files = (encoder.model, encoder.pretrained, encoder.second.pretrained)
+    named += [(file, "the encoder's files") for file in files if file is not None and Path(file).is_absolute()]
     places = [Forbidden(Path(place), meaning) for place, meaning in named if "://" not in place]
     return [*places, Forbidden(project.path, "the settings file")]

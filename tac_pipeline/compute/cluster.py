@@ -48,7 +48,7 @@ def cluster_batches(
 ) -> Iterator[EmbeddedBatch]:
     """Images encoded by the workers of a cluster, in the order in which one machine would read them.
 
-    At most UNITS_AHEAD units a worker are under way. Held here: the known bytes, 16 bytes each, and a unit of vectors.
+    At most UNITS_AHEAD units a worker are under way. Held here: the known bytes, 24 bytes each, and a unit of vectors.
 
     Parameters
     ----------
@@ -77,18 +77,18 @@ def cluster_batches(
         log(f"{len(workers)} workers encode {len(missing):,} images in {len(units):,} units")
         told = ray.put(KnownImages.of(known))
         under_way: deque[Any] = deque()
-        waiting = iter(enumerate(units))
-        for number, unit in waiting:
+        for number, unit in enumerate(units):
+            full = len(under_way) == UNITS_AHEAD * len(workers)
+            done = _taken(ray, under_way.popleft()) if full else []
             under_way.append(workers[number % len(workers)].encode.remote(unit, told))
-            if len(under_way) == UNITS_AHEAD * len(workers):
-                break
+            yield from _settled(done, known)
         while under_way:
-            done = _taken(ray, under_way.popleft())
-            for number, unit in waiting:
-                under_way.append(workers[number % len(workers)].encode.remote(unit, told))
-                break
-            for batch in done:
-                yield settle(EmbeddedBatch(list(batch.rows), batch.vectors.copy()), known)
+            yield from _settled(_taken(ray, under_way.popleft()), known)
+
+
+def _settled(done: Sequence[EmbeddedBatch], known: KnownVectors) -> Iterator[EmbeddedBatch]:
+    # What Ray hands out cannot be written to.
+    return (settle(EmbeddedBatch(list(batch.rows), batch.vectors.copy()), known) for batch in done)
 
 
 @contextmanager

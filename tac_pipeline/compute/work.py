@@ -10,17 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tac_pipeline.arrays import FloatMatrix
-from tac_pipeline.embedding import KnownVectors, NoKnownVectors, encoded_batches
+from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.embedding import KEY_DIGITS, KnownVectors, NoKnownVectors, encoded_batches, hash_keys
 from tac_pipeline.encoders import Encoder, encoder_of_settings
 from tac_pipeline.errors import TacError
 from tac_pipeline.settings.keys import EncoderSettings, Images
 from tac_pipeline.sources import ByteReader, Rules, open_source, open_sources
 from tac_pipeline.store.shards import EmbeddedBatch
 from tac_pipeline.version import installed_version
-
-# Hex digits of a content hash that an int64 has room for.
-KEY_DIGITS = 15
 
 
 @dataclass(frozen=True)
@@ -54,33 +51,37 @@ class ImageWork:
 
 @dataclass(frozen=True)
 class KnownImages:
-    """The bytes whose vectors the store has already: sorted keys of content hashes, with width and height.
+    """The bytes whose vectors the store has already, by their content hashes, with width and height.
 
     Attributes
     ----------
-    keys : int64 (n_known,), sorted
+    keys, more_keys : int64 (n_known,)
+        The first digits of each hash, sorted, and the next ones: together too many for two images to share.
     sizes : int32 (n_known, 2)
     """
 
-    keys: npt.NDArray[np.int64]
+    keys: IntVector
+    more_keys: IntVector
     sizes: npt.NDArray[np.int32]
 
     @classmethod
     def of(cls, known: KnownVectors) -> KnownImages:
         """Those of a store."""
         table = known.sizes()
-        keys = table["content_hash"].str.head(KEY_DIGITS).str.to_integer(base=16).to_numpy().astype(np.int64)
+        keys, more = (hash_keys(table["content_hash"], part=part) for part in (0, 1))
         order = np.argsort(keys, kind="stable")
         sizes = table.select("width", "height").to_numpy().astype(np.int32).reshape(-1, 2)
-        return cls(keys[order], sizes[order])
+        return cls(keys[order], more[order], sizes[order])
 
     def find(self, content_hash: str) -> tuple[int, int] | None:
         """Width and height of the image with these bytes; None when its vector is not known."""
-        key = int(content_hash[:KEY_DIGITS], 16)
-        row = int(np.searchsorted(self.keys, key))
-        if row == len(self.keys) or self.keys[row] != key:
+        key, more = (int(content_hash[start : start + KEY_DIGITS], 16) for start in (0, KEY_DIGITS))
+        first, end = np.searchsorted(self.keys, key), np.searchsorted(self.keys, key, side="right")
+        same = np.flatnonzero(self.more_keys[first:end] == more)
+        if not len(same):
             return None
-        return int(self.sizes[row, 0]), int(self.sizes[row, 1])
+        width, height = self.sizes[first + same[-1]]
+        return int(width), int(height)
 
 
 class _KnownElsewhere(NoKnownVectors):

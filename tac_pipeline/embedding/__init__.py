@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from tac_pipeline.arrays import FloatMatrix
+from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.digest import digest
 from tac_pipeline.embedding.bounded_reads import UNREACHED, BoundedReads, Row, in_reading_order
 from tac_pipeline.embedding.reading import HELD_BYTES, ByteBudget, ReadAhead, batches
@@ -49,7 +49,7 @@ _Loaded = tuple[ImageRow, DecodedImage | None]
 _Place = tuple[str, int, int, int]
 _PLACE = ("shard", "row", "width", "height")
 # As many hex digits of a content hash as an int64 has room for.
-_SORTED_DIGITS = 15
+KEY_DIGITS = 15
 
 BATCHES_AHEAD = 2
 CONCURRENT_READS = 32
@@ -140,14 +140,14 @@ class _KnownBefore:
 
     def __init__(self, index: pl.DataFrame) -> None:
         rows = index.filter(pl.col("error").is_null()).select("content_hash", *_PLACE)
-        keys = rows["content_hash"].str.head(_SORTED_DIGITS).str.to_integer(base=16).to_numpy()
+        keys = hash_keys(rows["content_hash"])
         # Of equal bytes the last row counts.
         self._order = np.argsort(keys, kind="stable")
         self._keys, self._rows = keys[self._order], rows
 
     def find(self, content_hash: str) -> _Place | None:
         """The shard, the row in it, width and height of the image with these bytes."""
-        key = int(content_hash[:_SORTED_DIGITS], 16)
+        key = int(content_hash[:KEY_DIGITS], 16)
         first, end = np.searchsorted(self._keys, key), np.searchsorted(self._keys, key, side="right")
         for row in reversed(self._order[first:end].tolist()):
             found, *place = self._rows.row(row)
@@ -169,6 +169,12 @@ class NoKnownVectors(KnownVectors):
     def forget(self) -> None:
         """Forget the vectors of this batch."""
         self._pending.clear()
+
+
+def hash_keys(content_hashes: pl.Series, *, part: int = 0) -> IntVector:
+    """The first KEY_DIGITS hex digits of content hashes, or of another part the next ones, int64 (n_hashes,)."""
+    digits = content_hashes.str.slice(part * KEY_DIGITS, KEY_DIGITS)
+    return digits.str.to_integer(base=16).to_numpy().astype(np.int64)
 
 
 def _key(content_hash: str) -> bytes:

@@ -7,7 +7,7 @@ neither torch nor open_clip; calling its functions does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tac_pipeline.arrays import FloatMatrix
@@ -127,14 +127,13 @@ def encoder_fingerprint(
     return choose_model(model, pretrained, precision=precision, resize=resize).fingerprint
 
 
-def encoder_of_settings(settings: EncoderSettings, resolve: Callable[[str], str] = str) -> Encoder:
+def encoder_of_settings(settings: EncoderSettings) -> Encoder:
     """The encoder that a section `encoder` names; nothing heavy is imported before it is first used.
 
     Parameters
     ----------
     settings : EncoderSettings
-    resolve : callable
-        Makes a path of what may be one.
+        Files of a project are resolved: Project.encoder.
 
     Raises
     ------
@@ -145,8 +144,8 @@ def encoder_of_settings(settings: EncoderSettings, resolve: Callable[[str], str]
 
     device, second = settings.device, settings.second
     first = LateEncoder(
-        resolve(settings.model),
-        resolve(settings.pretrained),
+        settings.model,
+        settings.pretrained,
         device=device,
         precision=settings.precision,
         resize=settings.resize,
@@ -155,5 +154,4 @@ def encoder_of_settings(settings: EncoderSettings, resolve: Callable[[str], str]
         return first
     from tac_pipeline.encoders.second import JoinedEncoder, SecondModel
 
-    pretrained = None if second.pretrained is None else resolve(second.pretrained)
-    return JoinedEncoder(first, SecondModel(second.model, pretrained, second.weight), device=device)
+    return JoinedEncoder(first, SecondModel(second.model, second.pretrained, second.weight), device=device)

@@ -78,7 +78,7 @@ class Shelf:
             yield self._open_pictures(one, place, name)
 
     def _open_vectors(self, one: DataSet, place: Path) -> OpenedSet:
-        table = _read(place, ["embedding", one.label, *([SPLIT] if one.learned or one.split else [])])
+        table = _read(place, ["embedding", one.label, *([SPLIT] if one.splits else [])])
         parts = _Parts(one, table, place)
         vectors = _unit(table, place)
         if self._nouns.embeddings is None:
@@ -142,7 +142,7 @@ class _Parts:
 
     def __init__(self, one: DataSet, table: pl.DataFrame, place: Path) -> None:
         self._learned = self._rows(one, table, one.learned, place)
-        self._scored = self._rows(one, table, [one.split] if one.split else [], place)
+        self._scored = self._rows(one, table, one.scored, place)
         column = "label" if "label" in table.columns else one.label
         truth = table[column].gather(self._scored)
         bare = truth.null_count()
@@ -193,8 +193,6 @@ def _sortable(labels: pl.Series) -> np.ndarray:
 
 
 def _read(path: Path, columns: list[str]) -> pl.DataFrame:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
     try:
         return pl.read_parquet(path, columns=columns)
     except (pl.exceptions.PolarsError, OSError) as error:

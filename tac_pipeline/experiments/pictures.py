@@ -87,17 +87,16 @@ class Encoding:
             listed = _with_column(listed, source, SYNSET, SYNSET, where=f"{one.name}: subset")
             listed = listed.filter(pl.col(SYNSET).is_in(synsets))
         listed = _with_column(listed, source, one.label, "label", where=f"{one.name}: label")
-        wanted = list(dict.fromkeys([*one.learned, *([one.split] if one.split else [])]))
-        if wanted:
+        if one.splits:
             listed = _with_column(listed, source, SPLIT, SPLIT, where=f"{one.name}: split")
             there = listed[SPLIT].drop_nulls().unique().sort().to_list()
-            absent = [split for split in wanted if split not in there]
+            absent = [split for split in one.splits if split not in there]
             if absent:
                 raise InputError(
                     f"{one.name}: {place} has no image of the split {absent[0]!r}; its splits are "
                     f"{', '.join(there) or 'not known'}"
                 )
-            listed = listed.filter(pl.col(SPLIT).is_in(wanted))
+            listed = listed.filter(pl.col(SPLIT).is_in(one.splits))
         limits = Images(source=str(place))
 
         def embed(missing: pl.DataFrame, known: KnownVectors) -> Iterator[EmbeddedBatch]:
@@ -129,7 +128,7 @@ class Encoding:
                 f"{one.name}: {len(view) - len(readable):,} of {len(view):,} images cannot be read, and are left out"
             )
         table = readable.select("image_id", "content_hash").join(
-            listed.select("image_id", "label", *([SPLIT] if wanted else [])), on="image_id", maintain_order="left"
+            listed.select("image_id", "label", *([SPLIT] if one.splits else [])), on="image_id", maintain_order="left"
         )
         return table, gather_vectors(readable, shards, encoder=name)
 

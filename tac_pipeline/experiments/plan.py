@@ -95,6 +95,16 @@ class DataSet(_Strict):
         return [named] if isinstance(named, str) else named or []
 
     @property
+    def scored(self) -> list[str]:
+        """The split that is scored; none where all images are."""
+        return [] if self.split is None else [self.split]
+
+    @property
+    def splits(self) -> list[str]:
+        """All splits that it names, each once."""
+        return list(dict.fromkeys([*self.learned, *self.scored]))
+
+    @property
     def places(self) -> list[str]:
         """The places that its images may be at."""
         return [self.images] if isinstance(self.images, str) else self.images

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tac_pipeline.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
-    from tac_pipeline.settings.keys import Settings
+    from tac_pipeline.settings.keys import EncoderSettings, Settings
 
 SETTINGS_VARIABLE = "TAC_SETTINGS"
 SETTINGS_NAME = "tac.yaml"
@@ -117,10 +117,17 @@ class Project:
         return self.resolve(name) if Path(name).suffix.lower() in FILE_SUFFIXES else name
 
     @property
+    def encoder(self) -> EncoderSettings:
+        """The section `encoder`, as tac_pipeline.encoders takes it: files are resolved."""
+        named, second = self.settings.encoder, self.settings.encoder.second
+        weights = None if second.pretrained is None else self.resolve_file(second.pretrained)
+        files = {"model": self.resolve_file(named.model), "pretrained": self.resolve_file(named.pretrained)}
+        return named.model_copy(update={**files, "second": second.model_copy(update={"pretrained": weights})})
+
+    @property
     def encoder_files(self) -> tuple[str, str]:
-        """encoder.model and encoder.pretrained, as tac_pipeline.encoders takes them: files are resolved."""
-        named = self.settings.encoder
-        return self.resolve_file(named.model), self.resolve_file(named.pretrained)
+        """encoder.model and encoder.pretrained, resolved."""
+        return self.encoder.model, self.encoder.pretrained
 
 
 def find_settings(given: str | Path | None = None) -> Path:

@@ -18,7 +18,9 @@ from fake_ray import FakeRay
 from ruamel.yaml import YAML
 
 from assets.engine.execute import open_store
+from assets.lookups.exporting import places_to_spare
 from tac_pipeline.compute import cluster, work
+from tac_pipeline.embedding import hash_keys
 from tac_pipeline.errors import ComputeError, MissingDependency, SettingsError
 from tac_pipeline.settings.project import load_project
 from tac_pipeline.settings.reading import parse_settings
@@ -82,6 +84,24 @@ def test_bytes_that_are_known_are_not_encoded_again(store: Path, ray: FakeRay, t
     begun = ray.begun
     materialize(store, STEPS)
     assert ray.begun == begun
+
+
+def test_known_bytes_are_told_apart_by_more_than_their_first_digits() -> None:
+    start = "0123456789abcde"
+    hashes = pl.Series([f"{start}{digit * 49}" for digit in "ab"])
+    parts = [hash_keys(hashes, part=part) for part in (0, 1)]
+    known = work.KnownImages(*parts, sizes=np.array([[3, 4], [5, 6]], dtype=np.int32))
+    assert [known.find(each) for each in hashes] == [(3, 4), (5, 6)]
+    assert known.find(start + "c" * 49) is None
+
+
+def test_the_weights_of_a_second_model_are_spared_by_exports(store: Path, tmp_path: Path) -> None:
+    tree = YAML().load(store.read_text())
+    tree["encoder"]["second"] = {"model": "test_vit", "pretrained": "second.pth"}
+    with store.open("w") as file:
+        YAML().dump(tree, file)
+    spared = {place.path for place in places_to_spare(load_project(store))}
+    assert tmp_path / "second.pth" in spared
 
 
 def test_what_lost_workers_had_done_is_kept(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

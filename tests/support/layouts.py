@@ -19,6 +19,15 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 from tar_shards import pack
 
+from tac_pipeline.sources import ImageSource
+
+
+def values(source: ImageSource, column: str) -> dict[str, str]:
+    """A column of a source, by image_id."""
+    ids = source.listing().images["image_id"].to_list()
+    return dict(source.labels(ids, "column", column=column).iter_rows())
+
+
 SHAPES = ("ellipse", "rectangle", "triangle", "ring", "bars")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tac_pipeline.errors import SourceError, first_few
-from tac_pipeline.sources.layouts.labeled import plain_words, read_text_file
+from tac_pipeline.sources.layouts.labeled import plain_words
 from tac_pipeline.sources.layouts.pickles import ArrayPlace, read_pickle
 from tac_pipeline.sources.layouts.rows import (
     RowFile,
@@ -21,16 +20,17 @@ from tac_pipeline.sources.layouts.rows import (
     Values,
     constant,
     named,
+    out_of_range,
     picture_file,
     picture_size,
     read_at,
+    read_names,
+    wrong_md5,
 )
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
 _TEN_BATCHES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
-# Names are texts of a few bytes.
-MAX_NAMES_BYTES = 64 << 10
 
 # The md5 of the files as they are published, and their rows. A file with other rows is another data set: it has no md5.
 PUBLISHED = {
@@ -133,21 +133,6 @@ def _open(folder: Path, kind: _Kind) -> RowSet:
     return rows
 
 
-def wrong_md5(path: Path, count: int, published: dict[str, tuple[int, str]]) -> Iterator[tuple[str, str]]:
-    """A problem, if a file has as many rows as the published one and other bytes."""
-    known = published.get(path.name)
-    if known is None or known[0] != count:
-        return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != known[1]:
-        yield (
-            path.name,
-            f"is not the file that is published: its md5 must be {known[1]}; it is {found}. It is read all the same; "
-            "download it again unless you changed it.",
-        )
-
-
 @dataclass(frozen=True)
 class _Batch:
     """The images of a file, and the numbers of their classes."""
@@ -227,11 +212,6 @@ def _names(folder: Path, kind: _Kind, column: str, rows: RowSet) -> list[str] | 
         return None
 
 
-def read_names(path: Path) -> list[str]:
-    """The names of classes, one a line, as words."""
-    return [plain_words(line) for line in read_text_file(path, limit=MAX_NAMES_BYTES).splitlines() if line.strip()]
-
-
 def _classes(path: Path, batch: _Batch, column: str, names: Sequence[str] | None, rows: RowSet) -> Values:
     numbers = batch.numbers[column]
     if len(numbers) != batch.count:
@@ -248,16 +228,3 @@ def _classes(path: Path, batch: _Batch, column: str, names: Sequence[str] | None
     values = named(numbers, names)
     rows.problems += out_of_range(path.name, numbers, values, column, last=len(names) - 1)
     return values
-
-
-def out_of_range(
-    name: str, numbers: Sequence[int], values: Values, column: str, *, first: int = 0, last: int
-) -> Iterator[tuple[str, str]]:
-    """A problem, if some numbers have no name."""
-    wrong = [row for row, value in enumerate(values) if value is None]
-    if wrong:
-        yield (
-            name,
-            f"must have values of {column} from {first} to {last}; {len(wrong):,} rows have others, such as row "
-            f"{wrong[0]} with {numbers[wrong[0]]}. They have none.",
-        )

@@ -6,6 +6,7 @@ Parquet manifest. What must stay out: the forms of the files (cifar.py, stl10.py
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tac_pipeline.errors import SourceError
+from tac_pipeline.sources.layouts.labeled import plain_words, read_text_file
 from tac_pipeline.sources.listing import (
     LABEL,
     LABELS_KEY,
@@ -230,3 +232,40 @@ def picture_file(pixels: npt.NDArray[np.uint8]) -> bytes:
 def picture_size(side: int) -> int:
     """Bytes of the image file of a square."""
     return len(picture_file(np.zeros((side, side, 3), dtype=np.uint8)))
+
+
+# Names are texts of a few bytes.
+MAX_NAMES_BYTES = 64 << 10
+
+
+def wrong_md5(path: Path, count: int, published: dict[str, tuple[int, str]]) -> Iterator[tuple[str, str]]:
+    """A problem, if a file has as many rows as the published one and other bytes."""
+    known = published.get(path.name)
+    if known is None or known[0] != count:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != known[1]:
+        yield (
+            path.name,
+            f"is not the file that is published: its md5 must be {known[1]}; it is {found}. It is read all the same; "
+            "download it again unless you changed it.",
+        )
+
+
+def read_names(path: Path) -> list[str]:
+    """The names of classes, one a line, as words."""
+    return [plain_words(line) for line in read_text_file(path, limit=MAX_NAMES_BYTES).splitlines() if line.strip()]
+
+
+def out_of_range(
+    name: str, numbers: Sequence[int], values: Values, column: str, *, first: int = 0, last: int
+) -> Iterator[tuple[str, str]]:
+    """A problem, if some numbers have no name."""
+    wrong = [row for row, value in enumerate(values) if value is None]
+    if wrong:
+        yield (
+            name,
+            f"must have values of {column} from {first} to {last}; {len(wrong):,} rows have others, such as row "
+            f"{wrong[0]} with {numbers[wrong[0]]}. They have none.",
+        )

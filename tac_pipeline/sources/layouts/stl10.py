@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.layouts.cifar import out_of_range, read_names, wrong_md5
 from tac_pipeline.sources.layouts.rows import (
     RowFile,
     RowSet,
     Values,
     constant,
     named,
+    out_of_range,
     picture_file,
     picture_size,
     read_at,
+    read_names,
+    wrong_md5,
 )
 
 SIDE = 96

@@ -11,6 +11,7 @@ from layouts import (
     make_ilsvrc,
     make_image_folder,
     make_ucf101,
+    values,
     write,
 )
 
@@ -23,11 +24,6 @@ def opened(folder: Path, exclude: tuple[str, ...] = ()) -> FolderSource:
     source = open_source(str(folder), rules=Rules(exclude))
     assert isinstance(source, FolderSource)
     return source
-
-
-def values(source: FolderSource, column: str) -> dict[str, str]:
-    ids = source.list_images()["image_id"].to_list()
-    return dict(source.labels(ids, "column", column=column).iter_rows())
 
 
 class TestTrees:

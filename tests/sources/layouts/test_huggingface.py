@@ -14,6 +14,7 @@ from layouts import (
     image_file,
     make_parquet_shards,
     make_saved_dataset,
+    values,
     write,
 )
 
@@ -27,11 +28,6 @@ def opened(place: Path) -> RowSource:
     source = open_source(str(place))
     assert isinstance(source, RowSource)
     return source
-
-
-def values(source: RowSource, column: str) -> dict[str, str]:
-    ids = source.list_images()["image_id"].to_list()
-    return dict(source.labels(ids, "column", column=column).iter_rows())
 
 
 @pytest.mark.parametrize("inside", ["data", "", "plain_text"])

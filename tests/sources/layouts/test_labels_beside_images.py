@@ -19,6 +19,7 @@ from layouts import (
     make_pets,
     make_sun397,
     make_webdataset,
+    values,
     write,
 )
 from tar_shards import pack
@@ -33,11 +34,6 @@ def opened(folder: Path) -> FolderSource:
     source = open_source(str(folder))
     assert isinstance(source, FolderSource)
     return source
-
-
-def values(source: FolderSource, column: str) -> dict[str, str]:
-    ids = source.list_images()["image_id"].to_list()
-    return dict(source.labels(ids, "column", column=column).iter_rows())
 
 
 @pytest.mark.parametrize(

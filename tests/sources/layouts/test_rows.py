@@ -16,6 +16,7 @@ from layouts import (
     make_cifar10,
     make_cifar100,
     make_stl10,
+    values,
     write,
 )
 from PIL import Image
@@ -24,11 +25,6 @@ from tac_pipeline.errors import SourceError
 from tac_pipeline.sources import RowSource, open_source, open_sources
 from tac_pipeline.sources.layouts import cifar
 from tac_pipeline.sources.streaming import OverLimit
-
-
-def values(source: RowSource, column: str) -> dict[str, str]:
-    ids = source.list_images()["image_id"].to_list()
-    return dict(source.labels(ids, "column", column=column).iter_rows())
 
 
 def opened(folder: Path) -> RowSource:
