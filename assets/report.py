@@ -1,6 +1,6 @@
 """Group results: the report page."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -14,10 +14,10 @@ from assets.tree import cluster_tree
 from tac_pipeline.digest import digest
 from tac_pipeline.figures import map_picture
 from tac_pipeline.settings.keys import Images, Report
-from tac_pipeline.store.schemas import CLUSTER_NOUNS, REPORT_PICTURES
+from tac_pipeline.store.schemas import CLUSTER_NOUNS, REPORT_PICTURES, REVIEW
 
 if TYPE_CHECKING:
-    from tac_pipeline.report import Changes
+    from tac_pipeline.report import Changes, ReportTables
     from tac_pipeline.sources import ByteReader
     from tac_pipeline.store.publication import Version
 
@@ -77,31 +77,15 @@ def earlier_version(inputs: Inputs) -> "Version | None":
 )
 def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: int) -> None:
     """The report page: one HTML file with clusters, map and images to review; it needs no network."""
-    from tac_pipeline.report import ReportTables, choose_images, describe, write_page
+    from tac_pipeline.report import choose_images, describe, write_page
     from tac_pipeline.report.contents import choose_duplicates
 
     reader = open_project_source(inputs.project).reader
-    found = inputs.table(review)
-    view = inputs.table(image_embeddings, columns=["image_id", "content_hash", "width", "height", "error"])
-    passed_over, problems = _not_read(inputs)
-    tables = ReportTables(
-        store=inputs.project.settings.store,
-        made_at=inputs.artifact(assignments).record["made_at"],
-        clusters=inputs.table(clusters),
-        assignments=inputs.table(assignments),
-        review=found,
-        nouns=inputs.artifact(review).frame(CLUSTER_NOUNS),
-        image_map=inputs.table(image_map, columns=["image_id", "x", "y"]),
-        images=view,
-        passed_over=passed_over,
-        problems=problems,
-        pictures=reader is not None,
-        changes=_changes(inputs),
-        tree=inputs.table(cluster_tree).to_dicts(),
-    )
-    chosen = choose_images(found, images_per_cluster=report.images_per_cluster)
-    wanted = pl.concat([chosen.select("image_id"), choose_duplicates(found).select("image_id")]).unique()
-    pictures = {} if reader is None else _pictures(inputs, reader, view, wanted, images)
+    tables, places = _tables(inputs, report)
+    chosen = choose_images(tables.review, images_per_cluster=report.images_per_cluster)
+    twins = choose_duplicates(tables.review, tables.counted.duplicates)
+    wanted = pl.concat([chosen.select("image_id"), twins.select("image_id")]).unique()
+    pictures = {} if reader is None else _pictures(inputs, reader, wanted.join(places, on="image_id"), images)
     page = out.path(PAGE_NAME)
     contents = describe(tables, chosen, pictures, map_images=report.map_images, seed=seed)
     write_page(page, contents)
@@ -110,22 +94,65 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     read = {dep.name: inputs.artifact(dep).content for dep in _READS}
     out.content = digest([inputs.values, read, sorted(pictures)])
     out.fact(bytes=page.stat().st_size, pictures=len(pictures), images_shown=len(chosen))
-    places = tables.image_map.sample(min(len(tables.image_map), MAP_DOTS), seed=seed)
-    placed = places.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
+    dots = tables.image_map.sample(min(len(tables.image_map), MAP_DOTS), seed=seed)
+    placed = dots.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
     out.picture("map", map_picture(placed, contents.summary["clusters"]))
     # In the artifact's folder; the UI shows its path too.
     out.markdown("how to open it", f"`tac report` opens it; it is the file `{PAGE_NAME}` in the folder below.")
 
 
-def _pictures(
-    inputs: Inputs, reader: "ByteReader", view: pl.DataFrame, wanted: pl.DataFrame, images: Images
-) -> dict[str, bytes]:
+def _tables(inputs: Inputs, report: Report) -> "tuple[ReportTables, pl.DataFrame]":
+    """What the page is made of; and columns image_id, uri, content_hash, width, height of images that it may show."""
+    from tac_pipeline.report import ReportTables
+
+    passed_over, problems = _not_read(inputs)
+    facts: dict[str, Any] = {
+        "store": inputs.project.settings.store,
+        "made_at": inputs.artifact(assignments).record["made_at"],
+        "clusters": inputs.table(clusters),
+        "nouns": inputs.artifact(review).frame(CLUSTER_NOUNS),
+        "passed_over": passed_over,
+        "problems": problems,
+        "pictures": open_project_source(inputs.project).reader is not None,
+        "changes": _changes(inputs),
+        "tree": inputs.table(cluster_tree).to_dicts(),
+    }
+    columns = ["image_id", "content_hash", "width", "height", "error"]
+    if len(inputs.segments(review)) == 1:
+        view = inputs.table(image_embeddings, columns=columns)
+        places = inputs.table(image_manifest, columns=["image_id", "uri"]).join(view, on="image_id")
+        tables = ReportTables(
+            assignments=inputs.table(assignments),
+            review=inputs.table(review),
+            image_map=inputs.table(image_map, columns=["image_id", "x", "y"]),
+            images=view,
+            **facts,
+        )
+        return tables, places
+    from assets.page_rows import count_all, listed_errors, map_sample, page_rows
+
+    rows = page_rows(inputs, images_per_cluster=report.images_per_cluster)
+    sample = map_sample(inputs, images=report.map_images).join(rows, on="image_id", how="anti")
+    nothing = {"confidence": pl.lit(None, pl.Float32), "runner_up": pl.lit(None, pl.Int32)}
+    assigned = [rows.select("image_id", "cluster_id", *nothing), sample.select("image_id", "cluster_id", **nothing)]
+    readable = rows.select(*columns[:-1], error=pl.lit(None, pl.String))
+    tables = ReportTables(
+        assignments=pl.concat(assigned),
+        review=rows.select(column.name for column in REVIEW.columns),
+        image_map=pl.concat(part.select("image_id", "x", "y") for part in (rows, sample)),
+        images=pl.concat([readable, listed_errors(inputs).select(columns)]),
+        counts=count_all(inputs),
+        **facts,
+    )
+    return tables, rows.select("image_id", "uri", *columns[1:-1])
+
+
+def _pictures(inputs: Inputs, reader: "ByteReader", wanted: pl.DataFrame, images: Images) -> dict[str, bytes]:
     """The small pictures of the images on the page; those of the previous page are used again."""
     from tac_pipeline.report import draw_pictures
     from tac_pipeline.report.pictures import Wanted
 
-    places = inputs.table(image_manifest, columns=["image_id", "uri"])
-    rows = wanted.join(view, on="image_id").join(places, on="image_id").sort("image_id")
+    rows = wanted.sort("image_id")
     return draw_pictures(
         [Wanted(*row) for row in rows.select("uri", "content_hash", "width", "height").iter_rows()],
         reader,
@@ -145,11 +172,14 @@ def _pictures_before(inputs: Inputs) -> dict[str, bytes]:
 
 def _changes(inputs: Inputs) -> "Changes | None":
     from tac_pipeline.report import Changes
-    from tac_pipeline.store.comparison import compare_assignments
+    from tac_pipeline.store.comparison import compare_parts
+    from tac_pipeline.store.segments.sums import AssignedSegment
 
     before = earlier_version(inputs)
     if before is None:
         return None
-    comparison = compare_assignments(before.assignments, inputs.table(assignments))
+    derived = open_store(inputs.project).derived
+    now = [AssignedSegment(part, derived) for part in inputs.segments(assignments)]
+    comparison = compare_parts(before.assigned, now)
     names = dict(before.clusters.select("cluster_id", "name").iter_rows())
     return Changes(before.number, before.made_at, comparison, names)

@@ -19,15 +19,18 @@ from assets.engine.step import Log
 from assets.orchestration.checks import CHECKS, Finding
 from assets.people.corrections import corrections
 from assets.results import assignments, clusters
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, TacError
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.comparison import Comparison
-from tac_pipeline.store.publication import Publication, Version
+from tac_pipeline.store.publication import Publication, Tables, Version
 from tac_pipeline.store.schemas import LINEAGE, PUBLISHED_ASSIGNMENTS
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from tac_pipeline.store.segments.sums import AssignedSegment
 
 PUBLISHED = "published"
 # What a version records, so that a result is known again; corrections decide both of the latter.
@@ -68,7 +71,7 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
                 publication.release()
                 ended = "; what held it is ended"
             return Decision(latest, True, f"version {latest.number} is this result already{ended}{repaired}")
-        tables = _tables(artifacts)
+        tables = _tables(artifacts, store)
         comparison = publication.compare(tables["assignments"])
         reason = None if by_hand else _why_not(project, store, artifacts, publication, comparison)
         if reason is not None:
@@ -94,11 +97,11 @@ def repair_latest(publication: Publication, latest: Version, store: Store, log: 
     log(f"{'; '.join(problems.values())}. It is made again from what it was made from")
     kept = _made_from(latest, store)
     if len(kept) == len(PARTS):
-        tables = _tables(kept)
+        tables = _tables(kept, store)
     elif (older := _repeated(publication, latest)) is not None:
-        tables = {name: older.table(name) for name in ("assignments", "clusters", "lineage")}
+        tables = {"assignments": older.assigned, **{name: older.table(name) for name in ("clusters", "lineage")}}
     elif set(problems) == {"changes"}:
-        tables = {"assignments": latest.assignments}
+        tables = {"assignments": latest.assigned}
     else:
         gone = ", ".join(step.name for step in PARTS if step.name not in kept)
         raise ArtifactDamaged(
@@ -206,17 +209,54 @@ def _result(store: Store) -> dict[str, Artifact]:
     return artifacts
 
 
-def _tables(artifacts: Mapping[str, Artifact]) -> dict[str, pl.DataFrame]:
+@dataclass(frozen=True)
+class _Named:
+    """Rows of assignments as they are published: with the names of their clusters."""
+
+    rows: "AssignedSegment"
+    names: pl.DataFrame
+    names_digest: str
+
+    @property
+    def alone(self) -> bool:
+        return self.rows.part.alone
+
+    @property
+    def digest(self) -> str:
+        return digest([self.rows.part.digest, self.names_digest])
+
+    @property
+    def assigned(self) -> str:
+        return self.rows.assigned
+
+    def frame(self) -> pl.DataFrame:
+        named = self.rows.frame().join(self.names, on="cluster_id", how="left", maintain_order="left")
+        return named.select(column.name for column in PUBLISHED_ASSIGNMENTS.columns)
+
+    def sizes(self) -> pl.DataFrame:
+        return self.rows.sizes()
+
+
+def _tables(artifacts: Mapping[str, Artifact], store: Store) -> Tables:
     """The published tables of a result, by the names in publication.TABLES."""
     found = artifacts[clusters.name].frame(clusters.schema)
-    names = found.select("cluster_id", cluster_name="name")
-    assigned = artifacts[assignments.name].frame(assignments.schema)
-    named = assigned.join(names, on="cluster_id", how="left", maintain_order="left")
     return {
-        "assignments": named.select(column.name for column in PUBLISHED_ASSIGNMENTS.columns),
+        "assignments": _named(artifacts, store),
         "clusters": found,
         "lineage": artifacts[corrections.name].frame(LINEAGE),
     }
+
+
+def _named(artifacts: Mapping[str, Artifact], store: Store) -> list[_Named]:
+    """The assignments of a result as they are published."""
+    from tac_pipeline.store.segments.reading import segments
+    from tac_pipeline.store.segments.sums import AssignedSegment
+
+    found = artifacts[clusters.name].frame(clusters.schema, columns=["cluster_id", "name"])
+    names = found.select("cluster_id", cluster_name="name").sort("cluster_id")
+    named = digest(names.rows())
+    parts = segments(artifacts[assignments.name], assignments.schema)
+    return [_Named(AssignedSegment(part, store.derived), names, named) for part in parts]
 
 
 def readers_are_current(project: Project) -> Finding:
@@ -249,7 +289,7 @@ def publication_in_words(project: Project) -> str:
     another = "" if latest is None else "; the current result is another one (`tac diff`)"
     try:
         artifacts = _result(store)
-        comparison = publication.compare(artifacts[assignments.name].frame(assignments.schema))
+        comparison = publication.compare(_named(artifacts, store))
         reason = _why_not(project, store, artifacts, publication, comparison)
     except TacError:
         # There is no whole result; the states of the assets show why.

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -61,11 +62,18 @@ class KnownVectors:
 
     Those of earlier runs are looked up in arrays of about 100 bytes per image of the store. They are made when somebody
     asks; a table of given vectors never does. Beside them are the float16 vectors of the last OPEN_SHARDS shards.
+
+    Parameters
+    ----------
+    folder : Path
+        The encoder's shards.
+    index : DataFrame, optional
+        Their rows, of read_shard_index; read when somebody asks, if not given.
     """
 
-    def __init__(self, folder: Path, index: pl.DataFrame, *, encoder: str) -> None:
+    def __init__(self, folder: Path, index: pl.DataFrame | None, *, encoder: str) -> None:
         self._folder, self._encoder = folder, encoder
-        self._index = index
+        self._given = index
         self._before: _KnownBefore | None = None
         self._making = threading.Lock()
         # Of the shards that this run wrote.
@@ -93,6 +101,10 @@ class KnownVectors:
             if self._before is None:
                 self._before = _KnownBefore(self._index)
         return self._before.find(content_hash)
+
+    @cached_property
+    def _index(self) -> pl.DataFrame:
+        return read_shard_index(self._folder, encoder=self._encoder) if self._given is None else self._given
 
     def sizes(self) -> pl.DataFrame:
         """Columns content_hash, width, height of all that was known before this run."""
@@ -190,6 +202,8 @@ def embed_missing(
     encoder: str,
     progress: Progress | None = None,
     try_again_after: float = 0,
+    among: Set[str] | None = None,
+    small: pl.Series | None = None,
 ) -> pl.DataFrame:
     """Embed the images of a manifest that no shard holds yet, and return the view of all of them.
 
@@ -204,6 +218,10 @@ def embed_missing(
         Fingerprint of the encoder.
     try_again_after : float
         Seconds for which an image that could not be read is not read again.
+    among : set of str, optional
+        The shards, by their names in the encoder's folder, in which the images are looked for by name; None = all.
+    small : Series of String, optional
+        The shards to join into larger ones, where the manifest has not all images of the store.
 
     Returns
     -------
@@ -216,14 +234,14 @@ def embed_missing(
         The source changed while it was being read.
     """
     folder = shards / digest(encoder)
-    index = read_shard_index(folder, encoder=encoder)
+    index = read_shard_index(folder, encoder=encoder, among=among)
     known = known_rows(manifest, index)
     if try_again_after:
         known = pl.concat([known, _waiting_rows(manifest, index, known, folder, try_again_after).select(known.columns)])
     missing = manifest.join(known, on="image_id", how="anti")
     written: list[pl.DataFrame] = []
     if len(missing):
-        vectors = KnownVectors(folder, index, encoder=encoder)
+        vectors = KnownVectors(folder, index if among is None else None, encoder=encoder)
         batches = embed(missing, vectors)
         for rows in write_shards(batches, folder, encoder, len(missing), progress):
             vectors.written(rows)
@@ -236,7 +254,7 @@ def embed_missing(
             "The source changed while it was read: run again."
         )
     if written:  # deletions alone rewrite no vectors
-        view = join_small_shards(view, folder, encoder)
+        view = join_small_shards(view, folder, encoder, small=small)
     return view.with_columns(shard=pl.format("{}/{}", pl.lit(folder.name), "shard")).drop("version").sort("image_id")
 
 

@@ -13,7 +13,8 @@
       .scratch/           artifacts being built; renamed whole when they are valid
       .lock               held by the process that builds
       .runs/              a lock for every run that is alive
-      .listings/          what was found in archives
+      .listings/          what was found in archives, and in the files of a vector table
+      .derived/           what was computed of single segments of large tables (segments/derived.py)
       .damaged/           files with wrong bytes that were set aside, for some days
     data/photos.style/    the same of a grouping, called style, of the images of photos: without shards, and without a
                           lock and runs of its own
@@ -22,7 +23,7 @@
 
 An artifact is built in a scratch folder, validated, renamed whole, and only then made current. A recipe that exists is
 used again. A table of more than a million rows is several files, some of them hard links to those of the version before
-(segments.py).
+(segments/).
 What must stay out: what an asset means and what it reads (assets/).
 """
 
@@ -35,7 +36,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactMissing, StoreError
@@ -45,6 +46,9 @@ from tac_pipeline.store.artifact import Artifact as Artifact
 from tac_pipeline.store.artifact import Current as Current
 from tac_pipeline.store.digests import beside, describe_files, read_sealed, write_sealed
 
+if TYPE_CHECKING:
+    from tac_pipeline.store.segments.derived import Derived
+
 RECORD_NAME = "artifact.json"
 CURRENT_NAME = "current.json"
 SCRATCH_NAME = ".scratch"
@@ -53,6 +57,8 @@ SHARDS_NAME = "shards"
 RUNS_NAME = ".runs"
 LISTINGS_NAME = ".listings"
 ASSIGNED_NAME = "assigned"
+# What was computed of single segments of large tables (segments/derived.py).
+DERIVED_NAME = ".derived"
 LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
 # The pages of a store and its groupings in one file, to open or to send; written anew by each `tac report`.
@@ -107,6 +113,14 @@ class Store:
     def shards_folder(self) -> Path:
         """Append-only image vectors."""
         return (self.base or self).folder / SHARDS_NAME
+
+    @property
+    def derived(self) -> Derived:
+        """What was computed of single segments of large tables."""
+        # Not at the top: `tac path` opens no table.
+        from tac_pipeline.store.segments.derived import Derived
+
+        return Derived(self.folder / DERIVED_NAME)
 
     @property
     def ledger_folder(self) -> Path:
