@@ -119,6 +119,7 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
         try_again_after=TRY_AGAIN_SECONDS if waits else 0,
         among=changed.shards,
         small=changed.small,
+        known_bytes=changed.known_bytes(store.derived),
     )
     rows = view.drop("computed", "copied")
     written = out.write_each(

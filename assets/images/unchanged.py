@@ -1,14 +1,17 @@
 """Which segments of a list of images must be looked at again for their vectors, and which stay as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
 from assets.engine.step import Output
 from tac_pipeline.digest import digest
+from tac_pipeline.embedding.known_bytes import KnownInSegments
 from tac_pipeline.store.artifacts import Store
 from tac_pipeline.store.schemas import IMAGE_EMBEDDINGS
+from tac_pipeline.store.segments.derived import Derived
 from tac_pipeline.store.segments.reading import Rows, Segment, segments
 from tac_pipeline.store.segments.sums import shard_counts
 from tac_pipeline.store.shards import small_shards
@@ -35,6 +38,11 @@ class Changed:
     shards: set[str] | None
     small: pl.Series | None
     _before: Sequence[Segment] | None
+    _known: Sequence[Segment] = ()
+
+    def known_bytes(self, derived: Derived) -> Callable[[], KnownInSegments] | None:
+        """What finds the vectors of known bytes, made when somebody asks; None where all shards are read anyway."""
+        return partial(KnownInSegments, self._known, derived) if self._known else None
 
     def manifest(self) -> pl.DataFrame:
         """The rows of `parts`."""
@@ -75,7 +83,7 @@ def find_changed(parts: Sequence[Segment], out: Output, store: Store, asset: str
     needed = {path.name for path in folder.glob("*.parquet")}
     needed -= {name for key in kept for name in _names(named[key])}
     needed |= {name for part in rest for name in _names(named[part.digest])}
-    return Changed(parts, changed, needed, pl.Series(sorted(_last(small)), dtype=pl.String), rest)
+    return Changed(parts, changed, needed, pl.Series(sorted(_last(small)), dtype=pl.String), rest, before)
 
 
 def _names(counts: pl.DataFrame) -> list[str]:

@@ -1,7 +1,7 @@
 """A store that is large enough for segments beside one with the same images in single files: the same tables."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,14 +9,16 @@ import numpy as np
 import polars as pl
 import pytest
 from assets_helpers import materialize, table
+from colored_store import colored_store, draw  # noqa: F401 - a fixture
 from polars.testing import assert_frame_equal
 from small_store import DIM, write_nouns, write_vectors
 
-from assets.engine.execute import Outcome
+from assets.engine.execute import Outcome, open_store
 from assets.graph import GROWTH
+from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.segments import cutting
 
-MOST, MEAN = 32, 16
+MOST = 32
 TABLES = ("image_manifest", "image_embeddings", "assignments", "image_map", "clusters", "review")
 SETTINGS = """\
 store: {name}
@@ -31,11 +33,11 @@ GROWN = [step.name for step in GROWTH]
 
 
 @contextmanager
-def small_segments() -> object:
+def small_segments(most: int = MOST) -> Iterator[None]:
     """So that a few hundred images are many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cutting, "SEGMENT_ROWS", MOST)
-        patch.setattr(cutting, "MEAN_ROWS", MEAN)
+        patch.setattr(cutting, "SEGMENT_ROWS", most)
+        patch.setattr(cutting, "MEAN_ROWS", most // 2)
         yield
 
 
@@ -151,3 +153,18 @@ def test_it_is_as_if_it_had_always_been_so(stores: tuple[Path, Path], tmp_path: 
         old = grow(stores)
     assert segments_of(new["image_manifest"]).keys() == segments_of(old["image_manifest"]).keys()
     assert new["image_embeddings"].artifact.content == old["image_embeddings"].artifact.content
+
+
+@pytest.mark.filterwarnings("ignore::tac_pipeline.errors.TacWarning")
+def test_pictures_that_moved_are_known_by_their_bytes(store: Path) -> None:
+    """Of a store in segments too, and what cannot be read is told of all its segments."""
+    photos = store.parent / "photos"
+    with small_segments(8):
+        materialize(store)
+        shutil.copyfile(photos / "group0/1.png", photos / "group1/again.png")
+        (photos / "group2/5.png").rename(photos / "moved.png")
+        draw(photos / "group0/new.png", (220, 30, 30), 99)
+        facts = materialize(store, GROWN)["image_embeddings"].artifact.facts
+    assert (facts["computed"], facts["copied"], facts["readable"], facts["unreadable"]) == (3, 2, 29, 3)
+    assert facts["changes"] == {"unchanged": 29, "new": 3, "replaced": 0, "gone": 1}
+    assert len(list(open_store(load_project(store)).folder.glob("image_embeddings/*/image_embeddings-*.parquet"))) > 4

@@ -9,7 +9,7 @@ import polars as pl
 
 from tac_pipeline.arrays import IntVector
 from tac_pipeline.digest import digest
-from tac_pipeline.embedding import hash_keys
+from tac_pipeline.embedding.known_bytes import hash_keys, sorted_keys
 from tac_pipeline.store.schemas import EQUAL_IMAGES, HASH_KEYS
 from tac_pipeline.store.segments.derived import Derived
 from tac_pipeline.store.segments.reading import Rows
@@ -25,7 +25,7 @@ def equal_images(parts: Sequence[Rows], derived: Derived) -> pl.DataFrame:
     parts : sequence of Rows with image_id, content_hash
         Of readable images.
     """
-    keys = [derived.of(part, HASH_KEYS, _keys)["key"].to_numpy() for part in parts]
+    keys = [derived.of(part, HASH_KEYS, sorted_keys)["key"].to_numpy() for part in parts]
     every = np.sort(np.concatenate(keys))
     twice = np.unique(every[1:][every[1:] == every[:-1]])
     del every
@@ -36,11 +36,6 @@ def equal_images(parts: Sequence[Rows], derived: Derived) -> pl.DataFrame:
             # Equal images elsewhere come and go: the rows here depend on which of its keys are not alone.
             found.append(derived.of(part, EQUAL_IMAGES, _picks(among), also=digest(among.tolist())))
     return pl.concat(found)
-
-
-def _keys(rows: Rows) -> pl.DataFrame:
-    hashes = rows.frame(["content_hash"])["content_hash"]
-    return pl.DataFrame({"key": np.sort(hash_keys(hashes))})
 
 
 def _picks(among: IntVector) -> Callable[[Rows], pl.DataFrame]:

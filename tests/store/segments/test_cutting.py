@@ -144,7 +144,10 @@ def test_files_of_other_tables_are_no_segments(schema: TableSchema, names: list[
 @pytest.mark.parametrize("end", [1, 5, 8])
 def test_rows_have_the_same_digest_whatever_is_behind_them(end: int) -> None:
     """In memory, other rows follow; and what is in the place of a null may be anything."""
-    values: dict[str, list[Any]] = {"text": ["a", None, "", "ä", "e", "f", "g", "h"], "number": [1, None, 3, 4, 5, 6, None, 8]}
+    values: dict[str, list[Any]] = {
+        "text": ["a", None, "", "ä", "e", "f", "g", "h"],
+        "number": [1, None, 3, 4, 5, 6, None, 8],
+    }
     values["mark"] = [True, False, None, True, True, False, True, True]
     long, short = pa.table(values), pa.table({name: column[:end] for name, column in values.items()})
     assert cutting.rows_digest(long.slice(0, end)) == cutting.rows_digest(short)
