@@ -15,7 +15,9 @@ from small_store import DIM, write_nouns, write_vectors
 
 from assets.engine.execute import Outcome, open_store
 from assets.graph import GROWTH
+from assets.orchestration.publishing import publish
 from tac_pipeline.settings.project import load_project
+from tac_pipeline.store.publication import Publication
 from tac_pipeline.store.segments import cutting
 
 MOST = 32
@@ -75,7 +77,9 @@ def grow(stores: tuple[Path, Path]) -> dict[str, Outcome]:
     many, one = stores
     with small_segments():
         outcomes = materialize(many, GROWN)
+        publish(load_project(many), by_hand=True)
     materialize(one, GROWN)
+    publish(load_project(one), by_hand=True)
     return outcomes
 
 
@@ -99,6 +103,17 @@ def same(stores: tuple[Path, Path]) -> None:
         # A place on the map is computed beside others, which changes its last bits; typicality is counted.
         tolerance = {"image_map": 1e-5, "review": 0.06}.get(name)
         assert_frame_equal(found, wanted, check_exact=tolerance is None, abs_tol=tolerance or 0)
+
+
+def published_alike(stores: tuple[Path, Path]) -> None:
+    """Readers of both have the same."""
+    many, one = (Publication(open_store(load_project(settings)).published_folder) for settings in stores)
+    found, wanted = many.latest(), one.latest()
+    assert found is not None and wanted is not None
+    assert found.number == wanted.number
+    assert len(found.assigned) > 4
+    assert_frame_equal(found.assignments, wanted.assignments, check_exact=True)
+    assert_frame_equal(found.table("changes"), wanted.table("changes"))
 
 
 def twins(review: pl.DataFrame) -> set[tuple[str, ...]]:
@@ -140,6 +155,7 @@ def test_growth_gives_what_single_files_have(stores: tuple[Path, Path], change: 
     CHANGES[change](stores[0].parent)
     grow(stores)
     same(stores)
+    published_alike(stores)
 
 
 def test_it_is_as_if_it_had_always_been_so(stores: tuple[Path, Path], tmp_path: Path) -> None:
