@@ -24,6 +24,7 @@ from tac_pipeline.store.artifacts import (
     RUNS_NAME,
     SCRATCH_NAME,
     SET_ASIDE_NAME,
+    TELLING_NAME,
     THUMBNAILS_NAME,
     Store,
 )
@@ -44,7 +45,7 @@ from tac_pipeline.store.publication import HOLD_NAME, LATEST_NAME, Publication
 from tac_pipeline.store.schemas import ARCHIVE_MEMBERS, CLUSTER_IDS, EMBEDDING_SHARD, PROMPTED_NOUNS, SHARD_ASSIGNMENTS
 
 LOCKS = {".lock", ".lock-holder"}
-_PASSED_OVER = {PAGES_NAME, THUMBNAILS_NAME, RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME}
+_PASSED_OVER = {PAGES_NAME, THUMBNAILS_NAME, RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME, TELLING_NAME}
 
 
 class Loss(StrEnum):
