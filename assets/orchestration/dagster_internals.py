@@ -185,6 +185,13 @@ def failed_outside_steps(event: dg.DagsterEvent) -> Any | None:
     return None if failure.failure_reason == RunFailureReason.STEP_FAILURE else failure.error
 
 
+def innermost_message(error: Any) -> str:
+    """The message of the first cause of an error, as Dagster keeps errors."""
+    while error.cause is not None:
+        error = error.cause
+    return str(error.message).strip()
+
+
 def report_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
     """Mark a run as failed from outside it: its own process can no longer do so."""
     instance.report_run_failed(run, why)

@@ -10,7 +10,7 @@ Dagster is imported only where it is told something: `tac status` asks what read
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -109,8 +109,9 @@ def _publish_here(project: Project, store: Store, *, by_hand: bool, log: Log) ->
         return Decision(latest, True, f"version {latest.number} is this result already{ended}{repaired}")
     tables = _tables(artifacts)
     comparison = publication.compare(tables["assignments"])
-    findings = find_all(store, artifacts)
-    reason = None if by_hand else _why_not(project, lambda: findings, publication, comparison)
+    look = cache(partial(find_all, store, artifacts))
+    reason = None if by_hand else _why_not(project, look, publication, comparison)
+    findings = look() if look.cache_info().currsize else None
     if reason is not None:
         have = "nothing is published yet" if latest is None else f"readers keep version {latest.number}"
         return Decision(latest, False, f"{have}: {reason.sentence}", comparison, reason, findings)
@@ -298,8 +299,8 @@ def _here_in_words(project: Project, store: Store) -> str:
     try:
         artifacts = _result(store)
         comparison = publication.compare(artifacts[assignments.name].frame(assignments.schema))
-        found = _why_not(project, partial(find_all, store, artifacts), publication, comparison)
-        reason = None if found is None else found.sentence
+        why = _why_not(project, partial(find_all, store, artifacts), publication, comparison)
+        reason = None if why is None else why.sentence
     except TacError:
         # There is no whole result; the states of the assets show why.
         reason = held
@@ -331,15 +332,17 @@ def decision_event(project: Project, decision: Decision) -> "dg.AssetMaterializa
     )
 
 
-def tell_dagster(project: Project, decision: Decision) -> None:
-    """Record in Dagster what was done on the command line."""
+def tell_dagster(project: Project, decision: Decision, *, log: Log = lambda _: None) -> None:
+    """Record in Dagster what was done on the command line, and tell those that `alerts` names what is over by that."""
     import dagster as dg
 
     from assets.orchestration.instance import prepare_home
+    from assets.orchestration.telling.alerts import look_and_tell
 
     prepare_home(project)
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(decision_event(project, decision))
+        look_and_tell(project, instance, log=log)
 
 
 def decision_metadata(decision: Decision) -> dict[str, Any]:

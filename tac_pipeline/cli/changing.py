@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from tac_pipeline.cli.shared import (
+    FAILED,
     GroupingOption,
     SettingsOption,
     app,
+    complain,
     misuse,
     opened_project,
     printer,
@@ -18,6 +21,9 @@ from tac_pipeline.cli.shared import (
     version_number,
 )
 from tac_pipeline.settings.project import find_settings, load_project
+
+if TYPE_CHECKING:
+    from assets.orchestration.publishing import Decision
 
 
 def _complete_key(incomplete: str) -> list[str]:
@@ -68,8 +74,9 @@ def publish(settings: SettingsOption = None, grouping: GroupingOption = None) ->
 
         console = printer()
         decision = publish_result(project, by_hand=True, log=console.print)
-        console.print(decision.sentence)
-        tell_dagster(project, decision)
+        console.print(escape(decision.sentence), soft_wrap=True)
+        tell_dagster(project, decision, log=console.print)
+        _end_elsewhere(console, decision)
 
 
 @app.command()
@@ -87,5 +94,17 @@ def rollback(
         with misuse("VERSION"):
             number = None if version is None else version_number(version)
         decision = roll_back(project, number, log=console.print)
-        console.print(decision.sentence, soft_wrap=True)
-        tell_dagster(project, decision)
+        console.print(escape(decision.sentence), soft_wrap=True)
+        tell_dagster(project, decision, log=console.print)
+        _end_elsewhere(console, decision)
+
+
+def _end_elsewhere(console: Console, decision: Decision) -> None:
+    """Say what readers of another place have now; the command fails where they do not have what is published here."""
+    if decision.elsewhere is None:
+        return
+    if decision.elsewhere.failed:
+        complain(decision.elsewhere.sentence)
+        raise typer.Exit(FAILED)
+    if decision.elsewhere.sentence:
+        console.print(escape(decision.elsewhere.sentence), soft_wrap=True)

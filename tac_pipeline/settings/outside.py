@@ -143,8 +143,7 @@ def _require_variable(value: str) -> str:
 
 
 def _require_causes(value: object) -> object:
-    known = isinstance(value, list) and all(isinstance(one, str) and one in CAUSES for one in value)
-    if not known or len(set(value)) < len(value):  # type: ignore[call-overload]
+    if not isinstance(value, list) or not set(map(str, value)) <= set(CAUSES) or len(set(map(str, value))) < len(value):
         raise refusal(f"must be a list of some of {', '.join(CAUSES)}, each once")
     return value
 

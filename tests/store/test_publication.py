@@ -14,6 +14,7 @@ from made_versions import ClusterOf, publish, tables
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
 from tac_pipeline.store.publication import Publication, Version
 
+
 def shown(version: Version | None) -> dict[str, int | None]:
     assert version is not None
     return dict(version.assignments.select("image_id", "cluster_id").iter_rows())

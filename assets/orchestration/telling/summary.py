@@ -7,16 +7,18 @@ alerts read it in other processes, and what did not change is not looked at agai
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import polars as pl
+import numpy as np
 
 from assets.clustering import cluster_ids
 from assets.images import image_embeddings
 from assets.orchestration.checks import CHECKS, Finding, drift, unreadable_images
 from assets.results import assignments, clusters
 from tac_pipeline.digest import digest
+from tac_pipeline.errors import TacError
 from tac_pipeline.files import write_atomically
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
@@ -84,14 +86,12 @@ def read_summary(store: Store) -> Summary | None:
 def _made(
     project: Project, store: Store, artifacts: Mapping[str, Artifact], key: str, findings: Findings | None
 ) -> Summary:
-    looks = {step.name: look for step, look in CHECKS if look in (drift, unreadable_images)}
-    found = {
-        look.__name__: look(artifacts[name], store)
-        if findings is None or look.__name__ not in findings
-        else findings[look.__name__]
-        for name, look in looks.items()
-        if name in artifacts
-    }
+    found = dict(findings or {})
+    for step, look in CHECKS:
+        if look in (drift, unreadable_images) and look.__name__ not in found and step.name in artifacts:
+            # Where a check cannot look, its figures are left out; the check itself says why.
+            with suppress(TacError):
+                found[look.__name__] = look(artifacts[step.name], store)
     numbers = _sizes(artifacts) | _ids(artifacts) | _shares(found)
     moved = found.get(drift.__name__)
     read = found.get(unreadable_images.__name__) if project.owner_of(image_embeddings.name) is project else None
@@ -106,17 +106,17 @@ def _made(
 def _sizes(artifacts: Mapping[str, Artifact]) -> dict[str, float]:
     if clusters.name not in artifacts:
         return {}
-    sizes = artifacts[clusters.name].frame(CLUSTERS, columns=["size"]).filter(pl.col("size") > 0)["size"]
-    if sizes.is_empty():
+    sizes = artifacts[clusters.name].frame(CLUSTERS, columns=["size"])["size"].to_numpy()
+    sizes = sizes[sizes > 0]
+    if not len(sizes):
         return {"groups": 0}
-    largest, middle, smallest = sizes.max(), sizes.median(), sizes.min()
     return {
         "groups": len(sizes),
         "images in groups": int(sizes.sum()),
-        "largest group": largest,
-        "median group": middle,
-        "smallest group": smallest,
-        "share of the largest group": largest / sizes.sum(),
+        "largest group": int(sizes.max()),
+        "median group": float(np.median(sizes)),
+        "smallest group": int(sizes.min()),
+        "share of the largest group": float(sizes.max() / sizes.sum()),
     }
 
 

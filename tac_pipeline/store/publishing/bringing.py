@@ -79,10 +79,11 @@ class Brought:
 
     @property
     def sentence(self) -> str:
-        """The files, in words."""
+        """The files, in words; empty where all were there."""
+        if not self.uploaded + self.copied:
+            return ""
         known = [f"{count} {what}" for count, what in ((self.copied, "copied there"), (self.kept, "there")) if count]
-        more = f", {', '.join(known)}" if known else ""
-        return f"{self.uploaded} files uploaded ({self.bytes / 1e6:,.1f} MB){more}"
+        return ", ".join([f"{self.bytes / 1e6:,.1f} MB in {self.uploaded} files uploaded", *known])
 
 
 def probe(place: Place) -> None:
@@ -250,7 +251,7 @@ def _known_there(version: Version, place: Place, pointer: Pointer | None) -> dic
     """The names there, by digest, of the files that a new version may repeat: those of now, or of a rollback."""
     if pointer is None:
         return {}
-    found = {}
+    found: dict[str, str] = {}
     if version.rolled_back_to in pointer.replaced:
         older = place.read(f"{_folder(version.rolled_back_to)}/{VERSION_NAME}")
         if older is not None:
@@ -293,7 +294,8 @@ def _require_right(place: Place, name: str, wanted: Mapping[str, Any]) -> None:
     if found != wanted["sha256"]:
         raise StoreError(
             f"{place.url}/{name} has other bytes than were written there: its sha256 must be "
-            f"{wanted['sha256'][:12]}..., and is {found[:12]}... Its readers keep the version before; the next run uploads it again."
+            f"{wanted['sha256'][:12]}..., and is {found[:12]}... Its readers keep the version before; the next run "
+            "uploads it again."
         )
 
 

@@ -49,7 +49,8 @@ class Carried:
         if self.done is None:
             return ""
         pruned = f"; {len(self.done.pruned)} old versions keep only their changes there" if self.done.pruned else ""
-        return f"readers of {self.known.to} have version {self.known.version}: {self.done.sentence}{pruned}"
+        files = f" ({self.done.sentence})" if self.done.sentence else ""
+        return f"readers of {self.known.to} have version {self.known.version}{files}{pruned}"
 
 
 def destination_of(project: Project) -> str | None:

@@ -6,6 +6,7 @@ what may pass is tried again (sources/remote.py). What must stay out: what the f
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import shutil
 from collections.abc import Callable, Coroutine, Mapping
@@ -18,10 +19,13 @@ from tac_pipeline.digest import file_sha256
 from tac_pipeline.errors import MissingDependency, StoreError
 from tac_pipeline.files import is_leftover, replacing, sweep
 from tac_pipeline.sources.remote import split_url, tried
-from tac_pipeline.sources.streaming import Pace, read_part, run_on_loop
+from tac_pipeline.sources.streaming import LONGEST, GaveUp, read_part, run_on_loop
 
 # Of a file that is read back, so that memory holds no whole table.
 CHUNK = 16 * 2**20  # bytes
+# A file may take so long to get there as at this pace, but never more than LONGEST timeouts: a server that stops in the
+# middle is then given up. botocore has no bound of its own while it sends.
+SLOWEST = 2**18  # bytes a second
 LOCAL = "file"
 
 Answer = TypeVar("Answer")
@@ -222,10 +226,17 @@ class BucketPlace:
         return f"{self._root}/{name}"
 
     def _ask(self, make: Callable[[], Coroutine[Any, Any, Any]], *, size: int = 0, what: str = "write there") -> Any:
-        """The answer to a question, with at most so long as `size` bytes may take."""
+        """The answer to a question that takes `size` bytes there; tried again where that may help."""
+        seconds = min(self.timeout + size / SLOWEST, LONGEST * self.timeout)
 
         async def bounded() -> Any:
-            return await Pace(self.timeout).answer_of(make(), expected=size)
+            try:
+                async with asyncio.timeout(seconds):
+                    return await make()
+            except TimeoutError as error:
+                raise GaveUp(
+                    f"did not answer within {seconds:,.0f} s (publication.timeout)", final=seconds > 2 * self.timeout
+                ) from error
 
         return tried(lambda: run_on_loop(self._files, bounded()), timeout=self.timeout, what=what)
 

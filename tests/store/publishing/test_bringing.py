@@ -226,7 +226,9 @@ def test_other_bytes_there_switch_no_reader(publication: Publication, folder: Pl
         whole.write_bytes(whole.read_bytes()[:-1] + b"?")
 
     monkeypatch.setattr(FolderPlace, "put", flipped)
-    with pytest.raises(StoreError, match=r"has other bytes than were written there: .* readers keep the version before"):
+    with pytest.raises(
+        StoreError, match=r"has other bytes than were written there: .* readers keep the version before"
+    ):
         brought(publication, folder)
     monkeypatch.setattr(FolderPlace, "put", put)
     assert_seen(folder, publication, 1)
@@ -255,7 +257,9 @@ def test_a_place_of_another_history_is_left_alone(publication: Publication, plac
         brought(publication, place)
     before = {name: place.read(name) for name in [*names(place), "latest.json"]}
     other = other_history(tmp_path)
-    with pytest.raises(StoreError, match=r"readers of .* have a version 2 that this store, which has version 1, did not"):
+    with pytest.raises(
+        StoreError, match=r"readers of .* have a version 2 that this store, which has version 1, did not"
+    ):
         brought(other, place)
     for cluster_of in (B, C):
         publish(other, cluster_of)
@@ -268,7 +272,7 @@ def test_a_version_is_never_written_over(publication: Publication, folder: Place
     publish(publication, A)
     brought(publication, folder)
     folder.remove("latest.json")
-    with pytest.raises(StoreError, match="is another version 1 than this store's. Nothing was changed there"):
+    with pytest.raises(StoreError, match=r"is another version 1 than this store's\. Nothing was changed there"):
         brought(other_history(tmp_path), folder)
     assert brought(publication, folder).version == 1, "its own store says again what is latest"
 
