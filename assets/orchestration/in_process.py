@@ -101,7 +101,8 @@ def _execute(
         home = prepare_home(project)
     run_id, interrupted = str(uuid.uuid4()), threading.Event()
     store = open_store(project)
-    _tell(project, home, listener)
+    # Those who cannot be told now are told at the end.
+    _tell(project, home, listener, patient=True)
     with (
         full_disk_told(store.folder, kept="the run ends here"),
         store.lock(on_wait=lambda text: listener(Progress("", "said", text))),
@@ -129,12 +130,12 @@ def _execute(
     return result.success
 
 
-def _tell(project: Project, home: Path, listener: Listener) -> None:
+def _tell(project: Project, home: Path, listener: Listener, *, patient: bool = False) -> None:
     """Tell those that `alerts` names what is up: before a run of those that were killed, and then of this one."""
     if project.root.settings.alerts.asked:
         with open_instance_for_a_terminal(home) as instance:
             fail_dead_runs(project, instance)
-            look_and_tell(project, instance, log=lambda text: listener(Progress("", "said", text)))
+            look_and_tell(project, instance, log=lambda text: listener(Progress("", "said", text)), patient=patient)
 
 
 def _prune(project: Project, instance: dg.DagsterInstance, listener: Listener) -> None:

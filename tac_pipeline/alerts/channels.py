@@ -111,6 +111,8 @@ def _mail(settings: EmailSettings, timeout: float, message: Message) -> None:
                 _hand_over(server, settings, mail, encrypted=encrypted or host in _LOCAL)
     except smtplib.SMTPResponseException as error:
         raise AlertFailed(f"the mail server answered {error.smtp_code}") from None
+    except smtplib.SMTPServerDisconnected:
+        raise AlertFailed(f"the mail server did not answer within {timeout:g} s, or went away") from None
     except smtplib.SMTPException as error:
         raise AlertFailed(f"the mail server did not take the mail ({type(error).__name__})") from None
     except (OSError, ValueError) as error:

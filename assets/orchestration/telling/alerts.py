@@ -19,6 +19,9 @@ from assets.orchestration.telling.summary import read_summary
 from tac_pipeline.alerts.book import FAILED, Book, Cause, failure_key, read_book, write_book
 from tac_pipeline.alerts.channels import channels_of
 from tac_pipeline.alerts.delivery import deliver
+from tac_pipeline.alerts.message import Message
+from tac_pipeline.digest import digest
+from tac_pipeline.errors import SettingsError
 from tac_pipeline.failures import in_words
 from tac_pipeline.settings.outside import AlertSettings
 from tac_pipeline.settings.project import Project
@@ -65,6 +68,32 @@ def note_start(project: Project, *, log: Log) -> None:
         with _told_book(project, log) as book:
             if book is not None:
                 book.done([BEFORE_RUN], at=time.time())
+
+
+def open_causes(project: Project) -> list[Cause]:
+    """What is up with a store and its groupings, as far as somebody is told of it; the oldest first."""
+    book = read_book(open_store(project.root).telling_folder)
+    return [] if book is None else sorted(book.open, key=lambda cause: cause.since)
+
+
+def send_test(project: Project) -> dict[str, str | None]:
+    """Tell everybody that this is a test; why it did not arrive, by channel, or None where it did.
+
+    Raises
+    ------
+    SettingsError
+        `alerts` names nobody.
+    """
+    settings, now, store = project.root.settings.alerts, time.time(), project.root.settings.store
+    channels = channels_of(settings)
+    if not channels:
+        raise SettingsError(
+            f"alerts must name somebody to tell: webhook, slack, email.to or command ({project.path.name})"
+        )
+    sentence = "Somebody tries whether alerts of this store arrive. They do."
+    message = Message(store, "test", False, sentence, now, now, digest([store, now])[:16])
+    failed = deliver({name: [message] for name in channels}, channels, timeout=settings.timeout).failed
+    return {name: failed.get(name) for name in channels}
 
 
 @contextmanager

@@ -17,7 +17,7 @@ do, so that the changes add up. Call everything here with the store's lock held:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,8 @@ POINTER_NAME = "latest.json"
 PROBE_NAME = ".probe"
 # What makes a version itself; a number alone is given again after a restore.
 _IDENTITY = ("version", "entry", "source", "rolled_back_to", "made_at")
+# What is said of the version that readers have.
+READ_BY = "readers have it"
 HOUR = 3600.0
 
 
@@ -165,6 +167,32 @@ def read_pointer(place: Place) -> Pointer | None:
             "the next run writes it again."
         ) from error
     return pointer
+
+
+def kept_there(place: Place) -> dict[int, str]:
+    """What a place has of each version: `readers have it`, `whole`, `changes`, or `not whole yet`.
+
+    Raises
+    ------
+    StoreError
+        latest.json there is not what was written.
+    OSError
+        The place cannot be read.
+    """
+    pointer = read_pointer(place)
+    files: dict[int, set[str]] = {}
+    for path in place.sizes("versions"):
+        _, number, *rest = path.split("/")
+        if number.isdecimal():
+            files.setdefault(int(number), set()).add("/".join(rest))
+    found = {version: _kept(names) for version, names in files.items()}
+    return found if pointer is None else found | {pointer.version: READ_BY}
+
+
+def _kept(names: Set[str]) -> str:
+    if VERSION_NAME not in names:
+        return "not whole yet"
+    return "whole" if all(any(name.startswith(f"{table}/") for name in names) for table in TABLES) else "changes"
 
 
 def _require_ours(pointer: Pointer, ours: Sequence[Version], latest: Version, place: Place) -> None:
@@ -333,7 +361,7 @@ def _prune(place: Place, pointer: Pointer, *, keep: int, before: float, done: Br
 
 
 @contextmanager
-def named(place: Place, *, then: str = "") -> Iterator[None]:
+def named(place: Place, *, doing: str = "written to", then: str = "") -> Iterator[None]:
     """Turn what a place refuses into a StoreError that names it; `then` ends it.
 
     Raises
@@ -345,6 +373,5 @@ def named(place: Place, *, then: str = "") -> Iterator[None]:
     except OSError as error:
         # Of the system's own errors, without the name of the file aside.
         reason = str(error.strerror or error).rstrip(".")
-        raise StoreError(
-            f"published versions cannot be written to {place.url}: {reason}.{f' {then}' if then else ''}"
-        ) from error
+        told = f"published versions cannot be {doing} {place.url}: {reason}."
+        raise StoreError(f"{told} {then}".strip()) from error

@@ -13,7 +13,7 @@ from tac_pipeline.errors import SettingsError, TacError
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Store
 from tac_pipeline.store.publication import Publication
-from tac_pipeline.store.publishing.bringing import HOUR, Brought, bring, named, probe
+from tac_pipeline.store.publishing.bringing import HOUR, Brought, bring, kept_there, named, probe
 from tac_pipeline.store.publishing.brought import Elsewhere, read_elsewhere, write_elsewhere
 from tac_pipeline.store.publishing.places import Place, local_folder, open_place
 
@@ -139,6 +139,19 @@ def known_elsewhere(project: Project, store: Store) -> Elsewhere | None:
     """What readers of the place of publication.to have, as this store last knew; None where the settings name none."""
     to = destination_of(project)
     return None if to is None else read_elsewhere(store.telling_folder, to)
+
+
+def look_there(project: Project, to: str) -> dict[int, str]:
+    """What the place that destination_of says has of each version, asked now: see kept_there.
+
+    Raises
+    ------
+    SettingsError, MissingDependency, StoreError
+        It cannot be read.
+    """
+    place = open_destination(project, to, timeout=min(project.settings.publication.timeout, PROBE_TIMEOUT))
+    with named(place, doing="read from"):
+        return kept_there(place)
 
 
 def _lacks(project: Project, to: str) -> bool:
