@@ -235,7 +235,8 @@ class BucketPlace:
                     return await make()
             except TimeoutError as error:
                 raise GaveUp(
-                    f"did not answer within {seconds:,.0f} s (publication.timeout)", final=seconds > 2 * self.timeout
+                    f"did not answer within {round(seconds, 1):g} s (publication.timeout)",
+                    final=seconds > 2 * self.timeout,
                 ) from error
 
         return tried(lambda: run_on_loop(self._files, bounded()), timeout=self.timeout, what=what)
