@@ -46,6 +46,8 @@ def from_environment(value: str, *, key: str) -> str:
 
 
 def _require_destination(place: str) -> str:
+    if not place:
+        raise refusal("must not be empty")
     scheme, _, rest = place.partition("://")
     if not rest:
         if "://" in place or "::" in place:
@@ -86,7 +88,6 @@ class PublicationSettings(Section):
     )
     to: Annotated[str, AfterValidator(_require_destination)] | None = execution(
         None,
-        min_length=1,
         description="where each published version is written too, in a folder with the store's name: "
         "s3://bucket/prefix, another URL of an object store, or a folder; null = nowhere else",
     )

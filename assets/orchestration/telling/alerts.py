@@ -6,8 +6,7 @@ from telling it again. Nothing that goes wrong here ends a run.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -28,6 +27,8 @@ from tac_pipeline.settings.project import Project
 
 EVERY_SECONDS = 30
 LOCK_NAME = ".lock"
+# How much longer than all channels may take another process is waited for.
+LONGER = 5.0  # seconds
 # What a command refuses before it starts a run.
 BEFORE_RUN = "before a run"
 _IN_SUMMARY = ("held", "drift", "unreadable", "upload")
@@ -43,31 +44,28 @@ def look_and_tell(project: Project, instance: dg.DagsterInstance, *, log: Log, p
     patient : bool
         A channel that failed just now is left alone for a while.
     """
-    with _told_book(project, log, patient=patient) as book:
-        if book is not None:
-            note_runs(book, project.root, instance)
-            for one in project.family:
-                _note_summary(book, one)
+
+    def enter(book: Book) -> None:
+        note_runs(book, project.root, instance)
+        for one in project.family:
+            _note_summary(book, one)
+
+    _tell_all(project, enter, log, patient=patient)
 
 
 def tell_refusal(project: Project, sentence: str, *, log: Log) -> None:
     """Tell that `tac run` refused to start a run."""
     store, now = project.root.settings.store, time.time()
-    with _told_book(project, log) as book:
-        if book is not None:
-            key = failure_key(sentence, [BEFORE_RUN])
-            book.note(Cause(FAILED, store, key, sentence, now, now, waits_for=[BEFORE_RUN]))
+    key = failure_key(sentence, [BEFORE_RUN])
+    cause = Cause(FAILED, store, key, sentence, now, now, waits_for=[BEFORE_RUN])
+    _tell_all(project, lambda book: book.note(cause), log)
 
 
 def note_start(project: Project, *, log: Log) -> None:
     """Enter that nothing kept a run from starting; only where somebody was told otherwise."""
-    if not project.root.settings.alerts.asked:
-        return
     known = read_book(open_store(project.root).telling_folder)
     if known is not None and any(BEFORE_RUN in cause.waits_for for cause in known.failures):
-        with _told_book(project, log) as book:
-            if book is not None:
-                book.done([BEFORE_RUN], at=time.time())
+        _tell_all(project, lambda book: book.done([BEFORE_RUN], at=time.time()), log)
 
 
 def open_causes(project: Project) -> list[Cause]:
@@ -96,44 +94,41 @@ def send_test(project: Project) -> dict[str, str | None]:
     return {name: failed.get(name) for name in channels}
 
 
-@contextmanager
-def _told_book(project: Project, log: Log, *, patient: bool = False) -> Iterator[Book | None]:
-    """The book of a store, to be written in; at the end all are told. None where nobody is to be told, or one is."""
+def _tell_all(project: Project, enter: Callable[[Book], None], log: Log, *, patient: bool = False) -> None:
+    """Have what is new entered in the book of a store, and tell all that is not told yet."""
     settings = project.root.settings.alerts
     if not settings.asked:
-        yield None
         return
     folder = open_store(project.root).telling_folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Another process is telling: it takes at most as long as all channels may.
-        with FileLock(folder / LOCK_NAME, timeout=settings.timeout + 5):
+        with FileLock(folder / LOCK_NAME, timeout=settings.timeout + LONGER):
             # Of runs from before there were alerts, nothing is told.
             book = read_book(folder) or Book(looked_at=time.time())
-            yield book
-            book.tidy(channels_of(settings), at=time.time())
+            enter(book)
             # First it is written down: a process that is killed while it tells loses no cause.
             write_book(folder, book)
-            if _tell(book, settings, log, patient=patient):
-                write_book(folder, book)
+            _tell(book, settings, log, patient=patient)
+            book.tidy(channels_of(settings), at=time.time())
+            write_book(folder, book)
     except Timeout:
         log("nobody was told what is up: another process is telling, for too long; the next run tells")
     except Exception as error:  # noqa: BLE001 - telling must never end a run
         log(f"nobody was told what is up: {in_words(error)}")
 
 
-def _tell(book: Book, settings: AlertSettings, log: Log, *, patient: bool) -> bool:
-    """Send what is still to be told; returns whether there was anything."""
+def _tell(book: Book, settings: AlertSettings, log: Log, *, patient: bool) -> None:
+    """Send what is still to be told, and enter what came of it."""
     channels = channels_of(settings)
     wanted = book.wanted(channels, settings.causes, at=time.time(), patient=patient)
     if not wanted:
-        return False
+        return
     sent = deliver(wanted, channels, timeout=settings.timeout)
     for channel, why in sent.failed.items():
         titles = ", ".join(message.title for message in wanted[channel] if message.id not in sent.arrived[channel])
         log(f"alerts.{channel} was not told ({titles}): {why}. It is tried again at the next occasion")
     book.enter(sent.arrived, sent.failed, at=time.time())
-    return True
 
 
 def _note_summary(book: Book, project: Project) -> None:
