@@ -229,9 +229,9 @@ def alerts(folder: Path, count: int, seed: int) -> bool:
     _Told.told, console, runner = [], Console(), Runner(folder / "logs")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Told) as server, bucket_server(folder / "s3.log") as end:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        os.environ["TAC_BENCHMARK_HOOK"] = f"http://127.0.0.1:{server.server_port}/told"
+        os.environ["HOOK_OF_BENCHMARK"] = f"http://127.0.0.1:{server.server_port}/told"
         settings = make_store(folder / "ours")
-        more = f"publication: {{to: '{PREFIX}', timeout: 5.0}}\nalerts: {{webhook: env:TAC_BENCHMARK_HOOK}}\n"
+        more = f"publication: {{to: '{PREFIX}', timeout: 5.0}}\nalerts: {{webhook: env:HOOK_OF_BENCHMARK}}\n"
         settings.write_text(settings.read_text(encoding="utf-8") + more, encoding="utf-8")
         pictures = _picture_store(folder / "pictures")
 
@@ -335,7 +335,7 @@ def _picture_store(folder: Path) -> Path:
     path = folder / "pictures.yaml"
     path.write_text(
         "store: pictures\nimages: {source: pictures}\nencoder: {model: tac-small, pretrained: drawn}\n"
-        "nouns: {source: nouns.txt}\nclusters: {count: 4}\nalerts: {webhook: env:TAC_BENCHMARK_HOOK}\n"
+        "nouns: {source: nouns.txt}\nclusters: {count: 4}\nalerts: {webhook: env:HOOK_OF_BENCHMARK}\n"
         "schedule: {observe: null, recluster: null, refresh: false}\n",
         encoding="utf-8",
     )
