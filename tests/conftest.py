@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alert_server import alert_server  # noqa: F401 - a fixture
 from filelock import FileLock
 from hypothesis import settings
 from ready_books import use_ready_books

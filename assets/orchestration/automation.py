@@ -16,8 +16,10 @@ from dagster import AutomationCondition
 from assets.engine.step import Step
 from assets.graph import LEARNING, STEPS
 from assets.orchestration.run_liveness import build_watchman, run_tags
+from assets.orchestration.telling.alerts import build_alert_sensors
 from assets.orchestration.upkeep.history import build_history_sensor
 from assets.orchestration.upkeep.unfinished import AUTOMATIC_TAG, build_unfinished_sensor
+from assets.orchestration.upkeep.uploads import build_upload_sensors
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.project import Project
@@ -80,6 +82,8 @@ def build_sensors(project: Project) -> list[dg.SensorDefinition]:
         build_unfinished_sensor(project),
         build_watchman(project),
         build_history_sensor(project),
+        *build_upload_sensors(project),
+        *build_alert_sensors(project),
     ]
 
 

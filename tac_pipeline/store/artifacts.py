@@ -10,6 +10,7 @@
       thumbnails/         small pictures for the workbench, bounded
       pages/              the pages of all groupings in one file
       published/          what readers build on, in numbered versions (publication.py)
+      telling/            what was told of the store outside: the last run's summary, alerts, versions in other places
       .scratch/           artifacts being built; renamed whole when they are valid
       .lock               held by the process that builds
       .runs/              a lock for every run that is alive
@@ -61,6 +62,8 @@ ASSIGNED_NAME = "assigned"
 DERIVED_NAME = ".derived"
 LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
+# The last run's summary, alerts, and what is known of versions in other places; lost, it is made again.
+TELLING_NAME = "telling"
 # The pages of a store and its groupings in one file, to open or to send; written anew by each `tac report`.
 PAGES_NAME = "pages"
 # Small pictures that the workbench made on demand, by the hash of the image.
@@ -131,6 +134,11 @@ class Store:
     def published_folder(self) -> Path:
         """What readers build on."""
         return self.folder / PUBLISHED_NAME
+
+    @property
+    def telling_folder(self) -> Path:
+        """What was told of the store outside; written without the lock."""
+        return self.folder / TELLING_NAME
 
     @property
     def runs_folder(self) -> Path:
@@ -319,9 +327,15 @@ class Store:
     def sweep(self) -> None:
         """Remove what killed processes left in the store, and what was set aside long ago; with the lock held."""
         self.sweep_scratch()
-        # Listings, small pictures, pages, and the nouns of all stores are written without this lock.
+        # Listings, small pictures, pages, alerts, and the nouns of all stores are written without this lock.
         pages = self.folder / PAGES_NAME
-        unlocked = (self.listings_folder, self.thumbnails_folder, pages, self.prompted_nouns_folder)
+        unlocked = (
+            self.listings_folder,
+            self.thumbnails_folder,
+            pages,
+            self.prompted_nouns_folder,
+            self.telling_folder,
+        )
         for home in unlocked:
             sweep(home, older_than=LEFTOVER_SECONDS)
         for folder in self.folder.glob("*"):

@@ -25,6 +25,7 @@ from tac_pipeline.store.artifacts import (
     RUNS_NAME,
     SCRATCH_NAME,
     SET_ASIDE_NAME,
+    TELLING_NAME,
     THUMBNAILS_NAME,
     Store,
 )
@@ -53,7 +54,15 @@ from tac_pipeline.store.schemas import (
 )
 
 LOCKS = {".lock", ".lock-holder"}
-_PASSED_OVER = {DERIVED_NAME, PAGES_NAME, THUMBNAILS_NAME, RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME}
+_PASSED_OVER = {
+    DERIVED_NAME,
+    PAGES_NAME,
+    THUMBNAILS_NAME,
+    RUNS_NAME,
+    SCRATCH_NAME,
+    SET_ASIDE_NAME,
+    TELLING_NAME,
+}
 
 
 class Loss(StrEnum):
