@@ -1,45 +1,15 @@
 """Published assignments in several files: shared by versions, read as one table, repaired, rolled back, backed up."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
+from made_versions import Part, publish_parts
 
-from tac_pipeline.digest import digest
 from tac_pipeline.store.artifacts import Store
 from tac_pipeline.store.comparison import compare_assignments
 from tac_pipeline.store.keeping.check import check_kept
 from tac_pipeline.store.publication import PARTS_SCHEMA, Publication, Version
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows as a result in segments gives them."""
-
-    rows: dict[str, int]
-
-    @property
-    def alone(self) -> bool:
-        return False
-
-    @property
-    def digest(self) -> str:
-        return digest(self.rows)
-
-    @property
-    def assigned(self) -> str:
-        return self.digest
-
-    def frame(self) -> pl.DataFrame:
-        schema = {"image_id": pl.String, "cluster_id": pl.Int32}
-        table = pl.DataFrame(list(self.rows.items()), schema=schema, orient="row")
-        return table.with_columns(cluster_name=pl.lit("a"), confidence=0.9, runner_up=0, similarity=0.8, curated=False)
-
-    def sizes(self) -> pl.DataFrame:
-        return self.frame().group_by("cluster_id").agg(images=pl.len())
-
 
 FIRST = [{"a": 0, "b": 1}, {"c": 1, "d": 1}, {"e": 2}]
 SECOND = [{"a": 0, "b": 1}, {"c": 1, "d": 2, "dd": 2}, {"e": 2}]
@@ -50,33 +20,12 @@ def publication(tmp_path: Path) -> Publication:
     return Publication(tmp_path / "data" / "made" / "published")
 
 
-def publish(publication: Publication, parts: Sequence[dict[str, int]]) -> Version:
-    empty = {"schema": {"cluster_id": pl.Int32}}
-    clusters = pl.DataFrame({"cluster_id": [0, 1, 2]}, **empty).with_columns(
-        name=pl.lit("a name"),
-        alternatives=pl.lit(["another"]),
-        alternative_weights=pl.lit([0.1]),
-        name_confidence=0.5,
-        curated=False,
-        size=1,
-        share=0.1,
-        confidence=0.9,
-        medoids=pl.lit(["a"]),
-        lineage=pl.lit("born"),
-    )
-    lineage = pl.DataFrame({"cluster_id": [0, 1, 2]}, **empty).with_columns(
-        entry=1, event=pl.lit("born"), other_id=None, shared=0, images_before=0, images_after=1
-    )
-    tables = {"assignments": [Part(rows) for rows in parts], "clusters": clusters, "lineage": lineage}
-    return publication.publish(tables, source={"assignments": digest(list(parts))}, entry=1)
-
-
 def inodes(version: Version) -> list[int]:
     return [part.path.stat().st_ino for part in version.assigned]
 
 
 def test_versions_share_the_files_that_do_not_differ(publication: Publication) -> None:
-    one, two = publish(publication, FIRST), publish(publication, SECOND)
+    one, two = publish_parts(publication, FIRST), publish_parts(publication, SECOND)
     assert [a == b for a, b in zip(inodes(one), inodes(two), strict=True)] == [True, False, True]
     assert two.assignments["image_id"].to_list() == ["a", "b", "c", "d", "dd", "e"]
     assert pl.read_parquet(two.folder / "assignments/*.parquet").equals(two.assignments)
@@ -85,7 +34,7 @@ def test_versions_share_the_files_that_do_not_differ(publication: Publication) -
 
 
 def test_what_changed_is_what_whole_tables_say(publication: Publication) -> None:
-    one, two = publish(publication, FIRST), publish(publication, SECOND)
+    one, two = publish_parts(publication, FIRST), publish_parts(publication, SECOND)
     wanted = compare_assignments(one.assignments, two.assignments)
     found = publication.compare([Part(rows) for rows in SECOND])
     assert (found.moved, found.came, found.gone) == (0, 0, 0)
@@ -99,13 +48,13 @@ def test_what_changed_is_what_whole_tables_say(publication: Publication) -> None
 
 
 def test_going_back_repeats_the_files(publication: Publication) -> None:
-    one = publish(publication, FIRST)
-    publish(publication, SECOND)
+    one = publish_parts(publication, FIRST)
+    publish_parts(publication, SECOND)
     assert publication.rollback().assignments.equals(one.assignments)
 
 
 def test_old_versions_let_go_of_their_files(publication: Publication) -> None:
-    one, two = publish(publication, FIRST), publish(publication, SECOND)
+    one, two = publish_parts(publication, FIRST), publish_parts(publication, SECOND)
     assert publication.prune(keep=1) == [1]
     assert not (one.folder / "assignments").exists()
     assert two.assignments.height == 6
@@ -113,8 +62,8 @@ def test_old_versions_let_go_of_their_files(publication: Publication) -> None:
 
 
 def test_a_damaged_file_is_told_and_written_again(publication: Publication) -> None:
-    publish(publication, FIRST)
-    version = publish(publication, SECOND)
+    publish_parts(publication, FIRST)
+    version = publish_parts(publication, SECOND)
     path = version.assigned[1].path
     before = path.read_bytes()
     path.write_bytes(before[:-8])
@@ -130,7 +79,7 @@ def test_a_damaged_file_is_told_and_written_again(publication: Publication) -> N
 
 def test_a_store_that_grows_beyond_one_file_publishes_files(publication: Publication) -> None:
     whole = {key: value for rows in FIRST for key, value in rows.items()}
-    version = publish(publication, FIRST)
+    version = publish_parts(publication, FIRST)
     tables = {"assignments": Part(whole).frame(), "clusters": version.clusters, "lineage": version.table("lineage")}
     small = publication.publish(tables, source={}, entry=1)
     assert small.assigned[0].alone

@@ -1,9 +1,11 @@
 """Published versions that a test makes from a few images and their clusters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
+from tac_pipeline.digest import digest
 from tac_pipeline.store.publication import Publication, Version
 
 ClusterOf = Mapping[str, int | None]
@@ -35,3 +37,37 @@ def tables(cluster_of: ClusterOf) -> dict[str, pl.DataFrame]:
 
 def publish(publication: Publication, cluster_of: ClusterOf, *, entry: int = 1) -> Version:
     return publication.publish(tables(cluster_of), source={"assignments": str(dict(cluster_of))}, entry=entry)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows as a result in segments gives them."""
+
+    rows: ClusterOf
+
+    @property
+    def alone(self) -> bool:
+        return False
+
+    @property
+    def digest(self) -> str:
+        return digest(dict(self.rows))
+
+    @property
+    def assigned(self) -> str:
+        return self.digest
+
+    def frame(self) -> pl.DataFrame:
+        schema = {"image_id": pl.String, "cluster_id": pl.Int32}
+        table = pl.DataFrame(list(self.rows.items()), schema=schema, orient="row")
+        return table.with_columns(cluster_name=pl.lit("a"), confidence=0.9, runner_up=0, similarity=0.8, curated=False)
+
+    def sizes(self) -> pl.DataFrame:
+        return self.frame().group_by("cluster_id").agg(images=pl.len())
+
+
+def publish_parts(publication: Publication, parts: Sequence[ClusterOf]) -> Version:
+    """Publish assignments in several files."""
+    whole = {key: value for rows in parts for key, value in rows.items()}
+    made = {**tables(whole), "assignments": [Part(rows) for rows in parts]}
+    return publication.publish(made, source={"assignments": digest([dict(rows) for rows in parts])}, entry=1)

@@ -4,7 +4,8 @@
       latest.json           which version readers open: replaced in one move, last of all
       versions/
         7/
-          assignments/assignments.parquet      a folder for each table, as Spark, Athena and Hive want it
+          assignments/assignments.parquet      a folder for each table, as Spark, Athena and Hive want it; of a
+                                               large store with several files
           clusters/clusters.parquet
           lineage/lineage.parquet
           changes/changes.parquet
@@ -221,8 +222,15 @@ def name_there(number: int, name: str) -> str:
 
 
 def _within(name: str) -> str:
+    """The name there below the version's folder; a file of a table in several files has its table's folder here too."""
     table = next(table for table in TABLES if name.startswith(table))
-    return f"{table}/{name}"
+    return name if "/" in name else f"{table}/{name}"
+
+
+def _here(name: str) -> str:
+    """The name here of what `_within` names there."""
+    table, _, own = name.partition("/")
+    return own if own == f"{table}.parquet" else name
 
 
 def _bring_changes(version: Version, place: Place, done: Brought) -> None:
@@ -247,7 +255,7 @@ def _bring_whole(version: Version, place: Place, pointer: Pointer | None, done: 
     if there is not None:
         record = parse_sealed(there)
         _require_same(record, version, place)
-        files = {path.rpartition("/")[2]: wanted for path, wanted in record["files"].items()}
+        files = {_here(path): wanted for path, wanted in record["files"].items()}
         # Somebody may have deleted some: the record says which bytes readers rely on.
         if _gone(place, version.number, files):
             _bring_files(version, files, place, {}, done)

@@ -73,8 +73,8 @@ def shard_counts(parts: Sequence[Rows], derived: Derived) -> list[pl.DataFrame]:
     """The columns of SHARD_COUNTS for each segment: the shards that it names, and how many of its images are there."""
 
     def count(rows: Rows) -> pl.DataFrame:
-        counts = rows.frame(["shard"]).group_by("shard").agg(count=pl.len().cast(pl.Int64))
-        return counts.sort("shard")
+        counts = rows.frame(["shard"])["shard"].value_counts()
+        return counts.with_columns(pl.col("count").cast(pl.Int64)).sort("shard")
 
     return [derived.of(part, SHARD_COUNTS, count) for part in parts]
 

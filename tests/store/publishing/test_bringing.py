@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from made_versions import publish, tables
+from made_versions import publish, publish_parts, tables
 
 from tac_pipeline.errors import ArtifactDamaged, StoreError
 from tac_pipeline.store.digests import parse_sealed
@@ -99,6 +99,23 @@ def test_readers_get_whole_versions_and_equal_files_are_copied_there(publication
     pointer = read_pointer(place)
     assert pointer is not None
     assert (pointer.version, pointer.replaced, pointer.record["path"]) == (2, {1: 2000.0}, "versions/2")
+
+
+def test_assignments_in_several_files_are_brought_one_by_one(publication: Publication, place: Place) -> None:
+    publish_parts(publication, [{"a": 0, "b": 1}, {"c": 1, "d": 1}])
+    assert brought(publication, place).uploaded == 5
+    version = publish_parts(publication, [{"a": 0, "b": 1}, {"c": 0, "d": 1}])
+    done = brought(publication, place, now=2000.0)
+    assert (done.uploaded, done.copied) == (2, 3)
+    there = [name for name in names(place) if name.startswith("versions/2/assignments/")]
+    assert there == [f"versions/2/assignments/{part.path.name}" for part in version.assigned]
+    place.remove(there[1])
+    assert brought(publication, place, now=3000.0).uploaded == 1
+    tables = [pl.read_parquet(place.read(name) or b"") for name in there]
+    assert pl.concat(tables).equals(version.assignments)
+    publish_parts(publication, [{"a": 0, "b": 1}])
+    brought(publication, place, keep=1, grace=0, now=9000.0)
+    assert not [name for name in names(place) if name.startswith("versions/2/assignments/")]
 
 
 class Dying:
