@@ -24,6 +24,8 @@ STORE_TAG = "tac/store"
 OBSERVE_TAG = "tac/observe"
 # Two projects on one Dagster home may have stores of one name; their data folders differ.
 DATA_TAG = "tac/data"
+# Of the stores of an instance, one learns at a time: its dagster.yaml has the limit.
+LEARNING_POOL = "learning"
 LOCK_RESOURCE, LIFE_RESOURCE = "store_lock", "sign_of_life"
 # A run is marked as started some seconds before it has its file, because it must load the definitions first.
 STARTING_SECONDS = 300.0
