@@ -225,7 +225,9 @@ def build_asset(
         kinds=set(step.kinds),
         tags={"tac/part": step.part},
         pool=LEARNING_POOL if step.part == "learning" else None,
-        **shown_of(step, project, about),
+        owners=list(about.owners),
+        freshness_policy=freshness_of(step.name, project, about),
+        metadata=shown_of(step, project),
         # A file of corrections that nobody has looked at yet is read all the same.
         automation_condition=refresh_condition(step, optional=observed if step.observes == CORRECTIONS_FILE else ()),
         required_resource_keys={LOCK_RESOURCE},

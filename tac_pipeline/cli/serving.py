@@ -132,11 +132,14 @@ def ui(
         with refusals(), stops_told():
             if folder is not None and settings:
                 raise typer.BadParameter("it names all settings files itself", param_hint="--folder")
-            projects = (
-                _projects_in(folder) if folder else [load_project(find_settings(path)) for path in settings or [None]]
-            )
+            if folder is not None:
+                projects = _projects_in(folder.expanduser().absolute())
+            else:
+                projects = [load_project(find_settings(path)) for path in (settings if settings else (None,))]
             asked = {"read_only": read_only, "ask_token": token, "forwarded": name or []}
-            code = _serve(projects, folder, host=host, port=port, asked=asked)
+            code = _serve(
+                projects, None if folder is None else folder.expanduser().absolute(), host=host, port=port, asked=asked
+            )
     except Stopped as stop:
         error_printer().print("stopped: the UI is down")
         code = stop.code
@@ -166,8 +169,8 @@ def _projects_in(folder: Path) -> list[Project]:
             if refused
             else SettingsError(f"no settings file is in {folder}: `tac init SOURCE --store NAME` writes one there")
         )
-    for error in refused:
-        complain(f"{error}. This store is left out until the file is mended and the definitions are reloaded")
+    for wrong in refused:
+        complain(f"{wrong}. This store is left out until the file is mended and the definitions are reloaded")
     return projects
 
 

@@ -83,7 +83,7 @@ def init(
         _write(path, _project(path, place, encoder, found, store=store, more=more)[1])
         console.print(f"\nwritten: {escape(str(path))}", soft_wrap=True)
         if dagster:
-            _write_project_files(console, load_project(path))
+            _write_project_files(console, load_project(path), many=store is not None)
         if wanted is not None:
             console.print(f"first:   {escape(wanted)}", soft_wrap=True)
         console.print(f"next:    {escape(_next_command(path))}", soft_wrap=True)
@@ -95,12 +95,12 @@ def _encoder_beside(path: Path) -> Beside | None:
     return store_beside(path)
 
 
-def _write_project_files(console: Console, project: Project) -> None:
+def _write_project_files(console: Console, project: Project, *, many: bool = False) -> None:
     """Write what Dagster's own commands read in the folder of a store, and say what."""
     from assets.orchestration.locations.project_files import write_project_files
     from tac_pipeline.settings.folders import settings_files
 
-    many = list(settings_files(project.path.parent).values()) != [project.path]
+    many = many or list(settings_files(project.path.parent).values()) != [project.path]
     done = write_project_files(project, many=many)
     for path in done.written:
         console.print(f"written: {escape(str(path))}", soft_wrap=True)

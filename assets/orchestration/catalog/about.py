@@ -52,18 +52,14 @@ class About:
         return {} if self.told is None else {"another instance": dg.MetadataValue.text(self.told)}
 
 
-def shown_of(step: Step, project: Project, about: About) -> dict[str, Any]:
-    """The arguments of `dg.asset` that decide nothing: they are there to be looked at."""
+def shown_of(step: Step, project: Project) -> dict[str, Any]:
+    """The metadata of a step's asset: it is there to be looked at, and decides nothing."""
     lineage = column_lineage(step, project)
     return {
-        "owners": list(about.owners),
-        "freshness_policy": freshness_of(step.name, project, about),
-        "metadata": {
-            "dagster/column_schema": column_schema(step.schema),
-            **({} if lineage is None else {"dagster/column_lineage": lineage}),
-            **code_references(step.build, project),
-            **served_links(step.name, project),
-        },
+        "dagster/column_schema": column_schema(step.schema),
+        **({} if lineage is None else {"dagster/column_lineage": lineage}),
+        **code_references(step.build, project),
+        **served_links(step.name, project),
     }
 
 

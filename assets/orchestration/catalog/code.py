@@ -15,7 +15,7 @@ def code_references(function: Callable[..., Any], project: Project) -> dict[str,
     Dagster's own `with_source_code_references` would name the one function that runs every step.
     """
     code = inspect.unwrap(function).__code__
-    references = [
+    references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = [
         dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno),
         dg.LocalFileCodeReference(file_path=str(project.path), line_number=1, label=project.path.name),
     ]
