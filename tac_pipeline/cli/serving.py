@@ -108,7 +108,7 @@ def ui(
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--folder", help="Every settings file in a folder, in one code location; in place of --settings."),
+        typer.Option("--folder", resolve_path=True, help="Every settings file in a folder, as one code location."),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Name or address to listen at; beyond this machine the UI asks for a token.")
@@ -133,13 +133,11 @@ def ui(
             if folder is not None and settings:
                 raise typer.BadParameter("it names all settings files itself", param_hint="--folder")
             if folder is not None:
-                projects = _projects_in(folder.expanduser().absolute())
+                projects = _projects_in(folder)
             else:
                 projects = [load_project(find_settings(path)) for path in (settings if settings else (None,))]
             asked = {"read_only": read_only, "ask_token": token, "forwarded": name or []}
-            code = _serve(
-                projects, None if folder is None else folder.expanduser().absolute(), host=host, port=port, asked=asked
-            )
+            code = _serve(projects, folder, host=host, port=port, asked=asked)
     except Stopped as stop:
         error_printer().print("stopped: the UI is down")
         code = stop.code

@@ -84,9 +84,19 @@ def init(
         console.print(f"\nwritten: {escape(str(path))}", soft_wrap=True)
         if dagster:
             _write_project_files(console, load_project(path), many=store is not None)
+        elif store is not None and "definitions.py" in _text_of(path.with_name("workspace.yaml")):
+            console.print(
+                "note:    workspace.yaml does not list all stores of the folder: `tac init --dagster -s "
+                f"{escape(path.name)}` writes one that does",
+                soft_wrap=True,
+            )
         if wanted is not None:
             console.print(f"first:   {escape(wanted)}", soft_wrap=True)
         console.print(f"next:    {escape(_next_command(path))}", soft_wrap=True)
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _encoder_beside(path: Path) -> Beside | None:
