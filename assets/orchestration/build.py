@@ -28,12 +28,12 @@ from assets.orchestration.automation import (
 )
 from assets.orchestration.catalog.about import About, freshness_of, shown_of
 from assets.orchestration.catalog.code import code_references
-from assets.orchestration.catalog.columns import published_lineage
+from assets.orchestration.catalog.columns import published_columns
 from assets.orchestration.checks import build_check, build_checks
 from assets.orchestration.dagster_internals import requested_by_a_change
 from assets.orchestration.locations.instances import tell_instance
 from assets.orchestration.manual_jobs import build_manual_jobs
-from assets.orchestration.metadata import asset_key, column_schema, describe_step, outcome_metadata, refusals
+from assets.orchestration.metadata import asset_key, describe_step, outcome_metadata, refusals
 from assets.orchestration.publishing import PARTS, PUBLISHED, decision_metadata, publish, readers_are_current
 from assets.orchestration.run_liveness import (
     LEARNING_POOL,
@@ -49,7 +49,6 @@ from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated, SettingsError
 from tac_pipeline.settings.keys import Settings
 from tac_pipeline.settings.project import Project, load_project
-from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS
 
 # Where the processes of a code location find the settings that it was loaded with: a variable for each settings file.
 AS_LOADED = "TAC_SETTINGS_AS_LOADED_"
@@ -254,8 +253,7 @@ def build_asset(
 
 def build_published(project: Project, refused: SettingsError | None, about: About) -> dg.AssetsDefinition:
     """The asset that readers build on: it follows the results when the checks and holds allow it."""
-    shown = {"dagster/column_schema": column_schema(PUBLISHED_ASSIGNMENTS), **about.warning}
-    shown |= {"dagster/column_lineage": published_lineage(project), **code_references(publish, project)}
+    shown = {**published_columns(project), **code_references(publish, project), **about.warning}
 
     @dg.asset(
         key=asset_key(PUBLISHED, project),

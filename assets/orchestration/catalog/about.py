@@ -12,10 +12,9 @@ import dagster as dg
 from assets.engine.step import Step
 from assets.images import image_manifest
 from assets.orchestration.catalog.code import code_references
-from assets.orchestration.catalog.columns import column_lineage
+from assets.orchestration.catalog.columns import columns_of
 from assets.orchestration.catalog.links import served_links
 from assets.orchestration.dagster_internals import shortest_gap
-from assets.orchestration.metadata import column_schema
 from assets.orchestration.publishing import PUBLISHED
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.project import Project
@@ -54,10 +53,8 @@ class About:
 
 def shown_of(step: Step, project: Project) -> dict[str, Any]:
     """The metadata of a step's asset: it is there to be looked at, and decides nothing."""
-    lineage = column_lineage(step, project)
     return {
-        "dagster/column_schema": column_schema(step.schema),
-        **({} if lineage is None else {"dagster/column_lineage": lineage}),
+        **columns_of(step, project),
         **code_references(step.build, project),
         **served_links(step.name, project),
     }
