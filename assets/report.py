@@ -115,8 +115,8 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     out.picture("map", map_picture(placed, contents.summary["clusters"]))
     out.markdown(
         "how to open it",
-        f"`tac report` opens it, and `tac ui` serves it: the link `page` of this asset. It is the file `{PAGE_NAME}` in "
-        "the folder below.",
+        "`tac report` opens it, and `tac ui` serves it: the link `page` of this asset. It is the file "
+        f"`{PAGE_NAME}` in the folder below.",
     )
 
 

@@ -34,7 +34,7 @@ def edit_schema() -> dict[str, dg.Field]:
     }
     return {
         "changes": dg.Field(
-            dg.Permissive(fields),
+            dg.Permissive(fields),  # type: ignore[no-untyped-call]
             description="Settings keys and their new values, such as {retrieval.tau: 0.01, clusters.count: 40}.",
         )
     }

@@ -82,7 +82,7 @@ def column_schema(
 
 
 def _meaning(meaning: str, made_of: Sequence[tuple[str, str]]) -> str:
-    return f"{meaning} — from {', '.join(f'{asset}.{name}' for asset, name in made_of)}" if made_of else meaning
+    return f"{meaning}; from {', '.join(f'{asset}.{name}' for asset, name in made_of)}" if made_of else meaning
 
 
 def _type_name(type_: Any) -> str:
