@@ -59,7 +59,11 @@ RECLUSTER_TAG = "tac/recluster"
 
 
 def build_definitions(
-    settings_path: str | Path, *, owners: Iterable[str] = (), images_within: timedelta | None = None
+    settings_path: str | Path,
+    *,
+    owners: Iterable[str] = (),
+    images_within: timedelta | None = None,
+    beside: int = 0,
 ) -> dg.Definitions:
     """The assets, checks and jobs of the store that a settings file describes, and of its groupings.
 
@@ -72,6 +76,8 @@ def build_definitions(
         Whom Dagster's catalog names as the owners of the assets.
     images_within : timedelta, optional
         New images are expected so often: image_manifest then has a freshness policy.
+    beside : int
+        How many other stores the code location has; beyond a few, their sensors look less often.
 
     Raises
     ------
@@ -88,7 +94,7 @@ def build_definitions(
         asset_checks=[check for one in family for check in (*build_checks(one), build_readers_check(one))],
         jobs=[*jobs.values(), *build_manual_jobs(project)],
         schedules=build_schedules(project, jobs),
-        sensors=build_sensors(project),
+        sensors=build_sensors(project, beside=beside),
         resources={LOCK_RESOURCE: build_lock(project), LIFE_RESOURCE: build_sign_of_life(project)},
         # A spawned step needs seconds to import torch again, so the steps share one process.
         executor=dg.in_process_executor,

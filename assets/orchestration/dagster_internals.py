@@ -4,7 +4,6 @@ Each such need is a function here; the rest of assets/ uses public names alone. 
 change any of them: run tests/assets/orchestration/test_dagster_internals.py on it, then enter it in TRIED.
 """
 
-import functools
 import json
 import os
 import sqlite3
@@ -200,7 +199,6 @@ def next_times(cron: str, timezone: str, *, after: float, count: int) -> list[fl
     return [moment.timestamp() for moment in islice(times, count)]
 
 
-@functools.cache
 def shortest_gap(cron: str) -> timedelta:
     """The shortest time between two ticks of a schedule: the longest bound that a freshness policy by it may have."""
     return get_smallest_cron_interval(cron)

@@ -166,12 +166,12 @@ def build_sign_of_life(project: Project) -> dg.ResourceDefinition:
     return sign_of_life
 
 
-def build_watchman(project: Project) -> dg.SensorDefinition:
+def build_watchman(project: Project, *, pace: float = 1.0) -> dg.SensorDefinition:
     """The sensor that looks for dead runs, so that automation continues after a crash without help."""
 
     @dg.sensor(
         name="dead_runs",
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=round(30 * pace),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Reports runs as failed when their process has ended; Dagster would wait for them forever.",
         target=None,

@@ -5,6 +5,7 @@ It is given to `build_definitions` and not in the settings file, because nothing
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -71,6 +72,11 @@ def freshness_of(asset: str, project: Project, about: About) -> dg.FreshnessPoli
     if asset == image_manifest.name and about.images_within is not None:
         return dg.FreshnessPolicy.time_window(fail_window=about.images_within)
     if asset == PUBLISHED and schedule.recluster is not None:
-        gap = shortest_gap(schedule.recluster)
-        return dg.FreshnessPolicy.cron(schedule.recluster, lower_bound_delta=gap, timezone=schedule.timezone)
+        return _made_between_ticks(schedule.recluster, schedule.timezone)
     return None
+
+
+# Dagster looks at a thousand ticks of the schedule for each policy.
+@cache
+def _made_between_ticks(cron: str, timezone: str) -> dg.FreshnessPolicy:
+    return dg.FreshnessPolicy.cron(cron, lower_bound_delta=shortest_gap(cron), timezone=timezone)

@@ -46,7 +46,7 @@ def stores_in(
         if name not in files:
             raise AttributeError(name)
         try:
-            found = build_definitions(files[name], owners=kept, images_within=images_within)
+            found = build_definitions(files[name], owners=kept, images_within=images_within, beside=len(files) - 1)
         except TacError as error:
             return stand_in(name, files[name], error)
         return dg.create_repository_using_definitions_args(
