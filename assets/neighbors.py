@@ -81,6 +81,9 @@ def whitening(inputs: Inputs, out: Output, **_: Any) -> None:
     deps=[training_set, whitening],
     deps_when={"group_by": [criterion]},
     value_deps=[cluster_count],
+    columns_from={
+        "neighbors": [(training_set, "embedding")],
+    },
     by_method=True,
     load=load_neighbors,
     kinds=["parquet", "faiss"],
@@ -129,6 +132,9 @@ def text_weight(inputs: Inputs, out: Output, **_: Any) -> None:
     deps=[training_set, text_counterparts],
     deps_when={"group_by": [criterion]},
     value_deps=[cluster_count, text_weight],
+    columns_from={
+        "neighbors": [(text_counterparts, "embedding")],
+    },
     by_method=True,
     load=load_neighbors,
     kinds=["parquet", "faiss"],

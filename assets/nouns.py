@@ -137,6 +137,9 @@ def _vectors_digest(given: "CandidateNouns") -> str:
     schema=NOUN_EMBEDDINGS,
     settings=["nouns.source", "nouns.exclude_offensive", "encoder.model", "encoder.pretrained", "encoder.second"],
     deps=[candidate_nouns],
+    columns_from={
+        "embedding": [(candidate_nouns, "noun")],
+    },
     resolve=_resolve_noun_embeddings,
     kinds=["parquet", "pytorch"],
     shared=True,

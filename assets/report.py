@@ -104,8 +104,11 @@ def report(inputs: Inputs, out: Output, report: Report, images: Images, seed: in
     dots = tables.image_map.sample(min(len(tables.image_map), MAP_DOTS), seed=seed)
     placed = dots.join(tables.assignments.select("image_id", "cluster_id"), on="image_id")
     out.picture("map", map_picture(placed, contents.summary["clusters"]))
-    # In the artifact's folder; the UI shows its path too.
-    out.markdown("how to open it", f"`tac report` opens it; it is the file `{PAGE_NAME}` in the folder below.")
+    out.markdown(
+        "how to open it",
+        "`tac report` opens it, and `tac ui` serves it: the link `page` of this asset. It is the file "
+        f"`{PAGE_NAME}` in the folder below.",
+    )
 
 
 def _tables(inputs: Inputs, report: Report) -> "tuple[ReportTables, pl.DataFrame]":

@@ -222,6 +222,9 @@ def cluster_count(inputs: Inputs, out: Output, clusters: Clusters, seed: int) ->
     deps=[training_set],
     deps_when={"group_by": [criterion]},
     value_deps=[cluster_count],
+    columns_from={
+        "embedding": [(training_set, "embedding")],
+    },
     by_method=True,
     load=Inputs.vectors,
     kinds=["parquet", "numpy"],
@@ -322,6 +325,10 @@ def noun_shortlist(inputs: Inputs, out: Output, nouns: Nouns, **_: Any) -> None:
     schema=NOUN_VOCABULARY,
     settings=["vocabulary.nouns_per_center"],
     deps=[semantic_centers, noun_shortlist],
+    columns_from={
+        "center": [(semantic_centers, "center")],
+        "embedding": [(noun_shortlist, "embedding")],
+    },
     by_method=True,
     load=Inputs.vectors,
     kinds=["parquet", "numpy"],
@@ -362,6 +369,9 @@ def _load_counterparts(inputs: Inputs, asset: Step) -> "Counterparts":
     settings=["retrieval", "method"],
     deps=[training_set, noun_vocabulary],
     deps_when={"group_by": [criterion]},
+    columns_from={
+        "embedding": [(training_set, "embedding"), (noun_vocabulary, "embedding")],
+    },
     by_method=True,
     load=_load_counterparts,
     kinds=["parquet", "numpy"],

@@ -37,6 +37,10 @@ def _resolve_tree(inputs: Inputs, method: str, **_: Any) -> Values:
     deps=[clusters, corrections, assignments, training_set, noun_vocabulary],
     deps_when={"group_by": [criterion]},
     value_deps=[candidate_nouns],
+    columns_from={
+        "cluster_id": [(clusters, "cluster_id")],
+        "size": [(clusters, "size")],
+    },
     resolve=_resolve_tree,
     as_of=cluster_ids,
     kinds=["parquet", "numpy"],

@@ -90,6 +90,8 @@ class Step:
         It stores the outcome of the method's piece of the same name, which also says what values it depends on.
     load : callable (inputs, asset) -> result, optional
         How a piece of the method reads it.
+    columns_from : dict of column to pairs of Step and column
+        Which columns upstream a column is made of, where its name does not say so (see `column_sources`). For people.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Step:
     lag: "Callable[[Inputs, Artifact], str] | None" = None
     by_method: bool = False
     load: "Callable[[Inputs, Step], Any] | None" = None
+    columns_from: "Mapping[str, Iterable[tuple[Step, str]]]" = field(default_factory=dict)
 
     @property
     def upstream(self) -> tuple["Step", ...]:
@@ -131,6 +134,19 @@ class Step:
         """Every asset that it reads in a store with these settings."""
         asked = [steps for key, steps in self.deps_when.items() if value_at(settings, key) is not None]
         return tuple(dict.fromkeys([*self.upstream, *(step for steps in asked for step in steps), *self.deps_if_any]))
+
+    def column_sources(self, settings: Settings) -> dict[str, list[tuple["Step", str]]]:
+        """Which columns upstream each column is made of: what is declared, else the first column of the same meaning.
+
+        A vector of its own is made anew under the same name. What is made of nothing upstream is left out.
+        """
+        reads, found = self.reads(settings), dict[str, list[tuple[Step, str]]]()
+        for column in self.schema.columns:
+            same = [(dep, column.name) for dep in reads if column.type is not None and column in dep.schema.columns]
+            declared = [(dep, name) for dep, name in self.columns_from.get(column.name, ()) if dep in reads]
+            if declared or same:
+                found[column.name] = declared or same[:1]
+        return found
 
     def written(self, settings: Settings) -> Values:
         """The result settings that it reads, as written."""

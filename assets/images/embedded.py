@@ -92,6 +92,7 @@ def _drop_unnamed_shards(store: Store) -> None:
     schema=IMAGE_EMBEDDINGS,
     settings=["images.source", "images.max_pixels", "images.max_bytes", "encoder"],
     deps=[image_manifest],
+    columns_from={name: [(image_manifest, "uri")] for name in ("content_hash", "width", "height", "error")},
     resolve=_resolve_embeddings,
     cleanup=_after_embeddings,
     kinds=["parquet", "pytorch"],

@@ -39,6 +39,9 @@ def _lost_training_set(inputs: Inputs) -> AsItWas | None:
     settings=["training_set", "seed"],
     deps=[image_embeddings],
     deps_when={**WITH_KNOWN, "training_set.split": (image_splits,)},
+    columns_from={
+        "embedding": [(image_embeddings, "shard"), (image_embeddings, "row")],
+    },
     resolve=_resolve_training_set,
     ignores_growth=True,
     as_it_was=_lost_training_set,

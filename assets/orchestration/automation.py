@@ -25,6 +25,8 @@ from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.project import Project
 
 TICK_SECONDS = 15
+# A look at one store takes the daemon and its code server some tenths of a second, whether anything happened or not.
+STORES_AT_FULL_PACE = 10
 GROW = "grow"
 # The settings that a run was asked for with.
 VERSIONS_TAG = "tac/versions"
@@ -67,21 +69,24 @@ def only_grows(run: dg.DagsterRun) -> bool:
     return run.job_name == GROW or (AUTOMATIC_TAG in run.tags and chosen.isdisjoint(learning))
 
 
-def build_sensors(project: Project) -> list[dg.SensorDefinition]:
-    """The sensors of a store, switched on unless schedule.refresh says otherwise."""
-    refresh = project.settings.schedule.refresh
+def build_sensors(project: Project, *, beside: int = 0) -> list[dg.SensorDefinition]:
+    """The sensors of a store, switched on unless schedule.refresh says otherwise.
+
+    The stores beside it in one code location take turns: beyond a few of them, each is looked at less often.
+    """
+    refresh, pace = project.settings.schedule.refresh, max((beside + 1) / STORES_AT_FULL_PACE, 1.0)
     return [
         dg.AutomationConditionSensorDefinition(
             "refresh",
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING if refresh else dg.DefaultSensorStatus.STOPPED,
-            minimum_interval_seconds=TICK_SECONDS,
+            minimum_interval_seconds=round(TICK_SECONDS * pace),
             run_tags=run_tags(project) | {AUTOMATIC_TAG: "refresh", VERSIONS_TAG: versions_of(project)},
             description="Materializes what new images or edited settings make stale, in one run.",
         ),
-        build_unfinished_sensor(project),
-        build_watchman(project),
-        build_history_sensor(project),
+        build_unfinished_sensor(project, pace=pace),
+        build_watchman(project, pace=pace),
+        build_history_sensor(project, pace=pace),
         *build_upload_sensors(project),
         *build_alert_sensors(project),
     ]

@@ -5,7 +5,8 @@ import multiprocessing
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,17 @@ from assets.orchestration.automation import (
     refresh_condition,
     require_schedule,
 )
+from assets.orchestration.catalog.about import About, freshness_of, shown_of
+from assets.orchestration.catalog.code import code_references
+from assets.orchestration.catalog.columns import published_columns
 from assets.orchestration.checks import build_check, build_checks
 from assets.orchestration.dagster_internals import requested_by_a_change
+from assets.orchestration.locations.instances import tell_instance
 from assets.orchestration.manual_jobs import build_manual_jobs
-from assets.orchestration.metadata import asset_key, column_schema, describe_step, outcome_metadata, refusals
+from assets.orchestration.metadata import asset_key, describe_step, outcome_metadata, refusals
 from assets.orchestration.publishing import PARTS, PUBLISHED, decision_metadata, publish, readers_are_current
 from assets.orchestration.run_liveness import (
+    LEARNING_POOL,
     LIFE_RESOURCE,
     LOCK_RESOURCE,
     build_lock,
@@ -43,20 +49,35 @@ from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated, SettingsError
 from tac_pipeline.settings.keys import Settings
 from tac_pipeline.settings.project import Project, load_project
-from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS
 
-# Where the processes of a code location find the settings that it was loaded with, by settings file.
-AS_LOADED = "TAC_SETTINGS_AS_LOADED"
+# Where the processes of a code location find the settings that it was loaded with: a variable for each settings file.
+AS_LOADED = "TAC_SETTINGS_AS_LOADED_"
 # The system refuses to start a process with a longer text in its environment.
 LONGEST_TEXT = 100_000
 # Of a run that learns again on request: a lost training set is then drawn anew, and not made as it was.
 RECLUSTER_TAG = "tac/recluster"
 
 
-def build_definitions(settings_path: str | Path) -> dg.Definitions:
+def build_definitions(
+    settings_path: str | Path,
+    *,
+    owners: Iterable[str] = (),
+    images_within: timedelta | None = None,
+    beside: int = 0,
+) -> dg.Definitions:
     """The assets, checks and jobs of the store that a settings file describes, and of its groupings.
 
     Keys are [store, asset]. The jobs and the automation take the groupings along.
+
+    Parameters
+    ----------
+    settings_path : path
+    owners : e-mail addresses, or teams such as team:vision
+        Whom Dagster's catalog names as the owners of the assets.
+    images_within : timedelta, optional
+        New images are expected so often: image_manifest then has a freshness policy.
+    beside : int
+        How many other stores the code location has; beyond a few, their sensors look less often.
 
     Raises
     ------
@@ -64,15 +85,16 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
         The file cannot be used; the code location shows the message. In the process of a run it is the run's failure.
     """
     project, refused = _open_project(Path(settings_path).expanduser().absolute())
+    about = About(tuple(owners), images_within, told=tell_instance(project))
     jobs, family, before = build_jobs(project), project.family, look_first(project, refused)
     # Some of the automation is beta in Dagster; docs/decisions/0050 says why we use it.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     return dg.Definitions(
-        assets=[asset for one in family for asset in build_assets(one, refused, before=before)],
+        assets=[asset for one in family for asset in build_assets(one, refused, about, before=before)],
         asset_checks=[check for one in family for check in (*build_checks(one), build_readers_check(one))],
         jobs=[*jobs.values(), *build_manual_jobs(project)],
         schedules=build_schedules(project, jobs),
-        sensors=build_sensors(project),
+        sensors=build_sensors(project, beside=beside),
         resources={LOCK_RESOURCE: build_lock(project), LIFE_RESOURCE: build_sign_of_life(project)},
         # A spawned step needs seconds to import torch again, so the steps share one process.
         executor=dg.in_process_executor,
@@ -80,13 +102,17 @@ def build_definitions(settings_path: str | Path) -> dg.Definitions:
 
 
 def build_assets(
-    project: Project, refused: SettingsError | None, *, before: Callable[[dg.AssetExecutionContext], None]
+    project: Project,
+    refused: SettingsError | None,
+    about: About,
+    *,
+    before: Callable[[dg.AssetExecutionContext], None],
 ) -> list[dg.AssetsDefinition | dg.SourceAsset]:
     """The assets of a store, or of one of its groupings; `before` is called before a step does anything."""
     return [
-        *observe_sources(project, refused),
-        *(build_asset(step, project, before=before) for step in steps_of(project)),
-        build_published(project, refused),
+        *observe_sources(project, refused, about),
+        *(build_asset(step, project, about, before=before) for step in steps_of(project)),
+        build_published(project, refused, about),
     ]
 
 
@@ -102,18 +128,18 @@ def _open_project(path: Path) -> tuple[Project, SettingsError | None]:
     The process of a run cannot say why the file is refused until it has definitions: without them, Dagster marks the
     run as failed from outside. So it gets those that its code location was loaded with, and fails by the reason.
     """
-    known = json.loads(os.environ.get(AS_LOADED, "{}"))
+    variable = AS_LOADED + digest(str(path))[:16]
     try:
         project = load_project(path)
         require_schedule(project)
     except SettingsError as error:
         # The processes of runs are children of the code server, which has none above it that is known here.
-        if multiprocessing.parent_process() is None or str(path) not in known:
+        if multiprocessing.parent_process() is None or variable not in os.environ:
             raise
-        return Project(Settings.model_validate(known[str(path)]), path), error
-    text = json.dumps({**known, str(path): project.settings.model_dump(mode="json")})
+        return Project(Settings.model_validate(json.loads(os.environ[variable])), path), error
+    text = json.dumps(project.settings.model_dump(mode="json"))
     if len(text) < LONGEST_TEXT:
-        os.environ[AS_LOADED] = text
+        os.environ[variable] = text
     return project, None
 
 
@@ -123,10 +149,10 @@ def _raise(refused: SettingsError | None) -> None:
         raise refused
 
 
-def observe_sources(project: Project, refused: SettingsError | None) -> list[dg.SourceAsset]:
+def observe_sources(project: Project, refused: SettingsError | None, about: About) -> list[dg.SourceAsset]:
     """What people change outside Dagster: the images, and the file of corrections if the settings name one."""
     places = ", ".join(project.settings.images.places)
-    about = {
+    said = {
         IMAGE_STORE: f"The images at {places}. Observing it digests their listing; no image is read, "
         "except with images.compare: content (then all are).",
         CORRECTIONS_FILE: f"{project.settings.corrections}: names, merges and pins. Observing it digests the file.",
@@ -135,11 +161,22 @@ def observe_sources(project: Project, refused: SettingsError | None) -> list[dg.
         IMAGE_STORE: lambda: observed_version(project, now=time.time()),
         CORRECTIONS_FILE: lambda: observed_corrections(project),
     }
-    return [_observed(name, about[name], looks[name], project, refused) for name in observed_sources(project)]
+    shown = {IMAGE_STORE: {**about.warning, **code_references(observed_version, project)}}
+    shown[CORRECTIONS_FILE] = code_references(observed_corrections, project)
+    return [
+        _observed(name, said[name], looks[name], project, refused, metadata=shown[name])
+        for name in observed_sources(project)
+    ]
 
 
 def _observed(
-    name: str, description: str, look: Callable[[], str], project: Project, refused: SettingsError | None
+    name: str,
+    description: str,
+    look: Callable[[], str],
+    project: Project,
+    refused: SettingsError | None,
+    *,
+    metadata: Mapping[str, Any],
 ) -> dg.SourceAsset:
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
@@ -147,6 +184,7 @@ def _observed(
         key=asset_key(name, project),
         group_name="images" if name == IMAGE_STORE else "results",
         description=description,
+        metadata=metadata,
         required_resource_keys={LIFE_RESOURCE},
     )
     def observe_source() -> dg.DataVersion:
@@ -175,19 +213,8 @@ def look_first(project: Project, refused: SettingsError | None) -> Callable[[dg.
     return check
 
 
-# Results that people look at and correct in the workbench.
-SHOWN_THERE = ("corrections", "assignments", "clusters", "review", "report")
-
-
-def _workbench_link(step: Step, project: Project) -> dict[str, dg.MetadataValue[Any]]:
-    """Where `tac ui` has the workbench of the store: below its own address."""
-    if step.name not in SHOWN_THERE:
-        return {}
-    return {"workbench": dg.MetadataValue.url(f"/workbench/{project.settings.store}/")}
-
-
 def build_asset(
-    step: Step, project: Project, *, before: Callable[[dg.AssetExecutionContext], None]
+    step: Step, project: Project, about: About, *, before: Callable[[dg.AssetExecutionContext], None]
 ) -> dg.AssetsDefinition:
     """The Dagster asset of a step; `before` is called before the step does anything."""
     above = [asset_key(dep.name, project) for dep in step.reads(project.settings)]
@@ -202,7 +229,10 @@ def build_asset(
         code_version=step.version(project.settings),
         kinds=set(step.kinds),
         tags={"tac/part": step.part},
-        metadata={"dagster/column_schema": column_schema(step.schema), **_workbench_link(step, project)},
+        pool=LEARNING_POOL if step.part == "learning" else None,
+        owners=list(about.owners),
+        freshness_policy=freshness_of(step.name, project, about),
+        metadata=shown_of(step, project),
         # A file of corrections that nobody has looked at yet is read all the same.
         automation_condition=refresh_condition(step, optional=observed if step.observes == CORRECTIONS_FILE else ()),
         required_resource_keys={LOCK_RESOURCE},
@@ -227,9 +257,9 @@ def build_asset(
     return materialize_step
 
 
-def build_published(project: Project, refused: SettingsError | None) -> dg.AssetsDefinition:
+def build_published(project: Project, refused: SettingsError | None, about: About) -> dg.AssetsDefinition:
     """The asset that readers build on: it follows the results when the checks and holds allow it."""
-    schema = column_schema(PUBLISHED_ASSIGNMENTS)
+    shown = {**published_columns(project), **code_references(publish, project), **about.warning}
 
     @dg.asset(
         key=asset_key(PUBLISHED, project),
@@ -241,7 +271,9 @@ def build_published(project: Project, refused: SettingsError | None) -> dg.Asset
         "when the checks pass (`publication.mode: auto`) or somebody publishes it (`tac publish`, the job publish).",
         kinds={"parquet"},
         tags={"tac/part": "growth"},
-        metadata={"dagster/column_schema": schema},
+        owners=list(about.owners),
+        freshness_policy=freshness_of(PUBLISHED, project, about),
+        metadata=shown,
         automation_condition=refresh_condition(None),
         required_resource_keys={LOCK_RESOURCE},
     )

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.events import RunFailureReason
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
+from dagster._core.storage.defs_state import DefsStateStorage
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
@@ -27,7 +29,7 @@ from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, L
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunTagsTable
 from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
-from dagster._utils.schedules import schedule_execution_time_iterator
+from dagster._utils.schedules import get_smallest_cron_interval, schedule_execution_time_iterator
 from sqlalchemy import Connection, Engine, create_engine, delete, func, select
 from sqlalchemy.event import listen as listen_to
 from sqlalchemy.pool import QueuePool
@@ -205,6 +207,23 @@ def next_times(cron: str, timezone: str, *, after: float, count: int) -> list[fl
     return [moment.timestamp() for moment in islice(times, count)]
 
 
+def shortest_gap(cron: str) -> timedelta:
+    """The shortest time between two ticks of a schedule: the longest bound that a freshness policy by it may have."""
+    return get_smallest_cron_interval(cron)
+
+
+def home_of_loading() -> Path | None:
+    """The folder of the Dagster instance that definitions are loaded under; None where none is open.
+
+    A code server and a run have their instance open while they load; a settings file is otherwise all that is known.
+    """
+    storage = DefsStateStorage.get()
+    if storage is None or not storage.has_instance:
+        return None
+    instance: dg.DagsterInstance = storage._instance
+    return None if instance.is_ephemeral else Path(instance.root_directory)
+
+
 def report_canceled(instance: dg.DagsterInstance, run_id: str) -> None:
     """Mark a run as canceled that Dagster took for failed: somebody stopped it."""
     run = instance.get_run_by_id(run_id)
@@ -374,10 +393,18 @@ def open_webserver(
         yield create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
 
 
+DEV_VARIABLE = "DAGSTER_IS_DEV_CLI"
+
+
+def using_dagster_dev() -> bool:
+    """Whether `dagster dev` or `dg dev`, or a UI that looks like them to a code server, is above this process."""
+    return DEV_VARIABLE in os.environ
+
+
 def show_dagsters_log() -> None:
     """Show what Dagster's services log, in Dagster's own form."""
     from dagster._utils.log import configure_loggers
 
     # As under `dagster dev`: a location that cannot load is told once, and without Dagster's own frames.
-    os.environ["DAGSTER_IS_DEV_CLI"] = "1"
+    os.environ[DEV_VARIABLE] = "1"
     configure_loggers(log_level="INFO")

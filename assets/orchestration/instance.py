@@ -1,37 +1,44 @@
-"""The Dagster instance that the command line, the UI and the daemon share, and the workspace that the UI opens."""
+"""The Dagster instance that the command line, the UI, the daemon and Dagster's own commands share."""
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from assets.orchestration.dagster_internals import make_books
-from tac_pipeline.errors import SettingsError, StoreError
+from tac_pipeline.errors import StoreError
 from tac_pipeline.files import hold_lock, write_atomically
 from tac_pipeline.settings.project import Project
 
 HOME_VARIABLE = "DAGSTER_HOME"
+HOME_NAME = ".dagster"
+ENV_NAME = ".env"
 # No telemetry, no sign-up dialog in front of the graph, and runs start soon after the button is pressed.
 MARK = "# Written by tac, and kept up to date by it while this line stands."
-INSTANCE_SETTINGS = f"""\
-{MARK}
+INSTANCE_SETTINGS = """\
 telemetry:
   enabled: false
 nux:
   enabled: false
 run_queue:
   dequeue_interval_seconds: 1
-  tag_concurrency_limits:
-    # A store's lock lets one run build at a time; the others should not wait in memory.
-    - key: tac/store
-      value:
-        applyLimitPerUniqueValue: true
-      limit: 1
-    # A source that takes long to list is listed by one run at a time.
-    - key: tac/observe
-      value:
-        applyLimitPerUniqueValue: true
-      limit: 1
+concurrency:
+  runs:
+    tag_concurrency_limits:
+      # A store's lock lets one run build at a time; the others should not wait in memory.
+      - key: tac/store
+        value:
+          applyLimitPerUniqueValue: true
+        limit: 1
+      # A source that takes long to list is listed by one run at a time.
+      - key: tac/observe
+        value:
+          applyLimitPerUniqueValue: true
+        limit: 1
+  pools:
+    # Learning takes every core: of the stores of an instance, one learns at a time, and the others wait in the queue.
+    # `dagster instance concurrency set learning 2` lets two.
+    granularity: run
+    default_limit: 1
 # A store looks at itself some thousand times a day; what it decided then is kept for a while.
 retention:
   schedule:
@@ -54,10 +61,34 @@ run_retries:
   max_retries: 1
   retry_on_asset_or_op_failure: false
 """
+# Beside a settings file, for Dagster's commands that are started there without DAGSTER_HOME.
+HERE_NAME = "dagster.yaml"
+MARK_HERE = "# Written by `tac init --dagster`, and written again by it while this line stands."
+HERE = f"""\
+{MARK_HERE}
+# `dagster dev`, `dg dev` and `dg launch` read this file where they are started, if DAGSTER_HOME is not set. It names
+# the instance of `tac`: its history, its state and its logs. Paths start at this folder.
+"""
 
 
 def instance_settings(home: Path) -> str:
     """The settings of the instance in a folder, as its dagster.yaml."""
+    return f"{MARK}\n{INSTANCE_SETTINGS}{_compute_logs(home)}"
+
+
+def settings_here(home: Path) -> str:
+    """The dagster.yaml of a folder whose stores use the instance in another one, such as data/.dagster.
+
+    Dagster makes an instance in a temporary folder for it, of which nothing is used.
+    """
+    kept = {"module": "dagster._core.storage.root", "class": "LocalArtifactStorage", "config": {"base_dir": str(home)}}
+    return (
+        f"{HERE}{INSTANCE_SETTINGS}storage: {json.dumps({'sqlite': {'base_dir': str(home)}})}\n"
+        f"local_artifact_storage: {json.dumps(kept)}\n{_compute_logs(home)}"
+    )
+
+
+def _compute_logs(home: Path) -> str:
     # What steps print is kept where Dagster keeps it, without a `tail` that a killed run leaves behind.
     logs = {
         "module": "assets.orchestration.dagster_internals",
@@ -65,13 +96,31 @@ def instance_settings(home: Path) -> str:
         "config": {"base_dir": str(home / "storage")},
     }
     # JSON is YAML too, and quotes any character of a path.
-    return f"{INSTANCE_SETTINGS}compute_logs: {json.dumps(logs)}\n"
+    return f"compute_logs: {json.dumps(logs)}\n"
 
 
 def dagster_home(project: Project) -> Path:
-    """The Dagster instance that the command line, the UI and the daemon share: $DAGSTER_HOME, else data/.dagster."""
-    given = os.environ.get(HOME_VARIABLE)
-    return Path(given).expanduser().absolute() if given else project.data_folder / ".dagster"
+    """The Dagster instance that the command line, the UI and the daemon share.
+
+    It is DAGSTER_HOME of the file .env beside the settings, which Dagster's own commands read too; else $DAGSTER_HOME;
+    else data/.dagster.
+    """
+    given = _home_in_env_file(project.path.parent / ENV_NAME) or os.environ.get(HOME_VARIABLE)
+    return Path(given).expanduser().absolute() if given else project.data_folder / HOME_NAME
+
+
+def _home_in_env_file(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    # Dagster brings it, and reads the file with it.
+    from dotenv import dotenv_values
+
+    return dotenv_values(path).get(HOME_VARIABLE)
+
+
+def begins(path: Path, mark: str) -> bool:
+    """Whether a file begins with the mark of those that are written here."""
+    return path.read_text(encoding="utf-8").startswith(mark)
 
 
 def prepare_home(project: Project) -> Path:
@@ -88,7 +137,7 @@ def prepare_home(project: Project) -> Path:
     settings = home / "dagster.yaml"
     try:
         home.mkdir(parents=True, exist_ok=True)
-        if not settings.exists() or settings.read_text(encoding="utf-8").startswith(MARK):
+        if not settings.exists() or begins(settings, MARK):
             write_atomically(settings, instance_settings(home))
         with hold_lock(home, lambda _: None):
             make_books(home)
@@ -96,44 +145,3 @@ def prepare_home(project: Project) -> Path:
         raise StoreError(f"cannot write to {home}: {error.strerror}. Set `data` to a folder that can be.") from error
     os.environ[HOME_VARIABLE] = str(home)
     return home
-
-
-def require_one_home(projects: Sequence[Project]) -> None:
-    """Refuse stores that one UI cannot open together.
-
-    Raises
-    ------
-    SettingsError
-        Two stores have one name, or stores of several data folders would need several instances.
-    """
-    names = [project.settings.store for project in projects]
-    if len(set(names)) < len(names):
-        raise SettingsError(f"stores that are opened together must have different names; got {', '.join(names)}")
-    homes = {dagster_home(project) for project in projects}
-    if len(homes) > 1:
-        raise SettingsError(
-            f"stores that are opened together must share one data folder, so that they share one Dagster instance; got "
-            f"{', '.join(sorted(str(home.parent) for home in homes))}. Set the same `data`, or set {HOME_VARIABLE}."
-        )
-
-
-def write_workspace(projects: Sequence[Project]) -> Path:
-    """A workspace for `tac ui`, with one code location for the store of each settings file.
-
-    Raises
-    ------
-    SettingsError
-        They cannot be opened together (require_one_home).
-    """
-    require_one_home(projects)
-    names = [project.settings.store for project in projects]
-    folder, locations = dagster_home(projects[0]) / "locations", []
-    for project in projects:
-        path = folder / f"{project.settings.store}.py"
-        lines = ["from assets.orchestration.build import build_definitions", ""]
-        write_atomically(path, "\n".join([*lines, f"defs = build_definitions({str(project.path)!r})"]) + "\n")
-        locations.append({"python_file": {"relative_path": str(path), "location_name": project.settings.store}})
-    workspace = folder / f"{'-'.join(names)}.yaml"
-    # JSON is YAML too, and quotes any character of a path.
-    write_atomically(workspace, json.dumps({"load_from": locations}))
-    return workspace

@@ -1,7 +1,8 @@
 """Jobs for people who use only the UI: edit the settings, publish, roll back; values come from its launchpad."""
 
+import json
 from collections.abc import Collection
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import dagster as dg
@@ -16,20 +17,33 @@ from assets.orchestration.webserver import reload_location
 from assets.people.written import require_corrections
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.editing import edit_settings
-from tac_pipeline.settings.keys import split_grouping
+from tac_pipeline.settings.keys import SettingsKey, settings_keys, split_grouping
 from tac_pipeline.settings.project import Project
 
 
-class NewValues(dg.PermissiveConfig):
-    """Settings keys and their new values: any key may come, and null is a value (a dict's values cannot be null)."""
+@cache
+def edit_schema() -> dict[str, dg.Field]:
+    """What the launchpad asks for before it edits the settings: any of their keys; it shows and completes all.
+
+    A class of dg.Config could not say it: a name has a dot, null is a value, and what is left out is no value.
+    Keys of groupings, such as `groupings.style.clusters.count`, are not listed and are taken too.
+    """
+    fields = {
+        key.name: dg.Field(dg.Any, is_required=False, description=f"{key.description}{_default(key)}")
+        for key in settings_keys()
+    }
+    return {
+        "changes": dg.Field(
+            dg.Permissive(fields),  # type: ignore[no-untyped-call]
+            description="Settings keys and their new values, such as {retrieval.tau: 0.01, clusters.count: 40}.",
+        )
+    }
 
 
-class Edit(dg.Config):
-    """What the launchpad asks for before it edits the settings."""
-
-    changes: NewValues = Field(
-        description="Settings keys and their new values, such as {retrieval.tau: 0.01, clusters.count: 40}."
-    )
+def _default(key: SettingsKey) -> str:
+    if key.required:
+        return ""
+    return f" (default: {key.default if isinstance(key.default, str) else json.dumps(key.default)}; {key.affects} key)"
 
 
 class Which(dg.Config):
@@ -68,9 +82,14 @@ def build_manual_jobs(project: Project) -> list[dg.JobDefinition]:
 
 
 def _set_settings_job(project: Project) -> dg.JobDefinition:
-    @dg.op(name="edit", required_resource_keys={LIFE_RESOURCE})
-    def edit(context: dg.OpExecutionContext, config: Edit) -> None:
-        changes: dict[str, Any] = config.changes.model_extra or {}
+    @dg.op(
+        name="edit",
+        description=f"Edits {project.path}.",
+        config_schema=edit_schema(),
+        required_resource_keys={LIFE_RESOURCE},
+    )
+    def edit(context: dg.OpExecutionContext) -> None:
+        changes: dict[str, Any] = context.op_config["changes"]
         with refusals(project):
             if not changes:
                 raise SettingsError("changes must name at least one settings key, such as {retrieval.tau: 0.01}")

@@ -1,7 +1,7 @@
 """What the UI shows: an asset's columns, description and metadata, and the message of an error of ours."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,19 +71,28 @@ def _show_note(label: str, note: Mapping[str, str], artifact: Artifact) -> Itera
         yield label, dg.MetadataValue.md(f"![{label}](data:image/png;base64,{encoded})")
 
 
-def column_schema(schema: TableSchema) -> dg.TableSchema:
-    """A table's columns as the UI shows them."""
+def column_schema(
+    schema: TableSchema, made_of: Mapping[str, Sequence[tuple[str, str]]] | None = None
+) -> dg.TableSchema:
+    """A table's columns as the UI shows them; `made_of` has pairs of an asset and its column.
+
+    Dagster's own page of the lineage of columns is not part of its open-source UI, so the description tells it.
+    """
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 column.name,
                 "fixed_size_list<float16>" if column.type is None else _type_name(column.type),
-                description=column.meaning,
+                description=_meaning(column.meaning, (made_of or {}).get(column.name, ())),
                 constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.name == schema.key),
             )
             for column in schema.columns
         ]
     )
+
+
+def _meaning(meaning: str, made_of: Sequence[tuple[str, str]]) -> str:
+    return f"{meaning}; from {', '.join(f'{asset}.{name}' for asset, name in made_of)}" if made_of else meaning
 
 
 def _type_name(type_: Any) -> str:

@@ -24,6 +24,8 @@ STORE_TAG = "tac/store"
 OBSERVE_TAG = "tac/observe"
 # Two projects on one Dagster home may have stores of one name; their data folders differ.
 DATA_TAG = "tac/data"
+# Of the stores of an instance, one learns at a time: its dagster.yaml has the limit.
+LEARNING_POOL = "learning"
 LOCK_RESOURCE, LIFE_RESOURCE = "store_lock", "sign_of_life"
 # A run is marked as started some seconds before it has its file, because it must load the definitions first.
 STARTING_SECONDS = 300.0
@@ -164,12 +166,12 @@ def build_sign_of_life(project: Project) -> dg.ResourceDefinition:
     return sign_of_life
 
 
-def build_watchman(project: Project) -> dg.SensorDefinition:
+def build_watchman(project: Project, *, pace: float = 1.0) -> dg.SensorDefinition:
     """The sensor that looks for dead runs, so that automation continues after a crash without help."""
 
     @dg.sensor(
         name="dead_runs",
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=round(30 * pace),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Reports runs as failed when their process has ended; Dagster would wait for them forever.",
         target=None,

@@ -5,6 +5,7 @@ A code location keeps the settings that it was loaded with; Dagster reads them a
 """
 
 import json
+import os
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,8 @@ from ruamel.yaml.error import YAMLError
 from tac_pipeline.files import replacing
 
 ADDRESS_NAME = "ui.json"
+# In the environment of a UI and of all that it starts: the process of `tac ui`.
+UI_VARIABLE = "TAC_UI"
 ANSWER_SECONDS = 5.0
 RELOAD_SECONDS = 120.0  # it imports the code again
 
@@ -90,6 +93,17 @@ def find_ui(home: Path) -> RunningUi | None:
         return RunningUi(url, pid, settings, None if key is None else str(key), link, asked)
     except _NO_ANSWER:
         return None
+
+
+def lives(pid: int | None) -> bool:
+    """Whether a process of this machine goes on."""
+    try:
+        os.kill(pid or 0, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid is not None
 
 
 def reload_location(home: Path, store: str) -> str | None:

@@ -51,6 +51,9 @@ def _resolve_corrections(inputs: Inputs, corrections: str | None) -> Values:
     deps=[cluster_ids, cluster_heads, training_set],
     deps_when={**WITH_KNOWN, "group_by": [criterion]},
     deps_if_any=[lessons],
+    columns_from={
+        "cluster_id": [(cluster_ids, "cluster_id")],
+    },
     as_of=cluster_ids,
     resolve=_resolve_corrections,
     observes=CORRECTIONS_FILE,

@@ -5,6 +5,7 @@ It is handed a socket that listens and the lock of the one owner, and ends with 
 """
 
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -25,7 +26,7 @@ import dagster as dg
 import uvicorn
 
 from assets.orchestration.dagster_internals import open_code_servers, open_webserver, show_dagsters_log
-from assets.orchestration.webserver import RunningUi, note_ui
+from assets.orchestration.webserver import UI_VARIABLE, RunningUi, note_ui
 from assets.serving.benches import Benches
 from assets.serving.guard import BODY_BYTES, OWNER, Guard, Rules
 from assets.serving.lifeline import GRACE_SECONDS, end_with_starter
@@ -96,6 +97,8 @@ def main(plan: Plan) -> int:
     """Serve until somebody stops it; the exit code."""
     end_with_starter()
     show_dagsters_log()
+    # The code servers have it from here, and their runs from them.
+    os.environ[UI_VARIABLE] = str(plan.pid)
     bound = Bound(socket(fileno=plan.listener), plan.host)
     forwarded = frozenset(name.lower() for name in plan.forwarded)
     open_to_others = bool(forwarded) or not bound.local

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from assets.orchestration.webserver import RunningUi, find_ui
+from assets.orchestration.webserver import RunningUi, find_ui, lives
 from tac_pipeline.errors import UiError
 
 LOCK_NAME = "ui.lock"
@@ -53,7 +53,7 @@ def own(home: Path, *, say: Callable[[str], None], patience: float = PATIENCE_SE
         if lock is not None:
             return lock
         running, holder = find_ui(home), _holder(home)
-        if running is not None and running.pid == holder and _lives(holder):
+        if running is not None and running.pid == holder and lives(holder):
             return running
         waited = time.monotonic() - began
         if waited > patience:
@@ -95,16 +95,6 @@ def _holder(home: Path) -> int | None:
         return int((home / LOCK_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _lives(pid: int | None) -> bool:
-    try:
-        os.kill(pid or 0, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid is not None
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from assets.engine.execute import open_store
+from assets.report import PAGE_NAME, report
 from assets.workbench.bounds import PICTURE_PATH
 from assets.workbench.desk import Desk
 from assets.workbench.looking import Looking, most_picture_bytes
@@ -45,6 +47,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+# The page of a result has its scripts inside, and its own policy for them. Nothing of it reaches what is served beside.
+PAGE_POLICY = "sandbox allow-scripts allow-popups allow-downloads; frame-ancestors 'none'"
 MOST_AT_ONCE = 2_000
 # Pictures of a part that a split proposes.
 SHOWN_OF_PART = 6
@@ -75,6 +79,7 @@ class Workbench:
         return Starlette(
             routes=[
                 Route("/", self._page),
+                Route("/report", self._answered(self._report)),
                 Route("/static/{name}", self._static),
                 # Some browsers ask for it whatever the page says.
                 Route("/favicon.ico", lambda _: RedirectResponse("static/icon.svg")),
@@ -128,6 +133,13 @@ class Workbench:
     async def _page(self, _: Request) -> Response:
         text = (OWN_FOLDER / "index.html").read_text(encoding="utf-8")
         return Response(text, media_type="text/html", headers={"content-security-policy": POLICY})
+
+    def _report(self, _: Mapping[str, str], __: Mapping[str, Any]) -> Response:
+        """The page of the result, as the asset `report` made it last."""
+        made = open_store(self.desk.project).require_current(report.name).artifact
+        return FileResponse(
+            made.file(PAGE_NAME), headers={"content-security-policy": PAGE_POLICY, "cache-control": "no-cache"}
+        )
 
     async def _static(self, request: Request) -> Response:
         found = self._files.get(request.path_params["name"])

@@ -17,13 +17,14 @@ from tac_pipeline.cli.shared import (
     GroupingOption,
     SettingsOption,
     app,
+    complain,
     current_clusters,
     error_printer,
     opened_project,
     refusals,
 )
 from tac_pipeline.cli.terminal.group import Stopped, run_group, stops_told
-from tac_pipeline.errors import ArtifactMissing, UiError, first_few
+from tac_pipeline.errors import ArtifactMissing, SettingsError, UiError, first_few
 from tac_pipeline.settings.project import SETTINGS_VARIABLE, Project, find_settings, load_project
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ def ui(
             help=f"The settings file; else ${SETTINGS_VARIABLE}, else ./tac.yaml. Several for several stores.",
         ),
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", resolve_path=True, help="Every settings file in a folder, as one code location."),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Name or address to listen at; beyond this machine the UI asks for a token.")
     ] = "127.0.0.1",
@@ -125,9 +130,14 @@ def ui(
     """
     try:
         with refusals(), stops_told():
-            projects = [load_project(find_settings(path)) for path in (settings if settings else (None,))]
+            if folder is not None and settings:
+                raise typer.BadParameter("it names all settings files itself", param_hint="--folder")
+            if folder is not None:
+                projects = _projects_in(folder)
+            else:
+                projects = [load_project(find_settings(path)) for path in (settings if settings else (None,))]
             asked = {"read_only": read_only, "ask_token": token, "forwarded": name or []}
-            code = _serve(projects, host=host, port=port, asked=asked)
+            code = _serve(projects, folder, host=host, port=port, asked=asked)
     except Stopped as stop:
         error_printer().print("stopped: the UI is down")
         code = stop.code
@@ -135,9 +145,37 @@ def ui(
         raise typer.Exit(code)
 
 
-def _serve(projects: list[Project], *, host: str, port: int, asked: dict[str, Any]) -> int:
+def _projects_in(folder: Path) -> list[Project]:
+    """The stores of a folder; what is wrong with the settings file of another is told, and stands in none's way.
+
+    Raises
+    ------
+    SettingsError
+        There is no settings file, or none can be used.
+    """
+    from tac_pipeline.settings.folders import settings_files
+
+    projects, refused = [], []
+    for path in settings_files(folder).values():
+        try:
+            projects.append(load_project(path))
+        except SettingsError as error:
+            refused.append(error)
+    if not projects:
+        raise (
+            refused[0]
+            if refused
+            else SettingsError(f"no settings file is in {folder}: `tac init SOURCE --store NAME` writes one there")
+        )
+    for wrong in refused:
+        complain(f"{wrong}. This store is left out until the file is mended and the definitions are reloaded")
+    return projects
+
+
+def _serve(projects: list[Project], folder: Path | None, *, host: str, port: int, asked: dict[str, Any]) -> int:
     """Start the UI and wait for its end; its exit code. Everything that can be refused is, before anything starts."""
-    from assets.orchestration.instance import prepare_home, require_one_home, write_workspace
+    from assets.orchestration.instance import prepare_home
+    from assets.orchestration.locations.workspace import require_one_home, write_workspace
     from assets.orchestration.webserver import RunningUi
     from assets.serving.owner import bind, own
 
@@ -155,7 +193,7 @@ def _serve(projects: list[Project], *, host: str, port: int, asked: dict[str, An
             "host": host,
             "home": str(home),
             # Not before the home is ours: a UI that runs reads it.
-            "workspace": str(write_workspace(projects)),
+            "workspace": str(write_workspace(projects, folder=folder)),
             "stores": {str(project.path.resolve()): project.settings.store for project in projects},
             **asked,
         }

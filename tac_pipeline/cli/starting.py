@@ -14,15 +14,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tac_pipeline.cli.shared import SettingsOption, app, complain, plain, printer, refusals
+from tac_pipeline.cli.shared import SettingsOption, app, complain, opened_project, plain, printer, refusals
 from tac_pipeline.errors import InputError, MissingDependency, SettingsError
 from tac_pipeline.first_run.installed import require_own_assets
 from tac_pipeline.progress import duration
 from tac_pipeline.settings.presets import PRESETS as ENCODER_PRESETS
-from tac_pipeline.settings.project import SETTINGS_NAME, SETTINGS_VARIABLE, Project
+from tac_pipeline.settings.project import SETTINGS_NAME, SETTINGS_VARIABLE, Project, load_project
 
 if TYPE_CHECKING:
     from tac_pipeline.experiments.plan import DataSet
+    from tac_pipeline.first_run.beside import Beside
     from tac_pipeline.sources import ImageSource, Listing
 
 # Where weights are expected that cannot be fetched from here, beside the settings file.
@@ -41,8 +42,19 @@ def init(
         typer.Option(help="fast, balanced or best, in place of --model; or a known data set (`tac experiment sets`)."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The folder that the preset's data set is in.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="The store's name; its settings file is NAME.yaml, beside those of other stores.")
+    ] = None,
+    dagster: Annotated[
+        bool,
+        typer.Option("--dagster", help="Write what `dagster dev` and `dg` read too; without SOURCE, that alone."),
+    ] = False,
 ) -> None:
     """Look at your images and this machine, say what the first run costs, and write tac.yaml. Builds nothing."""
+    if dagster and (source, data, store) == (None, None, None):
+        with opened_project(settings) as project:
+            _write_project_files(printer(), project)
+        return
     from tac_pipeline.first_run.settings_text import written_source
 
     known = None if preset is None or preset in ENCODER_PRESETS else preset
@@ -52,21 +64,59 @@ def init(
         )
     with refusals():
         require_own_assets()
-        path = _new_settings_file(settings)
-        encoder: dict[str, object] = {**encoder_keys(model, pretrained, None if known else preset)}
+        path, console = _new_settings_file(settings, store), printer()
+        beside = (
+            _encoder_beside(path) if store is not None and (model, pretrained, preset) == (None, None, None) else None
+        )
+        more = {} if beside is None else {f"nouns.{key}": value for key, value in beside.nouns.items()}
+        asked = encoder_keys(model, pretrained, None if known else preset) if beside is None else beside.encoder
+        encoder: dict[str, object] = {**asked}
         found, source = _place_of(known, data, source)
         place = written_source(source, path)
-        project, _ = _project(path, place, encoder, found)
-        console = printer()
+        project, _ = _project(path, place, encoder, found, store=store, more=more)
         listing = _look_at(console, project, found)
         _tell_packages(console, listing)
+        if beside is not None:
+            console.print(f"encoder and nouns as in {escape(beside.path.name)}, whose vectors are used", soft_wrap=True)
         encoder, wanted = _choose_weights(console, project, encoder)
         _tell_cost(console, project, listing)
-        _write(path, _project(path, place, encoder, found)[1])
+        _write(path, _project(path, place, encoder, found, store=store, more=more)[1])
         console.print(f"\nwritten: {escape(str(path))}", soft_wrap=True)
+        if dagster:
+            _write_project_files(console, load_project(path), many=store is not None)
+        elif store is not None and "definitions.py" in _text_of(path.with_name("workspace.yaml")):
+            console.print(
+                "note:    workspace.yaml does not list all stores of the folder: `tac init --dagster -s "
+                f"{escape(path.name)}` writes one that does",
+                soft_wrap=True,
+            )
         if wanted is not None:
             console.print(f"first:   {escape(wanted)}", soft_wrap=True)
         console.print(f"next:    {escape(_next_command(path))}", soft_wrap=True)
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _encoder_beside(path: Path) -> Beside | None:
+    from tac_pipeline.first_run.beside import store_beside
+
+    return store_beside(path)
+
+
+def _write_project_files(console: Console, project: Project, *, many: bool = False) -> None:
+    """Write what Dagster's own commands read in the folder of a store, and say what."""
+    from assets.orchestration.locations.project_files import write_project_files
+    from tac_pipeline.settings.folders import settings_files
+
+    many = many or list(settings_files(project.path.parent).values()) != [project.path]
+    done = write_project_files(project, many=many)
+    for path in done.written:
+        console.print(f"written: {escape(str(path))}", soft_wrap=True)
+    for path in done.left:
+        console.print(f"left:    {escape(str(path))} is there, and is not of `tac init --dagster`", soft_wrap=True)
+    console.print(f"dagster: `dagster dev` and `dg dev` in {escape(str(project.path.parent))}", soft_wrap=True)
 
 
 def _place_of(known: str | None, data: Path | None, source: str | None) -> tuple[DataSet | None, str]:
@@ -109,9 +159,10 @@ def encoder_keys(model: str | None, pretrained: str | None, preset: str | None) 
     return {"model": model, "pretrained": pretrained}
 
 
-def _new_settings_file(given: Path | None) -> Path:
+def _new_settings_file(given: Path | None, store: str | None) -> Path:
     """Where the settings file goes; one that is there is never touched."""
-    path = Path(given or os.environ.get(SETTINGS_VARIABLE) or SETTINGS_NAME).expanduser().absolute()
+    usual = os.environ.get(SETTINGS_VARIABLE) or SETTINGS_NAME if store is None else f"{store}.yaml"
+    path = Path(given or usual).expanduser().absolute()
     path = path / SETTINGS_NAME if path.is_dir() else path
     if path.exists():
         raise SettingsError(
@@ -121,15 +172,23 @@ def _new_settings_file(given: Path | None) -> Path:
     return path
 
 
-def _project(path: Path, source: str, encoder: Mapping[str, object], known: DataSet | None) -> tuple[Project, str]:
+def _project(
+    path: Path,
+    source: str,
+    encoder: Mapping[str, object],
+    known: DataSet | None,
+    *,
+    store: str | None,
+    more: Mapping[str, object],
+) -> tuple[Project, str]:
     """The project that a settings file would be, before it is written, and the file's text."""
     from tac_pipeline.first_run.settings_text import settings_text, short_name, store_name
     from tac_pipeline.settings.reading import parse_settings
 
     resolved = source if "://" in source else str(path.parent / source)
     name = store_name(resolved) if known is None else short_name(known.name)
-    more = {} if known is None else known.settings()
-    text = settings_text(store=name, source=source, encoder=encoder, more=more)
+    further = {**more, **({} if known is None else known.settings())}
+    text = settings_text(store=store or name, source=source, encoder=encoder, more=further)
     return Project(parse_settings(text, name=path.name), path), text
 
 

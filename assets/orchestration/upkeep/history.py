@@ -134,12 +134,12 @@ def _keys(project: Project, names: Callable[[Project], Iterable[str]]) -> list[d
     return list(dict.fromkeys(asset_key(name, one) for one in project.family for name in names(one)))
 
 
-def build_history_sensor(project: Project) -> dg.SensorDefinition:
+def build_history_sensor(project: Project, *, pace: float = 1.0) -> dg.SensorDefinition:
     """The sensor that keeps the history small while a daemon runs."""
 
     @dg.sensor(
         name="history",
-        minimum_interval_seconds=EVERY_SECONDS,
+        minimum_interval_seconds=round(EVERY_SECONDS * pace),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Removes runs older than {project.settings.history_days} days (history_days), all but the "
         f"newest {MOST_RUNS}, and looks that found nothing; the last run of each asset stays.",

@@ -37,13 +37,13 @@ _UNFINISHED = (
 )
 
 
-def build_unfinished_sensor(project: Project) -> dg.SensorDefinition:
+def build_unfinished_sensor(project: Project, *, pace: float = 1.0) -> dg.SensorDefinition:
     """The sensor that asks for a learning again which did not come to its end."""
     refresh = project.settings.schedule.refresh
 
     @dg.sensor(
         name="unfinished",
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=round(30 * pace),
         default_status=dg.DefaultSensorStatus.RUNNING if refresh else dg.DefaultSensorStatus.STOPPED,
         target=dg.AssetSelection.all(),
         description=f"Takes up a learning that was stopped or failed: at the next look, then after 2, 4, 8 and 16 "

@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 
 from assets.engine.execute import open_store
 from assets.orchestration import build
-from assets.orchestration.instance import dagster_home, write_workspace
+from assets.orchestration.instance import dagster_home
+from assets.orchestration.locations.workspace import write_workspace
 from assets.orchestration.metadata import asset_key
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.project import load_project
@@ -81,7 +82,6 @@ def test_a_run_that_finds_broken_settings_fails_by_the_reason(
     vector_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without definitions, Dagster would only mark the run as failed from outside."""
-    monkeypatch.setenv(build.AS_LOADED, "{}")
     path = vector_store()
     # As the code server loads it, whose process then starts that of the run.
     build.build_definitions(path)
@@ -102,7 +102,6 @@ def test_a_run_that_finds_broken_settings_fails_by_the_reason(
 
 
 def test_settings_that_were_mended_are_used_again(vector_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(build.AS_LOADED, "{}")
     monkeypatch.setattr(build.multiprocessing, "parent_process", lambda: object())
     project, refused = build._open_project(vector_store())
     broken, told = build._open_project(vector_store({"schedule.observe": "whenever"}))

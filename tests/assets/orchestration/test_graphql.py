@@ -208,7 +208,7 @@ def test_the_workspace_of_the_repository_loads(tmp_path: Path) -> None:
     ):
         server = Ui(client, REPOSITORY / "tac.yaml", log, port)
         location, assets = server.location, server.assets()
-    assert location["name"] == "default"
+    assert location["name"] == "demo"
     assert location["locationOrLoadError"]["__typename"] == "RepositoryLocation", location
     store = load_project(REPOSITORY / "tac.yaml").settings.store
     assert {tuple(node["assetKey"]["path"]) for node in assets.values()} == {

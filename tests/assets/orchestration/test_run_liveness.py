@@ -220,7 +220,7 @@ def test_a_run_that_observes_lives_and_is_told_when_it_dies(
 
 
 def test_the_queue_starts_one_build_and_one_look_a_store_at_a_time() -> None:
-    limits = YAML(typ="safe").load(INSTANCE_SETTINGS)["run_queue"]["tag_concurrency_limits"]
+    limits = YAML(typ="safe").load(INSTANCE_SETTINGS)["concurrency"]["runs"]["tag_concurrency_limits"]
     assert [(entry["key"], entry["limit"]) for entry in limits] == [(STORE_TAG, 1), (OBSERVE_TAG, 1)]
     assert all(entry["value"] == {"applyLimitPerUniqueValue": True} for entry in limits)
 

@@ -60,6 +60,10 @@ def test_a_workbench_is_below_the_ui_and_asks_for_a_token(benches: Callable[...,
     assert ask(app, "/workbench/small/static/workbench.js", token=token).status_code == 200
     told = ask(app, "/workbench/small/api/store", token=token).json()
     assert (told["store"], len(told["groups"])) == ("small", 3)
+    page = ask(app, "/workbench/small/report", token=token)
+    # A page of its own origin: its scripts cannot ask the UI anything.
+    assert page.headers["content-security-policy"].startswith("sandbox allow-scripts ")
+    assert "<title>small" in page.text and ask(app, "/workbench/small/report").status_code == 401
     answer = ask(app, "/workbench/unknown/api/store", token=token)
     assert (answer.status_code, "no store 'unknown'" in answer.text) == (404, True)
     acted = ask(

@@ -1,0 +1,1 @@
+"""Code locations: which stores one holds, and on which Dagster instance it runs."""
