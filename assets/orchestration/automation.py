@@ -54,8 +54,14 @@ def refresh_condition(step: Step | None, *, optional: Iterable[dg.AssetKey] = ()
     missing_above = AutomationCondition.any_deps_missing()
     if optional:
         missing_above = missing_above.ignore(dg.AssetSelection.assets(*optional))
+    # What reads a source waits for the end of a look at it. A run of all else that the same edit changed would fail.
+    held_above = AutomationCondition.any_deps_match(edited & ~AutomationCondition.will_be_requested())
     return (
-        cause & ~missing_above & ~AutomationCondition.any_deps_in_progress() & ~AutomationCondition.in_progress()
+        cause
+        & ~held_above
+        & ~missing_above
+        & ~AutomationCondition.any_deps_in_progress()
+        & ~AutomationCondition.in_progress()
     ).with_label("refresh")
 
 
