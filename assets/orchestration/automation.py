@@ -93,8 +93,8 @@ def build_sensors(project: Project, *, beside: int = 0) -> list[dg.SensorDefinit
         build_unfinished_sensor(project, pace=pace),
         build_watchman(project, pace=pace),
         build_history_sensor(project, pace=pace),
-        *build_upload_sensors(project),
-        *build_alert_sensors(project),
+        *build_upload_sensors(project, pace=pace),
+        *build_alert_sensors(project, pace=pace),
     ]
 
 

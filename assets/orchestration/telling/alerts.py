@@ -147,14 +147,17 @@ def _note_summary(book: Book, project: Project) -> None:
     book.settle(store, _IN_SUMMARY, causes, at=found.at)
 
 
-def build_alert_sensors(project: Project) -> list[dg.SensorDefinition]:
-    """The sensor that tells what came of the daemon's runs; none where nobody is to be told."""
+def build_alert_sensors(project: Project, *, pace: float = 1.0) -> list[dg.SensorDefinition]:
+    """The sensor that tells what came of the daemon's runs; none where nobody is to be told.
+
+    `pace` is how many times as long it waits between two looks where a location has many stores.
+    """
     if not project.settings.alerts.asked:
         return []
 
     @dg.sensor(
         name="alerts",
-        minimum_interval_seconds=EVERY_SECONDS,
+        minimum_interval_seconds=round(EVERY_SECONDS * pace),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells those that `alerts` names when a run failed or was killed, a result is held back, images "
         "drift or cannot be read, or a version did not reach its readers; once for each cause, and when it is over.",

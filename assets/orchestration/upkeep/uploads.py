@@ -16,15 +16,18 @@ from tac_pipeline.store.publication import Publication
 from tac_pipeline.store.publishing.elsewhere import known_elsewhere
 
 
-def build_upload_sensors(project: Project) -> list[dg.SensorDefinition]:
-    """The sensor that brings what readers elsewhere lack; none where the settings name no other place."""
+def build_upload_sensors(project: Project, *, pace: float = 1.0) -> list[dg.SensorDefinition]:
+    """The sensor that brings what readers elsewhere lack; none where the settings name no other place.
+
+    `pace` is how many times as long it waits between two looks where a location has many stores.
+    """
     if not any(one.settings.publication.to for one in project.family):
         return []
     refresh = project.settings.schedule.refresh
 
     @dg.sensor(
         name="uploads",
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=round(30 * pace),
         default_status=dg.DefaultSensorStatus.RUNNING if refresh else dg.DefaultSensorStatus.STOPPED,
         target=dg.AssetSelection.assets(*(asset_key(PUBLISHED, one) for one in project.family)),
         description="Brings a published version to publication.to that did not get there: after a minute, then after "
