@@ -57,9 +57,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def bucket_server(log: Path) -> Iterator[Callable[[], None]]:
+def bucket_server(log: Path, *, port: int) -> Iterator[Callable[[], None]]:
     """A process that speaks S3, with an empty bucket, named in this process's environment; yields what ends it."""
-    port = _free_port()
     os.environ |= {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "NO_PROXY": "127.0.0.1"}
     command = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)]
     with log.open("wb") as sink:
@@ -132,7 +131,7 @@ def kills(folder: Path, count: int, seed: int) -> bool:
     settings.write_text(settings.read_text(encoding="utf-8") + text, encoding="utf-8")
     place, images = f"{BUCKET}/groups/left", GROUPS * PER_GROUP
     counts, wrong = Counter[str](), list[str]()
-    with bucket_server(folder / "s3.log"):
+    with bucket_server(folder / "s3.log", port=_free_port()):
         ours, theirs = multiprocessing.get_context("spawn").Pipe()
         reader = multiprocessing.get_context("spawn").Process(target=_read, args=(place, theirs))
         reader.start()
@@ -145,11 +144,15 @@ def kills(folder: Path, count: int, seed: int) -> bool:
             write_images(settings.parent, images)
             _grow(settings)
             process, log = runner.start("rollback" if number % 5 == 4 else "publish", "-s", str(settings))
-            if number % 3:
-                _wait_for("bringing", log, process)
-                time.sleep(chance.uniform(0.0, 0.6))
-            else:
+            if number % 3 == 0:
                 process.join(chance.uniform(0.02, usual))
+            else:
+                _wait_for("bringing", log, process)
+                if number % 3 == 1:
+                    time.sleep(chance.uniform(0.0, 0.6))
+                else:
+                    _wait_for_files(place, _version(settings), process)
+                    time.sleep(chance.uniform(0.0, 0.1))
             alive = process.exitcode is None
             process.kill()
             process.join()
@@ -194,6 +197,14 @@ def _wait_for(text: str, log: Path, process: Any) -> None:
         time.sleep(0.002)
 
 
+def _wait_for_files(place: str, version: int, process: Any) -> None:
+    import s3fs
+
+    files = s3fs.S3FileSystem(use_listings_cache=False)
+    while process.exitcode is None and not files.find(f"{place}/versions/{version}"):
+        time.sleep(0.002)
+
+
 def _version(settings: Path) -> int:
     return int((settings.parent / "data/left/published/latest").readlink().name[1:])
 
@@ -227,7 +238,12 @@ def alerts(folder: Path, count: int, seed: int) -> bool:
     """Bring about each cause, three runs long, and its end; show what a web server was told."""
     del count, seed
     _Told.told, console, runner = [], Console(), Runner(folder / "logs")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Told) as server, bucket_server(folder / "s3.log") as end:
+    # Commands are told of the port once: the bucket comes back at the same one.
+    port = _free_port()
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Told) as server,
+        bucket_server(folder / "s3.log", port=port) as end,
+    ):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         os.environ["HOOK_OF_BENCHMARK"] = f"http://127.0.0.1:{server.server_port}/told"
         settings = make_store(folder / "ours")
@@ -286,7 +302,7 @@ def alerts(folder: Path, count: int, seed: int) -> bool:
         for _ in range(3):
             tac("publish")
         tac("run")
-        with bucket_server(folder / "again.log"):
+        with bucket_server(folder / "again.log", port=port):
             tac("run")
         _show(console)
         server.shutdown()
@@ -317,10 +333,13 @@ def _show(console: Console) -> None:
 
 
 def _kill_within(runner: Runner, settings: Path) -> None:
-    process, log = runner.start("run", "-s", str(settings))
-    _wait_for("store left in", log, process)
-    while process.exitcode is None and not any((settings.parent / "data/left/.runs").glob("*.lock")):
+    """Start a run, and kill it within its first steps."""
+    locks = settings.parent / "data/left/.runs"
+    known = set(locks.glob("*.lock"))
+    process, _ = runner.start("run", "-s", str(settings))
+    while process.exitcode is None and set(locks.glob("*.lock")) <= known:
         time.sleep(0.005)
+    time.sleep(0.3)
     process.kill()
     process.join()
 

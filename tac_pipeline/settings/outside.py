@@ -24,8 +24,8 @@ _VARIABLE = re.compile(rf"{FROM_ENVIRONMENT}[A-Za-z_][A-Za-z0-9_]*")
 # Names of options whose values are credentials, in any filesystem of fsspec.
 _CREDENTIAL = re.compile(r"secret|passw|token|sas|credential|connection_string|(^|_)key($|_id$)", re.IGNORECASE)
 
-Cause = Literal["failed", "held", "drift", "unreadable", "upload"]
-CAUSES: tuple[Cause, ...] = ("failed", "held", "drift", "unreadable", "upload")
+CauseName = Literal["failed", "held", "drift", "unreadable", "upload"]
+CAUSES: tuple[CauseName, ...] = ("failed", "held", "drift", "unreadable", "upload")
 
 
 def from_environment(value: str, *, key: str) -> str:
@@ -188,7 +188,7 @@ class AlertSettings(Section):
         [], description="a program and its arguments, which gets each alert as JSON on its standard input; [] = none"
     )
     email: EmailSettings = EmailSettings()
-    causes: Annotated[list[Cause], BeforeValidator(_require_causes)] = execution(
+    causes: Annotated[list[CauseName], BeforeValidator(_require_causes)] = execution(
         list(CAUSES),
         description="failed = a run failed or was killed; held = a new result is held back from readers; drift = new "
         "images do not fit the groups; unreadable = too many images cannot be read; upload = a version did not reach "

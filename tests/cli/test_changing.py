@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from assets_helpers import materialize
 from command_line import ALL, below, done, tac, told
+from ready_store import ready
 from small_store import grouped_vectors, write_vectors
 
 from assets.graph import GROWTH
@@ -268,3 +269,18 @@ def test_a_place_that_cannot_be_written_fails_the_command_and_keeps_what_is_publ
     assert listed.exit_code == 0
     (path.parent / "shared").unlink()
     assert f"readers of {place} have version 1 (" in tac("publish", "-s", path).stdout
+
+
+def test_a_run_whose_version_did_not_get_there_goes_to_its_end_and_fails(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ready(vector_store())
+    vector_store({"publication.to": "shared"})
+    (path.parent / "shared").write_text("in the way")
+    # As if the place had gone away after the run began.
+    monkeypatch.setattr("assets.lookups.readiness.require_destinations", lambda _: None)
+    result = tac("run", "-s", path)
+    assert result.exit_code == 1
+    assert "version 1 is this result already; published versions cannot be written to" in result.stdout
+    assert "next: tac report" in result.stdout, "all else was done"
+    assert told(result).endswith("did not reach all of its readers: see the yellow line above, or `tac status`")

@@ -23,6 +23,7 @@ from tac_pipeline.sources.streaming import LONGEST, GaveUp, read_part, run_on_lo
 
 # Of a file that is read back, so that memory holds no whole table.
 CHUNK = 16 * 2**20  # bytes
+PARTS_AT_ONCE = 2
 # A file may take so long to get there as at this pace, but never more than LONGEST timeouts: a server that stops in the
 # middle is then given up. botocore has no bound of its own while it sends.
 SLOWEST = 2**18  # bytes a second
@@ -82,8 +83,10 @@ def open_place(url: str, *, options: Mapping[str, Any], timeout: float) -> Place
     folder = local_folder(url)
     if folder is not None:
         return FolderPlace(folder)
+    # s3fs sends ten parts of a large file at once, each of 50 MB.
+    fewer = {"max_concurrency": PARTS_AT_ONCE} if urlsplit(url).scheme in ("s3", "s3a") else {}
     try:
-        filesystem, root = split_url(url, timeout=timeout, options=options)
+        filesystem, root = split_url(url, timeout=timeout, options={**fewer, **options})
     except ImportError as error:
         raise MissingDependency(f"publication.to {url} needs a package that is not installed: {error}") from error
     except Exception as error:

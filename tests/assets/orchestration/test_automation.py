@@ -4,6 +4,7 @@ The tests use one store, in the order of the file. Each begins when nothing is l
 the settings is taken back, so that one failure is one failure.
 """
 
+import json
 import math
 import os
 import signal
@@ -44,7 +45,11 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     """`tac ui` on a small store that looks at its source every minute."""
     settings = write_store(tmp_path_factory.mktemp("automation"))
     text = SETTINGS.replace("observe: null", f'observe: "{EVERY_MINUTE}"').replace("refresh: false", "refresh: true")
-    settings.write_text(f"{text}corrections: corrections.yaml\n", encoding="utf-8")
+    teller = settings.parent / "teller.py"
+    teller.write_text("import sys\nopen(sys.argv[1], 'a').write(sys.stdin.read() + '\\n')\n", encoding="utf-8")
+    command = json.dumps([sys.executable, str(teller), str(settings.parent / "told.jsonl")])
+    more = f"corrections: corrections.yaml\nalerts: {{command: {command}}}\npublication: {{to: shared}}\n"
+    settings.write_text(text + more, encoding="utf-8")
     (settings.parent / "corrections.yaml").write_text("# nothing yet\n", encoding="utf-8")
     with tac_ui(settings) as running:
         yield running
@@ -74,7 +79,7 @@ def test_schedules_and_sensors_are_there_and_switched_on(ui: Ui) -> None:
     [entry] = ui.ask(AUTOMATION)["workspaceOrError"]["locationEntries"]
     [repository] = entry["locationOrLoadError"]["repositories"]
     states = {found["name"]: found["state"]["status"] for found in (*repository["schedules"], *repository["sensors"])}
-    names = ["observe_on_schedule", "refresh", "unfinished", "dead_runs", "history"]
+    names = ["observe_on_schedule", "refresh", "unfinished", "dead_runs", "history", "uploads", "alerts"]
     assert states == dict.fromkeys(names, "RUNNING")
 
 
@@ -82,6 +87,8 @@ def test_a_new_store_builds_itself_and_is_published(ui: Ui) -> None:
     found = published(ui)
     assert found is not None and len(found) == 60, [why(ui, run_id) for run_id in runs(ui)]
     assert ui.stale() == {}
+    latest = json.loads((ui.settings.parent / "shared/small/latest.json").read_text(encoding="utf-8"))
+    assert latest["version"] == 1
 
 
 def test_an_image_that_is_added_and_edited_corrections_appear_together(ui: Ui) -> None:
@@ -162,6 +169,17 @@ def test_a_run_that_was_killed_is_told_and_automation_goes_on(ui: Ui) -> None:
     mended = wait(ui, lambda: ended(ui, before | killed), what="automation after the crash")
     assert chosen(mended) == HEADS_DOWN
     assert ui.stale() in ({}, LAG)
+    wait(ui, lambda: len(told(ui, "over")) == len(told(ui, "open")) or None, what="the alerts")
+    ended_without_a_word = [one for one in told(ui, "open") if "ended without a word" in one]
+    assert len(ended_without_a_word) == 1, "two kills in one step are one cause"
+
+
+def told(ui: Ui, state: str) -> list[str]:
+    """The sentences of what was told of failed runs, in order."""
+    path = ui.settings.parent / "told.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    found = [one for one in map(json.loads, lines) if (one["cause"], one["state"]) == ("failed", state)]
+    return [one["sentence"].removeprefix("It is over. It was: ") for one in found]
 
 
 def tac(ui: Ui, *arguments: str) -> str:
