@@ -26,7 +26,7 @@ from tac_pipeline.settings.project import Project
 
 TICK_SECONDS = 15
 # A look at one store takes the daemon and its code server some tenths of a second, whether anything happened or not.
-STORES_AT_FULL_PACE = 10
+STORES_AT_FULL_PACE = 5
 GROW = "grow"
 # The settings that a run was asked for with.
 VERSIONS_TAG = "tac/versions"

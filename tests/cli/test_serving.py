@@ -62,3 +62,31 @@ def test_a_host_of_another_machine_is_refused(vector_store: Writer) -> None:
     refused = tac("ui", "-s", vector_store(), "--host", "192.0.2.1")
     assert refused.exit_code == 1
     assert told(refused) == "error: --host must be a name or an address of this machine; got '192.0.2.1'"
+
+
+def test_a_folder_of_stores_is_one_location_and_a_broken_file_takes_none_away(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = list[Any]()
+    monkeypatch.setattr(serving, "run_group", lambda command, **_: plans.append(json.loads(command[-1])) or 0)
+    one, two = vector_store({"store": "one"}, name="one.yaml"), vector_store({"store": "two"}, name="two.yaml")
+    one.with_name("broken.yaml").write_text("store: broken\nimages: {sauce: x}\n")
+    ended = tac("ui", "--folder", one.parent, "--port", "0")
+    assert ended.exit_code == 0, ended.output
+    assert "broken.yaml" in ended.stderr and "This store is left out until the file is mended" in told(ended)
+    [plan] = plans
+    assert plan["stores"] == {str(one): "one", str(two): "two"}
+    [location] = json.loads(Path(plan["workspace"]).read_text())["load_from"]
+    assert f"stores_in({str(one.parent)!r})" in Path(location["python_file"]["relative_path"]).read_text()
+
+
+def test_a_folder_that_cannot_be_served_is_refused(vector_store: Writer, tmp_path: Path) -> None:
+    path = vector_store()
+    both = tac("ui", "-s", path, "--folder", path.parent)
+    assert (both.exit_code, "it names all settings files itself" in told(both)) == (2, True)
+    (tmp_path / "empty").mkdir()
+    empty = tac("ui", "--folder", tmp_path / "empty")
+    assert (empty.exit_code, "no settings file is in" in told(empty)) == (1, True)
+    path.write_text("store: [\n")
+    broken = tac("ui", "--folder", path.parent)
+    assert (broken.exit_code, "tac.yaml" in told(broken)) == (1, True)

@@ -205,3 +205,35 @@ def test_a_data_set_that_is_not_the_presets_is_refused(folder: Path, arguments: 
     result = tac("init", *arguments)
     assert (result.exit_code, message in told(result)) == (1, True), result.output
     assert not (folder / "tac.yaml").exists()
+
+
+@pytest.mark.usefixtures("few_nouns")
+def test_one_more_store_beside_another_uses_its_encoder_and_nouns(folder: Path) -> None:
+    (folder / "words.txt").write_text("boat\ncat\n")
+    assert tac("init", "photos", *TINY, "--store", "first").exit_code == 0
+    first = folder / "first.yaml"
+    first.write_text(f"{first.read_text()}nouns: {{source: words.txt}}\n")
+    begun = tac("init", "photos", "--store", "second", "--dagster")
+    assert begun.exit_code == 0, begun.output
+    assert "encoder and nouns as in first.yaml" in begun.stdout
+    project, other = load_project(folder / "second.yaml"), load_project(first)
+    assert project.settings.store == "second"
+    assert project.settings.encoder == other.settings.encoder
+    assert (project.settings.nouns, project.data_folder) == (other.settings.nouns, other.data_folder)
+    names = {"dagster.yaml", "workspace.yaml", "dg.toml", "stores.py"}
+    assert names == {Path(line.split()[-1]).name for line in begun.stdout.splitlines() if "written:" in line} - {
+        "second.yaml"
+    }
+    again = tac("init", "photos", "--store", "second")
+    assert (again.exit_code, "second.yaml is there already" in told(again)) == (1, True)
+
+
+@pytest.mark.usefixtures("few_nouns")
+def test_a_store_that_becomes_one_of_several_is_told(folder: Path) -> None:
+    assert tac("init", "photos", *TINY, "--dagster").exit_code == 0
+    assert (folder / "definitions.py").exists()
+    begun = tac("init", "photos", *TINY, "--store", "second")
+    assert "workspace.yaml does not list all stores of the folder: `tac init --dagster -s second.yaml`" in begun.stdout
+    done = tac("init", "--dagster", "-s", "second.yaml")
+    assert done.exit_code == 0 and "stores.py" in (folder / "workspace.yaml").read_text()
+    assert "stores.py" in done.stdout and not (folder / "data").exists()

@@ -102,8 +102,8 @@ def test_many_stores_take_turns(vector_store: Writer) -> None:
         return {sensor.name: sensor.minimum_interval_seconds for sensor in found}  # type: ignore[union-attr]
 
     path = vector_store()
-    assert seconds(0) == seconds(9) == {"refresh": 15, "unfinished": 30, "dead_runs": 30, "history": 600}
-    assert seconds(49) == {"refresh": 75, "unfinished": 150, "dead_runs": 150, "history": 3000}
+    assert seconds(0) == seconds(4) == {"refresh": 15, "unfinished": 30, "dead_runs": 30, "history": 600}
+    assert seconds(49) == {"refresh": 150, "unfinished": 300, "dead_runs": 300, "history": 6000}
 
 
 def test_learning_shares_a_pool_and_growth_does_not(vector_store: Writer) -> None:
