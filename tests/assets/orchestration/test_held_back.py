@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 from command_line import below
 from dagster import DagsterEvent, DagsterRun, DagsterRunStatus
-from dagster._core.events import AssetMaterializationPlannedData
+from dagster_privately import AssetMaterializationPlannedData
 
 from assets.graph import STEPS
 from assets.orchestration.build import build_definitions

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.workspace.autodiscovery import loadable_targets_from_loaded_module
+from dagster_privately import loadable_targets_from_loaded_module
 
 from assets.orchestration import run_liveness
 from assets.orchestration.build import build_definitions

@@ -48,7 +48,7 @@ def test_the_repository_s_own_file_is_the_one_that_is_written() -> None:
 def test_dagster_s_commands_in_the_folder_use_the_instance_of_tac(
     vector_store: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dagster._cli.utils import get_possibly_temporary_instance_for_cli
+    from dagster_privately import get_possibly_temporary_instance_for_cli
 
     path = vector_store()
     project = load_project(path)
