@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from assets.engine.by_method import compute_piece
@@ -44,7 +45,7 @@ def _write_assignment(inputs: Inputs, out: Output, asset: Step) -> None:
     ids = inputs.table(training_set, columns=["image_id"])["image_id"]
     out.write({"image_id": ids.to_arrow(), "cluster": found.assignment})
     out.fact(objective=found.objective, n_clusters=n_clusters)
-    out.picture("cluster sizes", previews.sizes_picture(found.assignment, n_clusters))
+    out.picture("cluster sizes", previews.sizes_picture(np.bincount(found.assignment, minlength=n_clusters)))
 
 
 @stored_asset(

@@ -11,6 +11,7 @@ from assets.engine.step import Inputs, Output, Values, stored_asset
 from assets.images import image_embeddings, sample_images, training_set
 from tac_pipeline.arrow import require_same_encoder
 from tac_pipeline.store.schemas import IMAGE_MAP, MAP_LAYOUT
+from tac_pipeline.store.segments.reading import Segment, rows_beside, segments
 
 if TYPE_CHECKING:
     from tac_pipeline.arrays import FloatMatrix
@@ -53,28 +54,36 @@ def map_layout(inputs: Inputs, out: Output, seed: int) -> None:
 )
 def image_map(inputs: Inputs, out: Output) -> None:
     """The position of every readable image on the map; images that are already on it keep their place."""
-    view = inputs.table(image_embeddings, columns=["image_id", "content_hash", "error", "shard", "row"], checked=True)
-    view = view.filter(pl.col("error").is_null())
-    # In the view's order, and without images that are gone.
-    images = ["image_id", "content_hash"]
-    known = view.join(_placed_before(inputs), on=images, how="left", maintain_order="left")
-    new = known.filter(pl.col("x").is_null())
-    placed = _placed(inputs, new.select(view.columns))
-    table = known.select(*images, "x", "y")
-    if len(new):
-        table = table.update(placed, on=images)
-    out.write(table)
-    out.fact(images_placed=len(new))
+    before, images = _placed_before(inputs), ["image_id", "content_hash"]
+    new_images = 0
+
+    def places(part: Segment) -> pl.DataFrame:
+        nonlocal new_images
+        view = part.frame([*images, "error", "shard", "row"]).filter(pl.col("error").is_null())
+        # In the view's order, and without images that are gone.
+        known = view.join(
+            rows_beside(before, part) if before else _NOWHERE, on=images, how="left", maintain_order="left"
+        )
+        new = known.filter(pl.col("x").is_null())
+        new_images += len(new)
+        table = known.select(*images, "x", "y")
+        return table.update(_placed(inputs, new.select(view.columns)), on=images) if len(new) else table
+
+    layout = inputs.artifact(map_layout).content
+    out.write_each(inputs.segments(image_embeddings), places, key=lambda _: layout)
+    out.fact(images_placed=new_images)
 
 
-def _placed_before(inputs: Inputs) -> pl.DataFrame:
-    """The rows of the current map, if it has the same layout."""
+_NOWHERE = pl.DataFrame(schema={"image_id": pl.String, "content_hash": pl.String, "x": pl.Float32, "y": pl.Float32})
+
+
+def _placed_before(inputs: Inputs) -> list[Segment]:
+    """The segments of the current map, if it has the same layout."""
     current = open_store(inputs.project).whole_current(image_map.name)
     layout = inputs.artifact(map_layout).content
-    empty = pl.DataFrame(schema={"image_id": pl.String, "content_hash": pl.String, "x": pl.Float32, "y": pl.Float32})
     if current is None or current.artifact.record["inputs"].get(map_layout.name) != layout:
-        return empty
-    return current.artifact.frame(IMAGE_MAP)
+        return []
+    return segments(current.artifact, IMAGE_MAP)
 
 
 def _placed(inputs: Inputs, view: pl.DataFrame) -> pl.DataFrame:

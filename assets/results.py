@@ -38,7 +38,10 @@ from tac_pipeline.store.schemas import (
     IMAGE_MANIFEST,
     LINEAGE,
     PINS,
+    TRAINING_SET,
 )
+from tac_pipeline.store.segments.reading import Segment, rows_between, rows_with, segments
+from tac_pipeline.store.segments.sums import group_sums
 
 if TYPE_CHECKING:
     from tac_pipeline.method.heads.cluster_head import ClusterHead
@@ -53,6 +56,7 @@ def _drop_unused_assignments(store: Store) -> None:
 
     kept = {str(version.facts["key"]) for version in store.versions(assignments.name) if "key" in version.facts}
     drop_unused(store.assigned_folder, kept, store.shards_folder)
+    store.derived.forget_unused()
 
 
 @stored_asset(
@@ -87,33 +91,48 @@ def assignments(inputs: Inputs, out: Output) -> None:
     require_same_encoder(encoder, inputs.fact(cluster_heads, "encoder"))
     # Columns that people merged already have the same id.
     ids, groups = head_groups(inputs.artifact(corrections))
-    found = assign_shards(
-        inputs.table(image_embeddings, columns=["image_id", "error", "shard", "row"], checked=True),
-        store.shards_folder,
-        encoder=encoder,
-        head=cache(partial(_image_head, inputs)),
-        centers=centers_of(inputs, ids),
-        kept=store.assigned_folder / key,
-        groups=groups,
-        seen_by=view,
-        progress=inputs.progress("images"),
+    pins = inputs.artifact(corrections).frame(PINS)
+    barred = inputs.artifact(corrections).frame(BARRED) if inputs.artifact(corrections).facts.get("barred") else None
+    head, centers = cache(partial(_image_head, inputs)), centers_of(inputs, ids)
+    computed = 0
+
+    def assign(part: Segment) -> pl.DataFrame:
+        nonlocal computed
+        found = assign_shards(
+            part.frame(["image_id", "error", "shard", "row"]),
+            store.shards_folder,
+            encoder=encoder,
+            head=head,
+            centers=centers,
+            kept=store.assigned_folder / key,
+            groups=groups,
+            seen_by=view,
+            progress=inputs.progress("images"),
+        )
+        computed += found.computed
+        table = pin_images(_by_lasting_ids(found.rows, ids), pins)
+        return table if barred is None else put_elsewhere(table, barred, lambda images: among_others(images, barred))
+
+    among_others = partial(_among_others, inputs)
+    said = (pins,) if barred is None else (pins, barred)
+    written = out.write_each(
+        inputs.segments(image_embeddings),
+        assign,
+        key=lambda part: [key, ids, [rows_between(table.sort("image_id"), part).rows() for table in said]],
     )
-    table = pin_images(_by_lasting_ids(found.rows, ids), inputs.artifact(corrections).frame(PINS))
-    if inputs.artifact(corrections).facts.get("barred"):
-        barred = inputs.artifact(corrections).frame(BARRED)
-        table = put_elsewhere(table, barred, lambda images: _among_others(inputs, images, barred))
-    out.write(table)
     every = every_group(inputs.artifact(corrections))
+    sums = group_sums(written, store.derived)
+    placed = sums.drop_nulls("cluster_id")
     out.fact(
-        mean_confidence=table["confidence"].mean(),
+        mean_confidence=float(placed["confidence"].sum()) / int(placed["images"].sum()) if len(placed) else None,
         n_clusters=len(every),
         key=key,
-        images_computed=found.computed,
-        pinned=int(table["curated"].sum()),
+        images_computed=computed,
+        pinned=int(sums["curated"].sum()),
     )
-    places = pl.DataFrame({"cluster_id": every}, schema={"cluster_id": pl.Int32}).with_row_index("place")
-    sizes = places.join(table, on="cluster_id")["place"].to_numpy()
-    out.picture("cluster sizes", previews.sizes_picture(sizes, len(every)))
+    places = pl.DataFrame({"cluster_id": every}, schema={"cluster_id": pl.Int32})
+    sizes = places.join(sums, on="cluster_id", how="left")["images"].fill_null(0)
+    out.picture("cluster sizes", previews.sizes_picture(sizes.to_numpy()))
 
 
 def _among_others(inputs: Inputs, images: pl.Series, barred: pl.DataFrame) -> pl.DataFrame:
@@ -122,7 +141,7 @@ def _among_others(inputs: Inputs, images: pl.Series, barred: pl.DataFrame) -> pl
     from tac_pipeline.results.corrections.pinning import without_barred
     from tac_pipeline.store.shards import gather_vectors
 
-    view = inputs.table(image_embeddings).filter(pl.col("image_id").is_in(images.implode()))
+    view = rows_with(inputs.segments(image_embeddings), images)
     shards, encoder = open_store(inputs.project).shards_folder, inputs.fact(image_embeddings, "encoder")
     ids, groups = head_groups(inputs.artifact(corrections))
     rows = assign_vectors(
@@ -158,7 +177,7 @@ def _by_lasting_ids(rows: pl.DataFrame, ids: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def still_there(images: pl.DataFrame, artifact: Artifact, store: Store) -> pl.DataFrame:
+def still_there(images: pl.DataFrame, artifact: Artifact, store: Store, *, named: str) -> pl.DataFrame:
     """Those of some images that were in the store, with these bytes, when assignments were made; in their order.
 
     The view of the images is not an input of the readers of this: it would have to be the view that was learned from.
@@ -168,6 +187,8 @@ def still_there(images: pl.DataFrame, artifact: Artifact, store: Store) -> pl.Da
     images : DataFrame with image_id, content_hash
     artifact : Artifact
         Of the assignments.
+    named : str
+        A digest of the images.
 
     Raises
     ------
@@ -181,7 +202,9 @@ def still_there(images: pl.DataFrame, artifact: Artifact, store: Store) -> pl.Da
             f"{artifact.asset} was made from a version of {name} that is not kept any more. Build {artifact.asset} "
             "first: `tac run`."
         )
-    view = version.frame(IMAGE_EMBEDDINGS, columns=["image_id", "content_hash"])
+    view = store.derived.rows_of_few(
+        segments(version, IMAGE_EMBEDDINGS), images["image_id"], ["image_id", "content_hash"], named=named
+    )
     return unchanged(images, view)
 
 
@@ -191,15 +214,34 @@ def learned_members(inputs: Inputs, ids: pl.Series) -> pl.DataFrame:
     Images that are gone, or have other bytes under the same name, are left out. Sorted by row, the training set's row.
     """
     position = pl.DataFrame({"cluster_id": ids}).with_row_index("position")
-    assigned = inputs.table(assignments, columns=["image_id", "cluster_id"], checked=True)
     learned = inputs.table(training_set, columns=["image_id", "content_hash"]).with_row_index("row")
+    known = assigned_learned(inputs.artifact(assignments), inputs.artifact(training_set), open_store(inputs.project))
     return (
-        still_there(learned, inputs.artifact(assignments), open_store(inputs.project))
-        .join(assigned, on="image_id")
+        learned.join(known, on="image_id")
         .join(position, on="cluster_id")
         .sort("row")
         .select("row", "image_id", "position")
     )
+
+
+def assigned_learned(assigned: Artifact, learned: Artifact, store: Store) -> pl.DataFrame:
+    """The assignments of the training images that are still in the store with these bytes.
+
+    Returns
+    -------
+    DataFrame with image_id, cluster_id, confidence, similarity
+
+    Raises
+    ------
+    ArtifactOutdated
+        See still_there.
+    """
+    images = learned.frame(TRAINING_SET, columns=["image_id", "content_hash"])
+    there = still_there(images, assigned, store, named=learned.content)
+    columns = ["image_id", "cluster_id", "confidence", "similarity"]
+    parts = segments(assigned, ASSIGNMENTS)
+    found = store.derived.rows_of_few(parts, images["image_id"], columns, named=learned.content)
+    return there.select("image_id").join(found, on="image_id")
 
 
 def vocabulary_profiles(inputs: Inputs, ids: pl.Series, *, tau: float) -> FloatMatrix:
@@ -254,24 +296,24 @@ def clusters(inputs: Inputs, out: Output, names: Names, **_: Any) -> None:
     """
     known_ids = inputs.table(corrections).sort("cluster_id", "column").unique("cluster_id", maintain_order=True)
     ids = known_ids["cluster_id"]
-    assigned = inputs.table(assignments)
+    sums = group_sums(inputs.segments(assignments), open_store(inputs.project).derived)
     known = learned_members(inputs, ids)
     rows, members = known["row"].to_numpy(), known["position"].to_numpy().astype(np.int64)
     vectors = seen_vectors(inputs, training_set)[rows]
     named = _names(inputs, known_ids, vectors, members, temperature=inputs.values["temperature"])
-    by_hand = {*known_ids.filter("curated")["cluster_id"], *assigned.filter("curated")["cluster_id"]}
+    by_hand = {*known_ids.filter("curated")["cluster_id"], *sums.filter(pl.col("curated") > 0)["cluster_id"]}
     history = inputs.artifact(corrections).frame(LINEAGE)
     lineage = lineage_in_words(history, entry=inputs.fact(corrections, "entry"))
     table = (
         describe_clusters(
-            ids, assigned, image_ids=known["image_id"].to_list(), vectors=vectors, members=members, n_medoids=MEDOIDS
+            ids, sums, image_ids=known["image_id"].to_list(), vectors=vectors, members=members, n_medoids=MEDOIDS
         )
         .with_columns(*_name_columns(named, ids), ids.is_in(list(by_hand)).alias("curated"))
         .join(lineage, on="cluster_id", how="left", maintain_order="left")
     )
     out.write(table.select(column.name for column in CLUSTERS.columns))
     twins = _twins(named, ids.to_list())
-    _tell_unused(inputs, out, assigned)
+    _tell_unused(inputs, out)
     out.fact(
         n_clusters=len(ids),
         empty=int((table["size"] == 0).sum()),
@@ -331,9 +373,16 @@ def _draw_sheet(inputs: Inputs, out: Output, found: pl.DataFrame) -> None:
         return
     if reader is None:
         return
-    places = manifest.artifact.frame(IMAGE_MANIFEST, columns=["image_id", "uri"])
-    wanted = found["medoids"].explode().drop_nulls().implode()
-    uris = dict(places.filter(pl.col("image_id").is_in(wanted)).iter_rows())
+    wanted = found["medoids"].explode().drop_nulls()
+    # Typical images are training images: their places are kept for each segment until others are learned from.
+    learned = inputs.table(training_set, columns=["image_id"])["image_id"]
+    places = open_store(inputs.project).derived.rows_of_few(
+        segments(manifest.artifact, IMAGE_MANIFEST),
+        learned,
+        ["image_id", "uri"],
+        named=inputs.artifact(training_set).content,
+    )
+    uris = dict(places.filter(pl.col("image_id").is_in(wanted.implode())).iter_rows())
     limits = inputs.project.settings.images
     strips = draw_strips(
         found["medoids"].to_list(), uris, reader, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes
@@ -386,11 +435,13 @@ def _nouns_of_names(inputs: Inputs, names: set[str], shortlist: list[str]) -> tu
     return words, prompt_nouns(inputs, words, templates=templates) if words else inputs.vectors(noun_shortlist)[:0]
 
 
-def _tell_unused(inputs: Inputs, out: Output, assigned: pl.DataFrame) -> None:
+def _tell_unused(inputs: Inputs, out: Output) -> None:
     """Report corrections of clusters and images that are not there now."""
     from tac_pipeline.results.corrections.applied import tell_absent
 
-    absent = tell_absent(inputs.artifact(corrections).frame(PINS), assigned.drop_nulls("cluster_id")["image_id"])
+    pins = inputs.artifact(corrections).frame(PINS)
+    pinned = rows_with(inputs.segments(assignments), pins["image_id"], ["image_id", "cluster_id"])
+    absent = tell_absent(pins, pinned.drop_nulls("cluster_id")["image_id"])
     found = [*inputs.fact(corrections, "unused"), *absent]
     out.fact(unused_corrections=found)
     for sentence in absent:

@@ -132,10 +132,10 @@ def _command(arguments: list[str], log: str, home: str | None) -> None:
 class Runner:
     """Starts commands in processes that have imported everything already."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, *, more: Sequence[str] = ()) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(MODULES)
+        self._context.set_forkserver_preload([*MODULES, *more])
         self._logs, self._number = logs, 0
 
     def start(self, *arguments: str, home: Path | None = None) -> tuple[BaseProcess, Path]:

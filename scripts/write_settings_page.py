@@ -37,8 +37,11 @@ N is the number of training images, K the number of groups.
 - `heads.epochs`, `heads.batch_size` and `heads.temperature`: `null` is the method's value for N and K.
 - `groupings` holds settings by the grouping's name: any of `nouns`, `training_set`, `clusters`, `group_by`, `known`,
   `semantic_centers`, `vocabulary`, `retrieval`, `names`, `blend`, `neighbors`, `heads`, `method`, `review`, `report`,
-  `corrections`, `publish` and `seed`. The others, and what is left out, are the store's
+  `corrections`, `publication`, `publish` and `seed`. The others, and what is left out, are the store's
   ([more](../how-to/group-by-what-you-ask.md#several-groupings-of-one-store)).
+- `publication`: see [publish elsewhere](../how-to/publish-elsewhere.md). `publish` is the older name of
+  `publication.mode`; where both are set they must agree.
+- `alerts`: see [be told](../how-to/be-told.md). Its URLs, its command and `publication.options` are never printed.
 - `corrections` names a YAML file with `names`, `merge`, `pins`, `groups`, `not_in`, `locked` and `aside`. An edit of it
   never starts a learning; the next learning that somebody asks for goes on from it (`learn_from_corrections`).
 """

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alert_server import alert_server  # noqa: F401 - a fixture
 from filelock import FileLock
 from hypothesis import settings
 from ready_books import use_ready_books
@@ -87,9 +88,13 @@ def own_environment() -> Iterator[None]:
         yield
 
 
+# Tests that wait for crons, in parallel with the rest (see Makefile); then the files that take longest.
+FIRST = ("test_automation.py", "test_docs_notebooks.py", "test_docs_blocks.py", "test_wheel.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that wait for crons begin first: in parallel with the rest (see Makefile) they need no extra time."""
-    items.sort(key=lambda item: item.path.name != "test_automation.py")
+    """What takes long begins first, so that no process is alone with it at the end."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 SettingsWriter = Callable[..., Path]

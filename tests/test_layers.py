@@ -29,7 +29,7 @@ LAYERS = (
     ("tac_pipeline.method.heads",),
     ("tac_pipeline.method",),
     ("tac_pipeline.settings",),
-    ("tac_pipeline.wordnet",),
+    ("tac_pipeline.wordnet", "tac_pipeline.alerts"),
     ("tac_pipeline.sources", "tac_pipeline.demo"),
     ("tac_pipeline.encoders", "tac_pipeline.nouns"),
     ("tac_pipeline.store",),

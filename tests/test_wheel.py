@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from colored_store import NOUNS, draw
 from small_store import REPOSITORY
+from waiting import PATIENCE
 
 # From a folder of images to the page, in a process that sees the unpacked wheel and not the clone.
 SCRIPT = """
@@ -61,7 +62,7 @@ def test_the_wheel_groups_a_folder_of_images(unpacked: Path, tmp_path: Path) -> 
     environment = {name: value for name, value in os.environ.items() if name not in ("TAC_SETTINGS", "DAGSTER_HOME")}
     environment["PYTHONPATH"] = str(unpacked)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(f"{unpacked}/tac_pipeline/__init__.py {unpacked}/assets/__init__.py")

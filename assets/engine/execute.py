@@ -106,6 +106,8 @@ def _build(asset: Step, inputs: Inputs, store: Store, recipe: str, started: floa
             "notes": out.notes,
             "seconds": time.monotonic() - started,
         }
+        if out.segments:
+            record["segments"] = out.segments
         if lost is not None:
             record |= lost.record
         return store.commit(asset.name, recipe, folder, record, shared=asset.shared)

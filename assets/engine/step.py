@@ -5,7 +5,7 @@ What must stay out: Dagster (orchestration/) and computation (tac_pipeline).
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +16,14 @@ import pyarrow as pa
 from tac_pipeline.arrays import FloatMatrix, IntVector
 from tac_pipeline.arrow import encoder_of
 from tac_pipeline.digest import digest
+from tac_pipeline.errors import ArtifactDamaged
 from tac_pipeline.progress import RateLog
 from tac_pipeline.settings.keys import Settings, result_slice, value_at
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.parquet import Columns, TableSchema, checked_table, vectors_of
-from tac_pipeline.store.segments import write_segments
+from tac_pipeline.store.segments.cutting import segment_path, share, write_segment, write_segments
+from tac_pipeline.store.segments.reading import FileRows, HeldRows, Rows, Segment, segments
 
 Log = Callable[[str], None]
 Values = dict[str, Any]
@@ -241,6 +243,10 @@ class Inputs:
         chosen = None if columns is None else list(columns)
         return self.artifact(asset).frame(asset.schema, columns=chosen, checked=checked)
 
+    def segments(self, asset: Step) -> list[Segment]:
+        """The segments of its main table; a table of one file is one."""
+        return segments(self.artifact(asset), asset.schema)
+
     def vectors(self, asset: Step) -> FloatMatrix:
         """The embedding column of its main table, float32 (n_rows, dim), unit rows; read once a step."""
         if asset.name not in self._vectors:
@@ -280,6 +286,83 @@ class Output:
         self.notes: dict[str, dict[str, str]] = {}
         self.links: dict[str, int] = {}
         self.content: str | None = None
+        # Of each segment of the main table, by what it was made from: the digest of its rows, and their number.
+        self.segments: dict[str, tuple[str, int]] = {}
+
+    def shared(self, part: Segment, *, key: object) -> str | None:
+        """The digest of the rows that the version before made from a segment; None where `write_each` makes them."""
+        known = {} if self._before is None else self._before.record.get("segments", {})
+        found, _ = known.get(digest([part.digest, key]), (None, 0))
+        return None if found is None or self._find_segment(found) is None else str(found)
+
+    def write_each(
+        self,
+        parts: Sequence[Segment],
+        make: Callable[[Segment], pl.DataFrame],
+        *,
+        key: Callable[[Segment], object],
+        anew: Collection[str] = (),
+        lasts: Callable[[pl.DataFrame], bool] = lambda _: True,
+    ) -> list[Rows]:
+        """Write the main table segment by segment, each from one of another table with the same order of rows.
+
+        A segment that the version before made from the same is shared, and `make` is not called for it. A table of
+        one segment is written like any other.
+
+        Parameters
+        ----------
+        make : callable
+            Gives the rows that come from a segment's.
+        key : callable
+            Gives all that these rows depend on beside the segment, as a JSON-like value.
+        anew : collection of str
+            Digests of parts for which nothing is shared.
+        lasts : callable
+            Tells of rows that were made whether the next version may share them.
+
+        Returns
+        -------
+        list of Rows
+            In the order of the parts.
+        """
+        if len(parts) == 1:
+            self.write(table := make(parts[0]))
+            return [HeldRows(table, "", alone=True)]
+        known = {} if self._before is None else self._before.record.get("segments", {})
+        written: list[Rows] = []
+        self.rows = 0
+        for number, part in enumerate(parts):
+            made_from = digest([part.digest, key(part)])
+            found, rows = known.get(made_from, ("", 0))
+            path = self._find_segment(found) if found and part.digest not in anew else None
+            last = True
+            if path is not None:
+                share(path, segment_path(self.folder, self._schema, number, found))
+            else:
+                made = make(part)
+                table, last = checked_table(self._schema, made), lasts(made)
+                rows = int(table.num_rows)
+                found = write_segment(self.folder, self._schema, table, number=number, find=self._find_segment)
+            if last:
+                self.segments[made_from] = (found, rows)
+            self.rows += rows
+            written.append(FileRows(segment_path(self.folder, self._schema, number, found), self._schema, found))
+        return written
+
+    def write_parts(self, parts: Sequence[Segment | Columns]) -> None:
+        """Write the main table from segments of the version before, which are shared, and rows of new segments."""
+        self.rows = 0
+        for number, part in enumerate(parts):
+            if isinstance(part, Segment):
+                path = self._find_segment(part.digest)
+                if path is None:
+                    raise ArtifactDamaged(f"{part.path} is not what was written. Run again.", file=part.path)
+                share(path, segment_path(self.folder, self._schema, number, part.digest))
+                self.rows += part.rows
+            else:
+                table = checked_table(self._schema, part)
+                write_segment(self.folder, self._schema, table, number=number, find=self._find_segment)
+                self.rows += int(table.num_rows)
 
     def write(self, columns: Columns, *, encoder: str | None = None) -> None:
         """Write the main table (see write_table)."""
@@ -291,8 +374,8 @@ class Output:
         write_segments(self.folder, schema, table, find=self._find_segment)
         return int(table.num_rows)
 
-    def _find_segment(self, ending: str) -> Path | None:
-        return None if self._before is None else self._before.find_segment(ending)
+    def _find_segment(self, rows_digest: str) -> Path | None:
+        return None if self._before is None else self._before.find_segment(rows_digest)
 
     def path(self, name: str) -> Path:
         """A file of the artifact, to be written by the caller."""

@@ -8,9 +8,10 @@ import polars as pl
 
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Log, Output, Values, stored_asset
-from assets.images.listed import image_manifest, list_source, open_project_source
+from assets.images.listed import grown_list, image_manifest, list_source, listed_version, open_project_source
+from assets.images.unchanged import find_changed, first_rows
 from assets.ui import previews
-from tac_pipeline.digest import digest_of_columns
+from tac_pipeline.digest import digest, digest_of_columns
 from tac_pipeline.errors import ComputeError
 from tac_pipeline.settings.keys import EncoderSettings, Images
 from tac_pipeline.settings.project import Project
@@ -19,6 +20,7 @@ from tac_pipeline.store.schemas import (
     IMAGE_EMBEDDINGS,
     TRAINING_SET,
 )
+from tac_pipeline.store.segments.reading import rows_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +44,8 @@ def observed_version(project: Project, *, now: float) -> str:
     ------
     SourceError
     """
-    from tac_pipeline.sources import listing_digest
-
-    listed = listing_digest(list_source(project).images)
+    grown = grown_list(project)
+    listed = listed_version(list_source(project).images) if grown is None else grown.version
     current = open_store(project).current(image_embeddings.name)
     if current is not None and current.artifact.facts.get("try_again"):
         return f"{listed}-{int(now // TRY_AGAIN_SECONDS)}"
@@ -103,44 +104,60 @@ def image_embeddings(inputs: Inputs, out: Output, images: Images, encoder: Encod
     from tac_pipeline.embedding.bounded_reads import UNREACHED
     from tac_pipeline.results.intake import compare_views
     from tac_pipeline.store.keeping.shard_digests import take_in_shards
+    from tac_pipeline.store.segments.sums import shard_counts, view_sums
 
     store = open_store(inputs.project)
     fingerprint, shards = inputs.values["encoder"], store.shards_folder
-    before = store.whole_current(image_embeddings.name)
     # Without a training set, learning waits for the images that could not be reached.
     waits = store.current(TRAINING_SET.name) is not None
-    hashes = ["image_id", "content_hash"]
-    known = None if before is None else before.artifact.frame(IMAGE_EMBEDDINGS, columns=hashes)
+    changed = find_changed(inputs.segments(image_manifest), out, store, image_embeddings.name, encoder=fingerprint)
     view = embed_missing(
-        inputs.table(image_manifest),
+        changed.manifest(),
         lambda missing, known: _embed(missing, known, inputs, images, encoder),
         shards=shards,
         encoder=fingerprint,
         progress=inputs.progress("images"),
         try_again_after=TRY_AGAIN_SECONDS if waits else 0,
+        among=changed.shards,
+        small=changed.small,
+        known_bytes=changed.known_bytes(store.derived),
     )
-    errors = view.filter(pl.col("error").is_not_null())
-    out.write(view.drop("computed", "copied"))
+    rows = view.drop("computed", "copied")
+    written = out.write_each(
+        changed.every,
+        lambda part: rows_between(rows, part),
+        key=lambda _: fingerprint,
+        anew={part.digest for part in changed.parts},
+        # Images that could not be reached are tried again, also where nothing else changes.
+        lasts=lambda made: not made["error"].str.starts_with(UNREACHED).any(),
+    )
+    sums = view_sums(written, store.derived, unreached=UNREACHED)
     # Vectors differ in their last bits from batch to batch; the images and the encoder do not.
-    out.content = digest_of_columns([fingerprint, view["image_id"], view["content_hash"]])
-    names = view["shard"].unique().sort().to_list()
+    one_file = digest_of_columns([fingerprint, view["image_id"], view["content_hash"]]) if len(written) == 1 else None
+    out.content = one_file or digest([fingerprint, sums["content"].to_list()])
+    named = pl.concat(shard_counts(written, store.derived))
+    names = named["shard"].unique().sort().to_list()
     take_in_shards(names, shards, log=inputs.log)
     out.links = {f"{SHARDS_NAME}/{name}": (shards / name).stat().st_size for name in names}
+    changes = asdict(compare_views(view, changed.before()))
+    stayed = int(sums["images"].sum()) - len(view)
+    unreadable, noted = int(sums["unreadable"].sum()), int(sums["noted"].sum())
     out.fact(
         encoder=fingerprint,
         computed=int(view["computed"].sum()),
         copied=int(view["copied"].sum()),
-        readable=len(view) - len(errors),
-        unreadable=len(errors),
-        changes=asdict(compare_views(view, known)),
-        try_again=bool(errors["error"].str.starts_with(UNREACHED).any()),
+        readable=int(sums["images"].sum()) - unreadable,
+        unreadable=unreadable,
+        changes={**changes, "unchanged": changes["unchanged"] + stayed},
+        try_again=bool(sums["unreached"].sum()),
     )
-    noted = view.filter(pl.col("error").is_null() & pl.col("note").is_not_null()).select("image_id", "note")
-    if len(noted):
-        out.fact(noted=len(noted))
-        out.markdown("read by a choice", previews.table(noted.head(20)))
-    if len(errors):
-        out.markdown("unreadable images", previews.table(errors.select("image_id", "error").head(20)))
+    if noted:
+        out.fact(noted=noted)
+        chosen = first_rows(written, sums["noted"], pl.col("error").is_null() & pl.col("note").is_not_null())
+        out.markdown("read by a choice", previews.table(chosen.select("image_id", "note")))
+    if unreadable:
+        errors = first_rows(written, sums["unreadable"], pl.col("error").is_not_null())
+        out.markdown("unreadable images", previews.table(errors.select("image_id", "error")))
 
 
 def _embed(

@@ -1,4 +1,4 @@
-"""What must hold before `tac run` does any work: corrections, packages, weights, disk space; what is worth saying."""
+"""What must hold before `tac run` does any work: corrections, packages, weights, disk space, the readers' place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +24,23 @@ class Plan:
 
 def plan_all(project: Project, *, recluster: bool = False) -> list[tuple[Project, Plan]]:
     """What `tac run` does for a store and its groupings, or a grouping alone; raises as plan_run, before any work."""
+    require_destinations(project)
     found = family_status(project)
     return [(one, plan_run(one, recluster=recluster, found=statuses)) for one, statuses in found]
+
+
+def require_destinations(project: Project) -> None:
+    """Refuse a place of publication.to that cannot be written, for a store and its groupings.
+
+    Raises
+    ------
+    SettingsError, MissingDependency, StoreError
+    """
+    from tac_pipeline.store.publishing.elsewhere import require_destination
+
+    # Groupings mostly have the store's own place.
+    for one in {(one.settings.publication.to, one.settings.publishes): one for one in project.parts}.values():
+        require_destination(one)
 
 
 def plan_run(project: Project, *, recluster: bool = False, found: list[Status] | None = None) -> Plan:

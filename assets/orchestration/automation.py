@@ -16,8 +16,10 @@ from dagster import AutomationCondition
 from assets.engine.step import Step
 from assets.graph import LEARNING, STEPS
 from assets.orchestration.run_liveness import build_watchman, run_tags
+from assets.orchestration.telling.alerts import build_alert_sensors
 from assets.orchestration.upkeep.history import build_history_sensor
 from assets.orchestration.upkeep.unfinished import AUTOMATIC_TAG, build_unfinished_sensor
+from assets.orchestration.upkeep.uploads import build_upload_sensors
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.settings.project import Project
@@ -52,8 +54,14 @@ def refresh_condition(step: Step | None, *, optional: Iterable[dg.AssetKey] = ()
     missing_above = AutomationCondition.any_deps_missing()
     if optional:
         missing_above = missing_above.ignore(dg.AssetSelection.assets(*optional))
+    # What reads a source waits for the end of a look at it. A run of all else that the same edit changed would fail.
+    held_above = AutomationCondition.any_deps_match(edited & ~AutomationCondition.will_be_requested())
     return (
-        cause & ~missing_above & ~AutomationCondition.any_deps_in_progress() & ~AutomationCondition.in_progress()
+        cause
+        & ~held_above
+        & ~missing_above
+        & ~AutomationCondition.any_deps_in_progress()
+        & ~AutomationCondition.in_progress()
     ).with_label("refresh")
 
 
@@ -85,6 +93,8 @@ def build_sensors(project: Project, *, beside: int = 0) -> list[dg.SensorDefinit
         build_unfinished_sensor(project, pace=pace),
         build_watchman(project, pace=pace),
         build_history_sensor(project, pace=pace),
+        *build_upload_sensors(project, pace=pace),
+        *build_alert_sensors(project, pace=pace),
     ]
 
 

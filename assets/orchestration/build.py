@@ -268,7 +268,7 @@ def build_published(project: Project, refused: SettingsError | None, about: Abou
         code_version=digest([PUBLISHED, *(step.version(project.settings) for step in PARTS)]),
         group_name="results",
         description="What readers build on: the assignments and clusters in numbered versions. A new version comes "
-        "when the checks pass (`publish: auto`) or somebody publishes it (`tac publish`, the job publish).",
+        "when the checks pass (`publication.mode: auto`) or somebody publishes it (`tac publish`, the job publish).",
         kinds={"parquet"},
         tags={"tac/part": "growth"},
         owners=list(about.owners),
@@ -281,8 +281,8 @@ def build_published(project: Project, refused: SettingsError | None, about: Abou
         with refusals(project):
             _raise(refused)
             decision = publish(project, by_hand=False, log=context.log.info)
-        if not decision.moved:
-            context.log.warning(decision.sentence)
+        if not decision.moved or (decision.elsewhere is not None and decision.elsewhere.failed):
+            context.log.warning(decision.told)
         number = decision.version.number if decision.version else 0
         return dg.MaterializeResult(data_version=dg.DataVersion(str(number)), metadata=decision_metadata(decision))
 

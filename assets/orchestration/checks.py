@@ -11,13 +11,13 @@ from assets.clustering import cluster_heads, cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Step
 from assets.images import image_embeddings, training_set
-from assets.results import assignments, clusters, still_there
+from assets.results import assigned_learned, assignments, clusters
 from assets.text_space import noun_vocabulary
 from tac_pipeline.results.drift import OUTLIER_QUANTILE, measure_drift
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.publication import Publication
-from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY, TRAINING_SET
+from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -113,11 +113,10 @@ def heads_converged(artifact: Artifact, _: Store) -> Finding:
 
 def drift(artifact: Artifact, store: Store) -> Finding:
     """Check that images that are newer than the groups fit into them as well as the training images do."""
-    columns = ["image_id", "cluster_id", "confidence", "similarity"]
-    assigned = artifact.frame(ASSIGNMENTS, columns=columns, checked=True)
-    learned = store.require_current(training_set.name).artifact
-    known = learned.frame(TRAINING_SET, columns=["image_id", "content_hash"])
-    found = measure_drift(assigned, still_there(known, artifact, store))
+    from tac_pipeline.store.segments.reading import segments
+
+    known = assigned_learned(artifact, store.require_current(training_set.name).artifact, store)
+    found = measure_drift(segments(artifact, ASSIGNMENTS), known, store.derived)
     if found.new and not found.known:
         sentence = (
             "None of the images that the groups were learned from is in the store any more. A re-clustering is worth "

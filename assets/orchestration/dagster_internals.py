@@ -183,8 +183,16 @@ def failed_outside_steps(event: dg.DagsterEvent) -> Any | None:
     """The error of a run that failed before or between its steps; None for any other event."""
     if event.event_type != dg.DagsterEventType.RUN_FAILURE:
         return None
-    failure = event.job_failure_data
-    return None if failure.failure_reason == RunFailureReason.STEP_FAILURE else failure.error
+    # One that was reported from outside has no more than its message.
+    failure = None if event.event_specific_data is None else event.job_failure_data
+    return None if failure is None or failure.failure_reason == RunFailureReason.STEP_FAILURE else failure.error
+
+
+def innermost_message(error: Any) -> str:
+    """The message of the first cause of an error, as Dagster keeps errors."""
+    while error.cause is not None:
+        error = error.cause
+    return str(error.message).strip()
 
 
 def report_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:

@@ -14,21 +14,22 @@ from dagster import DagsterEventType
 
 from assets.engine.execute import open_store
 from assets.engine.step import Step
-from assets.graph import STEPS
 from assets.orchestration.build import RECLUSTER_TAG, build_definitions
 from assets.orchestration.dagster_internals import (
     failed_outside_steps,
     find_asset_job,
     find_job,
+    innermost_message,
     listen,
     open_instance_for_a_terminal,
     report_canceled,
     was_interrupted,
 )
 from assets.orchestration.instance import prepare_home
-from assets.orchestration.metadata import asset_key
+from assets.orchestration.metadata import asset_key, step_names
 from assets.orchestration.publishing import PUBLISHED
-from assets.orchestration.run_liveness import run_tags
+from assets.orchestration.run_liveness import fail_dead_runs, run_tags
+from assets.orchestration.telling.alerts import look_and_tell
 from assets.orchestration.upkeep.history import Pruned, prune_history
 from tac_pipeline.failures import TRACES_NAME, in_words, keep_trace
 from tac_pipeline.files import full_disk_told
@@ -40,7 +41,7 @@ class Progress:
     """An event of a step: it started, logged something, or ended."""
 
     step: str
-    event: str  # started | said | reused | computed | published | held | failed
+    event: str  # started | said | reused | computed | published | held | unsent | failed
     text: str = ""
     seconds: float = 0.0
     rows: int | None = None
@@ -100,12 +101,14 @@ def _execute(
         home = prepare_home(project)
     run_id, interrupted = str(uuid.uuid4()), threading.Event()
     store = open_store(project)
+    # Those who cannot be told now are told at the end.
+    _tell(project, home, listener, patient=True)
     with (
         full_disk_told(store.folder, kept="the run ends here"),
         store.lock(on_wait=lambda text: listener(Progress("", "said", text))),
         open_instance_for_a_terminal(home) as instance,
     ):
-        traces, names = project.data_folder / TRACES_NAME, _step_names(project)
+        traces, names = project.data_folder / TRACES_NAME, step_names(project)
         listen(instance, run_id, partial(_hear, listener=listener, interrupted=interrupted, traces=traces, names=names))
         result = job.execute_in_process(
             instance=instance,
@@ -123,7 +126,16 @@ def _execute(
             _prune(project, instance, listener)
     if interrupted.is_set():
         raise KeyboardInterrupt
+    _tell(project, home, listener)
     return result.success
+
+
+def _tell(project: Project, home: Path, listener: Listener, *, patient: bool = False) -> None:
+    """Tell those that `alerts` names what is up: before a run of those that were killed, and then of this one."""
+    if project.root.settings.alerts.asked:
+        with open_instance_for_a_terminal(home) as instance:
+            fail_dead_runs(project, instance)
+            look_and_tell(project, instance, log=lambda text: listener(Progress("", "said", text)), patient=patient)
 
 
 def _prune(project: Project, instance: dg.DagsterInstance, listener: Listener) -> None:
@@ -132,15 +144,6 @@ def _prune(project: Project, instance: dg.DagsterInstance, listener: Listener) -
         prune_history(project, instance)
     except Exception as error:  # noqa: BLE001 - whatever it is, it waits for the next time
         listener(Progress("", "said", f"the history of runs was not pruned: {in_words(error)}"))
-
-
-def _step_names(project: Project) -> dict[str, str]:
-    """What people call the steps, by the names that Dagster gives them: those of a grouping name it."""
-    return {
-        asset_key(name, one).to_python_identifier(): f"{one.grouping}: {name}" if one.grouping else name
-        for one in reversed(project.family)
-        for name in (*(step.name for step in STEPS), PUBLISHED)
-    }
 
 
 def _hear(
@@ -173,7 +176,8 @@ def _translate(entry: dg.EventLogEntry, traces: Path, names: Mapping[str, str]) 
             name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
         }
         if "decision" in metadata:
-            return Progress(step, "published" if metadata["is this result"] else "held", metadata["decision"])
+            ended = "published" if metadata["is this result"] else "held"
+            return Progress(step, "unsent" if metadata.get("did not get there") else ended, metadata["decision"])
         return Progress(
             step,
             "reused" if metadata["reused"] else "computed",
@@ -192,8 +196,5 @@ def _translate(entry: dg.EventLogEntry, traces: Path, names: Mapping[str, str]) 
 
 def _around_a_step(error: Any, traces: Path) -> str:
     """What failed around a step, such as the store's lock: the innermost cause, and where the trace is."""
-    cause: Any = error
-    while cause.cause is not None:
-        cause = cause.cause
     kept = keep_trace(error.to_string(), traces)
-    return str(cause.message).strip() + (f" The trace is in {kept}." if kept else "")
+    return innermost_message(error) + (f" The trace is in {kept}." if kept else "")

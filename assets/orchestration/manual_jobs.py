@@ -150,5 +150,5 @@ def _rollback_job(project: Project) -> dg.JobDefinition:
 
 def _note(context: dg.OpExecutionContext, project: Project, decision: Decision) -> None:
     """Tell what was decided in the run's log, and to Dagster's books."""
-    context.log.info(decision.sentence)
+    context.log.info(decision.told)
     context.log_event(decision_event(project, decision))

@@ -9,11 +9,12 @@ import dagster as dg
 
 from assets.engine.execute import Outcome
 from assets.engine.step import Step
+from assets.graph import STEPS
 from assets.ui import previews
 from tac_pipeline.errors import TacError
 from tac_pipeline.failures import TRACES_NAME, tell
 from tac_pipeline.settings.project import Project
-from tac_pipeline.store.artifacts import Artifact
+from tac_pipeline.store.artifacts import PUBLISHED_NAME, Artifact
 from tac_pipeline.store.parquet import TableSchema
 
 
@@ -23,6 +24,15 @@ def asset_key(name: str, project: Project) -> dg.AssetKey:
     What is about the images has one key for all groupings of a store.
     """
     return dg.AssetKey([project.owner_of(name).settings.store, name])
+
+
+def step_names(project: Project) -> dict[str, str]:
+    """What people call the steps, by the names that Dagster gives them: those of a grouping name it."""
+    return {
+        asset_key(name, one).to_python_identifier(): f"{one.grouping}: {name}" if one.grouping else name
+        for one in reversed(project.family)
+        for name in (*(step.name for step in STEPS), PUBLISHED_NAME)
+    }
 
 
 def outcome_metadata(outcome: Outcome) -> Iterator[tuple[str, Any]]:

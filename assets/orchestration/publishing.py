@@ -1,14 +1,16 @@
 """Publishing a result only when it is good enough: the gate in front of store/publication.py.
 
-Automatically (`publish: auto`) a result is published when all blocking checks pass and nobody holds it back. By hand
-(`tac publish`, the job `publish`) it is published without these conditions.
+Automatically (`publication.mode: auto`) a result is published when all blocking checks pass and nobody holds it back.
+By hand (`tac publish`, the job `publish`) it is published without these conditions. What readers have here is then
+brought to where `publication.to` says (store/publishing/).
 
 Dagster is imported only where it is told something: `tac status` asks what readers have, and answers at once.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,17 +19,22 @@ from assets.clustering import cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Log
 from assets.orchestration.checks import CHECKS, Finding
+from assets.orchestration.telling.summary import Summary, summarize
 from assets.people.corrections import corrections
 from assets.results import assignments, clusters
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, ArtifactOutdated, TacError
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.comparison import Comparison
-from tac_pipeline.store.publication import Publication, Version
+from tac_pipeline.store.publication import Publication, Tables, Version
+from tac_pipeline.store.publishing.elsewhere import Carried, bring_elsewhere, known_elsewhere
 from tac_pipeline.store.schemas import LINEAGE, PUBLISHED_ASSIGNMENTS
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from tac_pipeline.store.segments.sums import AssignedSegment
 
 PUBLISHED = "published"
 # What a version records, so that a result is known again; corrections decide both of the latter.
@@ -39,13 +46,34 @@ MAX_MOVED = 0.5
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why a result is not published automatically, in words; and whether people chose that, or the result is odd."""
+
+    sentence: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
 class Decision:
-    """The decision on a result: the version that readers have now, whether it is this result, and if not, why."""
+    """The decision on a result: the version that readers have now, whether it is this result, and if not, why.
+
+    `elsewhere` is what came of bringing that version to publication.to, and `summary` what the store holds now.
+    """
 
     version: Version | None
     moved: bool
     sentence: str
     comparison: Comparison | None = None
+    reason: Reason | None = None
+    findings: Mapping[str, Finding] | None = None
+    elsewhere: Carried | None = None
+    summary: Summary | None = None
+
+    @property
+    def told(self) -> str:
+        """All of it in words."""
+        more = "" if self.elsewhere is None else self.elsewhere.sentence
+        return f"{self.sentence}; {more}" if more else self.sentence
 
 
 def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> Decision:
@@ -58,26 +86,42 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
     """
     store = open_store(project)
     with store.lock(on_wait=log):
-        artifacts = _result(store)
-        publication = Publication(store.published_folder)
-        latest, source = publication.latest(), {step.name: artifacts[step.name].content for step in _SOURCES}
-        repaired = "" if latest is None else repair_latest(publication, latest, store, log)
-        if latest is not None and latest.source == source:
-            ended = ""
-            if by_hand and publication.held():
-                publication.release()
-                ended = "; what held it is ended"
-            return Decision(latest, True, f"version {latest.number} is this result already{ended}{repaired}")
-        tables = _tables(artifacts)
-        comparison = publication.compare(tables["assignments"])
-        reason = None if by_hand else _why_not(project, store, artifacts, publication, comparison)
-        if reason is not None:
-            have = "nothing is published yet" if latest is None else f"readers keep version {latest.number}"
-            return Decision(latest, False, f"{have}: {reason}", comparison)
-        entry = artifacts[cluster_ids.name].facts["entry"]
-        version = publication.publish(tables, source=source, entry=entry, compared=comparison)
-        publication.prune(keep=project.settings.keep_versions)
-        return Decision(version, True, f"version {version.number} is published", comparison)
+        return _completed(_publish_here(project, store, by_hand=by_hand, log=log), project, store, log)
+
+
+def _completed(decision: Decision, project: Project, store: Store, log: Log) -> Decision:
+    """The decision, carried out elsewhere too, and kept for those who are told."""
+    elsewhere = bring_elsewhere(store, project, log=log)
+    reason = None if decision.reason is None or decision.reason.chosen else decision.reason.sentence
+    failed = elsewhere.sentence if elsewhere is not None and elsewhere.failed else None
+    summary = summarize(project, store, held=reason, upload=failed, findings=decision.findings)
+    return replace(decision, elsewhere=elsewhere, summary=summary)
+
+
+def _publish_here(project: Project, store: Store, *, by_hand: bool, log: Log) -> Decision:
+    """Publish the current result in the data folder, or say why not; with the lock held."""
+    artifacts = _result(store)
+    publication = Publication(store.published_folder)
+    latest, source = publication.latest(), {step.name: artifacts[step.name].content for step in _SOURCES}
+    repaired = "" if latest is None else repair_latest(publication, latest, store, log)
+    if latest is not None and latest.source == source:
+        ended = ""
+        if by_hand and publication.held():
+            publication.release()
+            ended = "; what held it is ended"
+        return Decision(latest, True, f"version {latest.number} is this result already{ended}{repaired}")
+    tables = _tables(artifacts, store)
+    comparison = publication.compare(tables["assignments"])
+    look = cache(partial(find_all, store, artifacts))
+    reason = None if by_hand else _why_not(project, look, publication, comparison)
+    findings = look() if look.cache_info().currsize else None
+    if reason is not None:
+        have = "nothing is published yet" if latest is None else f"readers keep version {latest.number}"
+        return Decision(latest, False, f"{have}: {reason.sentence}", comparison, reason, findings)
+    entry = artifacts[cluster_ids.name].facts["entry"]
+    version = publication.publish(tables, source=source, entry=entry, compared=comparison)
+    publication.prune(keep=project.settings.keep_versions)
+    return Decision(version, True, f"version {version.number} is published", comparison, findings=findings)
 
 
 def repair_latest(publication: Publication, latest: Version, store: Store, log: Log) -> str:
@@ -94,11 +138,11 @@ def repair_latest(publication: Publication, latest: Version, store: Store, log: 
     log(f"{'; '.join(problems.values())}. It is made again from what it was made from")
     kept = _made_from(latest, store)
     if len(kept) == len(PARTS):
-        tables = _tables(kept)
+        tables = _tables(kept, store)
     elif (older := _repeated(publication, latest)) is not None:
-        tables = {name: older.table(name) for name in ("assignments", "clusters", "lineage")}
+        tables = {"assignments": older.assigned, **{name: older.table(name) for name in ("clusters", "lineage")}}
     elif set(problems) == {"changes"}:
-        tables = {"assignments": latest.assignments}
+        tables = {"assignments": latest.assigned}
     else:
         gone = ", ".join(step.name for step in PARTS if step.name not in kept)
         raise ArtifactDamaged(
@@ -140,47 +184,47 @@ def rollback(project: Project, number: int | None, *, log: Log = lambda _: None)
     store = open_store(project)
     with store.lock(on_wait=log):
         version = Publication(store.published_folder).rollback(number)
-    sentence = (
-        f"version {version.number} repeats version {version.rolled_back_to}; nothing is published automatically until "
-        "somebody publishes (`tac publish`, the job publish)"
-    )
-    return Decision(version, False, sentence)
+        sentence = (
+            f"version {version.number} repeats version {version.rolled_back_to}; nothing is published automatically "
+            "until somebody publishes (`tac publish`, the job publish)"
+        )
+        return _completed(Decision(version, False, sentence), project, store, log)
 
 
 def _why_not(
-    project: Project, store: Store, artifacts: Mapping[str, Artifact], publication: Publication, comparison: Comparison
-) -> str | None:
-    """The reason why a result is not published automatically, in words; None if there is none."""
-    if project.settings.publish == "manual":
-        return "publish is manual; `tac publish` publishes this result"
+    project: Project, look: Callable[[], Mapping[str, Finding]], publication: Publication, comparison: Comparison
+) -> Reason | None:
+    """The reason why a result is not published automatically; None if there is none."""
+    if project.settings.publishes == "manual":
+        return Reason("publish is manual; `tac publish` publishes this result", chosen=True)
     held = publication.held()
     if held:
-        return f"{held}; `tac publish` publishes this result and ends that"
-    found = [finding for finding in blocking_findings(store, artifacts) if finding.blocks]
+        return Reason(f"{held}; `tac publish` publishes this result and ends that", chosen=True)
+    found = [finding for finding in look().values() if finding.blocks]
     if found:
-        return f"{' '.join(finding.sentence for finding in found)} `tac publish` publishes it anyway."
+        return Reason(f"{' '.join(finding.sentence for finding in found)} `tac publish` publishes it anyway.")
     gone, was = comparison.gone, comparison.gone + comparison.known
     if gone > project.settings.images.max_loss * was:
-        return (
+        return Reason(
             f"{gone:,} of the {was:,} images that readers know would be gone, a larger share than images.max_loss "
             f"({project.settings.images.max_loss:g}) allows. If this is intended, `tac publish` publishes it; "
             "if not, see whether images.source is right and no other settings file names this store."
         )
     if comparison.moved_share > MAX_MOVED:
-        return (
+        return Reason(
             f"{comparison.moved:,} of {comparison.known:,} images ({comparison.moved_share:.0%}) would change their "
             "cluster. Look at `tac diff`; `tac publish` publishes it anyway."
         )
     return None
 
 
-def blocking_findings(store: Store, artifacts: Mapping[str, Artifact]) -> list[Finding]:
-    """The findings of the checks on the assets that a result was made from, as they are now."""
-    found = []
+def find_all(store: Store, artifacts: Mapping[str, Artifact]) -> dict[str, Finding]:
+    """The findings of the checks on the assets that a result was made from, as they are now, by the checks' names."""
+    found = {}
     for step, look in CHECKS:
         current = store.current(step.name)
         if current is not None:
-            found.append(look(artifacts.get(step.name, current.artifact), store))
+            found[look.__name__] = look(artifacts.get(step.name, current.artifact), store)
     return found
 
 
@@ -206,17 +250,54 @@ def _result(store: Store) -> dict[str, Artifact]:
     return artifacts
 
 
-def _tables(artifacts: Mapping[str, Artifact]) -> dict[str, pl.DataFrame]:
+@dataclass(frozen=True)
+class _Named:
+    """Rows of assignments as they are published: with the names of their clusters."""
+
+    rows: "AssignedSegment"
+    names: pl.DataFrame
+    names_digest: str
+
+    @property
+    def alone(self) -> bool:
+        return self.rows.part.alone
+
+    @property
+    def digest(self) -> str:
+        return digest([self.rows.part.digest, self.names_digest])
+
+    @property
+    def assigned(self) -> str:
+        return self.rows.assigned
+
+    def frame(self) -> pl.DataFrame:
+        named = self.rows.frame().join(self.names, on="cluster_id", how="left", maintain_order="left")
+        return named.select(column.name for column in PUBLISHED_ASSIGNMENTS.columns)
+
+    def sizes(self) -> pl.DataFrame:
+        return self.rows.sizes()
+
+
+def _tables(artifacts: Mapping[str, Artifact], store: Store) -> Tables:
     """The published tables of a result, by the names in publication.TABLES."""
     found = artifacts[clusters.name].frame(clusters.schema)
-    names = found.select("cluster_id", cluster_name="name")
-    assigned = artifacts[assignments.name].frame(assignments.schema)
-    named = assigned.join(names, on="cluster_id", how="left", maintain_order="left")
     return {
-        "assignments": named.select(column.name for column in PUBLISHED_ASSIGNMENTS.columns),
+        "assignments": _named(artifacts, store),
         "clusters": found,
         "lineage": artifacts[corrections.name].frame(LINEAGE),
     }
+
+
+def _named(artifacts: Mapping[str, Artifact], store: Store) -> list[_Named]:
+    """The assignments of a result as they are published."""
+    from tac_pipeline.store.segments.reading import segments
+    from tac_pipeline.store.segments.sums import AssignedSegment
+
+    found = artifacts[clusters.name].frame(clusters.schema, columns=["cluster_id", "name"])
+    names = found.select("cluster_id", cluster_name="name").sort("cluster_id")
+    named = digest(names.rows())
+    parts = segments(artifacts[assignments.name], assignments.schema)
+    return [_Named(AssignedSegment(part, store.derived), names, named) for part in parts]
 
 
 def readers_are_current(project: Project) -> Finding:
@@ -227,6 +308,8 @@ def readers_are_current(project: Project) -> Finding:
     passed = latest is not None and latest.source == current
     sentence = publication_in_words(project)
     passed = passed and latest is not None and not latest.damaged()
+    there = known_elsewhere(project, store)
+    passed = passed and (there is None or not there.lacks(latest))
     return Finding(
         passed,
         f"{sentence[0].upper()}{sentence[1:]}.".replace("..", "."),
@@ -235,8 +318,14 @@ def readers_are_current(project: Project) -> Finding:
 
 
 def publication_in_words(project: Project) -> str:
-    """What readers have, whether it is the current result, and if not, why."""
+    """What readers have, here and elsewhere, whether it is the current result, and if not, why."""
     store = open_store(project)
+    latest, there = Publication(store.published_folder).latest(), known_elsewhere(project, store)
+    here = _here_in_words(project, store)
+    return here if there is None else f"{here}; {there.in_words(latest)}"
+
+
+def _here_in_words(project: Project, store: Store) -> str:
     publication = Publication(store.published_folder)
     latest, held = publication.latest(), publication.held()
     have = "nothing is published yet" if latest is None else f"readers have version {latest.number} of {_day(latest)}"
@@ -249,8 +338,9 @@ def publication_in_words(project: Project) -> str:
     another = "" if latest is None else "; the current result is another one (`tac diff`)"
     try:
         artifacts = _result(store)
-        comparison = publication.compare(artifacts[assignments.name].frame(assignments.schema))
-        reason = _why_not(project, store, artifacts, publication, comparison)
+        comparison = publication.compare(_named(artifacts, store))
+        why = _why_not(project, partial(find_all, store, artifacts), publication, comparison)
+        reason = None if why is None else why.sentence
     except TacError:
         # There is no whole result; the states of the assets show why.
         reason = held
@@ -282,15 +372,17 @@ def decision_event(project: Project, decision: Decision) -> "dg.AssetMaterializa
     )
 
 
-def tell_dagster(project: Project, decision: Decision) -> None:
-    """Record in Dagster what was done on the command line."""
+def tell_dagster(project: Project, decision: Decision, *, log: Log = lambda _: None) -> None:
+    """Record in Dagster what was done on the command line, and tell those that `alerts` names what is over by that."""
     import dagster as dg
 
     from assets.orchestration.instance import prepare_home
+    from assets.orchestration.telling.alerts import look_and_tell
 
     prepare_home(project)
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(decision_event(project, decision))
+        look_and_tell(project, instance, log=log)
 
 
 def decision_metadata(decision: Decision) -> dict[str, Any]:
@@ -299,7 +391,11 @@ def decision_metadata(decision: Decision) -> dict[str, Any]:
 
     from assets.ui import previews
 
-    shown: dict[str, Any] = {"decision": decision.sentence, "is this result": decision.moved}
+    shown: dict[str, Any] = {"decision": decision.told, "is this result": decision.moved}
+    if decision.elsewhere is not None:
+        shown |= {"readers elsewhere": decision.elsewhere.known.to, "did not get there": decision.elsewhere.failed}
+    if decision.summary is not None:
+        shown |= decision.summary.numbers
     if decision.version is not None:
         shown |= {
             "version": decision.version.number,

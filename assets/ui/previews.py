@@ -142,9 +142,9 @@ def reliability_picture(found: "Reliability") -> bytes:
     return png(figure)
 
 
-def sizes_picture(assignment: np.ndarray, n_clusters: int) -> bytes:
-    """How many images each cluster has, largest first, as PNG."""
-    sizes = np.sort(np.bincount(assignment, minlength=n_clusters))[::-1]
+def sizes_picture(counts: np.ndarray) -> bytes:
+    """How many images each cluster has, largest first, as PNG; counts is int (n_clusters,)."""
+    sizes = np.sort(counts)[::-1]
     figure, [axes] = new_figure(1)
     # Bars as one shape, with gaps of no height: thousands of shapes would take seconds.
     bars, edges = np.stack([sizes, np.zeros_like(sizes)], axis=1).reshape(-1), np.arange(1, len(sizes) + 1)

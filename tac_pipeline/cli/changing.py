@@ -1,23 +1,36 @@
-"""Commands that change something by hand: `tac set`, `tac publish`, `tac rollback`."""
+"""Commands about what people decide: `tac set`, `tac publish`, `tac rollback`, `tac publications`, `tac alerts`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from tac_pipeline.cli.shared import (
+    FAILED,
     GroupingOption,
+    JsonOption,
     SettingsOption,
     app,
+    complain,
+    error_printer,
     misuse,
     opened_project,
+    plain,
+    print_json,
+    print_table,
     printer,
     refusals,
     version_number,
 )
 from tac_pipeline.settings.project import find_settings, load_project
+
+if TYPE_CHECKING:
+    from assets.orchestration.publishing import Decision
 
 
 def _complete_key(incomplete: str) -> list[str]:
@@ -68,8 +81,9 @@ def publish(settings: SettingsOption = None, grouping: GroupingOption = None) ->
 
         console = printer()
         decision = publish_result(project, by_hand=True, log=console.print)
-        console.print(decision.sentence)
-        tell_dagster(project, decision)
+        console.print(escape(decision.sentence), soft_wrap=True)
+        tell_dagster(project, decision, log=console.print)
+        _end_elsewhere(console, decision)
 
 
 @app.command()
@@ -87,5 +101,71 @@ def rollback(
         with misuse("VERSION"):
             number = None if version is None else version_number(version)
         decision = roll_back(project, number, log=console.print)
-        console.print(decision.sentence, soft_wrap=True)
-        tell_dagster(project, decision)
+        console.print(escape(decision.sentence), soft_wrap=True)
+        tell_dagster(project, decision, log=console.print)
+        _end_elsewhere(console, decision)
+
+
+def _end_elsewhere(console: Console, decision: Decision) -> None:
+    """Say what readers of another place have now; the command fails where they do not have what is published here."""
+    if decision.elsewhere is None:
+        return
+    if decision.elsewhere.failed:
+        complain(decision.elsewhere.sentence)
+        raise typer.Exit(FAILED)
+    if decision.elsewhere.sentence:
+        console.print(escape(decision.elsewhere.sentence), soft_wrap=True)
+
+
+@app.command()
+def publications(as_json: JsonOption = False, settings: SettingsOption = None, grouping: GroupingOption = None) -> None:
+    """List the published versions, the newest first: what is kept of each here, and at publication.to."""
+    with opened_project(settings, grouping) as project:
+        from assets.lookups.published import list_publications
+
+        found = list_publications(project)
+        if as_json:
+            print_json(found.as_json())
+            return
+        console = printer()
+        table = Table("version", "published", "here", *(["there"] if found.place else []), "", box=None, pad_edge=False)
+        for row in found.rows:
+            repeats = f"repeats version {row.repeats}" if row.repeats else ""
+            there = [row.there or ""] if found.place else []
+            table.add_row(str(row.version), f"{row.made:%Y-%m-%d %H:%M}", row.here, *there, repeats)
+        print_table(console, table)
+        if found.place:
+            console.print(f"there: {escape(found.place)}", soft_wrap=True)
+        if found.problem:
+            error_printer().print(f"[yellow]warning:[/] {escape(found.problem)}")
+
+
+@app.command()
+def alerts(
+    test: Annotated[bool, typer.Option("--test", help="Tell everybody that this is a test.")] = False,
+    settings: SettingsOption = None,
+) -> None:
+    """Show what is up with the store, since when, and who was told of it."""
+    with opened_project(settings) as project:
+        from assets.orchestration.telling.alerts import open_causes, send_test
+
+        console = printer()
+        if test:
+            answers = send_test(project)
+            for channel, why in answers.items():
+                console.print(f"alerts.{channel}: {'sent' if why is None else escape(f'not sent, {why}')}")
+            if any(answers.values()):
+                raise typer.Exit(FAILED)
+            return
+        found = open_causes(project)
+        table = Table("store", "cause", "since", "told", "", box=None, pad_edge=False)
+        for cause in found:
+            since = f"{datetime.fromtimestamp(cause.since):%Y-%m-%d %H:%M}"
+            table.add_row(
+                cause.store, cause.kind, since, ", ".join(cause.told) or "nobody", escape(plain(cause.sentence))
+            )
+        if found:
+            print_table(console, table)
+        else:
+            named = "nothing is up" if project.settings.alerts.asked else "`alerts` names nobody to tell"
+            console.print(named)

@@ -124,9 +124,12 @@ def _print_one_status(console: Console, project: Project, found: Sequence[Status
 
 def _status(project: Project, found: Sequence[Status]) -> dict[str, Any]:
     """What `tac status` shows, for programs."""
+    from assets.engine.execute import open_store
     from assets.lookups.intake import intake_of
     from assets.orchestration.publishing import publication_in_words
+    from tac_pipeline.store.publishing.elsewhere import known_elsewhere
 
+    there = known_elsewhere(project, open_store(project))
     assets: list[dict[str, Any]] = []
     for entry in found:
         artifact = entry.current.artifact if entry.current else None
@@ -153,6 +156,9 @@ def _status(project: Project, found: Sequence[Status]) -> dict[str, Any]:
         },
         "assets": assets,
         "readers": publication_in_words(project),
+        "readers_elsewhere": None
+        if there is None
+        else {"place": there.to, "version": there.version, "failed": there.failed},
     }
 
 

@@ -32,7 +32,7 @@ from tac_pipeline.cli.starting import place_demo_settings
 from tac_pipeline.cli.terminal import stopping
 from tac_pipeline.cli.terminal.display import NAME_WIDTH, Display
 from tac_pipeline.demo import PICTURE_SIZE
-from tac_pipeline.errors import SettingsError
+from tac_pipeline.errors import SettingsError, TacError
 from tac_pipeline.progress import RateLog, duration
 from tac_pipeline.settings.project import Project, find_settings
 
@@ -115,14 +115,17 @@ class _StepLines:
         self.computed = self.reused = 0
         self.names: set[str] = set()
         self.seconds = 0.0
+        # A version did not reach its readers elsewhere.
+        self.unsent = False
 
     def __call__(self, progress: Progress) -> None:
         if progress.event == "started":
             self._display.begin(progress.step)
         elif progress.event == "said":
             self._display.say(progress.text)
-        elif progress.event in ("published", "held"):
+        elif progress.event in ("published", "held", "unsent"):
             color = "green" if progress.event == "published" else "yellow"
+            self.unsent = self.unsent or progress.event == "unsent"
             self._display.end(f"  [{color}]{escape(progress.text)}[/]", whole=True)
         elif progress.event == "failed":
             self._display.end(f"  [red]failed[/]    {progress.step}")
@@ -146,12 +149,18 @@ class _StepLines:
 def _grow(console: Console, project: Project, *, recluster: bool) -> None:
     """Run everything that the store needs, and print the clusters."""
     from assets.lookups.readiness import plan_all
+    from assets.orchestration.telling.alerts import note_start, tell_refusal
 
-    plans = plan_all(project, recluster=recluster)
+    try:
+        plans = plan_all(project, recluster=recluster)
+    except TacError as error:
+        tell_refusal(project, str(error), log=lambda text: console.print(escape(text), soft_wrap=True))
+        raise
+    note_start(project, log=lambda text: console.print(escape(text), soft_wrap=True))
     for note in dict.fromkeys(note for _, plan in plans for note in plan.notes):
         console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     parts = [(one, plan.steps) for one, plan in plans]
-    computed = materialize(console, parts, publish=True, anew=recluster)
+    lines = materialize(console, parts, publish=True, anew=recluster)
     for one, _ in plans:
         console.print()
         if one is not project:
@@ -161,8 +170,11 @@ def _grow(console: Console, project: Project, *, recluster: bool) -> None:
             # The labels say what a store shows, not what another grouping of it asks for.
             console.print()
             _print_scores(console, one)
-    print_intake(console, project, now="image_embeddings" in computed)
+    print_intake(console, project, now="image_embeddings" in lines.names)
     _print_next(console, project)
+    if lines.unsent:
+        complain("what is published here did not reach all of its readers: see the yellow line above, or `tac status`")
+        raise typer.Exit(FAILED)
 
 
 def materialize(
@@ -171,10 +183,10 @@ def materialize(
     *,
     publish: bool = False,
     anew: bool = False,
-) -> set[str]:
+) -> _StepLines:
     """Run steps of a store and its groupings, and print a line for each; ends the command when one fails.
 
-    Returns the names of the steps that were computed.
+    Returns what the steps reported, such as the names of those that were computed.
     """
     from assets.orchestration.in_process import run_parts
 
@@ -194,7 +206,7 @@ def materialize(
         f"{lines.computed} computed, {lines.reused} reused in {duration(lines.seconds)} of step time "
         f"({duration(time.monotonic() - started)} in all)"
     )
-    return lines.names
+    return lines
 
 
 def _demo_folder(project: Project) -> Path:

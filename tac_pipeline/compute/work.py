@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from tac_pipeline.arrays import FloatMatrix, IntVector
-from tac_pipeline.embedding import KEY_DIGITS, KnownVectors, NoKnownVectors, encoded_batches, hash_keys
+from tac_pipeline.embedding import KnownVectors, NoKnownVectors, encoded_batches
+from tac_pipeline.embedding.known_bytes import KEY_DIGITS, hash_keys
 from tac_pipeline.encoders import Encoder, encoder_of_settings
 from tac_pipeline.errors import TacError
 from tac_pipeline.settings.keys import EncoderSettings, Images

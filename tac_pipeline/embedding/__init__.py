@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,9 +21,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.digest import digest
 from tac_pipeline.embedding.bounded_reads import UNREACHED, BoundedReads, Row, in_reading_order
+from tac_pipeline.embedding.known_bytes import KEY_DIGITS, KnownInSegments, Place, hash_keys
 from tac_pipeline.embedding.reading import HELD_BYTES, ByteBudget, ReadAhead, batches
 from tac_pipeline.errors import SourceError
 from tac_pipeline.progress import Progress
@@ -45,12 +47,7 @@ from tac_pipeline.store.shards import (
 if TYPE_CHECKING:
     from tac_pipeline.encoders import Encoder
 _Loaded = tuple[ImageRow, DecodedImage | None]
-# Shard, row, width, height.
-_Place = tuple[str, int, int, int]
 _PLACE = ("shard", "row", "width", "height")
-# As many hex digits of a content hash as an int64 has room for.
-KEY_DIGITS = 15
-
 BATCHES_AHEAD = 2
 CONCURRENT_READS = 32
 OPEN_SHARDS = 4  # 16 MiB at width 512
@@ -61,15 +58,31 @@ class KnownVectors:
 
     Those of earlier runs are looked up in arrays of about 100 bytes per image of the store. They are made when somebody
     asks; a table of given vectors never does. Beside them are the float16 vectors of the last OPEN_SHARDS shards.
+
+    Parameters
+    ----------
+    folder : Path
+        The encoder's shards.
+    index : DataFrame, optional
+        Their rows, of read_shard_index; read when somebody asks, if not given.
+    known : callable, optional
+        Gives what finds the vectors of earlier runs, in place of the index.
     """
 
-    def __init__(self, folder: Path, index: pl.DataFrame, *, encoder: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        index: pl.DataFrame | None,
+        *,
+        encoder: str,
+        known: Callable[[], KnownInSegments] | None = None,
+    ) -> None:
         self._folder, self._encoder = folder, encoder
-        self._index = index
-        self._before: _KnownBefore | None = None
+        self._given, self._lookup = index, known
+        self._before: _KnownBefore | KnownInSegments | None = None
         self._making = threading.Lock()
         # Of the shards that this run wrote.
-        self._places: dict[bytes, _Place] = {}
+        self._places: dict[bytes, Place] = {}
         # By name, the last used at the end.
         self._opened: dict[str, pa.Table] = {}
         # Encoded in this run, but not yet in a shard.
@@ -85,14 +98,18 @@ class KnownVectors:
         place = self._place(content_hash)
         return None if place is None else place[2:]
 
-    def _place(self, content_hash: str) -> _Place | None:
+    def _place(self, content_hash: str) -> Place | None:
         place = self._places.get(_key(content_hash))
         if place is not None:
             return place
         with self._making:
             if self._before is None:
-                self._before = _KnownBefore(self._index)
+                self._before = _KnownBefore(self._index) if self._lookup is None else self._lookup()
         return self._before.find(content_hash)
+
+    @cached_property
+    def _index(self) -> pl.DataFrame:
+        return read_shard_index(self._folder, encoder=self._encoder) if self._given is None else self._given
 
     def sizes(self) -> pl.DataFrame:
         """Columns content_hash, width, height of all that was known before this run."""
@@ -131,7 +148,7 @@ class KnownVectors:
         """Remember that a shard holds these rows now."""
         readable = rows.filter(pl.col("error").is_null())
         for hash_, *place in readable.select("content_hash", *_PLACE).iter_rows():
-            self._places[_key(hash_)] = cast("_Place", tuple(place))
+            self._places[_key(hash_)] = cast("Place", tuple(place))
         self._pending.clear()
 
 
@@ -145,14 +162,14 @@ class _KnownBefore:
         self._order = np.argsort(keys, kind="stable")
         self._keys, self._rows = keys[self._order], rows
 
-    def find(self, content_hash: str) -> _Place | None:
+    def find(self, content_hash: str) -> Place | None:
         """The shard, the row in it, width and height of the image with these bytes."""
         key = int(content_hash[:KEY_DIGITS], 16)
         first, end = np.searchsorted(self._keys, key), np.searchsorted(self._keys, key, side="right")
         for row in reversed(self._order[first:end].tolist()):
             found, *place = self._rows.row(row)
             if found == content_hash:
-                return cast("_Place", tuple(place))
+                return cast("Place", tuple(place))
         return None
 
 
@@ -171,12 +188,6 @@ class NoKnownVectors(KnownVectors):
         self._pending.clear()
 
 
-def hash_keys(content_hashes: pl.Series, *, part: int = 0) -> IntVector:
-    """The first KEY_DIGITS hex digits of content hashes, or of another part the next ones, int64 (n_hashes,)."""
-    digits = content_hashes.str.slice(part * KEY_DIGITS, KEY_DIGITS)
-    return digits.str.to_integer(base=16).to_numpy().astype(np.int64)
-
-
 def _key(content_hash: str) -> bytes:
     # Half of a sha256 is unique among any number of images.
     return bytes.fromhex(content_hash[:32])
@@ -190,6 +201,9 @@ def embed_missing(
     encoder: str,
     progress: Progress | None = None,
     try_again_after: float = 0,
+    among: Set[str] | None = None,
+    small: pl.Series | None = None,
+    known_bytes: Callable[[], KnownInSegments] | None = None,
 ) -> pl.DataFrame:
     """Embed the images of a manifest that no shard holds yet, and return the view of all of them.
 
@@ -204,6 +218,12 @@ def embed_missing(
         Fingerprint of the encoder.
     try_again_after : float
         Seconds for which an image that could not be read is not read again.
+    among : set of str, optional
+        The shards, by their names in the encoder's folder, in which the images are looked for by name; None = all.
+    small : Series of String, optional
+        The shards to join into larger ones, where the manifest has not all images of the store.
+    known_bytes : callable, optional
+        Gives what finds the vectors of known bytes, where the manifest has not all images of the store.
 
     Returns
     -------
@@ -216,14 +236,15 @@ def embed_missing(
         The source changed while it was being read.
     """
     folder = shards / digest(encoder)
-    index = read_shard_index(folder, encoder=encoder)
+    index = read_shard_index(folder, encoder=encoder, among=among)
     known = known_rows(manifest, index)
     if try_again_after:
         known = pl.concat([known, _waiting_rows(manifest, index, known, folder, try_again_after).select(known.columns)])
     missing = manifest.join(known, on="image_id", how="anti")
     written: list[pl.DataFrame] = []
     if len(missing):
-        vectors = KnownVectors(folder, index, encoder=encoder)
+        every = index if among is None else None
+        vectors = KnownVectors(folder, every, encoder=encoder, known=known_bytes)
         batches = embed(missing, vectors)
         for rows in write_shards(batches, folder, encoder, len(missing), progress):
             vectors.written(rows)
@@ -236,7 +257,7 @@ def embed_missing(
             "The source changed while it was read: run again."
         )
     if written:  # deletions alone rewrite no vectors
-        view = join_small_shards(view, folder, encoder)
+        view = join_small_shards(view, folder, encoder, small=small)
     return view.with_columns(shard=pl.format("{}/{}", pl.lit(folder.name), "shard")).drop("version").sort("image_id")
 
 

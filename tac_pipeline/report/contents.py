@@ -49,14 +49,35 @@ class Changes:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What is counted over all images of a store.
+
+    Attributes
+    ----------
+    images, unreadable : int
+    marks : DataFrame with cluster_id, border, outlier
+        How many images are so marked.
+    duplicates : DataFrame with duplicate_group, images
+    """
+
+    images: int
+    unreadable: int
+    marks: pl.DataFrame
+    duplicates: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class ReportTables:
     """The tables that a page is made of, and facts about the store.
 
     Attributes
     ----------
     clusters, assignments, review, nouns, image_map : DataFrame
-        The tables of these names (nouns: cluster_nouns).
+        The tables of these names (nouns: cluster_nouns). Of a large store those about images have the rows that a page
+        may show: those of `narrow_review`, of the largest groups of duplicates, and of a sample for the map.
     images : DataFrame with image_id, content_hash, width, height, error
+    counts : Counts, optional
+        Where the tables do not have all images.
     tree : list of dict, optional
         Nodes with node, parent (None for the root), cluster_id (None for an inner node), name, size, height.
     changes : Changes, optional
@@ -81,6 +102,16 @@ class ReportTables:
     pictures: bool = True
     tree: Sequence[Mapping[str, Any]] | None = None
     changes: Changes | None = None
+    counts: Counts | None = None
+
+    @property
+    def counted(self) -> Counts:
+        """What is counted over all images."""
+        if self.counts is not None:
+            return self.counts
+        marks = self.review.group_by("cluster_id").agg(pl.col("border").sum(), pl.col("outlier").sum())
+        groups = self.review.drop_nulls("duplicate_group").group_by("duplicate_group").agg(images=pl.len())
+        return Counts(len(self.images), len(self.images) - self.images["error"].null_count(), marks, groups)
 
 
 @dataclass(frozen=True)
@@ -120,8 +151,7 @@ def choose_images(review: pl.DataFrame, *, images_per_cluster: int) -> pl.DataFr
     ranked = placed.sort("cluster_id", "typicality", "image_id", descending=[False, True, False]).unique(
         ["cluster_id", "twin"], keep="first", maintain_order=True
     )
-    n_clusters = max(ranked["cluster_id"].n_unique(), 1)
-    per_cluster = min(images_per_cluster, max(MIN_PER_CLUSTER, MAX_PICTURES // n_clusters))
+    per_cluster = most_per_cluster(ranked["cluster_id"].n_unique(), images_per_cluster=images_per_cluster)
     border = pl.col("border") & ~pl.col("outlier")
     outlying = pl.when("outlier").then(pl.col("typicality").rank("ordinal").over("cluster_id", "outlier"))
     between = pl.when(border).then(pl.col("margin").rank("ordinal").over("cluster_id", border))
@@ -133,9 +163,41 @@ def choose_images(review: pl.DataFrame, *, images_per_cluster: int) -> pl.DataFr
     return chosen.select("image_id", "cluster_id")
 
 
-def choose_duplicates(review: pl.DataFrame) -> pl.DataFrame:
-    """Some members of the largest groups of near-duplicates: image_id, duplicate_group."""
-    groups = review.filter(pl.col("duplicate_group") < DUPLICATE_GROUPS).sort("duplicate_group", "image_id")
+def narrow_review(review: pl.DataFrame, *, images_per_cluster: int) -> pl.DataFrame:
+    """The rows of a part of a store that `choose_images` may take when it chooses among those of all parts."""
+    placed = review.filter(pl.col("cluster_id").is_not_null())
+    alone = pl.col("duplicate_group").is_null()
+    first = pl.struct("cluster_id", "duplicate_group").is_first_distinct()
+    ranked = placed.sort("typicality", "image_id", descending=[True, False]).filter(alone | first)
+    border = pl.col("border") & ~pl.col("outlier")
+    typical = pl.int_range(pl.len()).over("cluster_id") < images_per_cluster
+    outlying = pl.when("outlier").then(pl.col("typicality").rank("ordinal").over("cluster_id", "outlier"))
+    between = pl.when(border).then(pl.col("margin").rank("ordinal").over("cluster_id", border))
+    special = (outlying <= int(images_per_cluster * OUTLIER_SHARE)) | (
+        between <= int(images_per_cluster * BORDER_SHARE)
+    )
+    return ranked.filter(typical | special.fill_null(False))
+
+
+def most_per_cluster(n_clusters: int, *, images_per_cluster: int) -> int:
+    """How many images each cluster shows at most, so that the page stays small."""
+    return min(images_per_cluster, max(MIN_PER_CLUSTER, MAX_PICTURES // max(n_clusters, 1)))
+
+
+def choose_duplicates(review: pl.DataFrame, sizes: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Some members of the largest groups of near-duplicates: image_id, duplicate_group; the largest group first.
+
+    Parameters
+    ----------
+    review : DataFrame with image_id, duplicate_group
+    sizes : DataFrame with duplicate_group, images, optional
+        Where the review does not have all members.
+    """
+    there = review.drop_nulls("duplicate_group").select("image_id", "duplicate_group")
+    counted = there.group_by("duplicate_group").agg(images=pl.len()) if sizes is None else sizes
+    largest = counted.sort(["images", "duplicate_group"], descending=[True, False]).head(DUPLICATE_GROUPS)
+    places = largest.select("duplicate_group").with_row_index("place")
+    groups = there.join(places, on="duplicate_group").sort("place", "image_id")
     return (
         groups.group_by("duplicate_group", maintain_order=True)
         .head(DUPLICATE_MEMBERS)
@@ -166,7 +228,8 @@ def describe(
     """
     clusters = tables.clusters.sort("size", "cluster_id", descending=[True, False])
     position = {id_: place for place, id_ in enumerate(clusters["cluster_id"])}
-    listed = pl.concat([chosen.select("image_id"), choose_duplicates(tables.review).select("image_id")]).unique()
+    twins = choose_duplicates(tables.review, tables.counted.duplicates)
+    listed = pl.concat([chosen.select("image_id"), twins.select("image_id")]).unique()
     facts = (
         listed.join(tables.review, on="image_id")
         .join(tables.assignments.select("image_id", "confidence", "runner_up"), on="image_id")
@@ -183,7 +246,7 @@ def describe(
         map=_packed_map(points),
         map_ids=points["image_id"].to_list(),
         packs=packs,
-        duplicates=_duplicates(tables.review, facts, position, pictures),
+        duplicates=_duplicates(twins, tables.counted.duplicates, facts, position, pictures),
     )
 
 
@@ -222,23 +285,22 @@ def _rounded(value: float | None) -> float | None:
 
 def _summary(tables: ReportTables, clusters: pl.DataFrame, centers: np.ndarray, position: Mapping[int, int]) -> Json:
     errors = tables.images.filter(pl.col("error").is_not_null()).sort("image_id")
-    counts = tables.review.group_by("cluster_id").agg(border=pl.col("border").sum(), outlier=pl.col("outlier").sum())
-    by_id = {row["cluster_id"]: row for row in counts.iter_rows(named=True)}
+    counted = tables.counted
+    by_id = {row["cluster_id"]: row for row in counted.marks.iter_rows(named=True)}
     nouns = {
         id_: [[noun, _rounded(weight)] for noun, weight in rows.select("noun", "weight").iter_rows()]
         for (id_,), rows in tables.nouns.group_by(["cluster_id"], maintain_order=True)
     }
     colors = color_clusters(centers, clusters["size"].to_list())
-    groups = tables.review["duplicate_group"].drop_nulls()
     return {
         "store": tables.store,
         "madeAt": tables.made_at,
-        "images": len(tables.images),
-        "readable": len(tables.images) - len(errors),
+        "images": counted.images,
+        "readable": counted.images - counted.unreadable,
         "hasPictures": tables.pictures,
-        "border": int(tables.review["border"].sum()),
-        "outliers": int(tables.review["outlier"].sum()),
-        "duplicates": {"groups": groups.n_unique(), "images": len(groups)},
+        "border": int(counted.marks["border"].sum()),
+        "outliers": int(counted.marks["outlier"].sum()),
+        "duplicates": {"groups": len(counted.duplicates), "images": int(counted.duplicates["images"].sum())},
         "clusters": [
             {
                 "id": row["cluster_id"],
@@ -261,7 +323,7 @@ def _summary(tables: ReportTables, clusters: pl.DataFrame, centers: np.ndarray, 
             for row, color, center in zip(clusters.iter_rows(named=True), colors, centers, strict=True)
         ],
         "unreadable": {
-            "count": len(errors),
+            "count": counted.unreadable,
             "rows": [list(row) for row in errors.select("image_id", "error").head(LISTED_ERRORS).iter_rows()],
             "problems": [list(row) for row in tables.problems[:LISTED_ERRORS]],
             "passedOver": [list(row) for row in tables.passed_over[:LISTED_ERRORS]],
@@ -347,10 +409,14 @@ def _packed_map(points: pl.DataFrame) -> Json:
 
 
 def _duplicates(
-    review: pl.DataFrame, facts: pl.DataFrame, position: Mapping[int, int], pictures: Mapping[str, bytes]
+    twins: pl.DataFrame,
+    counted: pl.DataFrame,
+    facts: pl.DataFrame,
+    position: Mapping[int, int],
+    pictures: Mapping[str, bytes],
 ) -> Json:
-    sizes = dict(review.drop_nulls("duplicate_group").group_by("duplicate_group").len().iter_rows())
-    members = choose_duplicates(review).select("image_id").join(facts, on="image_id", maintain_order="left")
+    sizes = dict(counted.select("duplicate_group", "images").iter_rows())
+    members = twins.select("image_id").join(facts, on="image_id", maintain_order="left")
 
     def groups() -> Iterator[Json]:
         for (number,), rows in members.group_by(["duplicate_group"], maintain_order=True):

@@ -35,7 +35,7 @@ def lineage_in_words(history: pl.DataFrame, *, entry: int) -> pl.DataFrame:
 
 def describe_clusters(
     ids: pl.Series,
-    assigned: pl.DataFrame,
+    sums: pl.DataFrame,
     *,
     image_ids: Sequence[str],
     vectors: FloatMatrix,
@@ -47,7 +47,7 @@ def describe_clusters(
     Parameters
     ----------
     ids : int32 (n_clusters,)
-    assigned : DataFrame with cluster_id, confidence (the table assignments)
+    sums : DataFrame with cluster_id, images, confidence (of `group_sums`)
     image_ids : n_known long
         The training images that are still in the store.
     vectors : float32 (n_known, dim), unit rows
@@ -62,15 +62,16 @@ def describe_clusters(
     """
     from tac_pipeline.method.clusters.medoids import medoids
 
-    placed = assigned.filter(pl.col("cluster_id").is_not_null())
-    counted = placed.group_by("cluster_id").agg(size=pl.len().cast(pl.Int64), confidence=pl.col("confidence").mean())
+    counted = sums.drop_nulls("cluster_id").select(
+        "cluster_id", size="images", confidence=(pl.col("confidence") / pl.col("images")).cast(pl.Float32)
+    )
     nearest = medoids(vectors, members, n_clusters=len(ids), count=n_medoids)
     typical = [[image_ids[row] for row in rows] for rows in nearest]
     table = pl.DataFrame({"cluster_id": ids, "medoids": typical}, schema_overrides={"medoids": pl.List(pl.String)})
     return (
         table.join(counted, on="cluster_id", how="left", maintain_order="left")
         .with_columns(pl.col("size").fill_null(0))
-        .with_columns(share=pl.col("size") / max(len(placed), 1))
+        .with_columns(share=pl.col("size") / max(counted["size"].sum(), 1))
     )
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
+
+from tac_pipeline.digest import digest
+from tac_pipeline.store.schemas import DRIFT_SUMS
+from tac_pipeline.store.segments.derived import Derived
+from tac_pipeline.store.segments.reading import Rows
 
 # An image is an outlier when all but this share of its cluster's training images are nearer to the center.
 OUTLIER_QUANTILE = 0.01
@@ -51,36 +57,43 @@ def unchanged(images: pl.DataFrame, view: pl.DataFrame) -> pl.DataFrame:
     return images.join(found, on=["image_id", "content_hash"], how="semi", maintain_order="left")
 
 
-def measure_drift(assigned: pl.DataFrame, learned: pl.DataFrame) -> Drift:
+def measure_drift(assigned: Sequence[Rows], known: pl.DataFrame, derived: Derived) -> Drift:
     """Compare new images with training images.
 
     Parameters
     ----------
-    assigned : DataFrame with image_id, cluster_id, confidence, similarity
+    assigned : sequence of Rows with image_id, cluster_id, confidence, similarity
         The table assignments.
-    learned : DataFrame with image_id
-        The images of the training set that are `unchanged`.
+    known : DataFrame with image_id, cluster_id, confidence, similarity
+        Its rows of the training images that are `unchanged`.
+    derived : Derived
+        Keeps the sums of each segment.
     """
-    placed = assigned.drop_nulls("cluster_id")
-    known, new = (placed.join(learned, on="image_id", how=how) for how in ("semi", "anti"))
+    known = known.drop_nulls("cluster_id")
     floor = pl.col("similarity").quantile(OUTLIER_QUANTILE, interpolation="lower")
     # When none of the training images is left, no image is an outlier.
     everywhere = known.select(floor.fill_null(-1.0)).item()
-    floors = known.group_by("cluster_id").agg(floor.alias("floor"))
-    # A cluster without training images has no floor of its own.
-    outliers = new.join(floors, on="cluster_id", how="left").filter(
-        pl.col("similarity") < pl.col("floor").fill_null(everywhere)
-    )
+    floors = known.group_by("cluster_id").agg(floor.alias("floor")).sort("cluster_id")
+
+    def count(rows: Rows) -> pl.DataFrame:
+        placed = rows.frame(["image_id", "cluster_id", "confidence", "similarity"]).drop_nulls("cluster_id")
+        new = placed.join(known, on="image_id", how="anti").join(floors, on="cluster_id", how="left")
+        # A cluster without training images has no floor of its own.
+        far = pl.col("similarity") < pl.col("floor").fill_null(everywhere)
+        return new.select(
+            new=pl.len().cast(pl.Int64),
+            outliers=far.sum().cast(pl.Int64),
+            confidence=pl.col("confidence").cast(pl.Float64).sum(),
+        )
+
+    compared_with = digest([everywhere, floors.rows(), known["image_id"].to_list()])
+    sums = pl.concat(derived.of(rows, DRIFT_SUMS, count, also=compared_with) for rows in assigned).sum()
+    new, outliers, confidence = sums.row(0)
     return Drift(
         known=len(known),
-        new=len(new),
-        new_share=len(new) / max(len(placed), 1),
-        outlier_share=len(outliers) / max(len(new), 1),
-        new_confidence=_mean(new),
-        known_confidence=_mean(known),
+        new=new,
+        new_share=new / max(new + len(known), 1),
+        outlier_share=outliers / max(new, 1),
+        new_confidence=confidence / max(new, 1),
+        known_confidence=float(known["confidence"].cast(pl.Float64).sum()) / max(len(known), 1),
     )
-
-
-def _mean(rows: pl.DataFrame) -> float:
-    found = rows.select(pl.col("confidence").cast(pl.Float64).mean()).item()
-    return 0.0 if found is None else float(found)

@@ -16,9 +16,9 @@ from ruamel.yaml.error import YAMLError
 
 from tac_pipeline.errors import SettingsError, TacError
 from tac_pipeline.files import write_atomically
-from tac_pipeline.settings.keys import Settings, require_key, settings_keys, split_grouping, value_at
+from tac_pipeline.settings.keys import Settings, is_secret, require_key, settings_keys, split_grouping, value_at
 from tac_pipeline.settings.project import Project, load_project
-from tac_pipeline.settings.reading import parse_settings
+from tac_pipeline.settings.reading import NOT_SHOWN, parse_settings
 from tac_pipeline.settings.yaml_text import set_key
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -35,6 +35,8 @@ class Edit:
     @property
     def sentence(self) -> str:
         """One line that says how the key changed."""
+        if is_secret(self.key):
+            return f"{self.key}: {'changed' if self.old != self.new else 'already so'} (the value is not shown)"
         return f"{self.key}: {f'{_shown(self.old)} -> ' if self.old != self.new else 'already '}{_shown(self.new)}"
 
 
@@ -81,7 +83,8 @@ def read_assignment(text: str) -> tuple[str, object]:
         return key, YAML(typ="safe", pure=True).load(value)
     except (YAMLError, ValueError) as error:
         raise SettingsError(
-            f"the value of {key} must be YAML, such as 0.01, true, null or ['a {{}}', 'b']; got {value!r}"
+            f"the value of {key} must be YAML, such as 0.01, true, null or ['a {{}}', 'b']; got "
+            f"{NOT_SHOWN if is_secret(key) else repr(value)}"
         ) from error
 
 

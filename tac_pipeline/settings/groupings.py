@@ -33,6 +33,7 @@ OWN_KEYS = (
     "report",
     "corrections",
     "learn_from_corrections",
+    "publication",
     "publish",
     "seed",
 )
@@ -80,16 +81,33 @@ def overlaid(settings: Any, name: str) -> dict[str, Any]:
     settings : Settings
         The store's.
     """
-    own = settings.groupings[name]
-    values = {}
+    own, values = settings.groupings[name], {}
     for key in type(settings).model_fields:
         value = getattr(settings, key)
         if key not in own:
             if key not in (*NOT_INHERITED, "groupings"):
                 values[key] = value
         elif isinstance(own[key], Mapping) and hasattr(value, "model_fields_set"):
-            inherited = {} if key in NOT_INHERITED else {part: getattr(value, part) for part in value.model_fields_set}
+            inherited = {} if key in NOT_INHERITED else _written(value)
             values[key] = {**inherited, **own[key]}
         else:
             values[key] = own[key]
+    return _with_one_mode(values, own)
+
+
+def _written(section: Any) -> dict[str, Any]:
+    return {part: getattr(section, part) for part in section.model_fields_set}
+
+
+def _with_one_mode(values: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, in which what a grouping says of publication.mode by one name is not contradicted by the other."""
+    section = own.get("publication")
+    if isinstance(section, Mapping) and section.get("mode") is not None and "publish" not in own:
+        values["publish"] = None
+    elif own.get("publish") is not None:
+        inherited = values["publication"]
+        parts = dict(inherited) if isinstance(inherited, Mapping) else _written(inherited)
+        if not isinstance(section, Mapping) or "mode" not in section:
+            parts.pop("mode", None)
+        values["publication"] = parts
     return values

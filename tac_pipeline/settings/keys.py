@@ -13,14 +13,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.method import METHODS, method_names
 from tac_pipeline.settings.criterion import require_criterion
 from tac_pipeline.settings.groupings import overlaid, require_groupings
+from tac_pipeline.settings.outside import AlertSettings, PublicationSettings
 from tac_pipeline.settings.presets import fill_preset
+from tac_pipeline.settings.section import Section as Section
+from tac_pipeline.settings.section import added_result, execution, refusal, result
 
 PUBLISHED_TEMPLATES = (
     "itap of a {}.",
@@ -32,39 +35,7 @@ PUBLISHED_TEMPLATES = (
     "a photo of the small {}.",
 )
 
-_RESULT: dict[str, Any] = {"affects": "result"}
-_ADDED: dict[str, Any] = {"affects": "result", "added": True}
-_EXECUTION: dict[str, Any] = {"affects": "execution"}
-
-
-def result(default: Any = ..., **constraints: Any) -> Any:
-    """A settings key that can change the results."""
-    return Field(default, json_schema_extra=_RESULT, **constraints)
-
-
-def added_result(default: Any, **constraints: Any) -> Any:
-    """A result key that older stores do not know: while it has its default, it enters no version and no recipe."""
-    return Field(default, json_schema_extra=_ADDED, **constraints)
-
-
-def execution(default: Any = ..., **constraints: Any) -> Any:
-    """A settings key that changes speed, place or upkeep but never a result."""
-    return Field(default, json_schema_extra=_EXECUTION, **constraints)
-
-
 Place = Annotated[str, Field(min_length=1)]
-
-
-class Section(BaseModel):
-    """A group of keys: unknown keys are refused, values are not converted, and nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_means_defaults(cls, written: object) -> object:
-        # All keys of the section are commented out.
-        return {} if written is None else written
 
 
 def _require_labels(value: object) -> object:
@@ -532,9 +503,11 @@ class Settings(Section):
     learn_from_corrections: bool = added_result(
         True, description="the next learning goes on from the groups as people corrected them; false = it starts anew"
     )
-    publish: Literal["auto", "manual"] = execution(
-        "auto", description="readers get a new version: auto, once its checks pass; manual, when somebody publishes it"
+    publication: PublicationSettings = PublicationSettings()
+    publish: Literal["auto", "manual"] | None = execution(
+        None, description="the older name of publication.mode; null = as that says"
     )
+    alerts: AlertSettings = AlertSettings()
     seed: int = result(0, ge=0, le=2**31 - 1, description="seed of every random choice")
     groupings: Annotated[dict[str, dict[str, Any]], BeforeValidator(require_groupings)] = execution(
         {},
@@ -558,6 +531,19 @@ class Settings(Section):
             raise PydanticCustomError("known_method", "must be {able} where `known` is set", {"able": ABLE_METHOD})
         return method
 
+    @field_validator("publish")
+    @classmethod
+    def _require_one_mode(cls, publish: str | None, others: ValidationInfo) -> str | None:
+        section = others.data.get("publication")
+        if publish is not None and section is not None and section.mode not in (None, publish):
+            raise refusal(f"must be left out where publication.mode is {section.mode}: it is the older name of that")
+        return publish
+
+    @property
+    def publishes(self) -> Literal["auto", "manual"]:
+        """When readers get a new version, by either name of the key."""
+        return self.publication.mode or self.publish or "auto"
+
     def grouping(self, name: str) -> Settings:
         """The settings of one of the groupings; its store is called by both names.
 
@@ -575,7 +561,8 @@ class Settings(Section):
 class SettingsKey:
     """One leaf of the settings: its dotted name, what it affects, its meaning and its default.
 
-    With `added`, the default enters no version: stores from before the key are as they were.
+    With `added`, the default enters no version: stores from before the key are as they were. With `secret`, the value
+    is never printed.
     """
 
     name: str
@@ -584,6 +571,7 @@ class SettingsKey:
     default: object
     required: bool
     added: bool = False
+    secret: bool = False
 
 
 @functools.cache
@@ -605,9 +593,9 @@ def settings_keys(section: type[Section] = Settings, prefix: str = "") -> tuple[
         affects: Any = extra.get("affects") if isinstance(extra, dict) else None
         if affects not in ("result", "execution"):
             raise TypeError(f"settings key {prefix}{name} must be marked result or execution")
-        added = isinstance(extra, dict) and bool(extra.get("added"))
+        marks = {mark: isinstance(extra, dict) and bool(extra.get(mark)) for mark in ("added", "secret")}
         described = field.description or ""
-        keys.append(SettingsKey(f"{prefix}{name}", affects, described, field.default, field.is_required(), added=added))
+        keys.append(SettingsKey(f"{prefix}{name}", affects, described, field.default, field.is_required(), **marks))
     return tuple(keys)
 
 
@@ -632,6 +620,13 @@ def _result_keys(names: tuple[str, ...]) -> tuple[SettingsKey, ...]:
         for key in settings_keys()
         if key.affects == "result" and any(key.name == name or key.name.startswith(f"{name}.") for name in names)
     )
+
+
+def is_secret(name: str) -> bool:
+    """Whether a key, or anything in or around it, has a value that is never printed."""
+    key = split_grouping(name)[1]
+    known = (entry.name for entry in settings_keys() if entry.secret)
+    return any(key == one or key.startswith(f"{one}.") or one.startswith(f"{key}.") for one in known)
 
 
 def value_at(settings: Settings, name: str) -> object:

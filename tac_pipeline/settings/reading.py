@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from tac_pipeline.errors import SettingsError
-from tac_pipeline.settings.keys import Settings, suggestion
+from tac_pipeline.settings.keys import Settings, is_secret, suggestion
 
 
 def parse_settings(text: str, *, name: str) -> Settings:
@@ -78,6 +78,9 @@ _SENTENCES = {
     "method": "must be {expected}",
     "criterion": "{expected}",
     "groupings": "{sentence}",
+    "sentence": "{sentence}",
+    "hidden": "{sentence}",
+    "dict_type": "must be a section of keys",
     "too_short": "must have at least {min_length} entry",
     "string_too_short": "must not be empty",
     "cluster_count": "must be a whole number, auto, fine or coarse",
@@ -91,11 +94,14 @@ _SENTENCES = {
     "local_folder": "must be a folder on this machine, which may be a mounted one, and not a URL",
 }
 
+# Instead of a value that lets its owner speak for the store elsewhere.
+NOT_SHOWN = "a value that is not shown"
 # What a pattern asks for, in words.
 _PATTERNS = {
     "store": "must be 1 to 64 letters, digits, - or _, starting with a letter or digit",
     "encoder.device": "must be auto, cpu, mps, cuda or cuda:N",
     "nouns.language": "must be a language's code of two or three small letters, such as deu or de",
+    "alerts.email.server": "must be a host, or host:port",
     "nouns.templates": "must each hold {} once, where the noun goes",
 }
 
@@ -114,7 +120,8 @@ def _sentence(problem: dict[str, Any], tree: Node | None, name: str, above: tupl
         must = _PATTERNS[key]
     else:
         must = _SENTENCES.get(kind, f"is not valid: {problem['msg']}").format(**problem.get("ctx", {}))
-    return f"{whole} {must}; got {shown(problem['input'])} ({name}, line {line_of(tree, parts)})"
+    came = NOT_SHOWN if kind == "hidden" or is_secret(whole) else shown(problem["input"])
+    return f"{whole} {must}; got {came} ({name}, line {line_of(tree, parts)})"
 
 
 def read_text(path: Path, *, max_bytes: int, what: str) -> str:

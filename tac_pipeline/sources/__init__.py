@@ -67,7 +67,7 @@ def open_source(
     Parameters
     ----------
     listings : ListingCache, optional
-        Keeps the listings of archives, so that only new archives are read for their names.
+        Keeps the listings of archives and of files of vectors, so that only new ones are read.
     rules : Rules, optional
         What is passed over in folders and archives.
     timeout : float
@@ -84,7 +84,7 @@ def open_source(
         return RemoteFolderSource(location, listings, rules, timeout)
     path = Path(location)
     if find_vector_files(path):
-        return VectorSource(path)
+        return VectorSource(path, listings)
     rows = find_row_source(path)
     if rows is not None:
         return rows
@@ -100,7 +100,7 @@ def open_source(
             f"(.parquet, .npy); got the file {path}"
         )
     if small.endswith(MATRIX_SUFFIX) or (small.endswith(PARQUET_SUFFIX) and is_vector_table(parquet_schema(path))):
-        return VectorSource(path)
+        return VectorSource(path, listings)
     return ManifestSource(path, timeout)
 
 

@@ -11,7 +11,7 @@ import io
 import posixpath
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from typing import IO, NamedTuple, Protocol
 
 import polars as pl
@@ -43,7 +43,10 @@ class _Stored(NamedTuple):
 
 
 class ListingCache(Protocol):
-    """Keeps the listings of archives, by a name for the archive and its version; store/listings.py is one."""
+    """Keeps the listings of archives, and the rows of vector tables, by a name for the file and its version.
+
+    `KeptListings` of store/listings.py is one.
+    """
 
     def find(self, name: str) -> pl.DataFrame | None:
         """The members that were kept under a name, or None."""
@@ -54,7 +57,23 @@ class ListingCache(Protocol):
         ...
 
     def forget_all_but(self, names: Set[str]) -> None:
-        """Remove what was kept under other names."""
+        """Remove the archives that were kept under other names."""
+        ...
+
+    def find_rows(self, name: str) -> pl.DataFrame | None:
+        """The rows of a vector table that were kept under a name, or None."""
+        ...
+
+    def has_rows(self, name: str) -> bool:
+        """Whether rows were kept under a name."""
+        ...
+
+    def keep_rows(self, name: str, rows: pl.DataFrame) -> None:
+        """Keep the rows of a vector table, if possible."""
+        ...
+
+    def forget_rows_but(self, names: Collection[str]) -> None:
+        """Remove the rows of vector tables that were kept under other names."""
         ...
 
 

@@ -174,6 +174,11 @@ class ListingBuilder:
         if len(rows["version"]) == _OPEN_ROWS:
             self._close_rows()
 
+    def add_images(self, images: pl.DataFrame) -> None:
+        """Images, with the columns image_id, uri, size, version."""
+        self._close_rows()
+        self._parts.append(images.select(pl.col(name).cast(kind) for name, kind in _SCHEMA.items()))
+
     def _close_rows(self) -> None:
         try:
             self._parts.append(pl.DataFrame(self._rows, schema=_SCHEMA, strict=False))

@@ -201,6 +201,12 @@ class _Kept:
         self.rows.append(row)
 
 
+def folders_of(written: pl.Series) -> list[str]:
+    """The folders of paths that are relative, as a table writes them; each once, sorted."""
+    relative = written.filter(~written.str.contains("://", literal=True) & ~written.str.starts_with("/"))
+    return relative.str.extract(r"^(.*)/", 1).fill_null("").unique().sort().to_list()
+
+
 class Places:
     """Finds the files that a table names.
 
@@ -244,6 +250,10 @@ class Places:
             return written
         target = self._inside(written)
         return target if target is not None and _status(target) is not None else written
+
+    def folder_there(self, folder: str) -> bool:
+        """Whether a folder of `folders_of` is there, in which relative paths may name files."""
+        return self._folder_there(f"{folder}/file" if folder else "file")
 
     def _folder_there(self, path: str) -> bool:
         """Whether there is a folder in which a relative path may name a file; each folder is looked for once."""

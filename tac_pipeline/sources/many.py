@@ -38,6 +38,7 @@ class SharedListings:
     def __init__(self, cache: ListingCache) -> None:
         self._cache = cache
         self._used: set[str] = set()
+        self._used_rows: set[str] = set()
 
     def find(self, name: str) -> pl.DataFrame | None:
         """See ListingCache."""
@@ -51,10 +52,28 @@ class SharedListings:
         """Note what one source uses; `forget_unused` removes what none does."""
         self._used |= names
 
+    def find_rows(self, name: str) -> pl.DataFrame | None:
+        """See ListingCache."""
+        self._used_rows.add(name)
+        return self._cache.find_rows(name)
+
+    def has_rows(self, name: str) -> bool:
+        """See ListingCache."""
+        return self._cache.has_rows(name)
+
+    def keep_rows(self, name: str, rows: pl.DataFrame) -> None:
+        """See ListingCache."""
+        self._cache.keep_rows(name, rows)
+
+    def forget_rows_but(self, names: Collection[str]) -> None:
+        """Note what one source uses; `forget_unused` removes what none does."""
+        self._used_rows |= set(names)
+
     def forget_unused(self) -> None:
         """Remove what no source has used since the last call."""
         self._cache.forget_all_but(self._used)
-        self._used = set()
+        self._cache.forget_rows_but(self._used_rows)
+        self._used, self._used_rows = set(), set()
 
 
 @dataclass(frozen=True)

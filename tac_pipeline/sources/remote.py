@@ -12,7 +12,7 @@ import io
 import random
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, Any, TypeVar
 
 from tac_pipeline.errors import SourceError
@@ -98,8 +98,11 @@ class RemoteFiles:
         return tried(read, timeout=self.timeout)
 
 
-def tried(read: Callable[[], Answer], *, timeout: float) -> Answer:
-    """What a read returns, tried again after a pause where that may help; OSError with the reason when it fails."""
+def tried(read: Callable[[], Answer], *, timeout: float, what: str = "read it") -> Answer:
+    """What a read returns, tried again after a pause where that may help; OSError with the reason when it fails.
+
+    `what` says what credentials must allow.
+    """
     number = 1
     while True:
         try:
@@ -108,7 +111,7 @@ def tried(read: Callable[[], Answer], *, timeout: float) -> Answer:
             raise
         except Exception as error:
             if number == TRIES or not _may_pass(error):
-                reason = _reason(error, timeout) + (f" ({number} tries)" if number > 1 else "")
+                reason = _reason(error, timeout, what) + (f" ({number} tries)" if number > 1 else "")
                 raise (GaveUp if isinstance(error, GaveUp | TimeoutError) else OSError)(reason) from error
             pause = _pause(error, number, timeout)
         time.sleep(pause)
@@ -156,7 +159,7 @@ def _status(error: BaseException) -> int | None:
     return None
 
 
-def _reason(error: Exception, timeout: float) -> str:
+def _reason(error: Exception, timeout: float, what: str = "read it") -> str:
     status, words = _status(error), _words(error)
     if isinstance(error, FileNotFoundError):
         return "there is no such file" if "://" in words else words
@@ -170,18 +173,18 @@ def _reason(error: Exception, timeout: float) -> str:
         return "is redirected without end"
     if "ContentEncodingError" in _kinds(error):
         return "the answer's compression is damaged"
-    remedy = _remedy(error)
+    remedy = _remedy(error, what)
     if status is not None and getattr(error, "message", None) is not None:
         words = f"HTTP {status} {getattr(error, 'message', '')}".strip()
     return f"{words}: {remedy}" if remedy else words
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(error: Exception, what: str) -> str:
     kinds = _kinds(error)
     if kinds & {"NoCredentialsError", "PartialCredentialsError"}:
         return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     if isinstance(error, PermissionError) or _status(error) in (401, 403):
-        return "the credentials that are in use may not read it"
+        return f"the credentials that are in use may not {what}"
     return ""
 
 
@@ -202,8 +205,11 @@ def open_filesystem(url: str, *, timeout: float = TIMEOUT) -> tuple[Any, str]:
     return filesystem, root.rstrip("/")
 
 
-def split_url(url: str, *, timeout: float = TIMEOUT) -> tuple[Any, str]:
-    """The filesystem of a URL, and the URL's path in it; raises whatever the filesystem raises."""
+def split_url(url: str, *, timeout: float = TIMEOUT, options: Mapping[str, Any] | None = None) -> tuple[Any, str]:
+    """The filesystem of a URL, and the URL's path in it; raises whatever the filesystem raises.
+
+    Options are those of fsspec's filesystem, beside what it is told of patience.
+    """
     from fsspec.core import filesystem, get_filesystem_class, split_protocol, url_to_fs
     from fsspec.registry import known_implementations
 
@@ -216,8 +222,8 @@ def split_url(url: str, *, timeout: float = TIMEOUT) -> tuple[Any, str]:
         return chained, str(path)
     protocol = split_protocol(url)[0] or "file"
     kind = get_filesystem_class(protocol)
-    options = {**kind._get_kwargs_from_urls(url), **_options(protocol, timeout)}
-    return filesystem(protocol, **options), str(kind._strip_protocol(url))
+    found = {**kind._get_kwargs_from_urls(url), **_merged(_options(protocol, timeout), options or {})}
+    return filesystem(protocol, **found), str(kind._strip_protocol(url))
 
 
 def _options(protocol: str, timeout: float) -> dict[str, Any]:
@@ -238,9 +244,16 @@ def _options(protocol: str, timeout: float) -> dict[str, Any]:
     elif protocol == "ftp":
         own = {"timeout": timeout}
     configured = conf.get(protocol, {})
+    return _merged(own, {name: configured[name] for name in own if name in configured})
+
+
+def _merged(options: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Options, and those that come first; of dictionaries, key by key."""
     return {
-        name: {**value, **configured.get(name, {})} if isinstance(value, dict) else configured.get(name, value)
-        for name, value in own.items()
+        name: {**options[name], **others[name]}
+        if isinstance(options.get(name), dict) and isinstance(others.get(name), Mapping)
+        else others.get(name, options.get(name))
+        for name in {**options, **others}
     }
 
 

@@ -6,8 +6,8 @@ never unpickled. What must stay out: encoding (encoders/).
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,13 +16,28 @@ import polars as pl
 
 from tac_pipeline.arrays import FloatMatrix
 from tac_pipeline.arrow import UNSTATED_ENCODER
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import SourceError
-from tac_pipeline.sources.listing import LABEL, LABELS_KEY, Listing, ListingBuilder, as_path
-from tac_pipeline.sources.manifests import Places, column_labels, local_path
+from tac_pipeline.sources.archives import ListingCache
+from tac_pipeline.sources.listing import LABEL, LABELS_KEY, PASSED_OVER, PROBLEMS, Listing, ListingBuilder, as_path
+from tac_pipeline.sources.manifests import Places, column_labels, folders_of, local_path
 from tac_pipeline.sources.streaming import read_local
 from tac_pipeline.sources.tables.columns import RowProblems, refuse_repeats
 from tac_pipeline.sources.tables.reading import read_text_table, table_columns
-from tac_pipeline.sources.tables.vectors import RowBatch, VectorPart, Widths, find_vector_files, open_part
+from tac_pipeline.sources.tables.vectors import (
+    RowBatch,
+    VectorPart,
+    Widths,
+    find_vector_files,
+    open_part,
+    table_beside,
+)
+
+# Raise it when the code finds other rows in a file than before: kept rows are then made again.
+_ROWS_CODE = 1
+_ROWS = {"row": pl.Int64, "image_id": pl.String, "uri": pl.String, "version": pl.String, "width": pl.Int32}
+# More folders of pictures than these are not looked for one by one.
+MOST_FOLDERS = 1_000
 
 
 class VectorBatch(NamedTuple):
@@ -64,34 +79,107 @@ class VectorSource:
     path : Path
         A .parquet with a column of vectors; a .npy beside a table with as many rows; a folder of such files, or
         clip-retrieval's folder, or a pattern of such files: they are one table.
+    listings : ListingCache, optional
+        Keeps the ids and digests of each file, so that only new and changed files are read.
     """
 
     path: Path
+    listings: ListingCache | None = field(default=None, compare=False, repr=False)
     _widths: list[int] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def listing(self) -> Listing:
         """See ImageSource; version is a digest of the vector as it is stored."""
         found, widths, problems = ListingBuilder(), Widths(), RowProblems()
-        places_of = Places(self.path if self.path.is_dir() else self.path.parent)
-        of_part, of_row = array("q"), array("q")
         parts = self._parts(found)
-        for number, batch in self._batches(parts, found):
-            widths.add(batch.vectors)
-            for row, image_id in enumerate(batch.image_ids):
-                if image_id is None:
-                    problems.add(f"{parts[number].path.name}, row {batch.start + row}", "image_id must not be empty")
-                    continue
-                of_part.append(number)
-                of_row.append(batch.start + row)
-                uri = places_of.beside(batch.uris[row] or image_id)
-                found.add_image(image_id, uri=uri, size=None, version=batch.vectors.digest(row))
-        ids = found.image_ids
-        refuse_repeats(ids, lambda at: f"{parts[of_part[at]].path.name}, row {of_row[at]}", where=self.path)
+        rows = [self._rows(part, found, alone=len(parts) == 1) for part in parts]
+        for part, table in zip(parts, rows, strict=True):
+            widths.count(table["width"].to_numpy())
+            for row in table.filter(pl.col("image_id").is_null())["row"]:
+                problems.add(f"{part.path.name}, row {row}", "image_id must not be empty")
+        listed = pl.concat(table.with_columns(part=pl.lit(number)) for number, table in enumerate(rows))
+        listed = listed.drop_nulls("image_id")
+        del rows
+        found.add_images(self._images(listed))
+        ids = listed["image_id"]
+        refuse_repeats(
+            ids, lambda at: f"{parts[listed['part'][at]].path.name}, row {listed['row'][at]}", where=self.path
+        )
         problems.tell(found)
         if len(ids):
             self._widths[:] = [widths.common(self.path)]
         found.note(*(note for part in parts for note in part.notes))
         return found.finish(where=str(self.path), empty=f"the vector table {self.path} has no rows that can be used")
+
+    def _rows(self, part: VectorPart, found: ListingBuilder, *, alone: bool) -> pl.DataFrame:
+        """Columns of the table vector_rows: what is in one file, kept or read; a damaged file is reported."""
+        name = _kept_name(part.path)
+        known = None if self.listings is None else self.listings.find_rows(name)
+        if known is not None:
+            return known
+        read, whole = [pl.DataFrame(schema=_ROWS)], True
+        try:
+            read += [_table_of(batch) for batch in part.batches()]
+        except SourceError as error:
+            if alone:
+                raise
+            whole = False
+            found.report(part.path.name, str(error))
+        table = pl.concat(read)
+        if whole and self.listings is not None:
+            self.listings.keep_rows(name, table)
+        return table
+
+    def _images(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows with an image_id as images of a listing."""
+        places = Places(self.path if self.path.is_dir() else self.path.parent)
+        uris = rows["uri"]
+        if any(map(places.folder_there, folders_of(uris))):
+            uris = pl.Series("uri", [places.beside(uri) for uri in uris], dtype=pl.String)
+        return rows.select("image_id", uris, size=pl.lit(None, dtype=pl.Int64), version="version")
+
+    def kept_parts(self) -> list[str]:
+        """The names under which the rows of each file are kept: a file that changes gets another."""
+        return [_kept_name(path) for path in find_vector_files(self.path) or [self.path]]
+
+    def images_of(self, names: Sequence[str]) -> Listing | None:
+        """The images of some files alone, by their kept names; None where the whole source must be listed.
+
+        Raises
+        ------
+        SourceError
+            None of these rows can be used.
+        """
+        if self.listings is None:
+            return None
+        new, found = [name for name in names if not self.listings.has_rows(name)], ListingBuilder()
+        for path in find_vector_files(self.path) or [self.path]:
+            if _kept_name(path) in new:
+                self._rows(open_part(path), found, alone=True)
+        tables = [self.listings.find_rows(name) for name in names]
+        rows = pl.concat([pl.DataFrame(schema=_ROWS), *(table for table in tables if table is not None)])
+        if (
+            any(table is None for table in tables)
+            or rows["image_id"].null_count()
+            or rows["image_id"].is_duplicated().any()
+        ):
+            return None
+        images = self._images(rows).sort("image_id")
+        empty = pl.DataFrame(schema=PASSED_OVER)
+        return Listing(images, empty, pl.DataFrame(schema=PROBLEMS))
+
+    def forget_other_parts(self) -> None:
+        """Let go of the kept rows of files that are not there, or that have changed."""
+        if self.listings is not None:
+            self.listings.forget_rows_but(self.kept_parts())
+
+    def absent_folders(self, uris: pl.Series, known: Sequence[str] = ()) -> list[str] | None:
+        """The folders beside the table that rows name and that are not there; None where one is, or they are many.
+
+        `known` has folders that other rows name.
+        """
+        places = Places(self.path if self.path.is_dir() else self.path.parent)
+        folders = sorted({*folders_of(uris), *known})
+        return None if len(folders) > MOST_FOLDERS or any(map(places.folder_there, folders)) else folders
 
     def list_images(self) -> pl.DataFrame:
         """See ImageSource."""
@@ -200,6 +288,32 @@ class VectorSource:
                     raise
                 if found is not None:
                     found.report(part.path.name, str(error))
+
+
+def _kept_name(path: Path) -> str:
+    """A name for a file and its table as they are now."""
+    files = [path, *([table] if (table := table_beside(path)) is not None else [])]
+    found = []
+    for file in files:
+        with suppress(OSError):
+            status = file.stat()
+            found.append([str(file), status.st_size, status.st_mtime_ns])
+    return digest([found, _ROWS_CODE])
+
+
+def _table_of(batch: RowBatch) -> pl.DataFrame:
+    count = len(batch.vectors)
+    uris = [uri or image_id for uri, image_id in zip(batch.uris, batch.image_ids, strict=True)]
+    return pl.DataFrame(
+        {
+            "row": range(batch.start, batch.start + count),
+            "image_id": list(batch.image_ids),
+            "uri": uris,
+            "version": [batch.vectors.digest(row) for row in range(count)],
+            "width": batch.vectors.widths,
+        },
+        schema=_ROWS,
+    )
 
 
 def _holds_any(part: VectorPart, among: Collection[str]) -> bool:

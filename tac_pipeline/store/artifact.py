@@ -82,24 +82,30 @@ class Artifact:
         # Not at the top: `tac path` opens no table.
         import pyarrow as pa
 
-        from tac_pipeline.store.parquet import read_table
-        from tac_pipeline.store.segments import segments_of
+        from tac_pipeline.store.segments.cutting import segments_of
 
-        whole = checked or columns is None or schema.vector_column in columns
-        parts = []
-        for name in segments_of(schema, self.record["files"]):
-            path = self.file(name)
-            if whole and (problem := self._other_bytes(name)):
-                raise ArtifactDamaged(f"{problem}. {self._remedy}", file=path)
-            try:
-                parts.append(read_table(path, schema, columns=columns))
-            except ArtifactDamaged as error:
-                raise ArtifactDamaged(f"{error}. {self._remedy}", file=error.file) from error
+        names = segments_of(schema, self.record["files"])
+        parts = [self.part(name, schema, columns=columns, checked=checked) for name in names]
         return parts[0] if len(parts) == 1 else pa.concat_tables(parts)
 
-    def find_segment(self, ending: str) -> Path | None:
-        """A whole file of it with a name that ends so: a segment of a table (segments.py)."""
-        name = next((name for name in self.record["files"] if name.endswith(ending)), None)
+    def part(
+        self, name: str, schema: TableSchema, *, columns: Sequence[str] | None = None, checked: bool = False
+    ) -> pa.Table:
+        """One of the files of a table; see table."""
+        from tac_pipeline.store.parquet import read_table
+
+        path = self.file(name)
+        whole = checked or columns is None or schema.vector_column in columns
+        if whole and (problem := self._other_bytes(name)):
+            raise ArtifactDamaged(f"{problem}. {self._remedy}", file=path)
+        try:
+            return read_table(path, schema, columns=columns)
+        except ArtifactDamaged as error:
+            raise ArtifactDamaged(f"{error}. {self._remedy}", file=error.file) from error
+
+    def find_segment(self, digest: str) -> Path | None:
+        """A whole file of it with the rows of a digest: a segment of a table."""
+        name = next((name for name in self.record["files"] if name.endswith(f"-{digest}.parquet")), None)
         if name is None or size_problem(self.folder / name, self.record["files"][name]["size"]):
             return None
         return None if self._other_bytes(name) else self.folder / name

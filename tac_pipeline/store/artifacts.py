@@ -10,10 +10,12 @@
       thumbnails/         small pictures for the workbench, bounded
       pages/              the pages of all groupings in one file
       published/          what readers build on, in numbered versions (publication.py)
+      telling/            what was told of the store outside: the last run's summary, alerts, versions in other places
       .scratch/           artifacts being built; renamed whole when they are valid
       .lock               held by the process that builds
       .runs/              a lock for every run that is alive
-      .listings/          what was found in archives
+      .listings/          what was found in archives, and in the files of a vector table
+      .derived/           what was computed of single segments of large tables (segments/derived.py)
       .damaged/           files with wrong bytes that were set aside, for some days
     data/photos.style/    the same of a grouping, called style, of the images of photos: without shards, and without a
                           lock and runs of its own
@@ -22,7 +24,7 @@
 
 An artifact is built in a scratch folder, validated, renamed whole, and only then made current. A recipe that exists is
 used again. A table of more than a million rows is several files, some of them hard links to those of the version before
-(segments.py).
+(segments/).
 What must stay out: what an asset means and what it reads (assets/).
 """
 
@@ -35,7 +37,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactMissing, StoreError
@@ -45,6 +47,9 @@ from tac_pipeline.store.artifact import Artifact as Artifact
 from tac_pipeline.store.artifact import Current as Current
 from tac_pipeline.store.digests import beside, describe_files, read_sealed, write_sealed
 
+if TYPE_CHECKING:
+    from tac_pipeline.store.segments.derived import Derived
+
 RECORD_NAME = "artifact.json"
 CURRENT_NAME = "current.json"
 SCRATCH_NAME = ".scratch"
@@ -53,8 +58,12 @@ SHARDS_NAME = "shards"
 RUNS_NAME = ".runs"
 LISTINGS_NAME = ".listings"
 ASSIGNED_NAME = "assigned"
+# What was computed of single segments of large tables (segments/derived.py).
+DERIVED_NAME = ".derived"
 LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
+# The last run's summary, alerts, and what is known of versions in other places; lost, it is made again.
+TELLING_NAME = "telling"
 # The pages of a store and its groupings in one file, to open or to send; written anew by each `tac report`.
 PAGES_NAME = "pages"
 # Small pictures that the workbench made on demand, by the hash of the image.
@@ -109,6 +118,14 @@ class Store:
         return (self.base or self).folder / SHARDS_NAME
 
     @property
+    def derived(self) -> Derived:
+        """What was computed of single segments of large tables."""
+        # Not at the top: `tac path` opens no table.
+        from tac_pipeline.store.segments.derived import Derived
+
+        return Derived(self.folder / DERIVED_NAME)
+
+    @property
     def ledger_folder(self) -> Path:
         """Every cluster id that was ever given."""
         return self.folder / LEDGER_NAME
@@ -117,6 +134,11 @@ class Store:
     def published_folder(self) -> Path:
         """What readers build on."""
         return self.folder / PUBLISHED_NAME
+
+    @property
+    def telling_folder(self) -> Path:
+        """What was told of the store outside; written without the lock."""
+        return self.folder / TELLING_NAME
 
     @property
     def runs_folder(self) -> Path:
@@ -305,9 +327,15 @@ class Store:
     def sweep(self) -> None:
         """Remove what killed processes left in the store, and what was set aside long ago; with the lock held."""
         self.sweep_scratch()
-        # Listings, small pictures, pages, and the nouns of all stores are written without this lock.
+        # Listings, small pictures, pages, alerts, and the nouns of all stores are written without this lock.
         pages = self.folder / PAGES_NAME
-        unlocked = (self.listings_folder, self.thumbnails_folder, pages, self.prompted_nouns_folder)
+        unlocked = (
+            self.listings_folder,
+            self.thumbnails_folder,
+            pages,
+            self.prompted_nouns_folder,
+            self.telling_folder,
+        )
         for home in unlocked:
             sweep(home, older_than=LEFTOVER_SECONDS)
         for folder in self.folder.glob("*"):

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import polars as pl
+
+_COLUMNS = {"image_id": pl.String, "cluster_id": pl.Int32}
+
+
+class AssignedRows(Protocol):
+    """Some rows of a version of the assignments.
+
+    Attributes
+    ----------
+    assigned : str
+        Rows with the same one are of the same images in the same clusters; empty where that is not known.
+    """
+
+    @property
+    def assigned(self) -> str:
+        """See above."""
+
+    def frame(self) -> pl.DataFrame:
+        """The rows, with image_id and cluster_id."""
+
+    def sizes(self) -> pl.DataFrame:
+        """Columns cluster_id and images: how many images of each cluster are among them."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +63,8 @@ class Comparison:
 
 def compare_assignments(old: pl.DataFrame, new: pl.DataFrame) -> Comparison:
     """Compare two tables with the columns image_id (unique) and cluster_id (null when there is none)."""
-    columns = {"image_id": pl.String, "cluster_id": pl.Int32}
     before, after = (
-        side.select(pl.col(name).cast(kind) for name, kind in columns.items()).drop_nulls("cluster_id")
+        side.select(pl.col(name).cast(kind) for name, kind in _COLUMNS.items()).drop_nulls("cluster_id")
         for side in (old, new)
     )
     both = before.rename({"cluster_id": "old_cluster_id"}).join(
@@ -73,3 +96,18 @@ def compare_assignments(old: pl.DataFrame, new: pl.DataFrame) -> Comparison:
         came=int(changed["old_cluster_id"].null_count()),
         gone=int(changed["new_cluster_id"].null_count()),
     )
+
+
+def compare_parts(old: Sequence[AssignedRows], new: Sequence[AssignedRows]) -> Comparison:
+    """Compare two versions of the assignments that share some of their rows; only the others are read."""
+    shared = {part.assigned for part in old} & {part.assigned for part in new} - {""}
+    rest = [[part.frame().select(*_COLUMNS) for part in side if part.assigned not in shared] for side in (old, new)]
+    found = compare_assignments(*(pl.concat([pl.DataFrame(schema=_COLUMNS), *side]) for side in rest))
+    if not shared:
+        return found
+    sizes = pl.concat(part.sizes() for part in new if part.assigned in shared).drop_nulls("cluster_id")
+    same = sizes.group_by("cluster_id").agg(pl.col("images").sum().cast(pl.Int64))
+    counts = ("old_size", "new_size", "stayed")
+    clusters = found.clusters.join(same, on="cluster_id", how="left", maintain_order="left")
+    clusters = clusters.with_columns(pl.col(name) + pl.col("images").fill_null(0) for name in counts).drop("images")
+    return replace(found, clusters=clusters, known=found.known + int(same["images"].sum()))

@@ -8,6 +8,9 @@
         lineage.parquet       what became of every cluster id up to this version
         changes.parquet       what differs from version 6, image by image
         version.json          number, time, schema version, what it was made from, the digests of its tables
+      v000008/                of a store of more than a million images
+        assignments/          the same table in several files, which versions share where they do not differ
+          part-00000-3f0c....parquet
       hold.json               somebody rolled back: nothing is published automatically until somebody publishes
 
 Going back publishes an old version's tables under a new number, so that readers of the changes get these changes too.
@@ -20,22 +23,26 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
 from tac_pipeline.files import building_folder, place_folder, replacing, write_atomically
-from tac_pipeline.store.comparison import Comparison, compare_assignments
+from tac_pipeline.store.comparison import AssignedRows, Comparison, compare_parts
 from tac_pipeline.store.digests import bytes_problem, describe_files, read_sealed, size_problem, write_sealed
 from tac_pipeline.store.parquet import TableSchema, read_frame, read_table, write_table
 from tac_pipeline.store.schemas import PUBLISHED_ASSIGNMENTS, PUBLISHED_CHANGES, PUBLISHED_CLUSTERS, PUBLISHED_LINEAGE
+from tac_pipeline.store.segments.cutting import share
 
 # Raised when a column is removed or changes its meaning; a new column does not raise it.
 PUBLISHED_SCHEMA = 1
+# Of a version with its assignments in several files.
+PARTS_SCHEMA = 2
+PARTS_NAME = "assignments"
 LATEST_NAME, VERSION_NAME, HOLD_NAME = "latest", "version.json", "hold.json"
 
 TABLES: dict[str, TableSchema] = {
@@ -51,6 +58,61 @@ _ID_COLUMNS = {
     "lineage": ["cluster_id", "other_id"],
     "changes": ["old_cluster_id", "new_cluster_id"],
 }
+
+
+class PublishedRows(AssignedRows, Protocol):
+    """Some rows of published assignments: what one file of a version holds.
+
+    Attributes
+    ----------
+    digest : str
+        Of the rows; names the file.
+    alone : bool
+        Whether these are all rows.
+    """
+
+    @property
+    def digest(self) -> str:
+        """See above."""
+
+    @property
+    def alone(self) -> bool:
+        """See above."""
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file of a version's assignments."""
+
+    path: Path
+    assigned: str
+    alone: bool
+
+    @property
+    def digest(self) -> str:
+        """See PublishedRows."""
+        return "" if self.alone else self.path.stem.rpartition("-")[2]
+
+    def frame(self) -> pl.DataFrame:
+        """See AssignedRows.
+
+        Raises
+        ------
+        ArtifactDamaged
+            It cannot be read.
+        """
+        try:
+            return read_frame(self.path, PUBLISHED_ASSIGNMENTS)
+        except ArtifactDamaged as error:
+            folder = self.path.parent.parent if self.alone else self.path.parent.parent.parent
+            raise ArtifactDamaged(f"{error}. {_remedy(folder)}") from error
+
+    def sizes(self) -> pl.DataFrame:
+        """See AssignedRows."""
+        return self.frame().group_by("cluster_id").agg(images=pl.len())
+
+
+Tables = Mapping[str, pl.DataFrame | Sequence[PublishedRows]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +134,8 @@ class Version:
         Size and sha256 of its tables, {name: {size, sha256}}; empty in a version from before they were kept.
     pruned : bool
         Only its changes are kept.
+    parts : dict
+        Of a version with its assignments in several files: what each was made from, {name: digest}.
     """
 
     number: int
@@ -82,6 +146,7 @@ class Version:
     folder: Path
     files: dict[str, Any] = field(default_factory=dict)
     pruned: bool = False
+    parts: dict[str, str] = field(default_factory=dict)
 
     def table(self, name: str) -> pl.DataFrame:
         """One of its tables: assignments, clusters, lineage, changes.
@@ -91,6 +156,8 @@ class Version:
         ArtifactDamaged
             It cannot be read.
         """
+        if name == PARTS_NAME and self.parts:
+            return pl.concat(part.frame() for part in self.assigned)
         try:
             return read_frame(self.folder / f"{name}.parquet", TABLES[name])
         except ArtifactDamaged as error:
@@ -102,6 +169,13 @@ class Version:
         return self.table("assignments")
 
     @property
+    def assigned(self) -> list[PublishedFile]:
+        """The files of its assignments, in order."""
+        folder = self.folder / PARTS_NAME
+        found = [PublishedFile(folder / name, digest, alone=False) for name, digest in sorted(self.parts.items())]
+        return found or [PublishedFile(self.folder / f"{PARTS_NAME}.parquet", "", alone=True)]
+
+    @property
     def clusters(self) -> pl.DataFrame:
         """One row per cluster."""
         return self.table("clusters")
@@ -109,21 +183,28 @@ class Version:
     @property
     def whole(self) -> bool:
         """Whether its tables are still there: old versions keep only their changes."""
-        return not self.pruned and (self.folder / "assignments.parquet").exists()
+        return not self.pruned and self.assigned[0].path.exists()
 
     def damaged(self, *, by_digest: bool = False) -> dict[str, str]:
         """What is wrong with the tables that it should have, in words, by the tables' names.
 
         Sizes are compared, or digests too. Of a version from before these were kept, the tables are opened, or read.
         """
-        found = {}
+        found: dict[str, str] = {}
+        for path, problem in self.damaged_files(by_digest=by_digest).items():
+            found.setdefault(path.relative_to(self.folder).parts[0].removesuffix(".parquet"), problem)
+        return found
+
+    def damaged_files(self, *, by_digest: bool = False) -> dict[Path, str]:
+        """What is wrong with the files that it should have, in words; see damaged."""
         # Before pruning was noted, only the assignments told.
         whole = not self.pruned and (bool(self.files) or self.whole)
+        parts = [f"{PARTS_NAME}/{part}" for part in self.parts] if whole else []
+        found = {self.folder / part: self.file_problem(part, by_digest=by_digest) for part in parts}
         for name in TABLES if whole else ["changes"]:
-            problem = self._problem(name, by_digest=by_digest)
-            if problem is not None:
-                found[name] = problem
-        return found
+            if name != PARTS_NAME or not self.parts:
+                found[self.folder / f"{name}.parquet"] = self._problem(name, by_digest=by_digest)
+        return {path: problem for path, problem in found.items() if problem is not None}
 
     def _problem(self, name: str, *, by_digest: bool) -> str | None:
         path, wanted = self.folder / f"{name}.parquet", self.files.get(f"{name}.parquet")
@@ -133,6 +214,11 @@ class Version:
             except ArtifactDamaged as error:
                 return str(error)
             return None
+        return self.file_problem(f"{name}.parquet", by_digest=by_digest)
+
+    def file_problem(self, name: str, *, by_digest: bool) -> str | None:
+        """What is wrong with one of `files`, in words; None when nothing is."""
+        path, wanted = self.folder / name, self.files[name]
         found = size_problem(path, wanted["size"])
         return found or (bytes_problem(path, wanted["sha256"]) if by_digest else None)
 
@@ -209,7 +295,7 @@ class Publication:
 
     def publish(
         self,
-        tables: Mapping[str, pl.DataFrame],
+        tables: Tables,
         *,
         source: Mapping[str, str],
         entry: int,
@@ -217,6 +303,7 @@ class Publication:
     ) -> Version:
         """Publish new assignments, clusters and lineage, together with their changes against the latest version.
 
+        Assignments are a table, or the rows of several files of one.
         `compared` is what `compare` found for these assignments, where somebody has asked already.
         """
         version = self._add(tables, source=dict(source), entry=entry, rolled_back_to=None, compared=compared)
@@ -240,7 +327,7 @@ class Publication:
         original = old.rolled_back_to or old.number
         if original == (latest.rolled_back_to or latest.number):
             raise StoreError(f"version {old.number} is what is published now; name an older one")
-        tables = {name: old.table(name) for name in ("assignments", "clusters", "lineage")}
+        tables: Tables = {"assignments": old.assigned, **{name: old.table(name) for name in ("clusters", "lineage")}}
         # The hold comes first: if this is interrupted, the rolled-back result must not be published automatically.
         write_atomically(self.folder / HOLD_NAME, json.dumps({"rolled_back_to": original}))
         return self._add(tables, source=old.source, entry=old.entry, rolled_back_to=original)
@@ -293,13 +380,14 @@ class Publication:
             self._note_pruned(version)
             for name in ("assignments", "clusters", "lineage"):
                 (version.folder / f"{name}.parquet").unlink(missing_ok=True)
+            shutil.rmtree(version.folder / PARTS_NAME, ignore_errors=True)
         return [version.number for version in lost]
 
     def _note_pruned(self, version: Version) -> None:
         path = version.folder / VERSION_NAME
         write_sealed(path, {**read_sealed(path), "pruned": True})
 
-    def repair(self, version: Version, tables: Mapping[str, pl.DataFrame]) -> list[str]:
+    def repair(self, version: Version, tables: Tables) -> list[str]:
         """Write the damaged tables of a version again, from the result that it was made from; returns their names.
 
         Its changes are compared again with the version before.
@@ -312,34 +400,46 @@ class Publication:
         damaged = version.damaged(by_digest=True)
         found = dict(tables)
         if "changes" in damaged:
-            found["changes"] = self._changes_again(version, tables["assignments"])
+            found["changes"] = self._changes_again(version, found["assignments"])
         for name in damaged:
+            table = found[name]
+            if name == PARTS_NAME and version.parts:
+                self._write_parts_again(version, _rows(table))
+                continue
             with replacing(version.folder / f"{name}.parquet") as aside:
-                _write(aside, name, found[name])
-        names = [version.folder / f"{name}.parquet" for name in TABLES]
+                _write(aside, name, table if isinstance(table, pl.DataFrame) else table[0].frame())
         path = version.folder / VERSION_NAME
-        write_sealed(path, {**read_sealed(path), "files": describe_files(names)})
+        write_sealed(path, {**read_sealed(path), "files": _described(version.folder)})
         return list(damaged)
 
-    def _changes_again(self, version: Version, assignments: pl.DataFrame) -> pl.DataFrame:
+    def _write_parts_again(self, version: Version, parts: Sequence[PublishedRows]) -> None:
+        for part in version.assigned:
+            name = f"{PARTS_NAME}/{part.path.name}"
+            if version.file_problem(name, by_digest=True):
+                same = next((rows for rows in parts if rows.digest == part.digest), None)
+                if same is None:
+                    raise ArtifactDamaged(f"{part.path} cannot be made again. {_remedy(self.folder)}")
+                with replacing(part.path) as aside:
+                    _write(aside, PARTS_NAME, same.frame())
+
+    def _changes_again(self, version: Version, assignments: pl.DataFrame | Sequence[PublishedRows]) -> pl.DataFrame:
         before = None if version.number == 1 else self._read(self.folder / _folder_name(version.number - 1))
         if before is not None and (not before.whole or "assignments" in before.damaged()):
             raise ArtifactDamaged(
                 f"{version.folder / 'changes.parquet'} is damaged, and version {before.number}, with which it would be "
                 f"compared again, is not kept. {_remedy(self.folder)}"
             )
-        old = assignments.clear() if before is None else before.assignments
-        changed = compare_assignments(old, assignments).images
+        changed = compare_parts([] if before is None else before.assigned, _rows(assignments)).images
         return changed.with_columns(version=pl.lit(version.number, dtype=pl.Int32))
 
-    def compare(self, assignments: pl.DataFrame) -> Comparison:
+    def compare(self, assignments: pl.DataFrame | Sequence[PublishedRows]) -> Comparison:
         """What would change if these assignments were published."""
         latest = self.latest()
-        return compare_assignments(assignments.clear() if latest is None else latest.assignments, assignments)
+        return compare_parts([] if latest is None else latest.assigned, _rows(assignments))
 
     def _add(
         self,
-        tables: Mapping[str, pl.DataFrame],
+        tables: Tables,
         *,
         source: dict[str, str],
         entry: int,
@@ -350,9 +450,11 @@ class Publication:
         number = 1 if latest is None else latest.number + 1
         compared = self.compare(tables["assignments"]) if compared is None else compared
         changes = compared.images.with_columns(version=pl.lit(number, dtype=pl.Int32))
+        rows = _rows(tables[PARTS_NAME])
+        parts = {} if rows[0].alone else {_part_name(place, part): part.assigned for place, part in enumerate(rows)}
         record = {
             "version": number,
-            "schema": PUBLISHED_SCHEMA,
+            "schema": PARTS_SCHEMA if parts else PUBLISHED_SCHEMA,
             "entry": entry,
             "source": source,
             "rolled_back_to": rolled_back_to,
@@ -361,13 +463,31 @@ class Publication:
         target = self.folder / _folder_name(number)
         with building_folder(self.folder) as aside:
             for name, table in {**tables, "changes": changes}.items():
-                _write(aside / f"{name}.parquet", name, table)
-            write_sealed(aside / VERSION_NAME, {**record, "files": describe_files(aside.iterdir())})
+                if not isinstance(table, pl.DataFrame) and parts:
+                    self._write_parts(aside / PARTS_NAME, rows, latest)
+                else:
+                    _write(
+                        aside / f"{name}.parquet", name, table if isinstance(table, pl.DataFrame) else rows[0].frame()
+                    )
+            described = {**record, "files": _described(aside)} | ({"parts": parts} if parts else {})
+            write_sealed(aside / VERSION_NAME, described)
             # A version above the latest was killed before the swap, and nobody has seen it: it is made again.
             shutil.rmtree(target, ignore_errors=True)
             place_folder(aside, target)
             self._announce(target)
         return self._read(target)
+
+    def _write_parts(self, folder: Path, rows: Sequence[PublishedRows], latest: Version | None) -> None:
+        """Write the files of the assignments; those that the latest version has too are shared with it."""
+        folder.mkdir()
+        known = {part.digest: part for part in ([] if latest is None else latest.assigned) if not part.alone}
+        for place, part in enumerate(rows):
+            path, same = folder / _part_name(place, part), known.get(part.digest)
+            named = None if same is None else f"{PARTS_NAME}/{same.path.name}"
+            if same is not None and latest is not None and latest.file_problem(str(named), by_digest=True) is None:
+                share(same.path, path)
+            else:
+                _write(path, PARTS_NAME, part.frame())
 
     def _announce(self, target: Path) -> None:
         with replacing(self.folder / LATEST_NAME) as link:
@@ -386,9 +506,41 @@ class Publication:
                 folder=folder,
                 files=dict(record.get("files", {})),
                 pruned=bool(record.get("pruned", False)),
+                parts=dict(record.get("parts", {})),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactDamaged(f"{path} cannot be read ({error}). {_remedy(self.folder)}") from error
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A table as the rows of one file."""
+
+    table: pl.DataFrame
+    digest: str = ""
+    assigned: str = ""
+    alone: bool = True
+
+    def frame(self) -> pl.DataFrame:
+        return self.table
+
+    def sizes(self) -> pl.DataFrame:
+        return self.table.group_by("cluster_id").agg(images=pl.len())
+
+
+def _rows(assignments: pl.DataFrame | Sequence[PublishedRows]) -> Sequence[PublishedRows]:
+    return [_Whole(assignments)] if isinstance(assignments, pl.DataFrame) else assignments
+
+
+def _part_name(place: int, part: PublishedRows) -> str:
+    return f"part-{place:05d}-{part.digest}.parquet"
+
+
+def _described(folder: Path) -> dict[str, dict[str, Any]]:
+    """The tables of a version as its record has them, by their paths in its folder."""
+    tables = describe_files(path for path in folder.iterdir() if path.suffix == ".parquet")
+    parts = describe_files((folder / PARTS_NAME).glob("*.parquet"))
+    return {**tables, **{f"{PARTS_NAME}/{name}": file for name, file in parts.items()}}
 
 
 def _write(path: Path, name: str, table: pl.DataFrame) -> None:

@@ -52,6 +52,16 @@ ARCHIVE_MEMBERS = TableSchema(
         Column("note", pa.string(), "null for an image; else the rule or the problem", nullable=True),
     ),
 )
+VECTOR_ROWS = TableSchema(
+    "vector_rows",
+    (
+        Column("row", pa.int64(), "of the file"),
+        Column("image_id", pa.string(), "as it is written; null where there is none", nullable=True),
+        Column("uri", pa.string(), "as it is written; the image_id where there is none", nullable=True),
+        Column("version", pa.string(), "a digest of the vector"),
+        Column("width", pa.int32(), "how many numbers it has; -1 where there is no vector"),
+    ),
+)
 IMAGE_LABELS = TableSchema(
     "image_labels", (_IMAGE_ID, Column("label", pa.string(), "the truth, for evaluation only")), key="image_id"
 )
@@ -308,6 +318,40 @@ ASSIGNMENTS = TableSchema(
     key="image_id",
     grows=True,
 )
+VIEW_SUMS = TableSchema(
+    "view_sums",
+    (
+        Column("images", pa.int64(), "of this segment of image_embeddings"),
+        Column("unreadable", pa.int64(), "of them"),
+        Column("noted", pa.int64(), "of the readable ones, those with a note"),
+        Column("unreached", pa.int64(), "of the unreadable ones, those that may be reached another time"),
+        Column("content", pa.string(), "a digest of image_ids and content hashes"),
+    ),
+)
+SHARD_COUNTS = TableSchema(
+    "shard_counts",
+    (
+        Column("shard", pa.string(), "file below shards/"),
+        Column("count", pa.int64(), "images of this segment of image_embeddings in it"),
+    ),
+)
+GROUP_SUMS = TableSchema(
+    "group_sums",
+    (
+        Column("cluster_id", pa.int32(), "null for images that cannot be read", nullable=True),
+        Column("images", pa.int64(), "of this segment in the cluster"),
+        Column("confidence", pa.float64(), "the sum over them"),
+        Column("curated", pa.int64(), "how many of them people put there"),
+    ),
+)
+DRIFT_SUMS = TableSchema(
+    "drift_sums",
+    (
+        Column("new", pa.int64(), "images in a cluster that are not of the training set"),
+        Column("outliers", pa.int64(), "of them, how many are far out"),
+        Column("confidence", pa.float64(), "the sum over the new ones"),
+    ),
+)
 SHARD_ASSIGNMENTS = TableSchema(
     "shard_assignments",
     (
@@ -415,6 +459,37 @@ IMAGE_MAP = TableSchema(
     key="image_id",
     grows=True,
 )
+_SIMILARITY_BIN = Column("bin", pa.int32(), "similarity in steps, rounded down (results/review/scales.py)")
+SIMILARITY_COUNTS = TableSchema(
+    "similarity_counts",
+    (
+        Column("cluster_id", pa.int32(), "the lasting id"),
+        _SIMILARITY_BIN,
+        Column("images", pa.int64(), "of the cluster with this similarity to its center"),
+    ),
+)
+HASH_KEYS = TableSchema("hash_keys", (Column("key", pa.int64(), "of a content hash of this segment; ascending"),))
+EQUAL_IMAGES = TableSchema("equal_images", (_IMAGE_ID, _CONTENT_HASH))
+DUPLICATES = TableSchema(
+    "duplicates", (_IMAGE_ID, Column("duplicate_group", pa.int32(), "as in the table review")), key="image_id"
+)
+REVIEW_SUMS = TableSchema(
+    "review_sums",
+    (
+        Column("cluster_id", pa.int32(), "null when images cannot be read", nullable=True),
+        Column("border", pa.int64(), "images of this segment on the border"),
+        Column("outlier", pa.int64(), "images of this segment that are far out"),
+    ),
+)
+_TO_SHOW = (
+    Column("image_id", pa.string(), "of an image among the first of its kind in this segment"),
+    Column("cluster_id", pa.int32(), "its cluster"),
+    Column("runner_up", pa.int32(), "the second most probable cluster id", nullable=True),
+    Column("similarity", pa.float32(), "cosine to the cluster's center", nullable=True),
+    Column("margin", pa.float32(), "how clearly the cluster beats the runner-up", nullable=True),
+)
+FARTHEST = TableSchema("farthest", _TO_SHOW)
+CLOSEST = TableSchema("closest", _TO_SHOW)
 REVIEW = TableSchema(
     "review",
     (
@@ -436,6 +511,22 @@ CLUSTER_NOUNS = TableSchema(
         _NOUN,
         Column("weight", pa.float32(), "mean retrieval weight over its training images, 0 to 1"),
     ),
+)
+PAGE_ROWS = TableSchema(
+    "page_rows",
+    (
+        *REVIEW.columns,
+        Column("confidence", pa.float32(), "as in assignments", nullable=True),
+        Column("runner_up", pa.int32(), "as in assignments", nullable=True),
+        _CONTENT_HASH,
+        Column("width", pa.int32(), "as in image_embeddings"),
+        Column("height", pa.int32(), "as in image_embeddings"),
+        Column("uri", pa.string(), "as in image_manifest"),
+        *_PLACE,
+    ),
+)
+MAP_SAMPLE = TableSchema(
+    "map_sample", (_IMAGE_ID, *_PLACE, Column("cluster_id", pa.int32(), "as in assignments", nullable=True))
 )
 REPORT_PICTURES = TableSchema(
     "report_pictures",

@@ -116,11 +116,22 @@ def known_rows(manifest: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
     return ranked.unique("image_id", keep="last")
 
 
-def join_small_shards(view: pl.DataFrame, folder: Path, encoder: str) -> pl.DataFrame:
-    """The view after many small shards are joined into few; small ones are removed once no version names them."""
-    rows_of = view["shard"].value_counts()
-    small = rows_of.filter(pl.col("count") < SMALL_SHARD_ROWS)["shard"]
-    if len(small) < SMALL_SHARDS:
+def small_shards(counts: pl.DataFrame) -> pl.Series:
+    """The shards to join, when they are many enough to be worth it; counts has the columns shard, count."""
+    small = counts.filter(pl.col("count") < SMALL_SHARD_ROWS)["shard"]
+    return small if len(small) >= SMALL_SHARDS else small.clear()
+
+
+def join_small_shards(
+    view: pl.DataFrame, folder: Path, encoder: str, *, small: pl.Series | None = None
+) -> pl.DataFrame:
+    """The view after many small shards are joined into few; small ones are removed once no version names them.
+
+    `small` has the shards to join, where the view has not all rows of a store.
+    """
+    if small is None:
+        small = small_shards(view["shard"].value_counts())
+    if small.is_empty():
         return view
     scattered = view.filter(pl.col("shard").is_in(small.implode())).sort("shard", "row")
     joined = []
@@ -139,10 +150,12 @@ def _width_of(path: Path) -> int:
     return int(read_table(path, EMBEDDING_SHARD, columns=["embedding"]).schema.field("embedding").type.list_size)
 
 
-def read_shard_index(folder: Path, *, encoder: str) -> pl.DataFrame:
-    """Every row of an encoder's shards, without vectors; unreadable shards count as absent."""
+def read_shard_index(folder: Path, *, encoder: str, among: Set[str] | None = None) -> pl.DataFrame:
+    """Every row of an encoder's shards, or of some, without vectors; unreadable shards count as absent."""
     parts = []
     for path in sorted(folder.glob("*.parquet")):
+        if among is not None and path.name not in among:
+            continue
         try:
             table = read_table(path, EMBEDDING_SHARD, columns=_ROW_COLUMNS)
         except ArtifactDamaged as error:

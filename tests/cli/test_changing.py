@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from assets_helpers import materialize
 from command_line import ALL, below, done, tac, told
+from ready_store import ready
 from small_store import grouped_vectors, write_vectors
 
 from assets.graph import GROWTH
@@ -215,3 +216,71 @@ def test_a_file_of_corrections_is_looked_at_before_it_is_named(path: Path) -> No
     assert stopped.exit_code == 1
     assert "cannot read the file of corrections" in told(stopped)
     assert done(stopped, "reused") == done(stopped, "computed") == set()
+
+
+def test_publish_says_where_it_went_and_publications_list_it(path: Path, vector_store: Writer) -> None:
+    vector_store({"publication.to": "shared"})
+    place = f"{path.parent}/shared/small"
+    result = tac("publish", "-s", path)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[:2] == [f"bringing what is published to {place}", "version 1 is published"]
+    assert lines[2].startswith(f"readers of {place} have version 1 (0.0 MB in 4 files uploaded")
+    grow(path, 3)
+    vector_store({"publication.to": None})
+    tac("publish", "-s", path)
+    vector_store({"publication.to": "shared"})
+    status = tac("status", "-s", path)
+    assert f"readers of {place} have version 1 since " in status.stdout
+    assert "and not version 2 (`tac run` or `tac publish` takes it up)" in status.stdout
+    there = json.loads(tac("status", "--json", "-s", path).stdout)["readers_elsewhere"]
+    assert there == {"place": place, "version": 1, "failed": None}
+    rows = [line.split("  ") for line in tac("publications", "-s", path).stdout.splitlines()]
+    shown = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    assert shown[0] == ["version", "published", "here", "there"]
+    assert [row[:1] + row[2:] for row in shown[1:3]] == [
+        ["2", "readers have it"],
+        ["1", "whole", "readers have it"],
+    ]
+    assert shown[3] == [f"there: {place}"]
+    result = tac("rollback", "-s", path)
+    assert result.stdout.splitlines()[-1].startswith(f"readers of {place} have version 3 (")
+    found = json.loads(tac("publications", "--json", "-s", path).stdout)
+    assert [(row["version"], row["there"], row["repeats"]) for row in found["versions"]] == [
+        (3, "readers have it", 1),
+        (2, "changes", None),
+        (1, "whole", None),
+    ]
+    assert (found["place"], found["problem"]) == (place, None)
+
+
+def test_a_place_that_cannot_be_written_fails_the_command_and_keeps_what_is_published(
+    path: Path, vector_store: Writer
+) -> None:
+    vector_store({"publication.to": "shared"})
+    (path.parent / "shared").write_text("in the way")
+    place = f"{path.parent}/shared/small"
+    result = tac("publish", "-s", path)
+    assert result.exit_code == 1
+    assert "version 1 is published" in result.stdout
+    assert told(result).startswith(f"error: published versions cannot be written to {place}: Not a directory. The next")
+    assert told(tac("run", "-s", path)).endswith("Nothing was run. Mend that, or set publication.to to null.")
+    listed = tac("publications", "-s", path)
+    assert listed.exit_code == 0
+    (path.parent / "shared").unlink()
+    assert f"readers of {place} have version 1 (" in tac("publish", "-s", path).stdout
+
+
+def test_a_run_whose_version_did_not_get_there_goes_to_its_end_and_fails(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ready(vector_store())
+    vector_store({"publication.to": "shared"})
+    (path.parent / "shared").write_text("in the way")
+    # As if the place had gone away after the run began.
+    monkeypatch.setattr("assets.lookups.readiness.require_destinations", lambda _: None)
+    result = tac("run", "-s", path)
+    assert result.exit_code == 1
+    assert "version 1 is this result already; published versions cannot be written to" in result.stdout
+    assert "next: tac report" in result.stdout, "all else was done"
+    assert told(result).endswith("did not reach all of its readers: see the yellow line above, or `tac status`")

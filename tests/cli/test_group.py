@@ -4,12 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from small_store import REPOSITORY
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from tac_pipeline.cli.terminal import group, stopping
 from tac_pipeline.cli.terminal.group import Stopped, run_group, stops_told
@@ -29,7 +28,10 @@ sys.exit(code)
 LEADER = """
 import os, subprocess, sys, time
 {before}
-child = subprocess.Popen([sys.executable, "-c", "import time; {child}time.sleep(60)"])
+heard, said = os.pipe()
+ready = f"import os, time; {child}os.write({{said}}, b'.'); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", ready], pass_fds=[said])
+os.read(heard, 1)
 print(os.getpid(), child.pid, flush=True)
 try:
     time.sleep(60)
@@ -75,10 +77,9 @@ def test_everything_ends_with_the_command(number: int, ignored: tuple[int, ...],
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         family = [int(word) for word in process.stdout.readline().split()]
-        time.sleep(0.1)  # the child sets its handler
         process.send_signal(number)
-        assert process.wait(timeout=10) == code
-        wait_for(lambda: all(gone(pid) for pid in family) or None, seconds=5, what="the group to end")
+        assert process.wait(timeout=PATIENCE) == code
+        wait_for(lambda: all(gone(pid) for pid in family) or None, what="the group to end")
         assert process.stderr.read() == ""
         assert process.stdout.read() == ("" if number == signal.SIGKILL else "stopping\n"), "and no trace"
 
@@ -124,7 +125,7 @@ open({str(note)!r}, "w").write(str(child.pid))
 os.kill(os.getpid(), 9)
 """
     assert run_group([sys.executable, "-c", script], on_stop=print) == -9
-    wait_for(lambda: gone(int(note.read_text())) or None, seconds=5, what="the child to end")
+    wait_for(lambda: gone(int(note.read_text())) or None, what="the child to end")
 
 
 def test_output_that_nobody_reads_holds_nothing_up(

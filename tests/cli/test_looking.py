@@ -52,7 +52,7 @@ def test_status_before_and_after_a_run(vector_store: Writer) -> None:
     assert before.splitlines()[-2:] == [f"a run computes {ALL} assets", "nothing is published yet"]
     ready(path)
     after = tac("status", "-s", path).stdout
-    assert len(re.findall(r"^\w+ +fresh +\d+ +\d+\.\d s", after, flags=re.MULTILINE)) == ALL
+    assert len(re.findall(r"^\w+ +fresh +\d+ +[\d.]+ (?:s|min)", after, flags=re.MULTILINE)) == ALL
     assert after.splitlines()[-2] == "everything is fresh: a run has nothing to do"
     assert re.fullmatch(r"readers have version 1 of \d{4}-\d\d-\d\d \d\d:\d\d", after.splitlines()[-1])
 
@@ -61,10 +61,14 @@ def test_status_says_what_would_rerun_why_and_how_long_that_took(path: Path, vec
     changed = tac("status", "-s", vector_store({"heads.epochs": 61})).stdout
     states = dict(re.findall(r"^(\w+) +(fresh|stale|missing)\b", changed, flags=re.MULTILINE))
     assert {name for name, state in states.items() if state == "stale"} == below("cluster_heads")
-    assert re.search(r"^cluster_heads +stale +60 +\d+\.\d s +heads\.epochs: 60 -> 61 *$", changed, flags=re.MULTILINE)
+    assert re.search(
+        r"^cluster_heads +stale +60 +[\d.]+ (?:s|min) +heads\.epochs: 60 -> 61 *$", changed, flags=re.MULTILINE
+    )
     assert re.search(r"^assignments +stale .* waits for cluster_heads, corrections *$", changed, flags=re.MULTILINE)
     stale = len(below("cluster_heads"))
-    assert re.search(rf"^a run computes {stale} assets, which took [\d.]+ s last time$", changed, flags=re.MULTILINE)
+    assert re.search(
+        rf"^a run computes {stale} assets, which took [\d.]+ (?:s|min) last time$", changed, flags=re.MULTILINE
+    )
 
 
 def test_what_is_computed_and_what_is_found_again_are_told_apart(path: Path, vector_store: Writer) -> None:

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +14,7 @@ import dagster as dg
 import pytest
 from command_line import done, tac, told
 from small_store import REPOSITORY
+from waiting import PATIENCE
 
 from assets.engine.execute import open_store
 from assets.orchestration import in_process
@@ -100,14 +100,16 @@ stopping.watch()
 stopping.before_a_sudden_end(lambda: print("restored", flush=True))
 signal.signal(signal.SIGINT, lambda *_: None)
 print("ready", flush=True)
-threading.Event().wait(60)
+stopping._asked.wait()
+print("asked", file=sys.stderr, flush=True)
+threading.Event().wait()
 """
 
 
 @pytest.mark.parametrize(
     ("grace", "sent", "sentence", "code"),
     [
-        ("60", [signal.SIGINT] * 2, "stopped at once", 130),
+        ("600", [signal.SIGINT] * 2, "stopped at once", 130),
         ("0.1", [signal.SIGINT], "without waiting", 130),
         ("0.1", [signal.SIGTERM], "without waiting", 143),
     ],
@@ -118,13 +120,15 @@ def test_a_process_that_does_not_stop_is_ended(
     with subprocess.Popen(
         [sys.executable, "-c", DEAF, grace], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
     ) as process:
-        assert process.stdout is not None
+        assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == "ready\n"
-        for number in sent:
-            process.send_signal(number)
+        first, *later = sent
+        process.send_signal(first)
+        for number in later:
             # The system joins signals that come at the same moment.
-            time.sleep(0.2)
-        out, err = process.communicate(timeout=20)
+            assert process.stderr.readline() == "asked\n"
+            process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     assert sentence in err
     assert out == "restored\n"

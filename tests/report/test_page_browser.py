@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from chromium import find_chromium
+from chromium import PAGE_MS, find_chromium
 from made_up import HOSTILE, made_up_changes, made_up_contents, made_up_tables, made_up_tree
 
 from tac_pipeline.report import ReportTables, write_page
@@ -50,7 +50,7 @@ def open_page(browser: "Browser", complaints: list[str], tmp_path: Path) -> Iter
         context = browser.new_context(viewport=window, color_scheme=scheme, offline=True, reduced_motion="reduce")
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PAGE_MS)
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))

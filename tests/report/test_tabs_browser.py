@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chromium import find_chromium
+from chromium import PAGE_MS, find_chromium
 from made_up import made_up_contents, made_up_tables
 
 from tac_pipeline.report import write_page
@@ -36,7 +36,7 @@ def page(tmp_path: Path) -> Iterator["Page"]:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         context = browser.new_context(offline=True, color_scheme="light", viewport={"width": 1300, "height": 900})
         opened = context.new_page()
-        opened.set_default_timeout(60_000)
+        opened.set_default_timeout(PAGE_MS)
 
         def complain(text: Any) -> None:
             complaints.append(str(text))

@@ -1,6 +1,7 @@
 """Drift: equality with a plain reference, and the result for few images."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tac_pipeline.results.drift import OUTLIER_QUANTILE, Drift, measure_drift, unchanged
+from tac_pipeline.store.segments.derived import Derived
+from tac_pipeline.store.segments.reading import HeldRows
 
 Row = tuple[int | None, bool, float, float]  # cluster, learned from, similarity, confidence
 ROWS = st.lists(
@@ -41,6 +44,12 @@ def tables(rows: list[Row]) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
+def drift(assigned: pl.DataFrame, learned: pl.DataFrame) -> Drift:
+    """Of assignments in one file, which keep no sums."""
+    known = assigned.join(learned, on="image_id", how="semi")
+    return measure_drift([HeldRows(assigned, "", alone=True)], known, Derived(Path("nowhere")))
+
+
 def plain_drift(rows: list[Row]) -> Drift:
     """The same by loops."""
     known = [row for row in rows if row[0] is not None and row[1]]
@@ -66,46 +75,46 @@ def plain_drift(rows: list[Row]) -> Drift:
 
 @given(rows=ROWS)
 def test_it_equals_the_plain_reference(rows: list[Any]) -> None:
-    assert measure_drift(*tables(rows)) == plain_drift(rows)
+    assert drift(*tables(rows)) == plain_drift(rows)
 
 
 def test_one_in_a_hundred_training_images_is_an_outlier_of_its_own_cluster() -> None:
     known: list[Row] = [(0, True, number / 200, 0.5) for number in range(200)]
     inside: list[Row] = [(0, False, 0.005, 0.5)]
     outside: list[Row] = [(0, False, 0.004, 0.5)]
-    assert measure_drift(*tables(known + inside)).outlier_share == 0
-    assert measure_drift(*tables(known + outside)).outlier_share == 1
+    assert drift(*tables(known + inside)).outlier_share == 0
+    assert drift(*tables(known + outside)).outlier_share == 1
 
 
 def test_each_cluster_has_its_own_floor() -> None:
     rows: list[Row] = [(0, True, 0.9, 0.5), (1, True, 0.2, 0.5), (0, False, 0.5, 0.5), (1, False, 0.5, 0.5)]
-    assert measure_drift(*tables(rows)).outlier_share == 0.5
+    assert drift(*tables(rows)).outlier_share == 0.5
 
 
 def test_where_no_training_image_is_left_nothing_is_an_outlier() -> None:
-    found = measure_drift(*tables([(0, False, -1.0, 0.4), (1, False, 0.5, 0.6)]))
+    found = drift(*tables([(0, False, -1.0, 0.4), (1, False, 0.5, 0.6)]))
     assert (found.known, found.new, found.new_share, found.outlier_share) == (0, 2, 1.0, 0.0)
 
 
 def test_without_new_images_nothing_drifts() -> None:
-    assert measure_drift(*tables([(0, True, 0.5, 0.75), (None, True, 0.0, 0.0)])) == Drift(1, 0, 0.0, 0.0, 0.0, 0.75)
-    assert measure_drift(*tables([])) == Drift(0, 0, 0.0, 0.0, 0.0, 0.0)
+    assert drift(*tables([(0, True, 0.5, 0.75), (None, True, 0.0, 0.0)])) == Drift(1, 0, 0.0, 0.0, 0.0, 0.75)
+    assert drift(*tables([])) == Drift(0, 0, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_new_images_that_lie_as_the_old_ones_do_are_as_seldom_outliers() -> None:
     rows: list[Row] = [(0, learned, number / 200, 0.5) for learned in (True, False) for number in range(200)]
-    assert measure_drift(*tables(rows)).outlier_share == 1 / 200
+    assert drift(*tables(rows)).outlier_share == 1 / 200
     far = [(0, False, -0.5, 0.5) for _ in range(200)]
-    assert measure_drift(*tables([*rows, *far])).outlier_share == 201 / 400
+    assert drift(*tables([*rows, *far])).outlier_share == 201 / 400
 
 
 def test_an_image_that_was_replaced_in_place_is_new() -> None:
     assigned, learned = tables([(0, True, 0.9, 0.5), (0, True, 0.8, 0.5)])
     replaced = assigned.with_columns(content_hash=pl.Series(["image-0", "other bytes"]))
-    found = measure_drift(assigned, unchanged(learned, replaced))
+    found = drift(assigned, unchanged(learned, replaced))
     assert (found.known, found.new, found.outlier_share) == (1, 1, 1.0)
 
 
 def test_a_cluster_without_training_images_goes_by_all_of_them() -> None:
     rows: list[Row] = [(0, True, 0.5, 0.5), (7, False, 0.4, 0.5), (7, False, 0.6, 0.5)]
-    assert measure_drift(*tables(rows)).outlier_share == 0.5
+    assert drift(*tables(rows)).outlier_share == 0.5

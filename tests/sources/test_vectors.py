@@ -29,6 +29,7 @@ from tac_pipeline.sources import (
 from tac_pipeline.sources import listing as listings
 from tac_pipeline.sources.tables import vectors as vector_tables
 from tac_pipeline.sources.vectors import VectorBatch
+from tac_pipeline.store.listings import KeptListings
 
 IDS = [f"i{number}" for number in range(6)]
 VECTORS, _ = grouped_vectors(per_group=2)
@@ -493,3 +494,52 @@ class TestSomeImages:
         write_vectors(tmp_path / "v.parquet", [*IDS[:5], IDS[0]], VECTORS)
         with pytest.raises(SourceError, match=r"'i0' \(v.parquet, row 0; v.parquet, row 5\)"):
             source.list_images()
+
+
+def test_only_files_that_changed_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, folder = KeptListings(tmp_path / "kept"), tmp_path / "vectors"
+    folder.mkdir()
+    vectors, _ = grouped_vectors()
+    for number in range(3):
+        write_vectors(folder / f"{number}.parquet", [f"{number}-{row}" for row in range(4)], vectors[:4])
+    before = VectorSource(folder, kept).listing().images
+    assert before.equals(VectorSource(folder).listing().images)
+    write_vectors(folder / "1.parquet", [f"1-{row}" for row in range(5)], vectors[:5])
+    read, plain = [], vector_tables._ParquetPart.batches
+
+    def batches(part: Any) -> Any:
+        read.append(part.path.name)
+        return plain(part)
+
+    monkeypatch.setattr(vector_tables._ParquetPart, "batches", batches)
+    source = VectorSource(folder, kept)
+    after = source.listing().images
+    assert read == ["1.parquet"]
+    assert after["image_id"].to_list() == sorted([*before["image_id"], "1-4"])
+    assert len(list((tmp_path / "kept/tables").iterdir())) == 4
+    source.forget_other_parts()
+    assert len(list((tmp_path / "kept/tables").iterdir())) == 3
+
+
+def test_a_damaged_file_is_not_kept(tmp_path: Path) -> None:
+    kept, folder = KeptListings(tmp_path / "kept"), tmp_path / "vectors"
+    folder.mkdir()
+    for name in ("cut", "whole"):
+        write_vectors(folder / f"{name}.parquet", [f"{name}-{row}" for row in range(4)], grouped_vectors()[0][:4])
+    data = bytearray((folder / "cut.parquet").read_bytes())
+    data[4:200] = bytes(196)
+    (folder / "cut.parquet").write_bytes(data)
+    for _ in range(2):
+        listing = VectorSource(folder, kept).listing()
+        assert listing.problems["path"].to_list() == ["cut.parquet"]
+    assert len(list((tmp_path / "kept/tables").iterdir())) == 1
+
+
+def test_pictures_that_appear_beside_a_kept_table_are_found(tmp_path: Path) -> None:
+    kept, path = KeptListings(tmp_path / "kept"), tmp_path / "vectors.parquet"
+    write_vectors(path, ["photos/a.jpg", "photos/b.jpg"], grouped_vectors()[0][:2])
+    assert VectorSource(path, kept).listing().images["uri"].to_list() == ["photos/a.jpg", "photos/b.jpg"]
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/b.jpg").touch()
+    uris = VectorSource(path, kept).listing().images["uri"].to_list()
+    assert uris == ["photos/a.jpg", str(tmp_path / "photos/b.jpg")]

@@ -3,46 +3,16 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_versions import ClusterOf, publish, tables
 
 from tac_pipeline.errors import ArtifactDamaged, ArtifactMissing, StoreError
 from tac_pipeline.store.publication import Publication, Version
-
-ClusterOf = Mapping[str, int | None]
-
-
-def tables(cluster_of: ClusterOf) -> dict[str, pl.DataFrame]:
-    ids = sorted({cluster for cluster in cluster_of.values() if cluster is not None})
-    assignments = pl.DataFrame(
-        {"image_id": list(cluster_of), "cluster_id": list(cluster_of.values())},
-        schema={"image_id": pl.String, "cluster_id": pl.Int32},
-    ).with_columns(cluster_name=pl.lit("a name"), confidence=0.9, runner_up=0, similarity=0.8, curated=False)
-    clusters = pl.DataFrame({"cluster_id": ids}, schema={"cluster_id": pl.Int32}).with_columns(
-        name=pl.lit("a name"),
-        alternatives=pl.lit(["another"]),
-        size=1,
-        share=0.1,
-        confidence=0.9,
-        medoids=pl.lit(["a"]),
-        lineage=pl.lit("born"),
-        alternative_weights=pl.lit([0.1]),
-        name_confidence=0.5,
-        curated=False,
-    )
-    lineage = pl.DataFrame({"cluster_id": ids}, schema={"cluster_id": pl.Int32}).with_columns(
-        entry=1, event=pl.lit("born"), other_id=None, shared=0, images_before=0, images_after=1
-    )
-    return {"assignments": assignments, "clusters": clusters, "lineage": lineage}
-
-
-def publish(publication: Publication, cluster_of: ClusterOf, *, entry: int = 1) -> Version:
-    return publication.publish(tables(cluster_of), source={"assignments": str(dict(cluster_of))}, entry=entry)
 
 
 def shown(version: Version | None) -> dict[str, int | None]:

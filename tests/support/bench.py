@@ -58,7 +58,7 @@ class Bench:
         """Act, and wait until the tables follow; the store then."""
         answer = self.ask("/api/actions", body={"do": do, "what": what, "seen": self.store["seen"]})
         assert answer.status_code == 200, answer.text
-        return wait_for(lambda: found if (found := self.store)["waiting"] == 0 else None, seconds=60, what="the tables")
+        return wait_for(lambda: found if (found := self.store)["waiting"] == 0 else None, what="the tables")
 
     def refused(self, do: Any, seen: Any = None, **what: Any) -> tuple[int, str]:
         body = {"do": do, "what": what, "seen": self.store["seen"] if seen is None else seen}

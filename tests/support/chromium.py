@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+# What a page may take on a slow machine that others use too; where things go well, nothing waits as long.
+PAGE_MS = 180_000
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

@@ -119,6 +119,9 @@ class Reader:
     def toml(self, block: Block) -> None:
         tomllib.loads(block.text)
 
+    def sql(self, block: Block) -> None:
+        assert block.kind == NOT_RUN, f"{block.place}: no test has a database; mark the block"
+
     def text(self, block: Block) -> None:
         lines = block.text.splitlines()
         if block.kind == FILE:
@@ -143,6 +146,7 @@ class Reader:
 CHECKS: dict[str, Callable[[Reader, Block], None]] = {
     "console": Reader.console,
     "python": Reader.python,
+    "sql": Reader.sql,
     "text": Reader.text,
     "toml": Reader.toml,
     "yaml": Reader.yaml,

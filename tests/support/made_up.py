@@ -7,7 +7,7 @@ import polars as pl
 
 from tac_pipeline.report import Changes, ReportTables, choose_images, describe
 from tac_pipeline.report.contents import Contents
-from tac_pipeline.results.review import duplicate_groups, review_images
+from tac_pipeline.results.review.marks import duplicate_groups, review_images
 from tac_pipeline.sources.streaming import OverLimit
 from tac_pipeline.store.comparison import compare_assignments
 

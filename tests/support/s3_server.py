@@ -31,7 +31,7 @@ def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             return None
 
     try:
-        wait_for(answers, seconds=60, what="the S3 server")
+        wait_for(answers, what="the S3 server")
         yield url
     finally:
         os.killpg(process.pid, signal.SIGKILL)

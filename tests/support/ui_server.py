@@ -12,10 +12,7 @@ from typing import Any
 
 import httpx
 from small_store import GROUPS, REPOSITORY, grouped_vectors, write_nouns, write_vectors
-from waiting import free_port, wait_for
-
-START_SECONDS = 120.0
-RUN_SECONDS = 180.0
+from waiting import PATIENCE, free_port, wait_for
 
 TAU = "tau: 0.005"
 SETTINGS = f"""\
@@ -81,7 +78,7 @@ def serving(command: list[str], *, url: str, log: Path, env: dict[str, str]) -> 
             return None
 
     try:
-        wait_for(answers, seconds=START_SECONDS, what=f"{url}; its log:\n{log.read_text()}")
+        wait_for(answers, what=f"{url}, which logs to {log}")
         yield
     finally:
         end_group(process)
@@ -107,7 +104,7 @@ def tac_ui(settings: Path) -> Iterator["Ui"]:
     url = f"http://127.0.0.1:{port}"
     with (
         serving(command, url=url, log=log, env=clean_environment(HOME=str(settings.parent))),
-        httpx.Client(base_url=url, timeout=60) as client,
+        httpx.Client(base_url=url, timeout=PATIENCE) as client,
     ):
         yield Ui(client, settings, log, port)
 
@@ -192,7 +189,7 @@ class Ui:
             run: dict[str, Any] = self.ask(RUN, run=run_id)["runOrError"]
             return run if run["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
 
-        return wait_for(ended, seconds=RUN_SECONDS, what=f"run {run_id} to end")
+        return wait_for(ended, what=f"run {run_id} to end")
 
     def failures(self, run_id: str) -> dict[str, dict[str, Any]]:
         """What failed in a run, by step: the error and the words that the UI puts beside the step."""

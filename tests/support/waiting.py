@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 POLL_SECONDS = 0.2
+# Far more than a slow machine needs that others use too; where things go well, nothing waits as long.
+PATIENCE = 600.0
 
 Found = TypeVar("Found")
 
@@ -18,7 +20,9 @@ def free_port() -> int:
         return port
 
 
-def wait_for(look: Callable[[], Found | None], *, seconds: float, what: str) -> Found:
+def wait_for(
+    look: Callable[[], Found | None], *, what: str, seconds: float = PATIENCE, pause: float = POLL_SECONDS
+) -> Found:
     """What `look` returns as soon as that is something; fails when it never is."""
     ends = time.monotonic() + seconds
     while True:
@@ -27,4 +31,4 @@ def wait_for(look: Callable[[], Found | None], *, seconds: float, what: str) -> 
             return found
         if time.monotonic() > ends:
             raise AssertionError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)

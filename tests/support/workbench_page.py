@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chromium import find_chromium
+from chromium import PAGE_MS, find_chromium
 from ui_server import clean_environment
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -34,10 +34,10 @@ def tac_open(settings: Path) -> Iterator[str]:
         return found[0] if found else None
 
     try:
-        yield wait_for(link, seconds=120, what="the workbench")
+        yield wait_for(link, what="the workbench")
     finally:
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(timeout=60) == 0, log.read_text()
+        assert process.wait(timeout=PATIENCE) == 0, log.read_text()
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def page_of(link: str) -> Iterator["Page"]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1300, "height": 900})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PAGE_MS)
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("response", lambda told: complaints.append(told.url) if told.status >= 400 else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

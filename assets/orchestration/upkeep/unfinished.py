@@ -57,9 +57,7 @@ def build_unfinished_sensor(project: Project, *, pace: float = 1.0) -> dg.Sensor
 
 def take_up(project: Project, instance: dg.DagsterInstance, *, now: float) -> dg.RunRequest | dg.SkipReason:
     """A request for what the last learning left undone, or the reason why none is made now."""
-    store = project.settings.store
-    records = instance.get_run_records(dg.RunsFilter(tags={STORE_TAG: store}), limit=LOOKED_AT)
-    records = [record for record in records if works_on(record.dagster_run, project)]
+    records = _last_runs(project, instance)
     if any(record.dagster_run.status in _UNFINISHED for record in records):
         return dg.SkipReason("a run of the store is not over yet")
     last = _unfinished(records, project)
@@ -75,6 +73,16 @@ def take_up(project: Project, instance: dg.DagsterInstance, *, now: float) -> dg
     if now < due:
         return dg.SkipReason(f"the learning of run {last.dagster_run.run_id} is taken up in {due - now:,.0f} s")
     return _request(project, last.dagster_run.run_id, attempt)
+
+
+def is_busy(project: Project, instance: dg.DagsterInstance) -> bool:
+    """Whether a run that builds the store is not over yet."""
+    return any(record.dagster_run.status in _UNFINISHED for record in _last_runs(project, instance))
+
+
+def _last_runs(project: Project, instance: dg.DagsterInstance) -> list[dg.RunRecord]:
+    records = instance.get_run_records(dg.RunsFilter(tags={STORE_TAG: project.settings.store}), limit=LOOKED_AT)
+    return [record for record in records if works_on(record.dagster_run, project)]
 
 
 def _request(project: Project, last: str, attempt: int) -> dg.RunRequest | dg.SkipReason:

@@ -117,7 +117,7 @@ class Display:
     def _print(self, line: str, *, whole: bool = False) -> None:
         # A table whose lines are broken is hard to read, but a file keeps them whole.
         if whole:
-            self.console.print(line)
+            self.console.print(line, soft_wrap=self._live is None)
         elif self._live is not None:
             self.console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
         else:

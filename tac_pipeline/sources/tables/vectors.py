@@ -82,7 +82,7 @@ def find_vector_files(location: Path) -> list[Path]:
 def files_of_table(location: str) -> list[Path]:
     """Every file of the vector table at a location, with the tables beside its matrices; empty when it is none."""
     files = find_vector_files(Path(location)) or [Path(location)]
-    beside = [_table_beside(path) for path in files if path.suffix.lower() == MATRIX_SUFFIX]
+    beside = [table_beside(path) for path in files if path.suffix.lower() == MATRIX_SUFFIX]
     return [path for path in (*files, *beside) if path is not None and path.is_file()]
 
 
@@ -115,7 +115,7 @@ def _head(path: str) -> bytes:
 def _chosen_files(paths: Sequence[Path]) -> list[Path]:
     matrices = [path for path in paths if path.suffix.lower() == MATRIX_SUFFIX]
     if matrices:
-        return matrices if any(_table_beside(path) for path in matrices) else []
+        return matrices if any(table_beside(path) for path in matrices) else []
     parquet = [path for path in paths if path.suffix.lower() == PARQUET_SUFFIX]
     return parquet if any(_holds_vectors(path) for path in parquet) else []
 
@@ -129,7 +129,7 @@ def _holds_vectors(path: Path) -> bool:
     return column is not None and _list_type(column[1]) is not None
 
 
-def _table_beside(path: Path) -> Path | None:
+def table_beside(path: Path) -> Path | None:
     """The table of a matrix's rows: with the same name, or where clip-retrieval puts it."""
     beside = [path.with_suffix(suffix) for suffix in TABLE_SUFFIXES]
     numbered = re.fullmatch(r"(?:img_emb|image_emb|embeddings?)_(\d+)", path.stem)
@@ -225,7 +225,11 @@ class Widths:
 
     def add(self, rows: VectorRows) -> None:
         """Count these rows; those without a vector have no width."""
-        found, counts = np.unique(rows.widths[rows.widths > 0], return_counts=True)
+        self.count(rows.widths)
+
+    def count(self, widths: IntVector) -> None:
+        """Count vectors of these widths; 0 or less is none."""
+        found, counts = np.unique(widths[widths > 0], return_counts=True)
         self._counts.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
 
     def common(self, where: Path) -> int:
@@ -346,7 +350,7 @@ class _MatrixPart:
     """A .npy of vectors, and the table that names its rows."""
 
     def __init__(self, path: Path) -> None:
-        table = _table_beside(path)
+        table = table_beside(path)
         if table is None:
             raise SourceError(
                 f"{path} must have a table beside it that names its rows, such as "

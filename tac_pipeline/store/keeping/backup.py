@@ -33,6 +33,7 @@ from tac_pipeline.store.keeping.check import LOCKS, check_kept
 from tac_pipeline.store.ledger import ENTRY_NAME
 from tac_pipeline.store.publication import LATEST_NAME, VERSION_NAME, Publication
 from tac_pipeline.store.schemas import CLUSTER_IDS
+from tac_pipeline.store.segments.cutting import share
 
 MANIFEST_NAME, SETTINGS_NAME = "manifest.json", "settings"
 FORMAT = 1
@@ -95,7 +96,8 @@ def back_up(store: Store, destination: Path, *, settings: Mapping[str, Path]) ->
     found = {name: path for name, path in found.items() if name not in left_out}
     try:
         with replacing_tree(target) as aside:
-            entries = {name: _copy(path, aside / name) for name, path in sorted(found.items())}
+            copied: dict[tuple[int, int], Path] = {}
+            entries = {name: _copy(path, aside / name, copied) for name, path in sorted(found.items())}
             newest = _newest_of(store)
             link = store.published_folder / LATEST_NAME
             latest = link.readlink().name if link.is_symlink() else None
@@ -210,7 +212,7 @@ def _damaged(store: Store) -> list[str]:
     others = [finding for finding in found if finding not in tables]
     latest = None if others else Publication(store.published_folder).latest()
     old = [finding for finding in tables if finding.path.is_relative_to(store.published_folder)]
-    old = [finding for finding in old if latest is not None and finding.path.parent != latest.folder]
+    old = [finding for finding in old if latest is not None and not finding.path.is_relative_to(latest.folder)]
     worse = [*others, *(finding for finding in tables if finding not in old)]
     if worse:
         raise StoreError(
@@ -243,10 +245,16 @@ def _newest(folder: Path) -> int:
     return max((int(found[1]) for found in numbers if found), default=0)
 
 
-def _copy(path: Path, target: Path) -> dict[str, Any]:
+def _copy(path: Path, target: Path, copied: dict[tuple[int, int], Path]) -> dict[str, Any]:
+    """Copy a file; one that versions share is copied once, and has as many names as before."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, target)
-    flush(target)
+    status = path.stat()
+    same = copied.setdefault((status.st_dev, status.st_ino), target)
+    if same == target:
+        shutil.copyfile(path, target)
+        flush(target)
+    else:
+        share(same, target)
     return describe_files([target])[target.name]
 
 
@@ -261,7 +269,7 @@ def _opened(source: Path) -> Iterator[Reader]:
         return
     try:
         with tarfile.open(source, "r:") as tar:
-            members = {member.name: member for member in tar if member.isreg()}
+            members = {member.name: member for member in tar if member.isreg() or member.islnk()}
 
             def read(name: str) -> IO[bytes]:
                 if name not in members:

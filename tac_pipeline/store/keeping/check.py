@@ -19,11 +19,13 @@ from tac_pipeline.progress import Progress
 from tac_pipeline.store.artifacts import (
     BEFORE_RESTORE,
     CURRENT_NAME,
+    DERIVED_NAME,
     PAGES_NAME,
     RECORD_NAME,
     RUNS_NAME,
     SCRATCH_NAME,
     SET_ASIDE_NAME,
+    TELLING_NAME,
     THUMBNAILS_NAME,
     Store,
 )
@@ -39,12 +41,28 @@ from tac_pipeline.store.keeping.action_log import ActionLog
 from tac_pipeline.store.keeping.training_sets import MADE_NAME, TRAINING_SETS_NAME
 from tac_pipeline.store.ledger import ENTRY_NAME, Ledger
 from tac_pipeline.store.ledger import TABLES as LEDGER_TABLES
+from tac_pipeline.store.listings import TABLES_NAME
 from tac_pipeline.store.parquet import TableSchema, read_table
 from tac_pipeline.store.publication import HOLD_NAME, LATEST_NAME, Publication
-from tac_pipeline.store.schemas import ARCHIVE_MEMBERS, CLUSTER_IDS, EMBEDDING_SHARD, PROMPTED_NOUNS, SHARD_ASSIGNMENTS
+from tac_pipeline.store.schemas import (
+    ARCHIVE_MEMBERS,
+    CLUSTER_IDS,
+    EMBEDDING_SHARD,
+    PROMPTED_NOUNS,
+    SHARD_ASSIGNMENTS,
+    VECTOR_ROWS,
+)
 
 LOCKS = {".lock", ".lock-holder"}
-_PASSED_OVER = {PAGES_NAME, THUMBNAILS_NAME, RUNS_NAME, SCRATCH_NAME, SET_ASIDE_NAME}
+_PASSED_OVER = {
+    DERIVED_NAME,
+    PAGES_NAME,
+    THUMBNAILS_NAME,
+    RUNS_NAME,
+    SCRATCH_NAME,
+    SET_ASIDE_NAME,
+    TELLING_NAME,
+}
 
 
 class Loss(StrEnum):
@@ -189,6 +207,7 @@ class _Look:
         shared = [
             (self.store.prompted_nouns_folder, "*/*.parquet", PROMPTED_NOUNS),
             (self.store.listings_folder, "*.parquet", ARCHIVE_MEMBERS),
+            (self.store.listings_folder, f"{TABLES_NAME}/*.parquet", VECTOR_ROWS),
         ]
         own = (self.store.assigned_folder, "*/*/*.parquet", SHARD_ASSIGNMENTS)
         for folder, pattern, schema in [own] if self.store.base else [own, *shared]:
@@ -260,9 +279,9 @@ class _Look:
             return
         for version in versions:
             last = version.number == versions[-1].number
-            for name, problem in version.damaged(by_digest=True).items():
-                self._find(version.folder / f"{name}.parquet", problem, Loss.REPUBLISHED if last else Loss.BACKUP)
-            for path in version.folder.glob("*"):
+            for path, problem in version.damaged_files(by_digest=True).items():
+                self._find(path, problem, Loss.REPUBLISHED if last else Loss.BACKUP)
+            for path in version.folder.rglob("*"):
                 if path.suffix in (".parquet", ".json"):
                     self._took(path)
             self.report.without_digest += not version.files

@@ -1,14 +1,17 @@
 """What happens automatically, with the real daemon and webserver: nobody presses a button here.
 
-The tests use one store, in the order of the file.
+The tests use one store, in the order of the file. Each begins when nothing is left to do, and what a failed one left in
+the settings is taken back, so that one failure is one failure.
 """
 
+import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,21 +19,24 @@ import polars as pl
 import pytest
 from command_line import below
 from small_store import PER_GROUP, grouped_vectors, write_vectors
-from ui_server import RUN_SECONDS, SETTINGS, Ui, clean_environment, tac_ui, write_store
-from waiting import wait_for
+from ui_server import SETTINGS, Ui, clean_environment, tac_ui, write_store
+from waiting import PATIENCE, Found, wait_for
 
 from assets.graph import GROWTH
-from assets.orchestration.automation import TICK_SECONDS
 from assets.orchestration.publishing import PUBLISHED
 from assets.orchestration.upkeep.unfinished import ATTEMPT_TAG
 
-# A cron fires once a minute at most, and the sensor looks every tick.
-GROW_SECONDS = 60.0 + 3 * TICK_SECONDS + 60.0
-QUIET_TICKS = 2.2
+EVERY_MINUTE, NEXT_YEAR = "* * * * *", "0 0 1 1 *"
+# Looks of the sensor that must find nothing to do.
+QUIET_LOOKS = 2
+# How often a learning is asked for that is to be terminated, each four times as long as the one before.
+TRIES = 5
 COUNTERPARTS_DOWN = below("text_counterparts") | {PUBLISHED}
 # The learned assets are older than the newest images, until the store is clustered again.
 LAG = {"training_set": "STALE"}
 ENDS = ("SUCCESS", "FAILURE", "CANCELED")
+# What the settings of write_store say.
+EPOCHS = 40
 HEADS_DOWN = below("cluster_heads") | {PUBLISHED}
 
 
@@ -38,8 +44,12 @@ HEADS_DOWN = below("cluster_heads") | {PUBLISHED}
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     """`tac ui` on a small store that looks at its source every minute."""
     settings = write_store(tmp_path_factory.mktemp("automation"))
-    text = SETTINGS.replace("observe: null", 'observe: "* * * * *"').replace("refresh: false", "refresh: true")
-    settings.write_text(f"{text}corrections: corrections.yaml\n", encoding="utf-8")
+    text = SETTINGS.replace("observe: null", f'observe: "{EVERY_MINUTE}"').replace("refresh: false", "refresh: true")
+    teller = settings.parent / "teller.py"
+    teller.write_text("import sys\nopen(sys.argv[1], 'a').write(sys.stdin.read() + '\\n')\n", encoding="utf-8")
+    command = json.dumps([sys.executable, str(teller), str(settings.parent / "told.jsonl")])
+    more = f"corrections: corrections.yaml\nalerts: {{command: {command}}}\npublication: {{to: shared}}\n"
+    settings.write_text(text + more, encoding="utf-8")
     (settings.parent / "corrections.yaml").write_text("# nothing yet\n", encoding="utf-8")
     with tac_ui(settings) as running:
         yield running
@@ -52,28 +62,42 @@ def server_log(ui: Ui) -> Iterator[None]:
     print(ui.log.read_text(encoding="utf-8")[-20_000:])  # noqa: T201
 
 
+@pytest.fixture(autouse=True)
+def known_state(ui: Ui, server_log: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nothing is left to do when a test begins; runs and edits of one that failed end with it."""
+    settle(ui)
+    begun, failed = ui.settings.read_bytes(), request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        for run_id in going(runs(ui)):
+            ui.ask(TERMINATE, run=run_id)
+        ui.settings.write_bytes(begun)
+        ui.reload()
+
+
 def test_schedules_and_sensors_are_there_and_switched_on(ui: Ui) -> None:
     [entry] = ui.ask(AUTOMATION)["workspaceOrError"]["locationEntries"]
     [repository] = entry["locationOrLoadError"]["repositories"]
     states = {found["name"]: found["state"]["status"] for found in (*repository["schedules"], *repository["sensors"])}
-    names = ["observe_on_schedule", "refresh", "unfinished", "dead_runs", "history"]
+    names = ["observe_on_schedule", "refresh", "unfinished", "dead_runs", "history", "uploads", "alerts"]
     assert states == dict.fromkeys(names, "RUNNING")
 
 
 def test_a_new_store_builds_itself_and_is_published(ui: Ui) -> None:
-    assert len(wait_for(lambda: published(ui), seconds=GROW_SECONDS, what="a new store to be published")) == 60
-    # The page is written after the result is published.
-    wait_for(lambda: ui.stale() == {} or None, seconds=GROW_SECONDS, what="everything to be fresh")
+    found = published(ui)
+    assert found is not None and len(found) == 60, [why(ui, run_id) for run_id in runs(ui)]
+    assert ui.stale() == {}
+    latest = json.loads((ui.settings.parent / "shared/small/latest.json").read_text(encoding="utf-8"))
+    assert latest["version"] == 1
 
 
 def test_an_image_that_is_added_and_edited_corrections_appear_together(ui: Ui) -> None:
     """Nobody touches the settings: the file of corrections is looked at together with the images."""
-    settle(ui)
     before = set(runs(ui))
     text = "names: {0: boats}\nmerge: [[1, 2]]\npins: {image-000: 2, image-020: 2, image-040: 2}\n"
     (ui.settings.parent / "corrections.yaml").write_text(text, encoding="utf-8")
     add_image(ui, "late")
-    found = wait_for(lambda: with_image(ui, "late"), seconds=GROW_SECONDS, what="the new image to be assigned")
+    found = wait(ui, lambda: with_image(ui, "late"), what="the new image to be assigned")
     assert found["cluster_id"].null_count() == 0
     names = dict(found.select("cluster_id", "cluster_name").unique().iter_rows())
     assert names.keys() == {0, 1}, "merged"
@@ -81,35 +105,32 @@ def test_an_image_that_is_added_and_edited_corrections_appear_together(ui: Ui) -
     pinned = found.filter("curated").sort("image_id").select("image_id", "cluster_id").rows()
     assert pinned == [("image-000", 1), ("image-020", 1), ("image-040", 1)]
     settle(ui)
-    made = [run for run_id, run in runs(ui).items() if run_id not in before and run["assetSelection"]]
-    assert [chosen(run) for run in made] == [{*(step.name for step in GROWTH), PUBLISHED}], "one run, nothing relearned"
+    made = [chosen(run) for run in since(ui, before).values()]
+    assert made == [{*(step.name for step in GROWTH), PUBLISHED}], "one run, nothing relearned"
     assert ui.stale() == LAG
 
 
 def test_a_setting_edited_by_tac_set_reruns_exactly_what_lies_below_once(ui: Ui) -> None:
-    before = set(runs(ui))
+    before, stale = set(runs(ui)), ui.stale()
     said = tac(ui, "set", "retrieval.tau=0.02")
     assert "retrieval.tau: 0.005 -> 0.02" in said
     assert "has read the settings again" in said
     assert f"a run computes {len(COUNTERPARTS_DOWN - {PUBLISHED})} assets" in said
-    wait_for(lambda: ended(ui, before), seconds=GROW_SECONDS, what="the run after the edit")
-    assert ui.stale() == LAG
+    wait(ui, lambda: ended(ui, before), what="the run after the edit")
+    assert ui.stale() == stale
     settle(ui)
-    new = [run for run_id, run in runs(ui).items() if run_id not in before and run["assetSelection"]]
-    assert [chosen(run) for run in new] == [COUNTERPARTS_DOWN]
+    # Two runs when somebody looked at the corrections at that moment.
+    made = [name for run in since(ui, before).values() for name in chosen(run)]
+    assert sorted(made) == sorted(COUNTERPARTS_DOWN)
 
 
 def test_a_learning_that_was_terminated_holds_up_no_image_and_is_taken_up(ui: Ui) -> None:
-    settle(ui)
     before = set(runs(ui))
-    tac(ui, "set", "seed=11")
-    stopped = wait_for(lambda: started(ui, before), seconds=GROW_SECONDS, what="the run of the edit")
-    ui.ask(TERMINATE, run=stopped)
-    wait_for(lambda: runs(ui)[stopped]["status"] == "CANCELED" or None, seconds=GROW_SECONDS, what="the run to be over")
+    stopped = terminated_learning(ui)
     add_image(ui, "meanwhile")
-    found = wait_for(lambda: with_image(ui, "meanwhile"), seconds=2 * GROW_SECONDS, what="the image to be assigned")
+    found = wait(ui, lambda: with_image(ui, "meanwhile"), what="the image to be assigned")
     assert found["cluster_id"].null_count() == 0
-    wait_for(lambda: taken_up(ui, before), seconds=2 * GROW_SECONDS, what="the learning to be taken up")
+    wait(ui, lambda: taken_up(ui, before), what="the learning to be taken up")
     settle(ui)
     # The image came before the learning was taken up, or after.
     assert ui.stale() in ({}, LAG)
@@ -118,48 +139,54 @@ def test_a_learning_that_was_terminated_holds_up_no_image_and_is_taken_up(ui: Ui
 
 
 def test_a_step_that_fails_is_left_alone_until_something_changes(ui: Ui) -> None:
-    before = set(runs(ui))
-    tac(ui, "set", "clusters.count=500")
-    failed = wait_for(lambda: ended(ui, before), seconds=GROW_SECONDS, what="the run that must fail")
+    before, readers = set(runs(ui)), published(ui)
+    # A failed learning is taken up at the next look at the source.
+    tac(ui, "set", f"schedule.observe={NEXT_YEAR}", "clusters.count=500")
+    failed = wait_for(lambda: ended(ui, before), what="the run that must fail")
     assert failed["status"] == "FAILURE"
-    known = set(runs(ui))
     settle(ui)
-    assert [run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]] == []
-    readers = published(ui)
-    assert readers is not None and len(readers) == 61, "readers keep what they had"
+    assert list(since(ui, before)) == [failed["runId"]]
+    now = published(ui)
+    assert readers is not None and now is not None and now.equals(readers), "readers keep what they had"
+    known = set(runs(ui))
     tac(ui, "set", "clusters.count=3")
-    mended = wait_for(lambda: ended(ui, known), seconds=GROW_SECONDS, what="the run after the mend")
-    assert mended["status"] == "SUCCESS"
+    wait(ui, lambda: ended(ui, known), what="the run after the mend")
     assert ui.stale() in ({}, LAG)
 
 
 def test_a_run_that_was_killed_is_told_and_automation_goes_on(ui: Ui) -> None:
+    before, killed = set(runs(ui)), set[str]()
     # So that the slow learning is not taken up once more before the edit below.
-    tac(ui, "set", "schedule.observe=null")
-    settle(ui)
-    before = set(runs(ui))
-    tac(ui, "set", "heads.epochs=1000000")
-    killed = set()
+    tac(ui, "set", f"schedule.observe={NEXT_YEAR}", "heads.epochs=1000000")
     # It is started again once and continues; then it is not tried again.
     for attempt in (1, 2):
-        run = wait_for(lambda: started(ui, before | killed), seconds=GROW_SECONDS, what=f"slow run {attempt}")
-        wait_for(lambda run=run: training(ui, run) or None, seconds=GROW_SECONDS, what="the slow step")
+        run = wait_for(lambda: begun(ui, before | killed), what=f"slow run {attempt}")
+        wait(ui, lambda run=run: training(ui, run) or None, what="the slow step")
         os.kill(process_of(ui), signal.SIGKILL)
         killed.add(run)
-        wait_for(
-            lambda run=run: runs(ui)[run]["status"] == "FAILURE" or None, seconds=120, what="the dead run to be told"
-        )
-    tac(ui, "set", "heads.epochs=41")
-    mended = wait_for(lambda: ended(ui, before | killed), seconds=GROW_SECONDS, what="automation after the crash")
-    assert (mended["status"], chosen(mended)) == ("SUCCESS", HEADS_DOWN)
+        assert end_of(ui, run) == "FAILURE"
+    tac(ui, "set", f"heads.epochs={EPOCHS + 1}")
+    mended = wait(ui, lambda: ended(ui, before | killed), what="automation after the crash")
+    assert chosen(mended) == HEADS_DOWN
     assert ui.stale() in ({}, LAG)
+    wait(ui, lambda: len(told(ui, "over")) == len(told(ui, "open")) or None, what="the alerts")
+    ended_without_a_word = [one for one in told(ui, "open") if "ended without a word" in one]
+    assert len(ended_without_a_word) == 1, "two kills in one step are one cause"
+
+
+def told(ui: Ui, state: str) -> list[str]:
+    """The sentences of what was told of failed runs, in order."""
+    path = ui.settings.parent / "told.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    found = [one for one in map(json.loads, lines) if (one["cause"], one["state"]) == ("failed", state)]
+    return [one["sentence"].removeprefix("It is over. It was: ") for one in found]
 
 
 def tac(ui: Ui, *arguments: str) -> str:
     """The output of a command, which must succeed."""
     command = [sys.executable, "-m", "tac_pipeline.cli", *arguments, "--settings", str(ui.settings)]
     environment = clean_environment(HOME=str(ui.settings.parent), COLUMNS="200")
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -198,16 +225,48 @@ def chosen(run: dict[str, Any]) -> set[str]:
     return {key["path"][-1] for key in run["assetSelection"]}
 
 
+def since(ui: Ui, known: set[str]) -> dict[str, dict[str, Any]]:
+    """New runs of assets: all but looks at the source."""
+    return {run_id: run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]}
+
+
 def ended(ui: Ui, known: set[str]) -> dict[str, Any] | None:
     """A new run of assets that has ended."""
-    new = [run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]]
-    return next((run for run in new if run["status"] in ENDS), None)
+    return next((run for run in since(ui, known).values() if run["status"] in ENDS), None)
 
 
-def started(ui: Ui, known: set[str]) -> str | None:
-    """The id of a new run of assets that is still going."""
-    new = {run_id: run for run_id, run in runs(ui).items() if run_id not in known and run["assetSelection"]}
-    return next((run_id for run_id, run in new.items() if run["status"] == "STARTED"), None)
+def begun(ui: Ui, known: set[str]) -> str | None:
+    """The id of a new run of assets that has begun; it may be over already."""
+    return next((run_id for run_id, run in since(ui, known).items() if run["status"] in ("STARTED", *ENDS)), None)
+
+
+def going(found: dict[str, dict[str, Any]]) -> list[str]:
+    """The runs of assets that are not over."""
+    return [run_id for run_id, run in found.items() if run["assetSelection"] and run["status"] not in ENDS]
+
+
+def end_of(ui: Ui, run_id: str) -> str:
+    """How a run ends."""
+    return wait_for(
+        lambda: status if (status := runs(ui)[run_id]["status"]) in ENDS else None, what=f"run {run_id} to be over"
+    )
+
+
+def terminated_learning(ui: Ui) -> str:
+    """The id of a learning that an edit asked for, and that somebody terminated.
+
+    It may be over before it can be terminated, or have nothing left in which it can be; then another one takes longer.
+    """
+    for number in range(TRIES):
+        known = set(runs(ui))
+        tac(ui, "set", f"seed={11 + number}", f"heads.epochs={EPOCHS * 4**number}")
+        run = wait_for(lambda known=known: begun(ui, known), what="the run of the edit")  # type: ignore[misc]
+        ui.ask(TERMINATE, run=run)
+        end = end_of(ui, run)
+        assert end != "FAILURE", why(ui, run)
+        if end == "CANCELED":
+            return run
+    raise AssertionError(f"{TRIES} runs were over before they could be terminated")
 
 
 def taken_up(ui: Ui, known: set[str]) -> dict[str, Any] | None:
@@ -229,13 +288,59 @@ def process_of(ui: Ui) -> int:
     return int((ui.settings.parent / "data/small/.lock-holder").read_text())
 
 
+def wait(ui: Ui, look: Callable[[], Found | None], *, what: str) -> Found:
+    """Like wait_for, for what no failed run leads to: one that fails meanwhile is told at once, with its reason."""
+    known = set(runs(ui))
+
+    def looked() -> Found | None:
+        found = look()
+        failed = [run_id for run_id, run in runs(ui).items() if run["status"] == "FAILURE" and run_id not in known]
+        assert not failed, f"waited for {what}, and {why(ui, failed[0])}"
+        return found
+
+    return wait_for(looked, what=what, pause=1.0)
+
+
+def why(ui: Ui, run_id: str) -> str:
+    """How a run stands, and what failed in it."""
+    failures = {step: event["message"] for step, event in ui.failures(run_id).items()}
+    return f"run {run_id} is {runs(ui)[run_id]['status']}; failed steps: {failures}"
+
+
 def settle(ui: Ui) -> None:
-    """Let the sensor look a few more times, when every run has ended."""
-    deadline = time.monotonic() + RUN_SECONDS
-    time.sleep(QUIET_TICKS * TICK_SECONDS)
-    while any(run["status"] in ("QUEUED", "STARTING", "STARTED") for run in runs(ui).values()):
-        assert time.monotonic() < deadline, "a run does not end"
-        time.sleep(1)
+    """Wait until nothing is left to do: the images were looked at, and then the sensor looked and asked for nothing."""
+    known, quiet_since = set[str](), 0.0
+
+    def quiet() -> bool | None:
+        nonlocal known, quiet_since
+        now, found = time.time(), runs(ui)
+        of_assets = {run_id for run_id, run in found.items() if run["assetSelection"]}
+        if of_assets > known or going(found):
+            known, quiet_since = of_assets, now
+            return None
+        return (images_seen(ui, found) and idle_looks(ui, found, quiet_since) >= QUIET_LOOKS) or None
+
+    wait_for(quiet, what="nothing to be left to do", pause=1.0)
+
+
+def images_seen(ui: Ui, found: dict[str, dict[str, Any]]) -> bool:
+    """Whether the source was looked at as it is now."""
+    edited = (ui.settings.parent / "images.parquet").stat().st_mtime
+    return any(run["startTime"] > edited for run in looks_at_sources(found) if run["status"] == "SUCCESS")
+
+
+def idle_looks(ui: Ui, found: dict[str, dict[str, Any]], after: float) -> int:
+    """How often the sensor has looked since then, and found nothing to do, nor anything that waits."""
+    spans = [(run["creationTime"], run["endTime"] or math.inf) for run in looks_at_sources(found)]
+    ticks = ui.ask(TICKS, after=after)["sensorOrError"]["sensorState"]["ticks"]
+    idle = [(tick["timestamp"], tick["endTimestamp"]) for tick in ticks if tick["status"] == "SKIPPED"]
+    # What reads a source waits for the end of a look at it.
+    return sum(all(end < begun or ended < begin for begin, end in spans) for begun, ended in idle)
+
+
+def looks_at_sources(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs that looked at the images and at the file of corrections."""
+    return [run for run in found.values() if run["jobName"] == "observe"]
 
 
 AUTOMATION = """
@@ -245,7 +350,11 @@ repositories {
 } } } } } } }
 """
 
-RUNS = "{ runsOrError { ... on Runs { results { runId status jobName assetSelection { path } tags { key value } } } } }"
+RUNS = """
+{ runsOrError { ... on Runs { results {
+  runId status jobName creationTime startTime endTime assetSelection { path } tags { key value }
+} } } }
+"""
 
 TERMINATE = "mutation Stop($run: String!) { terminateRun(runId: $run) { __typename } }"
 
@@ -253,4 +362,10 @@ STEP_STARTS = """
 query Events($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
   ... on ExecutionStepStartEvent { stepKey }
 } } } }
+"""
+
+TICKS = """
+query Ticks($after: Float!) { sensorOrError(sensorSelector: {
+  repositoryLocationName: "small", repositoryName: "__repository__", sensorName: "refresh"
+}) { ... on Sensor { sensorState { ticks(afterTimestamp: $after, limit: 20) { status timestamp endTimestamp } } } } }
 """

@@ -173,9 +173,7 @@ def test_a_ui_shows_a_run_in_a_terminal_while_it_goes_on(tmp_path: Path) -> None
 
     @dg.asset(deps=[first])
     def second() -> None:
-        wait_for(
-            lambda: ("second", "STEP_START") in heard or None, seconds=5, what="the UI to hear that this step began"
-        )
+        wait_for(lambda: ("second", "STEP_START") in heard or None, what="the UI to hear that this step began")
 
     with (
         internals.open_instance_for_a_terminal(tmp_path) as instance,

@@ -1,4 +1,7 @@
-"""What the UI knows about a store, asked from the real webserver over GraphQL as its pages ask."""
+"""The UI of a store, from the real webserver: as a person uses it in a browser, and over GraphQL as its pages ask.
+
+The tests use one UI, in the order of the file.
+"""
 
 import ipaddress
 import sys
@@ -8,8 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from chromium import find_chromium
 from command_line import below
 from small_store import REPOSITORY
+from ui_page import browser_page, open_graph, run_from_the_graph
 from ui_server import SETTINGS, TAU, Ui, clean_environment, free_port, serving, tac_ui, write_store
 
 from assets.graph import GROWTH, STEPS
@@ -40,9 +45,10 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
 
 @pytest.fixture(scope="module")
 def filled_ui(ui: Ui) -> Ui:
-    """The same, after "Materialize all"."""
-    run = ui.materialize(NAMES)
-    assert run["status"] == "SUCCESS", ui.failures(run["runId"])
+    """The same, after "Materialize all": in the browser, where there is one."""
+    if ui.stale():
+        run = ui.materialize(NAMES)
+        assert run["status"] == "SUCCESS", ui.failures(run["runId"])
     return ui
 
 
@@ -97,6 +103,34 @@ def test_the_source_can_be_observed_and_not_materialized(ui: Ui) -> None:
     node = ui.assets()[IMAGE_STORE]
     assert (node["isObservable"], node["isMaterializable"]) == (True, False)
     assert "images.parquet" in node["description"]
+
+
+@pytest.mark.browser
+def test_materialize_all_watch_the_run_and_read_the_groups(ui: Ui, tmp_path: Path) -> None:
+    find_chromium()
+    with browser_page(tmp_path / "last.png") as (page, complaints):
+        open_graph(page, ui)
+        run_from_the_graph(page, ui)
+        assert ui.stale() == {}
+
+        page.goto(f"{ui.url}/assets/small/clusters")
+        names = page.locator(".dagster-markdown table")
+        for color in ("red", "green", "blue"):
+            names.get_by_text(f"{color} thing").first.wait_for()
+        assert names.locator("tbody tr").count() == 3
+        page.get_by_text("what sets its members apart").first.wait_for()  # the column's meaning
+        page.get_by_text("Every group: its name and alternatives").wait_for()  # the asset's description
+
+        page.goto(f"{ui.url}/assets/small/cluster_heads")
+        curve = page.locator(".dagster-markdown img[alt='loss curve']")
+        # A picture is too long to be shown directly: the UI puts it behind a link.
+        page.get_by_text("[Show Markdown]").click()
+        curve.wait_for()
+        assert curve.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+
+        page.goto(f"{ui.url}/assets/small/clusters?view=checks")
+        page.get_by_text("All 3 clusters have images, none is a giant.").wait_for()
+        assert complaints == []
 
 
 def test_materialize_all_leaves_everything_fresh_and_described(filled_ui: Ui) -> None:

@@ -18,6 +18,8 @@ from dagster import DagsterRun, DagsterRunStatus
 from ruamel.yaml import YAML
 from small_store import REPOSITORY
 from staleness import COUNTERPARTS_DOWN
+from ui_server import clean_environment
+from waiting import PATIENCE
 
 from assets.engine.execute import open_store
 from assets.graph import STEPS, find
@@ -41,8 +43,6 @@ from tac_pipeline.settings.editing import edit_settings
 from tac_pipeline.settings.project import Project, load_project
 
 Writer = Callable[..., Path]
-# A machine that others use too may take its time to start Python.
-PATIENCE = 180.0
 
 
 @pytest.fixture
@@ -263,7 +263,7 @@ class TacRun:
     def __init__(self, path: Path, log: Path) -> None:
         self._log = log
         command = [sys.executable, "-m", "tac_pipeline.cli", "run", "-s", str(path)]
-        environment = {**os.environ, "COLUMNS": "200"}
+        environment = clean_environment(COLUMNS="200")
         with log.open("w") as file:
             self.process = subprocess.Popen(
                 command, cwd=REPOSITORY, env=environment, stdout=file, stderr=subprocess.STDOUT

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from assets.orchestration.webserver import RunningUi, find_ui
 from assets.serving import __main__ as served
@@ -32,20 +32,20 @@ class Started:
         self.plan, self.code, self._servers = plan, -1, servers
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self.ui: RunningUi = wait_for(lambda: find_ui(Path(plan.home)), seconds=20, what="the note of the UI")
+        self.ui: RunningUi = wait_for(lambda: find_ui(Path(plan.home)), what="the note of the UI")
 
     def _run(self) -> None:
         self.code = served.main(self.plan)
 
     def ask(self, path: str = "/graphql", **options: Any) -> httpx.Response:
-        return httpx.post(f"{self.ui.url}{path}", json={}, timeout=10, **options)
+        return httpx.post(f"{self.ui.url}{path}", json={}, timeout=PATIENCE, **options)
 
     def end(self) -> int:
         self._servers[-1].should_exit = True
         return self.ended()
 
     def ended(self) -> int:
-        self._thread.join(timeout=15)
+        self._thread.join(timeout=PATIENCE)
         assert not self._thread.is_alive()
         return self.code
 
@@ -193,5 +193,5 @@ def test_the_lifeline_ends_the_group_when_the_starter_is_gone(monkeypatch: pytes
     monkeypatch.setattr(lifeline.os, "killpg", kill)
     monkeypatch.setattr(lifeline.os, "read", lambda *_: b"")
     lifeline.end_with_starter()
-    assert ended.wait(timeout=5)
+    assert ended.wait(timeout=PATIENCE)
     assert sent == [2, 9]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 from assets.orchestration.webserver import RunningUi, note_ui
 from assets.serving import owner
@@ -37,12 +38,15 @@ def test_the_second_is_told_who_the_first_is(held: int, tmp_path: Path) -> None:
     assert own(tmp_path, say=pytest.fail) == ui
 
 
-def test_a_note_of_an_older_ui_is_not_taken_for_the_owners(held: int, tmp_path: Path) -> None:
+def test_a_note_of_an_older_ui_is_not_taken_for_the_owners(
+    held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The owner is still starting, or its starter was killed and its last processes are ending."""
     said: list[str] = []
     noted(tmp_path, os.getppid())
+    monkeypatch.setattr(owner, "QUIET_SECONDS", -1.0)
     with pytest.raises(UiError, match=f"process {os.getpid()}. has .* and neither answers nor ends"):
-        own(tmp_path, say=said.append, patience=1.2)
+        own(tmp_path, say=said.append, patience=0.5)
     assert said == [f"waiting for another `tac ui` (process {os.getpid()}), which starts or ends"]
 
 
@@ -64,7 +68,7 @@ def test_the_lock_lives_as_long_as_the_last_process_that_inherited_it(tmp_path: 
             own(tmp_path, say=print, patience=0.1)
         assert heir.stdin is not None
         heir.stdin.close()
-        again = own(tmp_path, say=print, patience=10)
+        again = own(tmp_path, say=print, patience=PATIENCE)
     assert isinstance(again, int)
     os.close(again)
 
@@ -87,7 +91,7 @@ def test_a_home_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pytes
 
 def test_a_free_port_is_taken_and_told() -> None:
     bound = bind("127.0.0.1", 0)
-    with bound.listener, socket.create_connection(("127.0.0.1", bound.port), timeout=5):
+    with bound.listener, socket.create_connection(("127.0.0.1", bound.port), timeout=PATIENCE):
         assert bound.port > 0
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import httpx
 import pytest
-from chromium import find_chromium
+from chromium import PAGE_MS, find_chromium
 from command_line import tac, told
 from guard_cases import ACT, CASES, Case, at
 from ui_server import TAU, Ui, tac_ui, write_store
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 from websockets.sync.client import connect
 
 from assets.orchestration.webserver import find_ui
@@ -83,7 +83,7 @@ def test_websockets_through_a_real_server(ui: Ui, headers: dict[str, str], statu
         **{name: value.format(port=ui.port) for name, value in headers.items()},
     }
     lines = ["GET /graphql HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
-    with socket.create_connection(("127.0.0.1", ui.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", ui.port), timeout=PATIENCE) as connection:
         connection.sendall("\r\n".join(lines).encode())
         answer = connection.recv(4096).decode()
     assert answer.startswith(f"HTTP/1.1 {status} "), answer
@@ -93,9 +93,9 @@ def test_a_websocket_takes_no_mutation(ui: Ui) -> None:
     """It carries subscriptions: the one way to act is the POST that the guard looks at."""
     with connect(f"ws://127.0.0.1:{ui.port}/graphql", subprotocols=["graphql-ws"]) as opened:  # type: ignore[list-item]
         opened.send(json.dumps({"type": "connection_init"}))
-        assert json.loads(opened.recv(timeout=10)) == {"type": "connection_ack"}
+        assert json.loads(opened.recv(timeout=PATIENCE)) == {"type": "connection_ack"}
         opened.send(json.dumps({"type": "start", "id": "1", "payload": {"query": ACT}}))
-        assert json.loads(opened.recv(timeout=10))["type"] == "error"
+        assert json.loads(opened.recv(timeout=PATIENCE))["type"] == "error"
     assert runs(ui) == []
 
 
@@ -175,7 +175,7 @@ def test_a_foreign_page_tries_everything_and_nothing_happens(ui: Ui, foreign_pag
         context.on("response", lambda got: answered.setdefault(got.request.method, set()).add(got.status))
         page = context.new_page()
         page.goto(foreign_page)
-        page.wait_for_function("document.title === 'done'", timeout=30_000)
+        page.wait_for_function("document.title === 'done'", timeout=PAGE_MS)
         page.wait_for_timeout(300)  # the window that it opened
         tried = dict(line.split(": ") for line in page.evaluate("tried"))
         browser.close()
@@ -274,7 +274,7 @@ def test_a_ui_that_is_killed_takes_everything_with_it(ui: Ui) -> None:
     family = descendants(running.pid)
     assert len(family) >= 4, "server, daemon, code server and its proxy"
     os.kill(running.pid, signal.SIGKILL)
-    wait_for(lambda: all(not alive(pid) for pid in family) or None, seconds=15, what="the processes of the UI to end")
+    wait_for(lambda: all(not alive(pid) for pid in family) or None, what="the processes of the UI to end")
     with pytest.raises(httpx.TransportError):
         ui.client.get("/server_info")
 

@@ -33,7 +33,7 @@ def test_actions_reach_the_tables_and_readers_and_are_undone(bench: Bench) -> No
         version = Publication(latest).latest()
         return True if version is not None and len(version.clusters) == 2 else None
 
-    wait_for(readers_have_it, seconds=60, what="readers to have it")
+    wait_for(readers_have_it, what="readers to have it")
     for _ in range(3):
         found = bench.act("undo")
     assert (found["undo"], found["redo"]) == (None, "rename")
@@ -123,7 +123,7 @@ def test_a_workbench_that_ended_too_early_is_caught_up_with(bench: Bench, opened
     bench.desk.act("rename", {"id": first, "name": "late"}, seen=0)
     assert "late" not in bench.in_tables()
     again = opened(bench.settings)
-    wait_for(lambda: True if again.store["waiting"] == 0 else None, seconds=60, what="the tables")
+    wait_for(lambda: True if again.store["waiting"] == 0 else None, what="the tables")
     assert "late" in again.in_tables()
 
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -13,7 +12,7 @@ from bench import Bench
 from filelock import FileLock
 from ready_store import ready
 from small_store import copied
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from assets.engine.execute import open_store
 
@@ -31,15 +30,14 @@ def test_while_a_run_goes_on_an_action_is_kept_and_a_workbench_can_end(bench: Be
     other = FileLock(open_store(bench.desk.project).folder / ".lock", is_singleton=False)
     with other:
         post(bench, "rename", id=first, name="meanwhile")
-        found = wait_for(lambda: store if (store := bench.store)["heldUp"] else None, seconds=20, what="the lock")
+        found = wait_for(lambda: store if (store := bench.store)["heldUp"] else None, what="the lock")
         assert (found["waiting"], found["problem"], found["undo"]) == (1, None, "rename")
         assert "before" in bench.in_tables()
-        started = time.monotonic()
+        # It would wait for ever if it waited for the lock.
         bench.desk.stop()
-        assert time.monotonic() - started < 5
     again = Bench(bench.settings)
     again.desk.start()
-    wait_for(lambda: True if again.store["waiting"] == 0 else None, seconds=60, what="the tables")
+    wait_for(lambda: True if again.store["waiting"] == 0 else None, what="the tables")
     assert not again.store["heldUp"]
     again.desk.stop()
     assert "meanwhile" in again.in_tables()
@@ -52,14 +50,14 @@ def test_a_problem_of_earlier_actions_is_not_told_of_a_later_one(bench: Bench) -
     def fail(steps: object) -> None:
         tried.append(steps)
         if len(tried) > 1:
-            going.wait(20)
+            going.wait(PATIENCE)
         raise OSError("the disk is away")
 
     bench.act("rename", id=first, name="one")
     # No monkeypatch: with it the store would be made again.
     with patch.object(bench.desk, "_run", fail):
         post(bench, "rename", id=first, name="two")
-        found = wait_for(lambda: store if (store := bench.store)["problem"] else None, seconds=20, what="the problem")
+        found = wait_for(lambda: store if (store := bench.store)["problem"] else None, what="the problem")
         assert "the disk is away" in found["problem"]
         assert found["waiting"] == 1
         post(bench, "rename", id=first, name="three")
@@ -109,7 +107,7 @@ def test_a_workbench_that_was_there_before_the_first_result_shows_it(vector_stor
     early.desk.start()
     answer = early.ask("/api/store")
     assert (answer.status_code, "nothing was built yet" in answer.text) == (422, True)
-    wait_for(lambda: None if early.desk._wake.is_set() else True, seconds=20, what="the first look")
+    wait_for(lambda: None if early.desk._wake.is_set() else True, what="the first look")
     ready(early.settings)
     found = early.store
     assert (len(found["groups"]), found["waiting"], found["problem"]) == (3, 0, None)

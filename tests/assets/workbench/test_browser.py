@@ -52,7 +52,7 @@ def agreed(page: "Page", settings: Path) -> Groups:
 
 def agree_on(expected: Groups, page: "Page", settings: Path) -> None:
     """Wait until the page has these groups; then the tables have them too."""
-    wait_for(lambda: on_page(page) == expected or None, seconds=60, what="the page")
+    wait_for(lambda: on_page(page) == expected or None, what="the page")
     assert agreed(page, settings) == expected
 
 
@@ -83,7 +83,7 @@ def correct_a_store(settings: Path) -> None:
         page.get_by_role("button", name="Move to…").click()
         page.keyboard.type(before[small][0])
         page.keyboard.press("Enter")
-        wait_for(lambda: on_page(page)[small][1] >= many or None, seconds=60, what="the move")
+        wait_for(lambda: on_page(page)[small][1] >= many or None, what="the move")
         moved = agreed(page, settings)
         # Rename it.
         card(page, small).click()
@@ -106,7 +106,7 @@ def correct_a_store(settings: Path) -> None:
         page.locator("dialog.modal").get_by_text("3 parts").click()
         page.get_by_role("textbox", name="Name of part 2").fill("another part")
         page.get_by_role("button", name="Split into 3").click()
-        wait_for(lambda: len(on_page(page)) == len(merged) + 2 or None, seconds=60, what="the split")
+        wait_for(lambda: len(on_page(page)) == len(merged) + 2 or None, what="the split")
         split = agreed(page, settings)
         assert "another part" in [name for name, _ in split.values()]
         assert sum(size for _, size in split.values()) == sum(size for _, size in before.values())

@@ -98,8 +98,9 @@ def test_other_bytes_are_no_tga(data: bytes) -> None:
 
 # --- memory -----------------------------------------------------------------------------------------------------------
 
+# One process for all files: it begins with its packages, and each file is decoded in a child of its own.
 MEASURED = """
-import sys
+import os, sys
 from pathlib import Path
 from tac_pipeline.sources.decoding import decode_image
 from picture_files import noise, saved
@@ -107,23 +108,36 @@ def held(name):
     return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) * 1024
 for kind in ("JPEG", "PNG"):
     decode_image(saved(noise(400, 300), kind), size=224, max_pixels=10**6)
-data = Path(sys.argv[1]).read_bytes()
-# From now on the peak counts, not that of the process which started this one.
-Path("/proc/self/clear_refs").write_text("5")
-before = held("VmRSS")
-decode_image(data, size=224, max_pixels=200_000_000)
-print(held("VmHWM") - before)
+for path in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        data = Path(path).read_bytes()
+        # From now on the peak counts, not that of the process which started this one.
+        Path("/proc/self/clear_refs").write_text("5")
+        before = held("VmRSS")
+        decode_image(data, size=224, max_pixels=200_000_000)
+        print(held("VmHWM") - before, flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 """
 
 
-def peak_of(path: Path) -> int:
-    """Bytes that a process of its own takes to decode a file, beside its packages and the file."""
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, int]]:
+    """Large files by kind, and the bytes that a process takes to decode each, beside its packages and the file."""
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("only Linux tells the peak of a part of a process's life")
+    folder = tmp_path_factory.mktemp("large")
+    for kind in LARGE:
+        (folder / kind).write_bytes(large(kind))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", MEASURED, str(path)]
+    command = [sys.executable, "-c", MEASURED, *(str(folder / kind) for kind in LARGE)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return int(done.stdout)
+    peaks = map(int, done.stdout.split())
+    return {kind: (folder / kind, peak) for kind, peak in zip(LARGE, peaks, strict=True)}
+
+
+LARGE = ("16-bit TIFF", "JPEG", "WEBP")
 
 
 def large(kind: str) -> bytes:
@@ -135,16 +149,18 @@ def large(kind: str) -> bytes:
     return saved(Image.new("RGB", side, "teal"), kind, **options)
 
 
-@pytest.mark.parametrize("kind", ["16-bit TIFF", "JPEG", "WEBP"])
-def test_a_large_image_takes_less_than_the_limit_and_than_its_estimate(kind: str, tmp_path: Path) -> None:
-    data = large(kind)
-    (tmp_path / "large").write_bytes(data)
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_large_image_takes_less_than_the_limit_and_than_its_estimate(
+    kind: str, measured: dict[str, tuple[Path, int]]
+) -> None:
+    path, peak = measured[kind]
+    data = path.read_bytes()
     names = {"16-bit TIFF": "TIFF", "WEBP": "WebP"}
     with Image.open(io.BytesIO(data)) as image:
         factor = 10 if image.width > 10_000 else 1
         estimate = memory_to_decode(names.get(kind, kind), image, data, factor=factor)
     assert estimate < LARGEST_MEMORY
-    assert 10_000_000 < peak_of(tmp_path / "large") < estimate
+    assert 10_000_000 < peak < estimate
 
 
 def test_an_image_that_would_take_too_much_is_refused_by_its_header() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.results.review import MAD_TO_DEVIATION, duplicate_groups, near_pairs, review_images
+from tac_pipeline.results.review.marks import MAD_TO_DEVIATION, duplicate_groups, near_pairs, review_images
 
 NO_GROUPS = pl.DataFrame(schema={"image_id": pl.String, "duplicate_group": pl.Int32})
 

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.engine.step import Output
-from tac_pipeline.store import segments
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.parquet import TableSchema, write_table
 from tac_pipeline.store.schemas import IMAGE_MAP, MAP_LAYOUT
-from tac_pipeline.store.segments import cut, segments_of
+from tac_pipeline.store.segments import cutting
+from tac_pipeline.store.segments.cutting import cut, segments_of
 
 MOST, MEAN = 8, 4
 Build = Callable[..., Artifact]
@@ -25,8 +25,8 @@ Build = Callable[..., Artifact]
 
 @pytest.fixture
 def eight_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "SEGMENT_ROWS", MOST)
-    monkeypatch.setattr(segments, "MEAN_ROWS", MEAN)
+    monkeypatch.setattr(cutting, "SEGMENT_ROWS", MOST)
+    monkeypatch.setattr(cutting, "MEAN_ROWS", MEAN)
 
 
 @pytest.fixture
@@ -122,8 +122,8 @@ def test_without_hard_links_segments_are_copied(build: Build, monkeypatch: pytes
 @given(numbers=st.lists(st.integers(0, 999), max_size=60, unique=True).map(sorted))
 def test_segments_cover_the_rows_and_none_is_too_long(numbers: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "SEGMENT_ROWS", MOST)
-        patch.setattr(segments, "MEAN_ROWS", MEAN)
+        patch.setattr(cutting, "SEGMENT_ROWS", MOST)
+        patch.setattr(cutting, "MEAN_ROWS", MEAN)
         bounds = cut(pa.chunked_array([pa.array([str(number) for number in numbers], pa.string())]))
     assert bounds[0] == 0
     assert bounds[-1] == len(numbers)
@@ -139,3 +139,19 @@ def test_segments_cover_the_rows_and_none_is_too_long(numbers: list[int]) -> Non
 )
 def test_files_of_other_tables_are_no_segments(schema: TableSchema, names: list[str], wanted: list[str]) -> None:
     assert segments_of(schema, names) == wanted
+
+
+@pytest.mark.parametrize("end", [1, 5, 8])
+def test_rows_have_the_same_digest_whatever_is_behind_them(end: int) -> None:
+    """In memory, other rows follow; and what is in the place of a null may be anything."""
+    values: dict[str, list[Any]] = {
+        "text": ["a", None, "", "ä", "e", "f", "g", "h"],
+        "number": [1, None, 3, 4, 5, 6, None, 8],
+    }
+    values["mark"] = [True, False, None, True, True, False, True, True]
+    long, short = pa.table(values), pa.table({name: column[:end] for name, column in values.items()})
+    assert cutting.rows_digest(long.slice(0, end)) == cutting.rows_digest(short)
+    moved = pa.concat_tables([long.slice(3), long]).slice(5, end)
+    assert cutting.rows_digest(moved) == cutting.rows_digest(short)
+    filled = short.set_column(1, "number", short["number"].fill_null(0))
+    assert (cutting.rows_digest(filled) == cutting.rows_digest(short)) == (end == 1)

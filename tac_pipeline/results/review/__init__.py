@@ -1,0 +1,1 @@
+"""What is worth a look in a store: typical images, border cases, outliers, near-duplicates."""
