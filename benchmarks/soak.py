@@ -24,7 +24,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,11 @@ ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 RUNS = "{ runsOrError(limit: 1000) { ... on Runs { results { runId status jobName assetSelection { path } } } } }"
 STALE = "{ assetNodes { assetKey { path } isMaterializable staleStatus } }"
 STOP = "mutation Stop($run: String!) { terminateRun(runId: $run) { __typename } }"
-LAUNCH = "mutation Go($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename } }"
+LAUNCH = """
+mutation Go($params: ExecutionParams!) { launchRun(executionParams: $params) {
+__typename ... on LaunchRunSuccess { run { runId } } } }
+"""
+RUN_STATUS = "query Run($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 REPOSITORY = """
 { workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { ... on RepositoryLocation {
 repositories { name } } } } } } }
@@ -73,11 +77,7 @@ class Soak:
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """The data of a GraphQL answer."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            data: dict[str, Any] = json.load(answer)["data"]
-            return data
+        return ask(self.url, query, **variables)
 
     def runs(self) -> list[dict[str, Any]]:
         """Every run that the history has, the newest first."""
@@ -160,6 +160,15 @@ class Soak:
         self.table.add_row(str(hour), memory, f"{len(sizes):,}", f"{sum(sizes) / 2**20:.1f}", shown)
 
 
+def ask(url: str, query: str, **variables: Any) -> dict[str, Any]:
+    """The data of a GraphQL answer of a UI."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=300) as answer:
+        data: dict[str, Any] = json.load(answer)["data"]
+        return data
+
+
 def resident(group: int) -> list[int]:
     """MiB of memory of every process of a session."""
     found = []
@@ -178,9 +187,9 @@ def tac(settings: Path, *arguments: str) -> None:
 
 
 @contextmanager
-def serving(settings: Path, log: Path) -> Iterator[tuple[str, int]]:
-    """`tac ui` on a store: its address, and its session."""
-    command = [sys.executable, "-m", "tac_pipeline.cli", "ui", "-s", str(settings), "--port", "3117"]
+def serving(options: Sequence[str], log: Path) -> Iterator[tuple[str, int]]:
+    """`tac ui` with some options: its address, and its session."""
+    command = [sys.executable, "-m", "tac_pipeline.cli", "ui", *options, "--port", "3117"]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True)
     url, ends = "http://127.0.0.1:3117", time.monotonic() + START_SECONDS
@@ -212,7 +221,7 @@ def main() -> int:
         )
         settings.write_text(text + "method: trained\nheads: {epochs: 40, batch_size: 20}\n")
         log = folder / "ui.log"
-        with serving(settings, log) as (url, server):
+        with serving(["-s", str(settings)], log) as (url, server):
             soak = Soak(settings, url, server)
             for number in range(arguments.looks + 1):
                 soak.look(number)

@@ -1,1 +1,1 @@
-"""One module per store, each naming its settings file; workspace.yaml lists them."""
+"""The code location of the settings file at the top of a clone; workspace.yaml lists it."""

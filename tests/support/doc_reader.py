@@ -84,13 +84,14 @@ class Reader:
 
     def _run(self, words: list[str], *, may_fail: bool, place: str) -> str:
         words = [self._placed(word) for word in words]
-        if words[0] == "init":
+        first = words[0] == "init" and not {"--store", "--dagster"} & set(words)
+        if first:
             # A page may set up more than one store, each as the first of its folder.
             (self.folder / "tac.yaml").unlink(missing_ok=True)
         result = tac(*words)
         assert may_fail or result.exit_code == 0, f"{place}: tac {shlex.join(words)} failed:\n{result.output}"
         assert result.exception is None or isinstance(result.exception, SystemExit), f"{place}: {result.exception!r}"
-        if words[0] == "init":
+        if first:
             with (self.folder / "tac.yaml").open("a", encoding="utf-8") as file:
                 file.write("nouns: {source: nouns.txt}\n")
         return result.output
