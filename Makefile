@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev,$(FAISS)]'
 	@# pip compiles on one core. Some packages carry files that are no Python of today, and a quarter nobody imports.
-	@$(BIN)/python -m compileall -qq -j 0 -x '/(tests?|_inductor|numba|networkx|pip)/' $(VENV)/lib || true
+	@$(BIN)/python -m compileall -qq -j 0 -x '/(tests?|_inductor|testing/_internal|numba|networkx|pip|setuptools|mypyc?|fontTools|torchgen|cfnlint)/' $(VENV)/lib || true
 	@touch $@
 
 lint: $(INSTALLED)  ## ruff, its format, and the spelling

@@ -142,7 +142,7 @@ def pictures(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def _run_pictures(path: Path) -> None:
-    from command_line import tac
+    from plain_runs import run_store
 
     from tac_pipeline.demo.picture_store import draw_store
 
@@ -151,6 +151,5 @@ def _run_pictures(path: Path) -> None:
     nouns = ["boat", "sailboat", "cat", "house", "apple", "airplane", "犬"]
     (folder / "nouns.txt").write_text("\n".join(nouns), encoding="utf-8")
     settings.write_text(PICTURE_SETTINGS, encoding="utf-8")
-    result = tac("run", "-s", settings)
-    assert result.exit_code == 0, result.output
+    run_store(settings)
     settings.rename(path)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from command_line import tac
 from filelock import FileLock
+from plain_runs import run_store
 
 from tac_pipeline.digest import digest, file_sha256
 
@@ -24,13 +24,8 @@ class Shelf:
 
 
 def ready(settings: Path) -> Path:
-    """Bring a store to where `tac run` brings it, and return its settings' path."""
-
-    def run() -> None:
-        result = tac("run", "-s", settings)
-        assert result.exit_code == 0, result.output
-
-    made_once("run", settings, run)
+    """Bring a store to where `tac run` brings it, but for Dagster's history, and return its settings' path."""
+    made_once("run", settings, lambda: run_store(settings))
     return settings
 
 

@@ -25,11 +25,10 @@ heads: {epochs: 20, batch_size: 64}
 
 def copied(settings: Path, folder: Path) -> Path:
     """The settings of a copy of a whole store of pictures, which has looked at where its images are now."""
-    from command_line import tac
+    from plain_runs import run_step
 
     shutil.copytree(settings.parent, folder, symlinks=True)
-    result = tac("run", "-s", folder / settings.name, "--select", "image_manifest")
-    assert result.exit_code == 0, result.output
+    run_step(folder / settings.name, "image_manifest")
     return folder / settings.name
 
 

@@ -69,6 +69,8 @@ function* parts(ids) {
 
 async function readStore() {
   const told = await ask("/api/store", store ? { known: store.known } : {});
+  // An answer from before the last action: what it says of the history is out of date.
+  if (store && told.seen < store.seen) Object.assign(told, { seen: store.seen, waiting: Math.max(told.waiting, 1) });
   store = { ...told, groups: told.groups ?? store.groups };
   groupById = new Map(store.groups.map((group) => [group.id, group]));
 }
