@@ -1,10 +1,11 @@
 """What do a first run and the usual changes cost a store of so many images: CPU seconds, memory, bytes written?
 
-    python -m benchmarks.scale [--rows 100000] [--groups 500] [--folder FOLDER] [--json FILE] [--steps]
+    python -m benchmarks.scale [--rows 100000] [--groups 500] [--folder FOLDER] [--json FILE] [--steps] [--runs 0]
 
 Makes a store of made-up vectors of width 64 (`benchmarks/made_store.py`). Then it changes one thing after the other:
-nothing, one new image, 1 % new images, 1 % deleted. Each run is a process of its own, as a schedule starts them (the
-job `grow`). A source of vectors is listed by reading all of it; `listing` says how much of a run that takes.
+nothing, one new image, 1 % new images, 1 % deleted, and it is learned again. Each run is a process of its own, as a
+schedule starts them (the jobs `grow` and `recluster`). `listing` says how much of a run the list of images takes.
+`--runs 100` goes on with so many runs of one new image each, and prints what they leave in every folder.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,16 +28,18 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from assets.engine.execute import open_store
 from assets.graph import STEPS
 from assets.images import open_project_source
 from assets.lookups.status import steps_to_run
+from assets.orchestration.automation import GROW
+from assets.orchestration.upkeep.unfinished import RECLUSTER
 from benchmarks.drawn_store import run
 from benchmarks.made_store import make_store, new_images
 from tac_pipeline.settings.editing import edit_settings
 from tac_pipeline.settings.project import Project, load_project
 
 SOURCE = "images"  # a folder of tables: what comes is a table more
-JOB = "grow"
 
 
 @dataclass
@@ -58,6 +62,11 @@ class Cost:
     memory: float
     written: float
     steps: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.cpu:.1f} CPU s, {self.wall:.1f} s, {self.memory:,.0f} MB of memory, {self.written:,.1f} MB written"
+        )
 
 
 def made(folder: Path, *, rows: int, groups: int) -> Project:
@@ -125,19 +134,51 @@ def measure(project: Project, rows: int, console: Console) -> dict[str, Cost]:
     changes: dict[str, tuple[Callable[[], object], str]] = {
         "first run": (lambda: None, "all"),
         "listing": (lambda: None, "listing"),
-        "nothing new": (lambda: None, JOB),
-        "one new image": (lambda: grow_by(project, 1, name="one"), JOB),
-        "1 % new": (lambda: grow_by(project, rows // 100, name="hundredth"), JOB),
-        "1 % deleted": (lambda: delete(project, 0.01), JOB),
+        "nothing new": (lambda: None, GROW),
+        "one new image": (lambda: grow_by(project, 1, name="one"), GROW),
+        "1 % new": (lambda: grow_by(project, rows // 100, name="hundredth"), GROW),
+        "1 % deleted": (lambda: delete(project, 0.01), GROW),
+        "relearn": (lambda: None, RECLUSTER),
     }
     found = {}
     for name, (change, what) in changes.items():
         change()
         found[name] = cost = cost_of(project, what)
-        console.print(
-            f"{rows:,} rows, {name}: {cost.cpu:.1f} CPU s, {cost.wall:.1f} s, {cost.memory:,.0f} MB of memory, "
-            f"{cost.written:,.1f} MB written"
-        )
+        console.print(f"{rows:,} rows, {name}: {cost}")
+    return found
+
+
+def grow_often(project: Project, runs: int, console: Console) -> None:
+    """So many runs of one new image each; prints what they wrote, and the size of every folder before and after."""
+    folder = open_store(project).folder
+    before, costs = folder_sizes(folder), []
+    for number in range(runs):
+        grow_by(project, 1, name=f"run-{number:03d}")
+        costs.append(cost_of(project, GROW))
+    for name, part in (("first", costs[: runs // 10 or 1]), ("all", costs), ("last", costs[-(runs // 10 or 1) :])):
+        figures = {key: statistics.median(getattr(cost, key) for cost in part) for key in ("cpu", "wall", "memory")}
+        written = statistics.median(cost.written for cost in part)
+        console.print(f"one new image, median of the {name} {len(part)} runs: {Cost(**figures, written=written)}")
+    after = folder_sizes(folder)
+    shown = Table("folder", "MB before", "MB after", "files before", "files after", box=None, pad_edge=False)
+    for name in sorted(after.keys() | before.keys(), key=lambda name: -after.get(name, (0, 0))[0]):
+        (size, files), (size_after, files_after) = before.get(name, (0, 0)), after.get(name, (0, 0))
+        if max(size, size_after) >= 1e5:
+            shown.add_row(name, f"{size / 1e6:,.1f}", f"{size_after / 1e6:,.1f}", f"{files:,}", f"{files_after:,}")
+    console.print(shown)
+
+
+def folder_sizes(folder: Path) -> dict[str, tuple[int, int]]:
+    """Bytes on the disk and files of a store, and in each of its folders; a file with several names counts once."""
+    found, seen = {folder.name: (0, 0)}, set()
+    for path in sorted(folder.rglob("*")):
+        stat = path.lstat()
+        if not path.is_file() or path.is_symlink() or stat.st_ino in seen:
+            continue
+        seen.add(stat.st_ino)
+        for name in (folder.name, path.relative_to(folder).parts[0]):
+            size, files = found.get(name, (0, 0))
+            found[name] = (size + stat.st_size, files + 1)
     return found
 
 
@@ -161,6 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, metavar="FOLDER", help="kept; a temporary one if not given")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
     parser.add_argument("--steps", action="store_true", help="the seconds of every asset too")
+    parser.add_argument("--runs", type=int, default=0, metavar="N", help="so many runs of one new image each besides")
     parser.add_argument("--act", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     if asked.act:
@@ -169,7 +211,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=140)
     with tempfile.TemporaryDirectory(prefix="tac-scale-") as scratch:
         folder = (asked.folder or Path(scratch)).absolute()
-        found = measure(made(folder, rows=asked.rows, groups=asked.groups), asked.rows, console)
+        project = made(folder, rows=asked.rows, groups=asked.groups)
+        found = measure(project, asked.rows, console)
+        if asked.runs:
+            grow_often(project, asked.runs, console)
     if asked.steps:
         console.print()
         console.print("seconds of every asset's step; C computed, r reused")
