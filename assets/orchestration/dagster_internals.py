@@ -188,6 +188,11 @@ def failed_outside_steps(event: dg.DagsterEvent) -> Any | None:
     return None if failure is None or failure.failure_reason == RunFailureReason.STEP_FAILURE else failure.error
 
 
+def reported_why(event: dg.DagsterEvent) -> str | None:
+    """Why a run was marked as failed from outside; None where whoever did so gave no reason."""
+    return None if event.message is None or "from outside the execution context" in event.message else event.message
+
+
 def innermost_message(error: Any) -> str:
     """The message of the first cause of an error, as Dagster keeps errors."""
     while error.cause is not None:

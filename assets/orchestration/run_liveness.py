@@ -30,6 +30,10 @@ LOCK_RESOURCE, LIFE_RESOURCE = "store_lock", "sign_of_life"
 # A run is marked as started some seconds before it has its file, because it must load the definitions first.
 STARTING_SECONDS = 300.0
 UNKNOWN_SECONDS = 24 * 3600.0
+WITHOUT_A_WORD = (
+    "The process of this run ended without a word: it was killed, as a machine does that runs out of memory, or the "
+    "machine went down. Its finished work is kept, and the next run continues from there."
+)
 _UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 
 # The locks of this process's runs, held until it ends: a run is marked as finished only after its resources are gone,
@@ -81,12 +85,7 @@ def _fail(instance: dg.DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
     if run is None or run.status not in _UNFINISHED:
         return False
-    report_failed(
-        instance,
-        run,
-        "The process of this run ended without a word: it was killed, or the machine went down. "
-        "Its finished work is kept, and the next run continues from there.",
-    )
+    report_failed(instance, run, WITHOUT_A_WORD)
     return True
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus
 
-from assets.orchestration.dagster_internals import failed_outside_steps, innermost_message
+from assets.orchestration.dagster_internals import failed_outside_steps, innermost_message, reported_why
 from assets.orchestration.metadata import step_names
-from assets.orchestration.run_liveness import works_on
+from assets.orchestration.run_liveness import WITHOUT_A_WORD, works_on
 from tac_pipeline.alerts.book import FAILED, KEPT_RUNS, Book, Cause, failure_key
 from tac_pipeline.settings.project import Project
 
@@ -93,5 +93,8 @@ def _why_outside(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     for entry in told:
         if entry.dagster_event is not None:
             error = failed_outside_steps(entry.dagster_event)
-            return innermost_message(error) if error is not None else entry.dagster_event.message or entry.message
+            if error is not None:
+                return innermost_message(error)
+            # The code server sees first that a process is gone, and does not say so.
+            return reported_why(entry.dagster_event) or WITHOUT_A_WORD
     return "the run failed, and says nothing of why"

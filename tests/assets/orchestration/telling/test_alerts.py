@@ -119,8 +119,20 @@ def killed_run(project: Project, instance: dg.DagsterInstance) -> str:
     return run.run_id
 
 
+def watchman_looks(project: Project, instance: dg.DagsterInstance, run_id: str) -> None:
+    assert fail_dead_runs(project, instance) == [run_id]
+
+
+def code_server_looks(project: Project, instance: dg.DagsterInstance, run_id: str) -> None:
+    """As Dagster's code server does it, without a reason."""
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    instance.report_run_failed(run)
+
+
+@pytest.mark.parametrize("look", [watchman_looks, code_server_looks])
 def test_a_killed_run_is_told_by_the_sensor(
-    told_store: Path, alert_server: AlertServer, instance: dg.DagsterInstance
+    told_store: Path, alert_server: AlertServer, instance: dg.DagsterInstance, look: Callable[..., None]
 ) -> None:
     project = load_project(told_store)
     [sensor] = build_alert_sensors(project)
@@ -133,7 +145,7 @@ def test_a_killed_run_is_told_by_the_sensor(
     assert tick() == "everybody knows what is up"
     run_id = killed_run(project, instance)
     assert tick() == "everybody knows what is up", "nobody has looked yet whether it lives"
-    assert fail_dead_runs(project, instance) == [run_id]
+    look(project, instance, run_id)
     tick(), tick()
     assert alert_server.causes == [FAILED]
     assert alert_server.told[0]["sentence"].startswith("The process of this run ended without a word")
