@@ -80,7 +80,9 @@ let entering = Promise.resolve();
 
 function enter(kind, what) {
   const mine = entering.then(async () => {
-    store.seen = (await post("/api/actions", { do: kind, what, seen: store.seen })).number;
+    const { number } = await post("/api/actions", { do: kind, what, seen: store.seen });
+    // Meanwhile `store` may have become another one.
+    store.seen = Math.max(store.seen, number);
   });
   entering = mine.catch(() => {});
   return mine;
