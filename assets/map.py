@@ -1,6 +1,8 @@
 """Group map: a place on a plane for every image."""
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +17,7 @@ from tac_pipeline.store.segments.reading import Segment, rows_beside, segments
 
 if TYPE_CHECKING:
     from tac_pipeline.arrays import FloatMatrix
+    from tac_pipeline.method.grouping.neighbors import Index
     from tac_pipeline.store.shards import ShardPart
 
 
@@ -55,7 +58,7 @@ def map_layout(inputs: Inputs, out: Output, seed: int) -> None:
 def image_map(inputs: Inputs, out: Output) -> None:
     """The position of every readable image on the map; images that are already on it keep their place."""
     before, images = _placed_before(inputs), ["image_id", "content_hash"]
-    new_images = 0
+    new_images, layout = 0, cache(partial(_read_layout, inputs))
 
     def places(part: Segment) -> pl.DataFrame:
         nonlocal new_images
@@ -67,10 +70,10 @@ def image_map(inputs: Inputs, out: Output) -> None:
         new = known.filter(pl.col("x").is_null())
         new_images += len(new)
         table = known.select(*images, "x", "y")
-        return table.update(_placed(inputs, new.select(view.columns)), on=images) if len(new) else table
+        return table.update(_placed(inputs, new.select(view.columns), layout), on=images) if len(new) else table
 
-    layout = inputs.artifact(map_layout).content
-    out.write_each(inputs.segments(image_embeddings), places, key=lambda _: layout)
+    of_layout = inputs.artifact(map_layout).content
+    out.write_each(inputs.segments(image_embeddings), places, key=lambda _: of_layout)
     out.fact(images_placed=new_images)
 
 
@@ -86,16 +89,14 @@ def _placed_before(inputs: Inputs) -> list[Segment]:
     return segments(current.artifact, IMAGE_MAP)
 
 
-def _placed(inputs: Inputs, view: pl.DataFrame) -> pl.DataFrame:
+def _placed(inputs: Inputs, view: pl.DataFrame, layout: Callable[[], "Layout"]) -> pl.DataFrame:
     """Positions of some images of the store, one shard after the other."""
     from tac_pipeline.store.shards import map_shards
 
     encoder = inputs.fact(image_embeddings, "encoder")
-    layout = inputs.table(map_layout, columns=["image_id", "x", "y"])
     require_same_encoder(encoder, inputs.encoder(map_layout))
-    sample, positions = inputs.vectors(map_layout), layout.select("x", "y").to_numpy()
     found = map_shards(
-        partial(_places, sample=sample, positions=positions),
+        partial(_places, layout=layout()),
         view,
         open_store(inputs.project).shards_folder,
         encoder=encoder,
@@ -104,10 +105,25 @@ def _placed(inputs: Inputs, view: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([_no_places(view), *(_with_places(part.rows, places) for part, places in found)])
 
 
-def _places(part: "ShardPart", *, sample: "FloatMatrix", positions: "FloatMatrix") -> "FloatMatrix":
+@dataclass(frozen=True)
+class Layout:
+    """The images that are on the map: an index of their vectors, and their positions, float32 (n_sample, 2)."""
+
+    index: "Index"
+    positions: "FloatMatrix"
+
+
+def _read_layout(inputs: Inputs) -> Layout:
+    from tac_pipeline.results.map_layout import placing_index
+
+    positions = inputs.table(map_layout, columns=["x", "y"]).to_numpy()
+    return Layout(placing_index(inputs.vectors(map_layout), n_images=inputs.rows(image_embeddings)), positions)
+
+
+def _places(part: "ShardPart", *, layout: Layout) -> "FloatMatrix":
     from tac_pipeline.results.map_layout import place
 
-    return place(part.read_vectors(), sample, positions)
+    return place(part.read_vectors(), layout.index, layout.positions)
 
 
 def _no_places(view: pl.DataFrame) -> pl.DataFrame:

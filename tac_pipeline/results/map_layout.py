@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tac_pipeline.arrays import FloatMatrix, row_chunks
+from tac_pipeline.method.grouping.neighbors import Index, build_index
 
 # Seconds, not minutes, on two cores; more points would say no more at the size of a screen.
 LARGEST_SAMPLE = 5_000
@@ -20,6 +21,8 @@ PERPLEXITY = 30.0
 ITERATIONS, ANGLE = 500, 0.8
 # How many images of the sample decide the place of another image.
 PLACED_BY = 4
+# To compare each of millions of images with the whole sample takes many minutes. In small samples lists save nothing.
+MANY_IMAGES, LISTED_SAMPLE = 1_000_000, 1_000
 # The softmax temperature on the cosine: how much more a nearer image counts than a farther one.
 PLACING_SCALE = 0.02
 # On the map's scale of 1: places farther than this from the nearest image's place are another part of the map.
@@ -76,18 +79,32 @@ def _to_unit_square(points: npt.NDArray[np.floating]) -> FloatMatrix:
     return np.asarray((points - (low + high) / 2) / scale + 0.5, dtype=np.float32)
 
 
-def place(vectors: FloatMatrix, sample: FloatMatrix, positions: FloatMatrix, *, chunk_rows: int = 2048) -> FloatMatrix:
+def placing_index(sample: FloatMatrix, *, n_images: int) -> Index:
+    """What finds the nearest images of the sample: exactly, but for stores of more than MANY_IMAGES.
+
+    Parameters
+    ----------
+    sample : float32 (n_sample, dim), unit rows
+        The images that are on the map.
+    n_images : int
+        Images of the store, and not only those that are to be placed: the same image gets the same place in any run.
+    """
+    in_lists = n_images > MANY_IMAGES and len(sample) > LISTED_SAMPLE
+    return build_index(sample, count=PLACED_BY, exact_rows=LISTED_SAMPLE if in_lists else len(sample))
+
+
+def place(vectors: FloatMatrix, index: Index, positions: FloatMatrix, *, chunk_rows: int = 2048) -> FloatMatrix:
     """Positions of more images on an existing map.
 
     Parameters
     ----------
     vectors : float32 (n_images, dim), unit rows
-    sample : float32 (n_sample, dim), unit rows
-        The images that are on the map.
+    index : Index
+        Of the images that are on the map (`placing_index`).
     positions : float32 (n_sample, 2)
         Their positions.
     chunk_rows : int
-        Bounds memory, to chunk_rows x n_sample; never changes the result.
+        Bounds memory, to chunk_rows x dim; never changes the result.
 
     Returns
     -------
@@ -95,14 +112,10 @@ def place(vectors: FloatMatrix, sample: FloatMatrix, positions: FloatMatrix, *, 
         The weighted mean of the positions of the PLACED_BY nearest images in the sample. When these are far apart,
         only those near the nearest count: a place halfway between two groups would be empty.
     """
-    count = min(PLACED_BY, len(sample))
+    count = min(PLACED_BY, len(positions))
     placed = np.empty((len(vectors), 2), dtype=np.float32)
     for rows in row_chunks(len(vectors), chunk_rows):
-        cosine = vectors[rows] @ sample.T  # (chunk, n_sample)
-        nearest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
-        near = np.take_along_axis(cosine, nearest, axis=1)
-        order = np.argsort(-near, axis=1, kind="stable")
-        nearest, near = np.take_along_axis(nearest, order, axis=1), np.take_along_axis(near, order, axis=1)
+        near, nearest = index.faiss.search(np.ascontiguousarray(vectors[rows]), count)  # (chunk, count), nearest first
         weights = np.exp((near - near[:, :1]) / PLACING_SCALE)
         where = positions[nearest]  # (chunk, count, 2)
         away = np.linalg.norm(where - where[:, :1], axis=2)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_store import grouped_vectors
 
-from tac_pipeline.results.map_layout import lay_out, place
+from tac_pipeline.results.map_layout import LISTED_SAMPLE, MANY_IMAGES, lay_out, place, placing_index
 
 
 def test_groups_lie_apart_and_the_seed_decides() -> None:
@@ -41,7 +41,7 @@ def test_placing_by_the_plain_formula(seed: int, chunk_rows: int, n_sample: int)
     generator = np.random.default_rng(seed)
     vectors, sample = grouped_vectors(seed, per_group=3)[0], grouped_vectors(seed + 1)[0][:n_sample]
     positions = generator.uniform(0, 0.1, (n_sample, 2)).astype(np.float32)
-    found = place(vectors, sample, positions, chunk_rows=chunk_rows)
+    found = place(vectors, placing_index(sample, n_images=60), positions, chunk_rows=chunk_rows)
     for vector, where in zip(vectors, found, strict=True):
         cosine = sample @ vector
         near = np.argsort(-cosine)[:PLACED_BY]
@@ -53,4 +53,20 @@ def test_placing_by_the_plain_formula(seed: int, chunk_rows: int, n_sample: int)
 def test_an_image_of_the_sample_goes_where_it_lies() -> None:
     sample, truth = grouped_vectors()
     positions = np.stack([truth, truth], axis=1).astype(np.float32)
-    np.testing.assert_allclose(place(sample, sample, positions), positions, atol=1e-6)
+    np.testing.assert_allclose(place(sample, placing_index(sample, n_images=60), positions), positions, atol=1e-6)
+
+
+def test_in_a_large_store_nearly_every_image_gets_the_same_place() -> None:
+    generator = np.random.default_rng(0)
+    centers = generator.normal(size=(30, 16))
+    rows = centers[generator.integers(30, size=5000)] + 0.5 * generator.normal(size=(5000, 16))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    sample, images = rows[: LISTED_SAMPLE + 500], rows[LISTED_SAMPLE + 500 :]
+    positions = generator.random((len(sample), 2)).astype(np.float32)
+    exact, listed, again = (
+        place(images, placing_index(sample, n_images=n), positions)
+        for n in (MANY_IMAGES, MANY_IMAGES + 1, 2 * MANY_IMAGES)
+    )
+    same = np.mean(np.abs(exact - listed).max(axis=1) < 1e-4)
+    assert 0.97 < same < 1, "the lists were searched"
+    assert np.array_equal(listed, again)

@@ -15,11 +15,12 @@ from reference import random_unit_rows
 from small_store import REPOSITORY
 from stored_shards import DIM, ENCODER, sent, write_view
 
-from assets.map import _places
+from assets.map import Layout, _places
 from tac_pipeline.export.embedding_atlas import write_embedding_atlas
 from tac_pipeline.export.result import ExportOptions, ExportResult, StoredVectors
 from tac_pipeline.method.heads.cluster_head import build_head
 from tac_pipeline.results.assigning import assign_shards
+from tac_pipeline.results.map_layout import placing_index
 from tac_pipeline.results.search import nearest_images
 from tac_pipeline.sources import FolderSource
 from tac_pipeline.store import shards as shards_module
@@ -49,7 +50,7 @@ def assign(view: pl.DataFrame, shards: Path, out: Path) -> list[Any]:
 
 def place_on_map(view: pl.DataFrame, shards: Path, _: Path) -> list[Any]:
     sample, positions = random_unit_rows(6, DIM, 3), np.random.default_rng(0).random((6, 2)).astype(np.float32)
-    work = partial(_places, sample=sample, positions=positions)
+    work = partial(_places, layout=Layout(placing_index(sample, n_images=6), positions))
     return [places.tolist() for _, places in map_shards(work, view, shards, encoder=ENCODER)]
 
 
