@@ -28,11 +28,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tac_pipeline.arrays import row_chunks
 from tac_pipeline.store.digests import NAME_DIGITS
 from tac_pipeline.store.parquet import TableSchema, checked_table, save_table
 
 SEGMENT_ROWS = 1_000_000
 MEAN_ROWS = 262_144
+CHUNK_ROWS = 65_536
 # In the place of a null, in a digest.
 _EMPTY: dict[str, object] = {"string": "", "bool": False}
 
@@ -86,8 +88,11 @@ def is_marked(key: str) -> bool:
 
 def cut(keys: pa.ChunkedArray) -> list[int]:
     """Where segments begin, and the number of rows: ascending, from 0."""
-    texts = pl.Series(pl.from_arrow(keys)).cast(pl.Binary).to_list()
-    marks = np.fromiter(map(crc32, texts), dtype=np.uint32, count=len(texts))
+    texts, marks = pl.Series(pl.from_arrow(keys)), np.empty(len(keys), dtype=np.uint32)
+    # Texts as objects of Python take many times as much memory: not all at once.
+    for rows in row_chunks(len(keys), CHUNK_ROWS):
+        chunk = texts[rows].cast(pl.Binary).to_list()
+        marks[rows] = np.fromiter(map(crc32, chunk), dtype=np.uint32, count=len(chunk))
     wanted = [int(row) for row in np.flatnonzero(marks % MEAN_ROWS == 0) if row]
     bounds = [0]
     for row in (*wanted, len(keys)):
