@@ -218,7 +218,9 @@ class Ledger:
                     "kept_name": pl.Series([names.get(int(id_)) for id_ in ids], dtype=pl.String),
                 }
             ),
-            "lineage": pl.DataFrame([{"entry": number, **vars(change)} for change in changes]),
+            "lineage": pl.DataFrame(
+                [{"entry": number, **vars(change)} for change in changes], infer_schema_length=None
+            ),
             "images": images.with_columns(cluster_id=pl.Series(ids[learned.column])),
         }
         record = {

@@ -81,6 +81,14 @@ def test_clusters_that_go_on_keep_their_ids_in_any_column(ledger: Ledger) -> Non
     assert ids_of(enter(ledger, learned("two", BIRDS + "mnop", DOGS[1:] + "q", CATS))) == [2, 1, 0]
 
 
+def test_the_first_of_many_clusters_do_not_decide_what_can_be_said_of_the_last(ledger: Ledger) -> None:
+    groups = [[f"{group} {image}" for image in range(4)] for group in range(150)]
+    axes = [group % DIM for group in range(len(groups))]
+    enter(ledger, learned("one", *groups, axes=axes))
+    merged = enter(ledger, learned("two", *groups[:-2], groups[-2] + groups[-1], axes=axes[:-1]))
+    assert merged.lineage.filter(event="merged").select("cluster_id", "other_id").rows() == [(149, 148)]
+
+
 def test_a_retired_id_never_comes_again(ledger: Ledger) -> None:
     enter(ledger, learned("one", CATS, DOGS, BIRDS))
     without = enter(ledger, learned("two", CATS, DOGS))
