@@ -80,7 +80,12 @@ POSTGRES = {
     "username": "DAGSTER_POSTGRES_USER",
     "password": "DAGSTER_POSTGRES_PASSWORD",
 }
-IN_POSTGRES = json.dumps({"postgres": {"postgres_db": {key: {"env": name} for key, name in POSTGRES.items()}}})
+_DATABASE = {
+    **{key: {"env": name} for key, name in POSTGRES.items()},
+    # The driver that dagster-postgres brings. From SQLAlchemy 2.1 on, `postgresql` alone means another one.
+    "scheme": "postgresql+psycopg2",
+}
+IN_POSTGRES = json.dumps({"postgres": {"postgres_db": _DATABASE}})
 REACH_SECONDS = 10
 
 
