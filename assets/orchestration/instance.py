@@ -133,7 +133,9 @@ def _reach_postgres() -> None:
     """
     missing = [name for name in POSTGRES.values() if not os.environ.get(name)]
     if missing:
-        raise StoreError(f"Dagster's history is in Postgres, and {first_few(missing, 5)} must be set in the environment")
+        raise StoreError(
+            f"Dagster's history is in Postgres, and {first_few(missing, 5)} must be set in the environment"
+        )
     try:
         import dagster_postgres  # noqa: F401
         import psycopg2

@@ -115,9 +115,7 @@ def _encoder_beside(path: Path) -> Beside | None:
     return store_beside(path)
 
 
-def _write_project_files(
-    console: Console, project: Project, *, many: bool = False, postgres: bool = False
-) -> None:
+def _write_project_files(console: Console, project: Project, *, many: bool = False, postgres: bool = False) -> None:
     """Write what Dagster's own commands read in the folder of a store, and say what."""
     from assets.orchestration.instance import choose_postgres
     from assets.orchestration.locations.project_files import write_project_files

@@ -45,7 +45,9 @@ class Postgres:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -F"
-        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+        self.run(
+            "pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", options, "start"
+        )
 
     def stop(self) -> None:
         """Stop it as a restart does: every connection ends."""
@@ -54,17 +56,14 @@ class Postgres:
     def run(self, program: str, *arguments: str) -> None:
         """One of its programs, as a user that is not root: it refuses root."""
         other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        done = subprocess.run(
-            [*other, str(self.programs / program), *arguments],
-            stdin=subprocess.DEVNULL,
-            # Its log stays open in the server: a pipe would never end.
-            stdout=(log := tempfile.TemporaryFile()),
-            stderr=log,
-            cwd="/",
-            check=False,
-        )
-        log.seek(0)
-        assert done.returncode == 0, log.read().decode()
+        # A file, because the server keeps it open: the end of a pipe would never come.
+        with tempfile.TemporaryFile() as log:
+            command = [*other, str(self.programs / program), *arguments]
+            code = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", check=False
+            ).returncode
+            log.seek(0)
+            assert code == 0, log.read().decode()
 
 
 @contextmanager
