@@ -32,17 +32,22 @@ pytestmark = pytest.mark.skipif(
     programs() is None, reason="Postgres is not installed: apt-get install --no-install-recommends postgresql"
 )
 
-# As `tac init --dagster` writes it, but for sensors that look ten times as often.
+# As `tac init --dagster` writes it, but the sensors look ten times as often, and learning is taken up at once.
 DEFINITIONS = """\
 from pathlib import Path
 
 from assets.orchestration import automation
 from assets.orchestration.build import build_definitions
+from assets.orchestration.upkeep import unfinished
 
 for name in ("build_unfinished_sensor", "build_watchman"):
     build = getattr(automation, name)
     setattr(automation, name, lambda project, pace, build=build: build(project, pace=0.1))
+unfinished._due_at = lambda project, ended, looks: ended
 defs = build_definitions(Path(__file__).parent / "tac.yaml")
+"""
+START = """
+mutation Start($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) { __typename } }
 """
 RUNS = "{ runsOrError { ... on Runs { results { runId status parentRunId stats { ... on RunStatsSnapshot { \
 materializations } } } } } }"
@@ -121,16 +126,7 @@ def _cpu(pid: int) -> float:
 def deployed(folder: Path, database: Postgres) -> Iterator[tuple[Deployment, Ui]]:
     """All processes, from the first answer of the web server and the location's on."""
     settings, token = write_store(folder), secrets.token_hex(24)
-    text = settings.read_text()
-    # Learning that failed is taken up at the next look.
-    for old, new in (
-        ("refresh: false", "refresh: true"),
-        ("observe: null", "observe: '* * * * *'"),
-        ("trained", "robust"),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    settings.write_text(text)
+    settings.write_text(settings.read_text().replace("method: trained", "method: robust"))
     (folder / "definitions.py").write_text(DEFINITIONS)
     location, port = free_port(), free_port()
     environment = clean_environment(
@@ -168,6 +164,8 @@ def deployed(folder: Path, database: Postgres) -> Iterator[tuple[Deployment, Ui]
             assert httpx.get(f"{url}/server_info").status_code == 401
             ui = Ui(client, settings, folder / "webserver.log", port)
             _until_loaded(deployment, ui)
+            sensor = {"repositoryName": _repository(ui), "repositoryLocationName": "small", "sensorName": "unfinished"}
+            assert ui.ask(START, sensor=sensor)["startSensor"]["__typename"] == "Sensor"
             deployment.start("daemon")
             deployment.say("all processes answer")
             yield deployment, ui
@@ -185,7 +183,7 @@ def _answers(deployment: Deployment, client: httpx.Client) -> bool | None:
 
 
 def _until_loaded(deployment: Deployment, ui: Ui) -> None:
-    """Until the location is there; Dagster's web server looks for one that went away by itself."""
+    """Until the location is there."""
 
     def loaded() -> bool | None:
         deployment.alive()
@@ -198,12 +196,15 @@ def _until_loaded(deployment: Deployment, ui: Ui) -> None:
     wait_for(loaded, what="the code location")
 
 
+def _repository(ui: Ui) -> str:
+    return str(ui.location["locationOrLoadError"]["repositories"][0]["name"])
+
+
 def _launch(ui: Ui) -> str:
     """Everything of the store, asked for through GraphQL as the button does."""
-    repository = ui.location["locationOrLoadError"]["repositories"][0]["name"]
     names = [name for name, node in ui.assets().items() if node["isMaterializable"]]
     selector = {
-        "repositoryName": repository,
+        "repositoryName": _repository(ui),
         "repositoryLocationName": "small",
         "jobName": "__ASSET_JOB",
         "assetSelection": [{"path": ["small", name]} for name in names],
