@@ -25,6 +25,7 @@ from waiting import free_port, wait_for
 
 from assets.lookups.status import State, family_status
 from assets.orchestration.instance import prepare_home
+from assets.orchestration.run_liveness import STORE_TAG
 from tac_pipeline.errors import StoreError
 from tac_pipeline.settings.project import load_project
 
@@ -201,7 +202,7 @@ def _repository(ui: Ui) -> str:
 
 
 def _launch(ui: Ui) -> str:
-    """Everything of the store, asked for through GraphQL as the button does."""
+    """Everything of the store, asked for through GraphQL as the page does."""
     names = [name for name, node in ui.assets().items() if node["isMaterializable"]]
     selector = {
         "repositoryName": _repository(ui),
@@ -209,7 +210,10 @@ def _launch(ui: Ui) -> str:
         "jobName": "__ASSET_JOB",
         "assetSelection": [{"path": ["small", name]} for name in names],
     }
-    done = ui.ask(LAUNCH, params={"selector": selector, "runConfigData": {}, "mode": "default"})["launchRun"]
+    # As what the sensors ask for: `unfinished` leaves alone what a person picked.
+    tags = {"tags": [{"key": STORE_TAG, "value": "small"}]}
+    params = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": tags}
+    done = ui.ask(LAUNCH, params=params)["launchRun"]
     assert done["__typename"] == "LaunchRunSuccess", done
     return str(done["run"]["runId"])
 
