@@ -108,7 +108,7 @@ def _declare_living(project: Project, instance: dg.DagsterInstance, run_id: str)
         aside.rename(path)
     except OSError as error:
         raise StoreError(
-            f"cannot write to {path.parent}: {error.strerror}. The data folder must be on a disk, or a volume, that this "
+            f"cannot write to {path.parent}: {error.strerror}. The data folder must be on a disk or volume that this "
             "user may write to"
         ) from error
     _living[path] = lock
