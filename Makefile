@@ -7,10 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(FAISS)
 
-.PHONY: help install lint types tests test campaign docs site demo run ui clean
+.PHONY: help install lint types tests test compose-config campaign docs site demo run ui clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/'
 
 install: $(INSTALLED)  ## .venv with the project in it (FAISS=gpu for the GPU build of faiss)
 
@@ -41,6 +41,15 @@ tests: $(INSTALLED)  ## every test, with the coverage and its floor
 test: lint  ## set up, lint, check types, run every test
 	@# Tests that wait leave time to check types.
 	$(MAKE) -j 2 types tests
+
+# The schema of Compose files comes with the checker; where Docker is there, it has a look too.
+compose-config: $(INSTALLED)  ## check deploy/docker-compose.yml, also without Docker
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/docker-compose.yml
+	$(BIN)/python -m pytest -q tests/test_deploy.py
+	@if docker compose version >/dev/null 2>&1; then \
+		TAC_UI_TOKEN=checked DAGSTER_POSTGRES_PASSWORD=checked docker compose --env-file deploy/example.env \
+			-f deploy/docker-compose.yml config --quiet && echo "docker compose config: ok"; \
+	else echo "docker compose is not installed: its own check was left out"; fi
 
 campaign: $(INSTALLED)  ## thousands of damaged images and archives through the sources and decoding (minutes)
 	$(BIN)/python -m benchmarks.mutations

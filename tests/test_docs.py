@@ -164,17 +164,17 @@ def test_make_help_lists_every_target() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)
     assert phony
-    assert set(re.findall(r"^([a-z]+):.*##", makefile, flags=re.MULTILINE)) == set(phony[1].split())
+    assert set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE)) == set(phony[1].split())
 
 
 def test_every_make_target_that_is_named_is_there() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
     workflow = REPOSITORY / ".github" / "workflows" / "test.yml"
     named = {
         target
         for page in [*PAGES, workflow, REPOSITORY / ".ci" / "run"]
-        for target in re.findall(r"(?:`|run: |^\$ |^)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        for target in re.findall(r"(?:`|run: |^\$ |^)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert {"test", "docs"} <= named
     assert named - targets == set()

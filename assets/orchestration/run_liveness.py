@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from assets.engine.execute import open_store
 from assets.engine.step import Log
 from assets.orchestration.dagster_internals import kept_open, report_failed, tag_run
+from tac_pipeline.errors import StoreError
 from tac_pipeline.settings.project import Project
 
 STORE_TAG = "tac/store"
@@ -98,12 +99,18 @@ def _declare_living(project: Project, instance: dg.DagsterInstance, run_id: str)
     # Runs that somebody starts by selecting assets have no tags of ours.
     if run is not None and DATA_TAG not in run.tags:
         tag_run(instance, run_id, {DATA_TAG: _data(project)})
-    path.parent.mkdir(parents=True, exist_ok=True)
     # It gets its name only when it is already locked, so that nobody finds it free.
     aside = path.with_suffix(".new")
     lock = FileLock(aside)
-    lock.acquire()
-    aside.rename(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        aside.rename(path)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {path.parent}: {error.strerror}. The data folder must be on a disk or volume that this "
+            "user may write to"
+        ) from error
     _living[path] = lock
 
 

@@ -49,11 +49,21 @@ def init(
         bool,
         typer.Option("--dagster", help="Write what `dagster dev` and `dg` read too; without SOURCE, that alone."),
     ] = False,
+    postgres: Annotated[
+        bool,
+        typer.Option(
+            "--postgres",
+            help="With --dagster: keep Dagster's history in the Postgres that DAGSTER_POSTGRES_HOST, _PORT, _DB, _USER "
+            "and _PASSWORD name.",
+        ),
+    ] = False,
 ) -> None:
     """Look at your images and this machine, say what the first run costs, and write tac.yaml. Builds nothing."""
+    if postgres and not dagster:
+        raise typer.BadParameter("it says where Dagster's history is: give --dagster too", param_hint="--postgres")
     if dagster and (source, data, store) == (None, None, None):
         with opened_project(settings) as project:
-            _write_project_files(printer(), project)
+            _write_project_files(printer(), project, postgres=postgres)
         return
     from tac_pipeline.first_run.settings_text import written_source
 
@@ -83,7 +93,7 @@ def init(
         _write(path, _project(path, place, encoder, found, store=store, more=more)[1])
         console.print(f"\nwritten: {escape(str(path))}", soft_wrap=True)
         if dagster:
-            _write_project_files(console, load_project(path), many=store is not None)
+            _write_project_files(console, load_project(path), many=store is not None, postgres=postgres)
         elif store is not None and "definitions.py" in _text_of(path.with_name("workspace.yaml")):
             console.print(
                 "note:    workspace.yaml does not list all stores of the folder: `tac init --dagster -s "
@@ -105,11 +115,14 @@ def _encoder_beside(path: Path) -> Beside | None:
     return store_beside(path)
 
 
-def _write_project_files(console: Console, project: Project, *, many: bool = False) -> None:
+def _write_project_files(console: Console, project: Project, *, many: bool = False, postgres: bool = False) -> None:
     """Write what Dagster's own commands read in the folder of a store, and say what."""
+    from assets.orchestration.instance import choose_postgres
     from assets.orchestration.locations.project_files import write_project_files
     from tac_pipeline.settings.folders import settings_files
 
+    if postgres:
+        choose_postgres(project)
     many = many or list(settings_files(project.path.parent).values()) != [project.path]
     done = write_project_files(project, many=many)
     for path in done.written:

@@ -7,7 +7,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.orchestration.instance import HERE_NAME, HOME_NAME, MARK_HERE, begins, settings_here
+from assets.orchestration.instance import (
+    HERE_NAME,
+    HOME_NAME,
+    MARK_HERE,
+    begins,
+    dagster_home,
+    in_postgres,
+    settings_here,
+)
 from tac_pipeline.errors import SettingsError
 from tac_pipeline.files import write_atomically
 from tac_pipeline.settings.project import Project
@@ -82,7 +90,10 @@ def write_project_files(project: Project, *, many: bool) -> Written:
     # JSON quotes a name for Python, YAML and TOML.
     filled = {"mark": MARK_HERE, "file": json.dumps(project.path.name), "location": json.dumps(location)}
     texts = {
-        HERE_NAME: settings_here(home.relative_to(folder) if home.is_relative_to(folder) else home),
+        HERE_NAME: settings_here(
+            home.relative_to(folder) if home.is_relative_to(folder) else home,
+            postgres=in_postgres(dagster_home(project)),
+        ),
         "workspace.yaml": _WORKSPACE.format(**filled, module=module),
         "dg.toml": _DG.format(**filled, stem=Path(module).stem),
     }

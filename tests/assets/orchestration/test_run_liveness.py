@@ -39,6 +39,7 @@ from assets.orchestration.run_liveness import (
     holding_store,
     run_tags,
 )
+from tac_pipeline.errors import StoreError
 from tac_pipeline.settings.editing import edit_settings
 from tac_pipeline.settings.project import Project, load_project
 
@@ -73,6 +74,17 @@ def lock_file(project: Project, run_id: str) -> Path:
     path = open_store(project).runs_folder / f"{run_id}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def test_a_run_that_cannot_write_to_its_store_says_so(project: Project, instance: dg.DagsterInstance) -> None:
+    runs = open_store(project).runs_folder
+    runs.parent.mkdir(parents=True, exist_ok=True)
+    runs.write_text("in the way, as a disk that is read-only would be")
+    with (
+        pytest.raises(StoreError, match=r"cannot write to .*: File exists. The data folder must be"),
+        holding_store(project, instance, start(instance), lambda _: None),
+    ):
+        pass
 
 
 def another_store(project: Project) -> Project:
