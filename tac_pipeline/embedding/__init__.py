@@ -81,7 +81,8 @@ class KnownVectors:
         self._given, self._lookup = index, known
         self._before: _KnownBefore | KnownInSegments | None = None
         self._making = threading.Lock()
-        # Of the shards that this run wrote.
+        # Of the shards that this run wrote; their rows are looked into when somebody asks.
+        self._written: list[pl.DataFrame] = []
         self._places: dict[bytes, Place] = {}
         # By name, the last used at the end.
         self._opened: dict[str, pa.Table] = {}
@@ -99,10 +100,14 @@ class KnownVectors:
         return None if place is None else place[2:]
 
     def _place(self, content_hash: str) -> Place | None:
-        place = self._places.get(_key(content_hash))
-        if place is not None:
-            return place
         with self._making:
+            while self._written:
+                for hash_, *where in self._written[0].iter_rows():
+                    self._places[_key(hash_)] = cast("Place", tuple(where))
+                del self._written[0]
+            place = self._places.get(_key(content_hash))
+            if place is not None:
+                return place
             if self._before is None:
                 self._before = _KnownBefore(self._index) if self._lookup is None else self._lookup()
         return self._before.find(content_hash)
@@ -146,9 +151,7 @@ class KnownVectors:
 
     def written(self, rows: pl.DataFrame) -> None:
         """Remember that a shard holds these rows now."""
-        readable = rows.filter(pl.col("error").is_null())
-        for hash_, *place in readable.select("content_hash", *_PLACE).iter_rows():
-            self._places[_key(hash_)] = cast("Place", tuple(place))
+        self._written.append(rows.filter(pl.col("error").is_null()).select("content_hash", *_PLACE))
         self._pending.clear()
 
 
