@@ -102,7 +102,8 @@ class KnownVectors:
     def _place(self, content_hash: str) -> Place | None:
         with self._making:
             while self._written:
-                for hash_, *where in self._written[0].iter_rows():
+                readable = self._written[0].filter(pl.col("error").is_null())
+                for hash_, *where in readable.select("content_hash", *_PLACE).iter_rows():
                     self._places[_key(hash_)] = cast("Place", tuple(where))
                 del self._written[0]
             place = self._places.get(_key(content_hash))
@@ -151,7 +152,7 @@ class KnownVectors:
 
     def written(self, rows: pl.DataFrame) -> None:
         """Remember that a shard holds these rows now."""
-        self._written.append(rows.filter(pl.col("error").is_null()).select("content_hash", *_PLACE))
+        self._written.append(rows)
         self._pending.clear()
 
 
