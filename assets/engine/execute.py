@@ -80,7 +80,13 @@ def _execute(asset: Step, project: Project, store: Store, log: Log, *, in_force:
     settings = project.settings
     store.make_current(artifact, version=asset.version(settings, known), written=asset.written(settings))
     # What the groups in force were learned from is needed until others are learned, however few versions are kept.
-    store.prune(asset.name, keep=settings.keep_versions, shared=asset.shared, in_use=asset.part == "learning")
+    store.prune(
+        asset.name,
+        keep=settings.keep_versions,
+        keep_days=settings.keep_days,
+        shared=asset.shared,
+        in_use=asset.part == "learning",
+    )
     if asset.cleanup is not None:
         asset.cleanup(store)
     return Outcome(artifact, kept is not None, time.monotonic() - started)

@@ -120,7 +120,7 @@ def _publish_here(project: Project, store: Store, *, by_hand: bool, log: Log) ->
         return Decision(latest, False, f"{have}: {reason.sentence}", comparison, reason, findings)
     entry = artifacts[cluster_ids.name].facts["entry"]
     version = publication.publish(tables, source=source, entry=entry, compared=comparison)
-    publication.prune(keep=project.settings.keep_versions)
+    publication.prune(keep=project.settings.keep_versions, keep_days=project.settings.keep_days)
     return Decision(version, True, f"version {version.number} is published", comparison, findings=findings)
 
 

@@ -521,6 +521,9 @@ class Settings(Section):
         30, ge=1, description="days that Dagster's history of runs is kept; the last run of each asset always is"
     )
     keep_versions: int = execution(5, ge=1, description="kept versions of each artifact; going back to one is free")
+    keep_days: int = execution(
+        0, ge=0, description="days that every version is kept, with its vectors, however many; 0 = only keep_versions"
+    )
 
     @field_validator("method")
     @classmethod

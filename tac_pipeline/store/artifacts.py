@@ -283,11 +283,14 @@ class Store:
         found = (self.find(asset, recipe) for recipe in dict.fromkeys(path.parent.name for path in records))
         return [artifact for artifact in found if artifact is not None]
 
-    def prune(self, asset: str, *, keep: int, shared: bool = False, in_use: bool = False) -> list[str]:
+    def prune(
+        self, asset: str, *, keep: int, keep_days: int = 0, shared: bool = False, in_use: bool = False
+    ) -> list[str]:
         """Keep the `keep` versions that were used last, and current ones; returns the recipes that were removed.
 
         Damaged ones are of no use to anybody, unless they are current: the next run makes these again. With `in_use`,
-        versions that something current was made from, directly or not, are kept as well.
+        versions that something current was made from, directly or not, are kept as well. With `keep_days`, so are all
+        that were current in these days, as far as their last use tells.
         """
         stores = self.folder.parent.glob("*") if shared else [self.folder]
         try:
@@ -297,12 +300,20 @@ class Store:
         pointers = [pointer["recipe"] for pointer in found if pointer is not None]
         others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
         whole = [artifact for artifact in others if artifact.damage() is None]
-        removed = [artifact for artifact in others if artifact not in whole[: max(keep - 1, 0)]]
+        kept = max(keep - 1, 0, self._used_within(whole, days=keep_days) if keep_days else 0)
+        removed = [artifact for artifact in others if artifact not in whole[:kept]]
         needed = self._contents_in_use() if in_use and removed else set()
         removed = [artifact for artifact in removed if artifact.content not in needed]
         for artifact in removed:
             self._discard(artifact.folder)
         return [artifact.recipe for artifact in removed]
+
+    def _used_within(self, versions: list[Artifact], *, days: int) -> int:
+        """How many versions, the last used first, were current at some time in the last days."""
+        since = time.time() - days * 24 * 3600
+        used = [(artifact.folder / RECORD_NAME).stat().st_mtime for artifact in versions]
+        # The first that is older was still current when these days began.
+        return sum(moment >= since for moment in used) + 1
 
     def _contents_in_use(self) -> set[str]:
         """The contents of everything current, and of all that it was made from."""

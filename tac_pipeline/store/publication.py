@@ -25,6 +25,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -372,9 +373,16 @@ class Publication:
         )
         return pl.concat([empty, *(version.table("changes") for version in versions if version.number > since)])
 
-    def prune(self, *, keep: int) -> list[int]:
-        """Remove the tables of all but the newest `keep` versions, not their changes; returns the affected numbers."""
-        lost = [version for version in self.versions()[:-keep] if version.whole]
+    def prune(self, *, keep: int, keep_days: int = 0) -> list[int]:
+        """Remove the tables of all but the newest `keep` versions, not their changes; returns the affected numbers.
+
+        Versions that readers had at some time in the last `keep_days` days keep their tables as well.
+        """
+        versions = self.versions()
+        since = time.time() - keep_days * 24 * 3600
+        # Readers had a version until the next was made.
+        old = [version for version, after in pairwise(versions) if not keep_days or after.made_at < since]
+        lost = [version for version in old if version.whole and version in versions[:-keep]]
         for version in lost:
             # Noted first: what is gone then is not damage.
             self._note_pruned(version)

@@ -229,6 +229,7 @@ def test_every_key_is_marked_and_described() -> None:
         "data",
         "history_days",
         "keep_versions",
+        "keep_days",
         "groupings",
     }
 

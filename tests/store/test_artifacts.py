@@ -127,6 +127,16 @@ def test_pruning_keeps_the_last_used_and_the_current(store: Store) -> None:
     assert store.require_current("thing").artifact.recipe == "r0"
 
 
+def test_pruning_keeps_what_was_current_in_the_days_that_are_kept(store: Store) -> None:
+    for number, days in enumerate((50, 40, 20, 10, 0)):
+        record = build(store, f"r{number}", str(number)).folder / "artifact.json"
+        used = time.time() - days * 24 * 3600
+        os.utime(record, (used, used))
+    assert store.prune("thing", keep=1, keep_days=30) == ["r0"], "r1 was still current 30 days ago"
+    assert store.prune("thing", keep=1, keep_days=15) == ["r1"]
+    assert store.prune("thing", keep=1) == ["r3", "r2"]
+
+
 def test_what_a_killed_build_left_is_swept(store: Store) -> None:
     left = store.folder / ".scratch" / "thing-killed"
     left.mkdir(parents=True)

@@ -64,6 +64,18 @@ def test_the_next_id_is_above_all_that_readers_can_still_meet(publication: Publi
     assert publication.next_id() == 8, "the changes are kept"
 
 
+def test_versions_that_readers_had_in_the_days_that_are_kept_stay_whole(
+    publication: Publication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, day = 1_800_000_000.0, 24 * 3600
+    for days, shown_ids in ((40, A), (35, B), (20, {"y": 1}), (0, A)):
+        monkeypatch.setattr("tac_pipeline.store.publication.time.time", lambda at=now - days * day: at)
+        publish(publication, shown_ids)
+    assert publication.prune(keep=1, keep_days=30) == [1], "readers had version 2 until 20 days ago"
+    assert shown(publication.versions()[1]) == B
+    assert publication.prune(keep=1) == [2, 3]
+
+
 def test_changes_tell_what_differs_from_the_version_before(publication: Publication) -> None:
     publish(publication, A)
     publish(publication, B)

@@ -244,6 +244,19 @@ def test_old_versions_go_and_their_shards_with_them(vector_store: Writer) -> Non
     assert {str(file.relative_to(store.folder)) for file in store.shards_folder.glob("*/*.parquet")} == named
 
 
+def test_old_versions_and_their_shards_stay_for_the_days_that_are_kept(vector_store: Writer) -> None:
+    path = vector_store({"keep_versions": 1, "keep_days": 30})
+    store = open_store(load_project(path))
+    for seed in range(3):
+        vectors, _ = grouped_vectors(seed)
+        write_vectors(path.parent / "images.parquet", [f"image-{n:03d}" for n in range(60)], vectors, ["x"] * 60)
+        materialize(path, ["image_manifest", "image_embeddings"])
+    kept = store.versions("image_embeddings")
+    assert len(kept) == 3
+    for version in kept:
+        assert all((store.folder / link).exists() for link in version.record["links"])
+
+
 def test_a_bad_vector_is_a_row_with_its_reason_and_the_others_are_read(vector_store: Writer) -> None:
     path = vector_store()
     vectors, _ = grouped_vectors()

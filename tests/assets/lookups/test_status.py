@@ -120,6 +120,7 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "data": ("elsewhere", set()),
     "history_days": (7, set()),
     "keep_versions": (2, set()),
+    "keep_days": (30, set()),
 }
 
 
