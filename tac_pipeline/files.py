@@ -19,6 +19,8 @@ from filelock import FileLock, Timeout
 from tac_pipeline.errors import StoreError
 
 LOCK_POLL_SECONDS = 0.2
+# How much of a file is read at a time to find its last whole line.
+_LINE_BLOCK = 2**16  # bytes
 # Less than a page of a database: it cannot write any more.
 _NO_ROOM = 1_000_000  # bytes
 # What a killed writer leaves: see replacing and building_folder.
@@ -198,6 +200,34 @@ def write_atomically(path: Path, text: str) -> None:
                     left.unlink(missing_ok=True)
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def write_line(path: Path, line: str) -> int:
+    """Add a line to a file, on the disk when this returns, over a last one that was cut short; returns the new size.
+
+    Call it with a lock held that keeps other writers out.
+    """
+    with path.open("r+b" if path.exists() else "xb") as file:
+        file.truncate(_whole_lines(path))
+        file.seek(0, os.SEEK_END)
+        file.write(f"{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+        return file.tell()
+
+
+def _whole_lines(path: Path) -> int:
+    """How many bytes the whole lines of a file take."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(end - _LINE_BLOCK, 0)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+    return 0
 
 
 def flush(path: Path) -> None:

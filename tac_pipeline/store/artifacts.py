@@ -40,12 +40,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tac_pipeline.digest import digest
-from tac_pipeline.errors import ArtifactMissing, StoreError
+from tac_pipeline.errors import ArtifactMissing, StoreError, TacError
 from tac_pipeline.files import LEFTOVER_SECONDS, hold_lock, place_folder, sweep
 from tac_pipeline.settings.project import IMAGE_ASSETS, Project
 from tac_pipeline.store.artifact import Artifact as Artifact
 from tac_pipeline.store.artifact import Current as Current
 from tac_pipeline.store.digests import beside, describe_files, read_sealed, write_sealed
+from tac_pipeline.store.history import History, now
 
 if TYPE_CHECKING:
     from tac_pipeline.store.segments.derived import Derived
@@ -129,6 +130,11 @@ class Store:
     def ledger_folder(self) -> Path:
         """Every cluster id that was ever given."""
         return self.folder / LEDGER_NAME
+
+    @property
+    def history(self) -> History:
+        """What was current when."""
+        return History(self.ledger_folder)
 
     @property
     def published_folder(self) -> Path:
@@ -263,8 +269,15 @@ class Store:
 
     def make_current(self, artifact: Artifact, *, version: str, written: Mapping[str, Any]) -> None:
         """Make this artifact the one that readers get, for these settings (see Current)."""
+        path = self.folder / artifact.asset / CURRENT_NAME
         pointer = {"recipe": artifact.recipe, "version": version, "written": dict(written)}
-        write_sealed(self.folder / artifact.asset / CURRENT_NAME, pointer, indent=None)
+        before = _pointer(path) or {}
+        logged = before.get("logged", 0)
+        # A history that is shorter than it was then has been restored, or deleted.
+        in_it = 0 < logged <= self.history.size and (before["recipe"], before["version"]) == (artifact.recipe, version)
+        if not in_it:
+            logged = self.history.add(artifact.asset, artifact.recipe, version=version, written=written)
+        write_sealed(path, {**pointer, "logged": logged}, indent=None)
         self.note_use(artifact)
 
     def note_use(self, artifact: Artifact) -> None:
@@ -290,7 +303,7 @@ class Store:
 
         Damaged ones are of no use to anybody, unless they are current: the next run makes these again. With `in_use`,
         versions that something current was made from, directly or not, are kept as well. With `keep_days`, so are all
-        that were current in these days, as far as their last use tells.
+        that were current in these days, by the history, or before there was one by their last use.
         """
         stores = self.folder.parent.glob("*") if shared else [self.folder]
         try:
@@ -300,20 +313,30 @@ class Store:
         pointers = [pointer["recipe"] for pointer in found if pointer is not None]
         others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
         whole = [artifact for artifact in others if artifact.damage() is None]
-        kept = max(keep - 1, 0, self._used_within(whole, days=keep_days) if keep_days else 0)
-        removed = [artifact for artifact in others if artifact not in whole[:kept]]
+        of_days = self._of_days(asset, whole, days=keep_days, shared=shared) if keep_days else []
+        removed = [artifact for artifact in others if artifact not in (*whole[: max(keep - 1, 0)], *of_days)]
         needed = self._contents_in_use() if in_use and removed else set()
         removed = [artifact for artifact in removed if artifact.content not in needed]
         for artifact in removed:
             self._discard(artifact.folder)
         return [artifact.recipe for artifact in removed]
 
-    def _used_within(self, versions: list[Artifact], *, days: int) -> int:
-        """How many versions, the last used first, were current at some time in the last days."""
-        since = time.time() - days * 24 * 3600
+    def _of_days(self, asset: str, versions: list[Artifact], *, days: int, shared: bool) -> list[Artifact]:
+        """Those of some versions, the last used first, that were current at some time in the last days."""
+        since = now() - days * 24 * 3600
+        recipes, known = set[str](), True
+        pointers = self.folder.parent.glob(f"*/{asset}/{CURRENT_NAME}")
+        for folder in (path.parent.parent for path in pointers) if shared else [self.folder]:
+            try:
+                found, goes_back = History(folder / LEDGER_NAME).recipes_since(asset, since)
+            except TacError:
+                found, goes_back = set(), False
+            recipes |= found
+            known = known and goes_back
         used = [(artifact.folder / RECORD_NAME).stat().st_mtime for artifact in versions]
-        # The first that is older was still current when these days began.
-        return sum(moment >= since for moment in used) + 1
+        # From before there was a history, the last use tells. The first that is older was current when the days began.
+        by_use = 0 if known else sum(moment >= since for moment in used) + 1
+        return [artifact for number, artifact in enumerate(versions) if number < by_use or artifact.recipe in recipes]
 
     def _contents_in_use(self) -> set[str]:
         """The contents of everything current, and of all that it was made from."""
@@ -430,13 +453,18 @@ def open_store(project: Project) -> Store:
 
 
 def _pointer(path: Path) -> dict[str, Any] | None:
-    """What a pointer says: recipe, version, written; None when there is none, or it is not what was written.
+    """What a pointer says: recipe, version, written, and how long the history was with it (0: not in it); None when there is none, or it is not what was written.
 
     It only repeats what a run finds out.
     """
     try:
         found = read_sealed(path)
-        return {"recipe": str(found["recipe"]), "version": str(found["version"]), "written": dict(found["written"])}
+        return {
+            "recipe": str(found["recipe"]),
+            "version": str(found["version"]),
+            "written": dict(found["written"]),
+            "logged": int(found.get("logged", 0)),
+        }
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
     except OSError as error:

@@ -127,14 +127,78 @@ def test_pruning_keeps_the_last_used_and_the_current(store: Store) -> None:
     assert store.require_current("thing").artifact.recipe == "r0"
 
 
-def test_pruning_keeps_what_was_current_in_the_days_that_are_kept(store: Store) -> None:
-    for number, days in enumerate((50, 40, 20, 10, 0)):
-        record = build(store, f"r{number}", str(number)).folder / "artifact.json"
-        used = time.time() - days * 24 * 3600
-        os.utime(record, (used, used))
+DAY = 24 * 3600.0
+
+
+def built_on_days(store: Store, monkeypatch: pytest.MonkeyPatch, *days_ago: float) -> None:
+    """Build r0, r1 and so on, each current from so many days ago."""
+    end = time.time()
+    for number, days in enumerate(days_ago):
+        monkeypatch.setattr("tac_pipeline.store.history.now", lambda days=days: end - days * DAY)
+        build(store, f"r{number}", str(number))
+    monkeypatch.undo()
+
+
+def test_pruning_keeps_what_was_current_in_the_days_that_are_kept(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built_on_days(store, monkeypatch, 50, 40, 20, 10, 0)
     assert store.prune("thing", keep=1, keep_days=30) == ["r0"], "r1 was still current 30 days ago"
     assert store.prune("thing", keep=1, keep_days=15) == ["r1"]
     assert store.prune("thing", keep=1) == ["r3", "r2"]
+
+
+@pytest.mark.parametrize("text", [None, "not a line\n"], ids=["none", "damaged"])
+def test_without_a_history_the_last_use_says_what_is_kept_of_these_days(store: Store, text: str | None) -> None:
+    for number, days in enumerate((50, 40, 20, 10, 0)):
+        path = build(store, f"r{number}", str(number)).folder / "artifact.json"
+        used = time.time() - days * DAY
+        os.utime(path, (used, used))
+    if text is None:
+        store.history.path.unlink()
+    else:
+        store.history.path.write_text(text)
+    assert store.prune("thing", keep=1, keep_days=30) == ["r0"]
+    assert store.prune("thing", keep=1, keep_days=15) == ["r1"]
+
+
+def test_a_version_that_was_only_read_lately_does_not_count_as_current_then(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built_on_days(store, monkeypatch, 50, 40, 0)
+    old = store.find("thing", "r0")
+    assert old is not None
+    store.note_use(old)
+    assert store.prune("thing", keep=1, keep_days=30) == ["r0"]
+
+
+def test_the_history_has_a_line_for_each_change_and_none_for_a_run_without_news(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built_on_days(store, monkeypatch, 3, 2)
+    lines = store.history.path.read_bytes()
+    first, second = store.find("thing", "r0"), store.find("thing", "r1")
+    assert first is not None
+    assert second is not None
+    store.make_current(second, version="v", written={})
+    assert store.history.path.read_bytes() == lines
+    store.make_current(first, version="v", written={"tau": 1})
+    assert [moment.recipe for moment in store.history.read()] == ["r0", "r1", "r0"]
+    assert store.history.read()[-1].written == {"tau": 1}
+    assert store.history.path.read_bytes().startswith(lines)
+    at = time.time() - 2.5 * DAY
+    assert store.history.current_at(at)["thing"].recipe == "r0"
+    assert store.history.current_at(at - DAY) == {}
+
+
+def test_a_history_that_was_restored_or_cut_short_goes_on(store: Store) -> None:
+    build(store, "r0", "0")
+    older = store.history.path.read_bytes()
+    build(store, "r1", "1")
+    store.history.path.write_bytes(older + b'{"at": 1795')
+    again = store.require_current("thing").artifact
+    store.make_current(again, version="v", written={})
+    assert [moment.recipe for moment in store.history.read()] == ["r0", "r1"]
 
 
 def test_what_a_killed_build_left_is_swept(store: Store) -> None:

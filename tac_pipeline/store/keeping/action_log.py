@@ -9,7 +9,6 @@ passed over, and the next action takes its place.
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, InputError, StoreError
-from tac_pipeline.files import Stamp, hold_lock, stamp_of
+from tac_pipeline.files import Stamp, hold_lock, stamp_of, write_line
 
 LOG_NAME = "actions.jsonl"
 # One action on a hundred thousand images takes some megabytes.
@@ -58,9 +57,9 @@ class Action:
 
     @property
     def line(self) -> str:
-        """As it stands in the log."""
+        """As it stands in the log, without its end."""
         body = asdict(self)
-        return json.dumps({**body, "seal": digest(body)}, ensure_ascii=False, separators=(",", ":")) + "\n"
+        return json.dumps({**body, "seal": digest(body)}, ensure_ascii=False, separators=(",", ":"))
 
 
 class ActionLog:
@@ -96,21 +95,20 @@ class ActionLog:
         StoreError
             The file cannot be read.
         """
-        return self._parsed(self._lines()[0])
+        return self._parsed(self._lines())
 
     def _parsed(self, lines: Sequence[bytes]) -> list[Action]:
         return [_parsed(line, number, self.path) for number, line in enumerate(lines, start=1)]
 
-    def _lines(self) -> tuple[list[bytes], int]:
-        """The whole lines, and how many bytes they take."""
+    def _lines(self) -> list[bytes]:
+        """The whole lines."""
         try:
             data = self.path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            return [], 0
+            return []
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}. Let this user read it.") from error
-        whole = data.rfind(b"\n") + 1
-        return data[:whole].splitlines(), whole
+        return data[: data.rfind(b"\n") + 1].splitlines()
 
     def append(
         self,
@@ -140,7 +138,7 @@ class ActionLog:
             The log cannot be written.
         """
         with self.standing_still():
-            lines, whole = self._lines()
+            lines = self._lines()
             known = self._parsed(lines)
             if len(known) != seen:
                 newer = f", the last one by {known[-1].who}: look at what changed" if len(known) > seen else ""
@@ -148,21 +146,15 @@ class ActionLog:
             told = what(known) if callable(what) else what
             action = Action(len(known) + 1, round(time.time(), 3), who, do, told)
             accept([*known, action])
-            self._write(action, whole)
+            self._write(action)
         return action
 
-    def _write(self, action: Action, whole: int) -> None:
-        line = action.line.encode()
-        if len(line) > LONGEST_LINE:
-            raise InputError(f"an action may take {LONGEST_LINE:,} bytes at most; this one takes {len(line):,}")
+    def _write(self, action: Action) -> None:
+        line = action.line
+        if (size := len(line.encode()) + 1) > LONGEST_LINE:
+            raise InputError(f"an action may take {LONGEST_LINE:,} bytes at most; this one takes {size:,}")
         try:
-            with self.path.open("r+b" if self.path.exists() else "xb") as file:
-                # Over a line that was cut short.
-                file.truncate(whole)
-                file.seek(whole)
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            write_line(self.path, line)
         except OSError as error:
             raise StoreError(f"cannot write to {self.path}: {error.strerror}. The action is not done.") from error
 

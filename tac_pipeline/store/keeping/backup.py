@@ -90,7 +90,7 @@ def back_up(store: Store, destination: Path, *, settings: Mapping[str, Path]) ->
     _require_free(target, store)
     found = dict(_files_of(store))
     found |= {f"{SETTINGS_NAME}/{name}": path for name, path in settings.items() if path.is_file()}
-    if not any(name.startswith(f"{LEDGER_NAME}/") for name in found):
+    if not any(name.startswith(f"{LEDGER_NAME}/") and path != store.history.path for name, path in found.items()):
         raise StoreError(f"{store.folder} has no ledger yet: there is nothing that a run could not compute again")
     left_out = _damaged(store)
     found = {name: path for name, path in found.items() if name not in left_out}

@@ -37,6 +37,7 @@ from tac_pipeline.store.digests import (
     read_sealed,
     size_problem,
 )
+from tac_pipeline.store.history import History
 from tac_pipeline.store.keeping.action_log import ActionLog
 from tac_pipeline.store.keeping.training_sets import MADE_NAME, TRAINING_SETS_NAME
 from tac_pipeline.store.ledger import ENTRY_NAME, Ledger
@@ -238,11 +239,12 @@ class _Look:
                 problem = _table_problem(path, schema) if wanted is None else file_problem(path, wanted)
                 self._find(path, problem, Loss.BACKUP)
         self._find(folder, ledger_gap(self.store), Loss.BACKUP)
-        self._actions(ActionLog(folder))
+        for log in (ActionLog(folder), self.store.history):
+            self._lines(log)
         for made in sorted((folder / TRAINING_SETS_NAME).glob("[!.]*")):
             self._training_set(made)
 
-    def _actions(self, log: ActionLog) -> None:
+    def _lines(self, log: ActionLog | History) -> None:
         if log.path.exists():
             self._took(log.path)
             try:
