@@ -90,12 +90,24 @@ def run(
     recluster: Annotated[
         bool, typer.Option("--recluster", help="Learn the groups again from the images that the store holds now.")
     ] = False,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            help="Run nothing: put the groups of an earlier time, 2026-10-01 or 2026-10-01T18:30, in a folder of "
+            "their own, from the versions that are kept.",
+        ),
+    ] = None,
 ) -> None:
     """Materialize the assets in this process: add new images, and learn what is missing or outdated."""
     if select is not None and recluster:
         raise typer.BadParameter("--select names the assets itself: leave out --recluster")
+    if as_of is not None and (select is not None or recluster):
+        raise typer.BadParameter("--as-of runs nothing: leave out --select and --recluster")
     with opened_project(settings, grouping) as project:
         console = printer()
+        if as_of is not None:
+            _print_as_of(console, project, as_of)
+            return
         if select is None:
             _grow(console, project, recluster=recluster)
             return
@@ -105,6 +117,26 @@ def run(
         with misuse("--select"):
             steps = select_steps(select, project.settings)
         materialize(console, [(project, [step for step in steps if step in steps_of(project)])])
+
+
+def _print_as_of(console: Console, project: Project, as_of: str) -> None:
+    """Put the groups of an earlier time in a folder of their own, and say where."""
+    from assets.lookups.as_of import RESULT_NAME, groups_as_of, parse_time, written
+
+    with misuse("--as-of"):
+        at = parse_time(as_of)
+    for one in project.parts:
+        found = groups_as_of(one, at, log=console.print)
+        console.print(f"store [bold]{one.settings.store}[/] as of {written(at)}")
+        had = "nothing was published then" if found.published is None else f"readers had version {found.published}"
+        rows = {name: f"{found.versions[name].rows or 0:,}" for name in ("assignments", "clusters")}
+        console.print(f"{rows['assignments']} images in {rows['clusters']} groups; {had}")
+        for name in rows:
+            place = found.folder / name / found.versions[name].recipe
+            console.print(f"{name}: {escape(str(place))}", soft_wrap=True)
+        console.print(f"settings and versions of then: {escape(str(found.folder / RESULT_NAME))}", soft_wrap=True)
+        if found.gone:
+            console.print(f"[yellow]no longer kept:[/] {', '.join(found.gone)}", soft_wrap=True)
 
 
 class _StepLines:
