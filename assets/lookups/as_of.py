@@ -1,9 +1,11 @@
 """The groups of an earlier time, from what is kept: data/.as-of/<store>/<time>/, a store of its own that nothing sweeps.
 
-    data/.as-of/photos/2026-10-01T2359/
+    data/.as-of/photos/2026-10-01T235959/
       result.json             the time, the settings of then, and the version of every asset
       assignments/<recipe>/   the files of what was current then, with the same names as in the store
       clusters/<recipe>/
+
+What was learned again (learned_again.py) is in such a folder as well.
 
 What is current, what is published and the ledger stay as they are. What must stay out: what was current when
 (tac_pipeline/store/history.py), and how long versions are kept.
@@ -11,7 +13,7 @@ What is current, what is published and the ledger stay as they are. What must st
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,19 +21,20 @@ from typing import Any
 from assets.engine.execute import open_store
 from assets.engine.step import Log
 from assets.graph import STEPS
+from assets.lookups.learned_again import IMAGES, learn_again, put
 from tac_pipeline.errors import InputError, StoreError
 from tac_pipeline.files import building_folder, hold_lock, place_folder
 from tac_pipeline.settings.project import IMAGE_ASSETS, Project
 from tac_pipeline.store import history
-from tac_pipeline.store.artifacts import CURRENT_NAME, RECORD_NAME, Artifact
-from tac_pipeline.store.digests import damage_of, write_sealed
+from tac_pipeline.store.artifacts import Artifact
+from tac_pipeline.store.digests import write_sealed
 from tac_pipeline.store.history import Moment
 from tac_pipeline.store.publication import Publication
-from tac_pipeline.store.segments.cutting import share
+from tac_pipeline.store.schemas import ASSIGNMENTS
 
 AS_OF_NAME = ".as-of"
 RESULT_NAME = "result.json"
-# Without these there are no groups of then.
+# What is asked for.
 GROUPS = ("assignments", "clusters")
 _REMEDY = "keep_days in the settings says for how many days versions are kept from now on"
 
@@ -49,11 +52,17 @@ class AsOf:
     settings : dict of dotted key to value
         The settings of then that results depend on.
     versions : dict of asset to Artifact
-        What was current then and is kept.
+        What was current then and is kept, or was made again.
     gone : tuple of str
         Assets whose versions of then are not kept.
     published : int or None
         The number of the version that readers had then.
+    again : bool
+        The groups were learned again.
+    otherwise : tuple of str
+        Assets that were then made from something else than then: code, or a file beside the settings, has changed.
+    equal : bool or None
+        Whether every image has the cluster id of then; None where that was not learned again, or is not kept.
     """
 
     folder: Path
@@ -62,6 +71,9 @@ class AsOf:
     versions: dict[str, Artifact]
     gone: tuple[str, ...]
     published: int | None
+    again: bool = False
+    otherwise: tuple[str, ...] = ()
+    equal: bool | None = None
 
 
 def parse_time(text: str) -> datetime:
@@ -93,31 +105,43 @@ def written(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
-def groups_as_of(project: Project, at: datetime, *, log: Log = lambda _: None) -> AsOf:
+def groups_as_of(project: Project, at: datetime, *, relearn: bool = False, log: Log = lambda _: None) -> AsOf:
     """Put what was current at a time, and is kept, in a folder of its own.
+
+    Where the groups of then are not kept, or with `relearn`, they are learned again from the images of then.
 
     Raises
     ------
     InputError
         The history of the store begins later.
     StoreError
-        The groups of then are not kept, or a run was changing them at that time.
+        Neither the groups nor the images of then are kept, or a run was changing them at that time.
+    TacError
+        A step refuses something.
     """
     moments = _current_at(project, at)
     kept, gone = _kept(project, moments)
-    _require_groups(project, at, moments, kept)
+    again = relearn or not set(GROUPS) <= kept.keys()
+    if again:
+        _require_images(project, at, kept)
+    else:
+        _require_of_one_run(at, moments, kept)
     settings = {key: value for moment in moments.values() for key, value in moment.written.items()}
-    published = _published_at(project, at)
     place = project.data_folder / AS_OF_NAME / project.settings.store
     target = place / at.strftime("%Y-%m-%dT%H%M%S")
+    otherwise: tuple[str, ...] = ()
     with hold_lock(place, log), building_folder(place) as aside:
-        for name, artifact in kept.items():
-            _put(artifact, aside / name / artifact.recipe)
-            moment = moments[name]
-            pointer = {"recipe": moment.recipe, "version": moment.version, "written": moment.written}
-            write_sealed(aside / name / CURRENT_NAME, pointer, indent=None)
-        found = AsOf(target, at, settings, kept, gone, published)
-        write_sealed(aside / RESULT_NAME, _told(project, found, moments))
+        if again:
+            learned = learn_again(project, aside, moments, kept, at=at.timestamp(), leaves=GROUPS, log=log)
+            made, otherwise = learned.versions, learned.otherwise
+        else:
+            for name, artifact in kept.items():
+                put(artifact, aside / name / artifact.recipe)
+            made = kept
+        there = {name: replace(one, folder=target / name / one.recipe) for name, one in made.items()}
+        equal = _equal(made, kept) if again else None
+        found = AsOf(target, at, settings, there, gone, _published_at(project, at), again, otherwise, equal)
+        write_sealed(aside / RESULT_NAME, _told(project, found, moments, kept))
         shutil.rmtree(target, ignore_errors=True)
         place_folder(aside, target)
     return found
@@ -133,7 +157,9 @@ def _current_at(project: Project, at: datetime) -> dict[str, Moment]:
     if not set(GROUPS) <= found.keys():
         first = {moment.asset: moment.at for moment in reversed(own)}
         begin = max((first[name] for name in GROUPS if name in first), default=None)
-        oldest = "has no groups yet" if begin is None else f"begins at {written(datetime.fromtimestamp(begin).astimezone())}"
+        oldest = (
+            "has no groups yet" if begin is None else f"begins at {written(datetime.fromtimestamp(begin).astimezone())}"
+        )
         raise InputError(
             f"what was current in {project.settings.store} at {written(at)} is not known: its history {oldest}; "
             f"{_REMEDY}"
@@ -151,15 +177,28 @@ def _kept(project: Project, moments: Mapping[str, Moment]) -> tuple[dict[str, Ar
     return kept, tuple(name for name in moments if name not in kept)
 
 
-def _require_groups(
-    project: Project, at: datetime, moments: Mapping[str, Moment], kept: Mapping[str, Artifact]
-) -> None:
-    gone = [name for name in GROUPS if name not in kept]
+def _equal(made: Mapping[str, Artifact], kept: Mapping[str, Artifact]) -> bool | None:
+    """Whether every image has the cluster id of then; None where that is not kept."""
+    if "assignments" not in kept:
+        return None
+    columns = ["image_id", "cluster_id"]
+    again, then = (
+        versions["assignments"].frame(ASSIGNMENTS, columns=columns).select(columns).sort("image_id")
+        for versions in (made, kept)
+    )
+    return again.equals(then)
+
+
+def _require_images(project: Project, at: datetime, kept: Mapping[str, Artifact]) -> None:
+    gone = [name for name in IMAGES if name not in kept]
     if gone:
         raise StoreError(
-            f"{' and '.join(gone)} of {written(at)} are no longer kept in {project.store_folder}"
-            f"{_other_source(project, at)}. {_REMEDY[0].upper()}{_REMEDY[1:]}."
+            f"{' and '.join(gone)} of {written(at)} are no longer kept in {project.root.store_folder}: the groups of "
+            f"then cannot be learned again{_other_source(project, at)}. {_REMEDY[0].upper()}{_REMEDY[1:]}."
         )
+
+
+def _require_of_one_run(at: datetime, moments: Mapping[str, Moment], kept: Mapping[str, Artifact]) -> None:
     assigned = kept["assignments"].content
     if kept["clusters"].record["inputs"].get("assignments", assigned) != assigned:
         # clusters is made after assignments, within one run.
@@ -186,29 +225,20 @@ def _other_source(project: Project, at: datetime) -> str:
     return f"; what readers had then is in {version.folder}"
 
 
-def _put(artifact: Artifact, folder: Path) -> None:
-    """Give the files of a version second names in another folder."""
-    folder.mkdir(parents=True)
-    for name in (*artifact.record["files"], RECORD_NAME):
-        try:
-            share(artifact.folder / name, folder / name)
-        except OSError as error:
-            raise StoreError(f"{artifact.folder / name} cannot be read: {error.strerror}. Nothing was changed.") from error
-    damage = damage_of(folder, artifact.record["files"])
-    if damage:
-        raise StoreError(f"{damage}: another process removed it. Nothing was changed; try again.")
-
-
-def _told(project: Project, found: AsOf, moments: Mapping[str, Moment]) -> dict[str, Any]:
+def _told(project: Project, found: AsOf, moments: Mapping[str, Moment], kept: Mapping[str, Artifact]) -> dict[str, Any]:
     """The record of the result."""
     return {
         "store": project.root.settings.store,
         "grouping": project.grouping,
         "as_of": found.at.isoformat(),
         "published": found.published,
+        "learned_again": found.again,
+        "otherwise": list(found.otherwise),
+        "equal_assignments": found.equal,
         "settings": found.settings,
-        "versions": {
-            name: {"recipe": moment.recipe, "since": moment.at, "kept": name in found.versions}
+        "then": {
+            name: {"recipe": moment.recipe, "since": moment.at, "kept": name in kept}
             for name, moment in moments.items()
         },
+        "versions": {name: artifact.recipe for name, artifact in found.versions.items()},
     }

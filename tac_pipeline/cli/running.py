@@ -93,20 +93,29 @@ def run(
     as_of: Annotated[
         str | None,
         typer.Option(
-            help="Run nothing: put the groups of an earlier time, 2026-10-01 or 2026-10-01T18:30, in a folder of "
-            "their own, from the versions that are kept.",
+            help="Change nothing: put the groups of an earlier time, 2026-10-01 or 2026-10-01T18:30, in a folder of "
+            "their own, from the versions that are kept. A date means its end.",
         ),
     ] = None,
+    relearn: Annotated[
+        bool,
+        typer.Option(
+            "--relearn",
+            help="With --as-of: learn the groups of then again from the images of then, even where they are kept.",
+        ),
+    ] = False,
 ) -> None:
     """Materialize the assets in this process: add new images, and learn what is missing or outdated."""
     if select is not None and recluster:
         raise typer.BadParameter("--select names the assets itself: leave out --recluster")
     if as_of is not None and (select is not None or recluster):
-        raise typer.BadParameter("--as-of runs nothing: leave out --select and --recluster")
+        raise typer.BadParameter("--as-of changes nothing in the store: leave out --select and --recluster")
+    if relearn and as_of is None:
+        raise typer.BadParameter("--relearn goes with --as-of; to learn from the images of now: --recluster")
     with opened_project(settings, grouping) as project:
         console = printer()
         if as_of is not None:
-            _print_as_of(console, project, as_of)
+            _print_as_of(console, project, as_of, relearn=relearn)
             return
         if select is None:
             _grow(console, project, recluster=recluster)
@@ -119,21 +128,30 @@ def run(
         materialize(console, [(project, [step for step in steps if step in steps_of(project)])])
 
 
-def _print_as_of(console: Console, project: Project, as_of: str) -> None:
+def _print_as_of(console: Console, project: Project, as_of: str, *, relearn: bool) -> None:
     """Put the groups of an earlier time in a folder of their own, and say where."""
-    from assets.lookups.as_of import RESULT_NAME, groups_as_of, parse_time, written
+    from assets.lookups.as_of import GROUPS, RESULT_NAME, groups_as_of, parse_time, written
 
     with misuse("--as-of"):
         at = parse_time(as_of)
     for one in project.parts:
-        found = groups_as_of(one, at, log=console.print)
         console.print(f"store [bold]{one.settings.store}[/] as of {written(at)}")
+        found = groups_as_of(one, at, relearn=relearn, log=lambda text: console.print(f"  {escape(text)}"))
         had = "nothing was published then" if found.published is None else f"readers had version {found.published}"
-        rows = {name: f"{found.versions[name].rows or 0:,}" for name in ("assignments", "clusters")}
-        console.print(f"{rows['assignments']} images in {rows['clusters']} groups; {had}")
-        for name in rows:
-            place = found.folder / name / found.versions[name].recipe
-            console.print(f"{name}: {escape(str(place))}", soft_wrap=True)
+        images, groups = (f"{found.versions[name].rows or 0:,}" for name in GROUPS)
+        how = "learned again from the images of then" if found.again else "read from what is kept"
+        console.print(f"{images} images in {groups} groups, {how}; {had}", soft_wrap=True)
+        if found.equal is not None:
+            told = "[green]equal assignments[/]" if found.equal else "[yellow]other assignments[/]"
+            console.print(f"{told}: compared with those that are kept", soft_wrap=True)
+        if found.otherwise:
+            console.print(
+                f"[yellow]not as then:[/] {', '.join(found.otherwise)}: the code, or a file that the settings name, "
+                f"has changed since, first for {found.otherwise[0]}",
+                soft_wrap=True,
+            )
+        for name in GROUPS:
+            console.print(f"{name}: {escape(str(found.versions[name].folder))}", soft_wrap=True)
         console.print(f"settings and versions of then: {escape(str(found.folder / RESULT_NAME))}", soft_wrap=True)
         if found.gone:
             console.print(f"[yellow]no longer kept:[/] {', '.join(found.gone)}", soft_wrap=True)

@@ -42,10 +42,10 @@ def groups_of(found: AsOf) -> pl.DataFrame:
     return assigned.join(names, on="cluster_id", how="left").sort("image_id")
 
 
-def bytes_of(folder: Path) -> dict[str, str]:
-    """The digest of every file of a store, but for locks."""
+def bytes_of(folder: Path) -> dict[str, tuple[str, int]]:
+    """The digest and time of every file of a store, but for locks."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(".lock")
     }
@@ -79,12 +79,32 @@ def test_the_groups_of_then_are_put_in_a_folder_of_their_own(changed: tuple[Path
     told = json.loads((found.folder / "result.json").read_text())
     assert (told["published"], told["settings"]["retrieval.tau"], found.gone) == (1, None, ())
     for name in ("assignments", "clusters"):
-        kept = found.folder / name / told["versions"][name]["recipe"]
+        kept = found.folder / name / told["versions"][name]
         assert (kept / f"{name}.parquet").read_bytes() == (found.versions[name].folder / f"{name}.parquet").read_bytes()
     # Asked again, and after other runs, it is still there.
     run_store(path)
     assert groups_as_of(load_project(path), moment(then)).folder == found.folder
     assert (found.folder / "result.json").is_file()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["all", "images"])
+def test_the_groups_of_then_are_learned_again_from_the_images_of_then(
+    changed: tuple[Path, float, pl.DataFrame], kept: bool
+) -> None:
+    path, then, had = changed
+    store = open_store(load_project(path))
+    if not kept:
+        for folder in store.folder.glob("[a-z]*/current.json"):
+            if folder.parent.name not in ("image_manifest", "image_embeddings", "corrections"):
+                store.prune(folder.parent.name, keep=1)
+    before = bytes_of(store.folder)
+    found = groups_as_of(load_project(path), moment(then), relearn=kept)
+    assert found.again
+    assert found.equal is (True if kept else None)
+    assert found.otherwise == ()
+    assert groups_of(found).equals(had)
+    assert bytes_of(store.folder) == before
+    assert found.versions["cluster_heads"].folder.is_relative_to(found.folder)
 
 
 def test_what_is_put_apart_is_no_foreign_file_and_no_store(changed: tuple[Path, float, pl.DataFrame]) -> None:
@@ -100,16 +120,19 @@ def test_the_command_says_where_the_groups_of_then_are(changed: tuple[Path, floa
     path, then, _ = changed
     told = tac("run", "-s", path, "--as-of", moment(then).isoformat())
     assert told.exit_code == 0, told.output
-    assert "60 images in 3 groups; readers had version 1" in told.stdout
+    assert "60 images in 3 groups, read from what is kept; readers had version 1" in told.stdout
+    again = tac("run", "-s", path, "--as-of", moment(then).isoformat(), "--relearn")
+    assert "60 images in 3 groups, learned again from the images of then; readers had version 1" in again.stdout
+    assert "equal assignments: compared with those that are kept" in again.stdout
     line = next(line for line in told.stdout.splitlines() if line.startswith("assignments: "))
     assert len(pl.read_parquet(Path(line.removeprefix("assignments: ")) / "assignments.parquet")) == 60
     early = tac("run", "-s", path, "--as-of", "2020-02-03")
     assert early.exit_code == 1
-    assert "as it was" not in early.output
     assert "2020-02-03 23:59:59" in early.stderr
     assert "its history begins at " in early.stderr
     assert "keep_days" in early.stderr
     assert tac("run", "-s", path, "--as-of", "2020-02-03", "--recluster").exit_code == 2
+    assert tac("run", "-s", path, "--relearn").exit_code == 2
 
 
 def test_what_is_no_longer_kept_is_told(changed: tuple[Path, float, pl.DataFrame]) -> None:
@@ -118,8 +141,30 @@ def test_what_is_no_longer_kept_is_told(changed: tuple[Path, float, pl.DataFrame
     store.prune("image_kmeans", keep=1)
     assert groups_as_of(load_project(path), moment(then)).gone == ("image_kmeans",)
     store.prune("clusters", keep=1)
-    with pytest.raises(StoreError, match=r"^clusters of .* no longer kept .*v000001\. Keep_days"):
+    store.prune("image_embeddings", keep=1)
+    with pytest.raises(StoreError, match=r"^image_embeddings of .* no longer kept .*v000001\. Keep_days"):
         groups_as_of(load_project(path), moment(then))
+
+
+def test_what_is_not_as_then_is_told(changed: tuple[Path, float, pl.DataFrame]) -> None:
+    path, then, _ = changed
+    open_store(load_project(path)).prune("corrections", keep=1)
+    # Of the file, only what it says now is known; the settings of then named none.
+    (path.parent / "tac.yaml").write_text((path.parent / "tac.yaml").read_text())
+    found = groups_as_of(load_project(path), moment(then), relearn=True)
+    assert found.otherwise == ()
+    assert found.equal
+
+
+def test_groups_of_a_grouping_are_learned_again(vector_store: Writer) -> None:
+    path = vector_store({"keep_days": 30, "groupings": {"coarse": {"clusters": {"count": 2}}}})
+    run_store(path)
+    then = time.time()
+    run_store(vector_store({"groupings": {"coarse": {"clusters": {"count": 4}}}}))
+    for relearn in (False, True):
+        found = groups_as_of(load_project(path).groupings[0], moment(then), relearn=relearn)
+        assert found.versions["clusters"].rows == 2
+        assert found.equal is (True if relearn else None)
 
 
 def test_a_time_between_assignments_and_their_clusters_is_refused(vector_store: Writer) -> None:
