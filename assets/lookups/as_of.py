@@ -1,14 +1,13 @@
-"""The groups of an earlier time, from what is kept: data/.as-of/<store>/<time>/, a store of its own that nothing sweeps.
+"""The groups of an earlier time, from what is kept: data/.as-of/<store>/<time>/, which no run and no check looks at.
 
     data/.as-of/photos/2026-10-01T235959/
       result.json             the time, the settings of then, and the version of every asset
       assignments/<recipe>/   the files of what was current then, with the same names as in the store
       clusters/<recipe>/
 
-What was learned again (learned_again.py) is in such a folder as well.
-
-What is current, what is published and the ledger stay as they are. What must stay out: what was current when
-(tac_pipeline/store/history.py), and how long versions are kept.
+What was learned again (learned_again.py) is in such a folder as well. What is current, what is published and the ledger
+stay as they are. What must stay out: what was current when (tac_pipeline/store/history.py), and how long versions are
+kept.
 """
 
 import shutil

@@ -1,7 +1,8 @@
-"""The groups of an earlier time, learned again from the images of then: in a store of their own, with the settings of then.
+"""The groups of an earlier time, learned again from the images of then, in a store of their own.
 
-The images, their vectors, the nouns and the training set are pinned to the versions of then; the ledger and the log of
-what people did are copies up to then, so that ids are the same. What must stay out: which versions those are (as_of.py).
+The images, their vectors, the nouns and the training set are pinned to the versions of then, and the settings are those
+of then. The ledger and the log of what people did are copies up to then, so that ids are the same. What must stay out:
+which versions those are (as_of.py).
 """
 
 import shutil
@@ -27,9 +28,11 @@ from tac_pipeline.store.segments.cutting import share
 
 # Nothing can be learned again without these.
 IMAGES = ("image_manifest", "image_embeddings")
-# What is taken as it was then, where it is kept; corrections only for the same groups, because their file has no past.
+# What is taken as it was then, where it is kept.
 _PINNED = (*IMAGE_ASSETS, "image_splits", "known_labels", "candidate_nouns", "noun_embeddings", "training_set")
-_CORRECTIONS = "corrections"
+# So is what people said, where it is about the same groups: it was read at another time than then, and files have no
+# past.
+_SAID = ("lessons", "corrections")
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def learn_again(
         if step.name in made:
             continue
         known = kept.get(step.name)
-        if step.name == _CORRECTIONS and known is not None and _fits(known, made):
+        if step.name in _SAID and known is not None and _fits(known, made):
             _pin(step, known, store, settings)
             made[step.name] = known
             continue

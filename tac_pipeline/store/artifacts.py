@@ -453,9 +453,10 @@ def open_store(project: Project) -> Store:
 
 
 def _pointer(path: Path) -> dict[str, Any] | None:
-    """What a pointer says: recipe, version, written, and how long the history was with it (0: not in it); None when there is none, or it is not what was written.
+    """What a pointer says; None when there is none, or it is not what was written.
 
-    It only repeats what a run finds out.
+    Keys recipe, version, written, and logged: the bytes of the history with it, or 0. It only repeats what a run finds
+    out.
     """
     try:
         found = read_sealed(path)

@@ -1,6 +1,6 @@
 """What was current when: a file of the ledger's folder, with a line for every change; nothing is ever taken out.
 
-    {"at": 1795728167.5, "asset": "clusters", "recipe": "3f0c...", "version": "9a1b...", "written": {...}, "seal": "0f3a..."}
+    {"at": 1795728167.5, "asset": "clusters", "recipe": "3f0c...", "version": "9a1b...", "written": {}, "seal": "0f..."}
 
 `written` has the settings of the asset, so that the settings of a time are those of all assets that were current then.
 A last line that was cut short is passed over, and the next one takes its place. What must stay out: which versions are

@@ -19,6 +19,7 @@ from assets.engine.execute import open_store
 from assets.lookups.as_of import AsOf, groups_as_of, parse_time
 from tac_pipeline.errors import InputError, StoreError
 from tac_pipeline.settings.project import load_project
+from tac_pipeline.store.keeping.action_log import ActionLog
 from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS
 
 Writer = Callable[..., Path]
@@ -146,14 +147,34 @@ def test_what_is_no_longer_kept_is_told(changed: tuple[Path, float, pl.DataFrame
         groups_as_of(load_project(path), moment(then))
 
 
-def test_what_is_not_as_then_is_told(changed: tuple[Path, float, pl.DataFrame]) -> None:
-    path, then, _ = changed
-    open_store(load_project(path)).prune("corrections", keep=1)
-    # Of the file, only what it says now is known; the settings of then named none.
-    (path.parent / "tac.yaml").write_text((path.parent / "tac.yaml").read_text())
-    found = groups_as_of(load_project(path), moment(then), relearn=True)
+def test_what_people_did_since_is_left_out_and_an_edited_file_is_told(vector_store: Writer) -> None:
+    path = vector_store({"keep_days": 30, "corrections": "corrections.yaml"})
+    (path.parent / "corrections.yaml").write_text("names: {}\n")
+    ready(path)
+    project = load_project(path)
+    store, log = open_store(project), ActionLog(open_store(project).ledger_folder)
+    first = int(groups(path)["cluster_id"][0])
+
+    def rename(name: str, *, seen: int) -> tuple[float, pl.DataFrame]:
+        log.append("rename", {"id": first, "name": name}, who="ada", seen=seen)
+        run_store(path)
+        return time.time(), groups(path)
+
+    then, had = rename("by ada", seen=0)
+    assert had["cluster_name"][0] == "by ada"
+    rename("since then", seen=1)
+    store.prune("corrections", keep=1)
+    found = groups_as_of(project, moment(then), relearn=True)
     assert found.otherwise == ()
     assert found.equal
+    assert groups_of(found).equals(had)
+
+    # Of the file, only what it says now is known.
+    (path.parent / "corrections.yaml").write_text(f"names:\n  {first + 1}: by file\n")
+    found = groups_as_of(project, moment(then), relearn=True)
+    assert found.otherwise[0] == "corrections"
+    told = tac("run", "-s", path, "--as-of", moment(then).isoformat(), "--relearn")
+    assert "not as then: corrections" in told.stdout
 
 
 def test_groups_of_a_grouping_are_learned_again(vector_store: Writer) -> None:
