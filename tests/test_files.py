@@ -11,7 +11,16 @@ from types import SimpleNamespace
 import pytest
 
 from tac_pipeline.errors import StoreError
-from tac_pipeline.files import adding, full_disk_told, leftovers, place_folder, replacing, sweep, write_atomically
+from tac_pipeline.files import (
+    adding,
+    full_disk_told,
+    leftovers,
+    place_folder,
+    replacing,
+    sweep,
+    write_atomically,
+    write_line,
+)
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
@@ -128,3 +137,13 @@ def test_a_file_and_its_name_are_flushed_before_readers_see_it(tmp_path: Path, m
     write_atomically(path, "text")
     # The bytes while the name is not there yet, then the folder with the name.
     assert flushed == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize("rest", ["", "a part", "x" * 200_000], ids=["none", "short", "long"])
+def test_a_line_takes_the_place_of_one_that_was_cut_short(tmp_path: Path, rest: str) -> None:
+    path = tmp_path / "log"
+    assert write_line(path, "one") == 4
+    with path.open("a") as file:
+        file.write(rest)
+    assert write_line(path, "zwölf") == path.stat().st_size
+    assert path.read_text(encoding="utf-8") == "one\nzwölf\n"

@@ -123,6 +123,7 @@ def groups_as_of(project: Project, at: datetime, *, relearn: bool = False, log: 
     again = relearn or not set(GROUPS) <= kept.keys()
     if again:
         _require_images(project, at, kept)
+        _require_images_of_groups(at, moments, kept)
     else:
         _require_of_one_run(at, moments, kept)
     settings = {key: value for moment in moments.values() for key, value in moment.written.items()}
@@ -197,14 +198,27 @@ def _require_images(project: Project, at: datetime, kept: Mapping[str, Artifact]
         )
 
 
+def _require_images_of_groups(at: datetime, moments: Mapping[str, Moment], kept: Mapping[str, Artifact]) -> None:
+    images, groups = (kept.get(name) for name in ("image_embeddings", "assignments"))
+    if images and groups and groups.record["inputs"].get(images.asset, images.content) != images.content:
+        raise StoreError(
+            f"at {written(at)} a run had read newer images than the groups of then have: ask for a later time, or for "
+            f"{_before(moments[images.asset])}, before it read them."
+        )
+
+
+def _before(moment: Moment) -> str:
+    """A time at which something was not yet current, as it is typed."""
+    return (datetime.fromtimestamp(moment.at).astimezone() - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _require_of_one_run(at: datetime, moments: Mapping[str, Moment], kept: Mapping[str, Artifact]) -> None:
     assigned = kept["assignments"].content
     if kept["clusters"].record["inputs"].get("assignments", assigned) != assigned:
         # clusters is made after assignments, within one run.
-        start = datetime.fromtimestamp(moments["assignments"].at).astimezone() - timedelta(seconds=1)
         raise StoreError(
             f"at {written(at)} a run had made new assignments, and not yet their clusters: ask for a later time, or "
-            f"for {start.strftime('%Y-%m-%dT%H:%M:%S')}, before them."
+            f"for {_before(moments['assignments'])}, before them."
         )
 
 

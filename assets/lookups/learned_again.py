@@ -204,4 +204,4 @@ def _second_name(path: Path, place: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> StoreError:
-    return StoreError(f"{path} cannot be read: {error.strerror}. Nothing was changed; try again.")
+    return StoreError(f"{path} cannot be copied: {error.strerror}. Nothing was changed; try again.")

@@ -2,7 +2,7 @@
 
     DEST, or the top of DEST.tar
       manifest.json     the digest of every file, the link `latest`, the numbers of the ledger and of what is published
-      ledger/           also the rows of training sets
+      ledger/           also the rows of training sets, and what was current when
       published/
       settings/         the settings file, and the corrections file
 

@@ -115,6 +115,11 @@ def test_what_is_put_apart_is_no_foreign_file_and_no_store(changed: tuple[Path, 
     assert checked.exit_code == 0, checked.output
     assert "as-of" not in checked.output
     assert load_project(path).forgotten_groupings == []
+    log = open_store(load_project(path)).history.path
+    log.write_bytes(log.read_bytes().replace(b'"at":1', b'"at":2', 1))
+    damaged = tac("check", "-s", path)
+    assert damaged.exit_code == 1
+    assert f"{log}, line 1, is not what was written" in damaged.output
 
 
 def test_the_command_says_where_the_groups_of_then_are(changed: tuple[Path, float, pl.DataFrame]) -> None:
@@ -197,6 +202,14 @@ def test_a_time_between_assignments_and_their_clusters_is_refused(vector_store: 
     made = next(json.loads(line)["at"] for line in later if json.loads(line)["asset"] == "assignments")
     with pytest.raises(StoreError, match="a run had made new assignments, and not yet their clusters"):
         groups_as_of(load_project(path), moment(made))
+
+
+def test_images_without_groups_yet_are_not_learned_from(changed: tuple[Path, float, pl.DataFrame]) -> None:
+    path, then, _ = changed
+    lines = open_store(load_project(path)).history.read()
+    read = next(line.at for line in lines if line.asset == "image_embeddings" and line.at > then)
+    with pytest.raises(StoreError, match="a run had read newer images than the groups of then have"):
+        groups_as_of(load_project(path), moment(read), relearn=True)
 
 
 def test_a_date_means_its_end_here_and_what_is_to_come_is_refused() -> None:

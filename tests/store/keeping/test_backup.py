@@ -220,8 +220,11 @@ def test_a_destination_that_is_taken_or_in_the_store_is_refused(store: Store, tm
         back_up(store, tmp_path / "kept", settings={})
     with pytest.raises(InputError, match="outside the store"):
         back_up(store, store.folder / "kept", settings={})
-    with pytest.raises(StoreError, match="has no ledger yet"):
-        back_up(Store(tmp_path / "none"), tmp_path / "new", settings={})
+    only_images = Store(tmp_path / "only images")
+    only_images.history.add("image_manifest", "r1", version="v", written={})
+    for without in (Store(tmp_path / "none"), only_images):
+        with pytest.raises(StoreError, match="has no ledger yet"):
+            back_up(without, tmp_path / "new", settings={})
 
 
 def test_a_backup_that_cannot_be_written_leaves_nothing(
