@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from dagster._cli import create_dagster_cli
-from dagster._core.workspace.config_schema import WORKSPACE_CONFIG_SCHEMA
-from dagster._daemon.cli import create_dagster_daemon_cli
+from dagster_privately import WORKSPACE_CONFIG_SCHEMA, create_dagster_cli, create_dagster_daemon_cli
 from small_store import REPOSITORY
 
 from assets.orchestration.instance import IN_POSTGRES, POSTGRES, choose_postgres, prepare_home

@@ -33,7 +33,7 @@ PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
 PAGES += [page for page in sorted((REPOSITORY / "docs").rglob("*.md")) if "decisions" not in page.parts]
 WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
 # As many blocks as cannot run in a test. A new one is a decision: raise the number with it.
-MOST_NOT_RUN = 26
+MOST_NOT_RUN = 31
 
 
 @pytest.fixture

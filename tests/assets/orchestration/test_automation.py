@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,8 +38,6 @@ ENDS = ("SUCCESS", "FAILURE", "CANCELED")
 # What the settings of write_store say.
 EPOCHS = 40
 HEADS_DOWN = below("cluster_heads") | {PUBLISHED}
-# How a store stood when nothing was left to do.
-_settled: dict[Path, tuple[Any, ...]] = {}
 
 
 @pytest.fixture(scope="module")
@@ -324,9 +321,6 @@ def why(ui: Ui, run_id: str) -> str:
 def settle(ui: Ui) -> None:
     """Wait until nothing is left to do: the images were looked at, and then the sensor looked and asked for nothing."""
     known, quiet_since = set[str](), 0.0
-    # The test before may have ended with this.
-    if _settled.get(ui.settings) == standing(ui, runs(ui)):
-        return
 
     def quiet() -> bool | None:
         nonlocal known, quiet_since
@@ -335,17 +329,11 @@ def settle(ui: Ui) -> None:
         if of_assets > known or going(found):
             known, quiet_since = of_assets, now
             return None
-        return (images_seen(ui, found) and idle_looks(ui, found, quiet_since) >= QUIET_LOOKS) or None
+        # A sensor that looked before the source was looked at had nothing to ask for.
+        seen = images_seen(ui, found)
+        return (seen is not None and idle_looks(ui, found, max(quiet_since, seen)) >= QUIET_LOOKS) or None
 
     wait_for(quiet, what="nothing to be left to do", pause=1.0)
-    _settled[ui.settings] = standing(ui, runs(ui))
-
-
-def standing(ui: Ui, found: dict[str, dict[str, Any]]) -> tuple[Any, ...]:
-    """What automation answers to: the runs of assets, and the files that people edit."""
-    files = [ui.settings, *(ui.settings.parent / name for name in ("images.parquet", "corrections.yaml"))]
-    of_assets = {run_id: run["status"] for run_id, run in found.items() if run["assetSelection"]}
-    return of_assets, [path.stat().st_mtime_ns for path in files]
 
 
 def no_look_soon(ui: Ui) -> bool:
@@ -360,10 +348,11 @@ def look_no_more(ui: Ui) -> None:
     wait_for(lambda: no_look_soon(ui) or None, what="the end of the last look")
 
 
-def images_seen(ui: Ui, found: dict[str, dict[str, Any]]) -> bool:
-    """Whether the source was looked at as it is now."""
+def images_seen(ui: Ui, found: dict[str, dict[str, Any]]) -> float | None:
+    """When the first look at the source as it is now was over."""
     edited = (ui.settings.parent / "images.parquet").stat().st_mtime
-    return any(run["startTime"] > edited for run in looks_at_sources(found) if run["status"] == "SUCCESS")
+    looks = [run for run in looks_at_sources(found) if run["status"] == "SUCCESS" and run["startTime"] > edited]
+    return min((run["endTime"] for run in looks), default=None)
 
 
 def idle_looks(ui: Ui, found: dict[str, dict[str, Any]], after: float) -> int:
