@@ -216,6 +216,23 @@ def write_line(path: Path, line: str) -> int:
         return file.tell()
 
 
+def read_lines(path: Path) -> list[bytes]:
+    """The whole lines of a file, which write_line adds to; none of a file that is not there.
+
+    Raises
+    ------
+    StoreError
+        It cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Let this user read it.") from error
+    return data[: data.rfind(b"\n") + 1].splitlines()
+
+
 def _whole_lines(path: Path) -> int:
     """How many bytes the whole lines of a file take."""
     with path.open("rb") as file:

@@ -28,7 +28,7 @@ from tac_pipeline.store import history
 from tac_pipeline.store.artifacts import Artifact
 from tac_pipeline.store.digests import write_sealed
 from tac_pipeline.store.history import Moment
-from tac_pipeline.store.publication import Publication
+from tac_pipeline.store.publication import Publication, Version
 from tac_pipeline.store.schemas import ASSIGNMENTS
 
 AS_OF_NAME = ".as-of"
@@ -59,7 +59,7 @@ class AsOf:
     again : bool
         The groups were learned again.
     otherwise : tuple of str
-        Assets that were then made from something else than then: code, or a file beside the settings, has changed.
+        Assets that are now made from something else than then: code, or a file beside the settings, has changed.
     equal : bool or None
         Whether every image has the cluster id of then; None where that was not learned again, or is not kept.
     """
@@ -132,7 +132,7 @@ def groups_as_of(project: Project, at: datetime, *, relearn: bool = False, log: 
     otherwise: tuple[str, ...] = ()
     with hold_lock(place, log), building_folder(place) as aside:
         if again:
-            learned = learn_again(project, aside, moments, kept, at=at.timestamp(), leaves=GROUPS, log=log)
+            learned = learn_again(project, aside, moments, kept, settings, at=at.timestamp(), leaves=GROUPS, log=log)
             made, otherwise = learned.versions, learned.otherwise
         else:
             for name, artifact in kept.items():
@@ -140,7 +140,9 @@ def groups_as_of(project: Project, at: datetime, *, relearn: bool = False, log: 
             made = kept
         there = {name: replace(one, folder=target / name / one.recipe) for name, one in made.items()}
         equal = _equal(made, kept) if again else None
-        found = AsOf(target, at, settings, there, gone, _published_at(project, at), again, otherwise, equal)
+        had = _published_at(project, at)
+        published = None if had is None else had.number
+        found = AsOf(target, at, settings, there, gone, published, again, otherwise, equal)
         write_sealed(aside / RESULT_NAME, _told(project, found, moments, kept))
         shutil.rmtree(target, ignore_errors=True)
         place_folder(aside, target)
@@ -149,13 +151,12 @@ def groups_as_of(project: Project, at: datetime, *, relearn: bool = False, log: 
 
 def _current_at(project: Project, at: datetime) -> dict[str, Moment]:
     """What was current in a store or grouping at a time, by asset, in the order of the graph."""
-    own = open_store(project).history.read()
-    of_images = [] if project.base is None else open_store(project.base).history.read()
-    of_images = [moment for moment in of_images if moment.asset in IMAGE_ASSETS]
-    past = {moment.asset: moment for moment in [*of_images, *own] if moment.at <= at.timestamp()}
+    own = open_store(project).history
+    of_base = {} if project.base is None else open_store(project.base).history.current_at(at.timestamp())
+    past = {name: of_base[name] for name in IMAGE_ASSETS if name in of_base} | own.current_at(at.timestamp())
     found = {step.name: past[step.name] for step in STEPS if step.name in past}
     if not set(GROUPS) <= found.keys():
-        first = {moment.asset: moment.at for moment in reversed(own)}
+        first = {moment.asset: moment.at for moment in reversed(own.read())}
         begin = max((first[name] for name in GROUPS if name in first), default=None)
         oldest = (
             "has no groups yet" if begin is None else f"begins at {written(datetime.fromtimestamp(begin).astimezone())}"
@@ -222,17 +223,16 @@ def _require_of_one_run(at: datetime, moments: Mapping[str, Moment], kept: Mappi
         )
 
 
-def _published_at(project: Project, at: datetime) -> int | None:
-    """The number of the version that readers had at a time."""
+def _published_at(project: Project, at: datetime) -> Version | None:
+    """The version that readers had at a time."""
     versions = Publication(open_store(project).published_folder).versions()
-    return max((version.number for version in versions if version.made_at <= at.timestamp()), default=None)
+    then = (version for version in versions if version.made_at <= at.timestamp())
+    return max(then, key=lambda version: version.number, default=None)
 
 
 def _other_source(project: Project, at: datetime) -> str:
     """What else has the groups of then, in words."""
-    number = _published_at(project, at)
-    versions = Publication(open_store(project).published_folder).versions()
-    version = next((version for version in versions if version.number == number), None)
+    version = _published_at(project, at)
     if version is None or version.damaged():
         return ""
     return f"; what readers had then is in {version.folder}"

@@ -76,6 +76,7 @@ def learn_again(
     folder: Path,
     moments: Mapping[str, Moment],
     kept: Mapping[str, Artifact],
+    values: Mapping[str, Any],
     *,
     at: float,
     leaves: tuple[str, ...],
@@ -87,6 +88,8 @@ def learn_again(
     ----------
     moments, kept
         What was current then, and those of its versions that are whole.
+    values
+        The settings of then (see settings_of_then).
     at : float
         The time, in seconds since 1970.
 
@@ -95,7 +98,6 @@ def learn_again(
     TacError
         A step refuses something.
     """
-    values = {key: value for moment in moments.values() for key, value in moment.written.items()}
     settings = settings_of_then(project.settings, values)
     settings = settings.model_copy(update={"data": str(folder.parent), "store": folder.name, "groupings": {}})
     apart, source = Project(settings, project.path), open_store(project)

@@ -28,14 +28,13 @@ import uvicorn
 from assets.orchestration.dagster_internals import open_code_servers, open_webserver, show_dagsters_log
 from assets.orchestration.webserver import UI_VARIABLE, RunningUi, note_ui
 from assets.serving.benches import Benches
-from assets.serving.guard import BODY_BYTES, OWNER, Guard, Rules
+from assets.serving.config import guarded_config
+from assets.serving.guard import OWNER, Guard, Rules
 from assets.serving.lifeline import GRACE_SECONDS, end_with_starter
 from assets.serving.owner import Bound
 from tac_pipeline.failures import in_words
 
 ERROR_LOG = "ui-error.log"
-# Pages keep connections open; they are not waited for longer.
-CLOSING_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -118,16 +117,7 @@ def main(plan: Plan) -> int:
             open_webserver(instance, located, may_act=may_act) as app,
         ):
             benches = Benches(plan.stores, rules, read_only=plan.read_only)
-            config = uvicorn.Config(
-                benches.beside(Guard(app, rules)),
-                log_level="warning",
-                access_log=False,  # the address of a first visit has the token in it
-                ws_max_size=BODY_BYTES,
-                timeout_graceful_shutdown=CLOSING_SECONDS,
-                lifespan="off",
-                server_header=False,
-                proxy_headers=False,  # anybody can send them
-            )
+            config = guarded_config(benches.beside(Guard(app, rules)))
             server = Server(config, ui, plan, benches)
             try:
                 with _daemon(located, plan, server), suppress(KeyboardInterrupt):

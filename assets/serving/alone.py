@@ -7,11 +7,9 @@ from socket import socket
 
 import uvicorn
 
+from assets.serving.config import CLOSING_SECONDS
 from assets.serving.guard import App
 from assets.workbench.desk import Desk
-
-# Pages keep connections open; they are not waited for longer.
-CLOSING_SECONDS = 2
 
 
 class _Server(uvicorn.Server):

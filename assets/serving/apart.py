@@ -12,13 +12,13 @@ import dagster as dg
 import uvicorn
 
 from assets.orchestration.dagster_internals import open_webserver
-from assets.serving.guard import BODY_BYTES, Guard, Rules
+from assets.serving.config import guarded_config
+from assets.serving.guard import Guard, Rules
 from assets.serving.owner import bind
 from tac_pipeline.errors import TacError, UiError
 
 TOKEN_VARIABLE = "TAC_UI_TOKEN"
 LEAST_TOKEN = 16
-CLOSING_SECONDS = 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,17 +72,7 @@ def main(arguments: list[str]) -> int:
         dg.DagsterInstance.get() as instance,
         open_webserver(instance, asked.workspace, may_act=lambda _: not asked.read_only) as app,
     ):
-        config = uvicorn.Config(
-            Guard(app, rules),
-            log_level="warning",
-            access_log=False,  # the address of a first visit has the token in it
-            ws_max_size=BODY_BYTES,
-            timeout_graceful_shutdown=CLOSING_SECONDS,
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,  # anybody can send them
-        )
-        uvicorn.Server(config).run([bound.listener])
+        uvicorn.Server(guarded_config(Guard(app, rules))).run([bound.listener])
     return 0
 
 

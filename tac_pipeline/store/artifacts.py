@@ -313,8 +313,10 @@ class Store:
         pointers = [pointer["recipe"] for pointer in found if pointer is not None]
         others = [artifact for artifact in self.versions(asset) if artifact.recipe not in pointers]
         whole = [artifact for artifact in others if artifact.damage() is None]
-        of_days = self._of_days(asset, whole, days=keep_days, shared=shared) if keep_days else []
-        removed = [artifact for artifact in others if artifact not in (*whole[: max(keep - 1, 0)], *of_days)]
+        kept = whole[: max(keep - 1, 0)]
+        if keep_days and len(kept) < len(whole):
+            kept += self._of_days(asset, whole, days=keep_days, shared=shared)
+        removed = [artifact for artifact in others if artifact not in kept]
         needed = self._contents_in_use() if in_use and removed else set()
         removed = [artifact for artifact in removed if artifact.content not in needed]
         for artifact in removed:

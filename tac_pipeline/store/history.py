@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tac_pipeline.errors import ArtifactDamaged, StoreError
-from tac_pipeline.files import write_line
+from tac_pipeline.files import read_lines, write_line
 from tac_pipeline.store.digests import parse_sealed, seal
 
 HISTORY_NAME = "history.jsonl"
@@ -87,14 +87,8 @@ class History:
         StoreError
             The file cannot be read.
         """
-        try:
-            data = self.path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be read: {error.strerror}. Let this user read it.") from error
         found = []
-        for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
+        for number, line in enumerate(read_lines(self.path), start=1):
             try:
                 said = parse_sealed(line)
                 found.append(Moment(*(said[name] for name in ("at", "asset", "recipe", "version", "written"))))

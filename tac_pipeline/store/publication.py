@@ -381,8 +381,8 @@ class Publication:
         versions = self.versions()
         since = time.time() - keep_days * 24 * 3600
         # Readers had a version until the next was made.
-        old = [version for version, after in pairwise(versions) if not keep_days or after.made_at < since]
-        lost = [version for version in old if version.whole and version in versions[:-keep]]
+        old = pairwise(versions[: max(len(versions) - keep + 1, 0)])
+        lost = [version for version, after in old if version.whole and not (keep_days and after.made_at >= since)]
         for version in lost:
             # Noted first: what is gone then is not damage.
             self._note_pruned(version)

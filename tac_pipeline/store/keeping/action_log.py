@@ -19,7 +19,7 @@ from typing import Any
 
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged, InputError, StoreError
-from tac_pipeline.files import Stamp, hold_lock, stamp_of, write_line
+from tac_pipeline.files import Stamp, hold_lock, read_lines, stamp_of, write_line
 
 LOG_NAME = "actions.jsonl"
 # One action on a hundred thousand images takes some megabytes.
@@ -95,20 +95,7 @@ class ActionLog:
         StoreError
             The file cannot be read.
         """
-        return self._parsed(self._lines())
-
-    def _parsed(self, lines: Sequence[bytes]) -> list[Action]:
-        return [_parsed(line, number, self.path) for number, line in enumerate(lines, start=1)]
-
-    def _lines(self) -> list[bytes]:
-        """The whole lines."""
-        try:
-            data = self.path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be read: {error.strerror}. Let this user read it.") from error
-        return data[: data.rfind(b"\n") + 1].splitlines()
+        return [_parsed(line, number, self.path) for number, line in enumerate(read_lines(self.path), start=1)]
 
     def append(
         self,
@@ -138,8 +125,7 @@ class ActionLog:
             The log cannot be written.
         """
         with self.standing_still():
-            lines = self._lines()
-            known = self._parsed(lines)
+            known = self.read()
             if len(known) != seen:
                 newer = f", the last one by {known[-1].who}: look at what changed" if len(known) > seen else ""
                 raise Overtaken(f"the log has {len(known):,} actions, and not {seen:,}{newer}, and act again")

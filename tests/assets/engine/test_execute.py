@@ -231,13 +231,18 @@ def test_a_full_disk_changes_nothing(vector_store: Writer, monkeypatch: pytest.M
     assert list((store.folder / ".scratch").iterdir()) == []
 
 
-def test_old_versions_go_and_their_shards_with_them(vector_store: Writer) -> None:
-    path = vector_store({"keep_versions": 2})
-    store = open_store(load_project(path))
-    for seed in range(4):
+def replace_images(path: Path, *, times: int) -> None:
+    """Build the images of a store again and again, each time with other vectors."""
+    for seed in range(times):
         vectors, _ = grouped_vectors(seed)
         write_vectors(path.parent / "images.parquet", [f"image-{n:03d}" for n in range(60)], vectors, ["x"] * 60)
         materialize(path, ["image_manifest", "image_embeddings"])
+
+
+def test_old_versions_go_and_their_shards_with_them(vector_store: Writer) -> None:
+    path = vector_store({"keep_versions": 2})
+    store = open_store(load_project(path))
+    replace_images(path, times=4)
     kept = store.versions("image_embeddings")
     assert len(kept) == 2
     named = {name for artifact in kept for name in artifact.record["links"]}
@@ -247,10 +252,7 @@ def test_old_versions_go_and_their_shards_with_them(vector_store: Writer) -> Non
 def test_old_versions_and_their_shards_stay_for_the_days_that_are_kept(vector_store: Writer) -> None:
     path = vector_store({"keep_versions": 1, "keep_days": 30})
     store = open_store(load_project(path))
-    for seed in range(3):
-        vectors, _ = grouped_vectors(seed)
-        write_vectors(path.parent / "images.parquet", [f"image-{n:03d}" for n in range(60)], vectors, ["x"] * 60)
-        materialize(path, ["image_manifest", "image_embeddings"])
+    replace_images(path, times=3)
     kept = store.versions("image_embeddings")
     assert len(kept) == 3
     for version in kept:
