@@ -269,6 +269,8 @@ def terminated_learning(ui: Ui) -> str:
     It may be over before it can be terminated, or have nothing left in which it can be; then another one takes longer.
     """
     for number in range(TRIES):
+        # What an edit during a look leaves for later is in test_held_back.py.
+        wait_for(lambda: no_look_soon(ui) or None, what="the time between two looks")
         known = set(runs(ui))
         tac(ui, "set", f"seed={11 + number}", f"heads.epochs={EPOCHS * 4**number}")
         run = wait_for(lambda known=known: begun(ui, known), what="the run of the edit")  # type: ignore[misc]
