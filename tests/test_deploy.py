@@ -129,6 +129,13 @@ def test_services_are_closed() -> None:
     assert {name for name in volumes if not name.startswith((".", "/"))} == set(compose()["volumes"])
 
 
+def test_keys_of_an_object_store_are_for_the_process_that_reads_and_publishes() -> None:
+    files = {name: service["env_file"] for name, service in SERVICES.items() if "env_file" in service}
+    assert files == {"location": [{"path": "storage.env", "required": False}]}
+    ignored = (REPOSITORY / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {"/deploy/.env", "/deploy/storage.env"} <= set(ignored)
+
+
 def test_the_image_is_built_of_what_there_is() -> None:
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]

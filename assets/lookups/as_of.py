@@ -12,6 +12,7 @@ kept.
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from assets.engine.execute import open_store
 from assets.engine.step import Log
 from assets.graph import STEPS
 from assets.lookups.learned_again import IMAGES, learn_again, put
-from tac_pipeline.errors import InputError, StoreError
+from tac_pipeline.errors import InputError, StoreError, TacError
 from tac_pipeline.files import building_folder, hold_lock, place_folder
 from tac_pipeline.settings.project import IMAGE_ASSETS, Project
 from tac_pipeline.store import history
@@ -35,6 +36,8 @@ AS_OF_NAME = ".as-of"
 RESULT_NAME = "result.json"
 # What is asked for.
 GROUPS = ("assignments", "clusters")
+# Bytes, some thousand lines: a shorter history is left as it is.
+LONG_HISTORY = 1_000_000
 _REMEDY = "keep_days in the settings says for how many days versions are kept from now on"
 
 
@@ -147,6 +150,31 @@ def groups_as_of(project: Project, at: datetime, *, relearn: bool = False, log: 
         shutil.rmtree(target, ignore_errors=True)
         place_folder(aside, target)
     return found
+
+
+def forget_unreachable(project: Project) -> None:
+    """Shorten a long history to the times that groups can still be asked for; with the store's lock held.
+
+    Of earlier times neither the groups nor the images are kept. A store and its groupings begin at the same time.
+    """
+    family = project.root.family
+    if max(open_store(one).history.size for one in family) < LONG_HISTORY:
+        return
+    with suppress(TacError):  # a damaged history stays for `tac check`, which tells of it
+        begin = min((begin for one in family for begin in _kept_since(one)), default=None)
+        if begin is not None:
+            for one in family:
+                open_store(one).history.forget_before(begin)
+
+
+def _kept_since(project: Project) -> list[float]:
+    """When the oldest kept versions became current that groups of then are read or learned from."""
+    store, found = open_store(project), {}
+    for moment in store.history.read([*GROUPS, *IMAGES]):
+        key = moment.asset, moment.recipe
+        if key not in found and store.find(*key) is not None:
+            found[key] = moment.at
+    return list(found.values())
 
 
 def _current_at(project: Project, at: datetime) -> dict[str, Moment]:

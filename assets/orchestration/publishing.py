@@ -18,6 +18,7 @@ import polars as pl
 from assets.clustering import cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Log
+from assets.lookups.as_of import forget_unreachable
 from assets.orchestration.checks import CHECKS, Finding
 from assets.orchestration.telling.summary import Summary, summarize
 from assets.people.corrections import corrections
@@ -90,7 +91,8 @@ def publish(project: Project, *, by_hand: bool, log: Log = lambda _: None) -> De
 
 
 def _completed(decision: Decision, project: Project, store: Store, log: Log) -> Decision:
-    """The decision, carried out elsewhere too, and kept for those who are told."""
+    """The decision, carried out elsewhere too, and kept for those who are told; the end of a run."""
+    forget_unreachable(project)
     elsewhere = bring_elsewhere(store, project, log=log)
     reason = None if decision.reason is None or decision.reason.chosen else decision.reason.sentence
     failed = elsewhere.sentence if elsewhere is not None and elsewhere.failed else None

@@ -191,6 +191,21 @@ def test_the_history_has_a_line_for_each_change_and_none_for_a_run_without_news(
     assert store.history.current_at(at - DAY) == {}
 
 
+def test_a_history_forgets_what_was_current_before_a_time_but_not_what_was_current_then(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built_on_days(store, monkeypatch, 50, 40, 20)
+    whole, begin = store.history.path.read_bytes(), time.time() - 30 * DAY
+    store.history.forget_before(begin - 30 * DAY)
+    assert store.history.path.read_bytes() == whole
+    store.history.forget_before(begin)
+    assert store.history.path.read_bytes() == b"".join(whole.splitlines(keepends=True)[1:])
+    assert store.history.current_at(begin)["thing"].recipe == "r1"
+    build(store, "r3", "3")
+    assert [moment.recipe for moment in store.history.read(["thing"])] == ["r1", "r2", "r3"]
+    assert store.history.read(["thin"]) == []
+
+
 def test_a_history_that_was_restored_or_cut_short_goes_on(store: Store) -> None:
     build(store, "r0", "0")
     older = store.history.path.read_bytes()

@@ -17,6 +17,7 @@ from small_store import grouped_vectors, write_vectors
 
 from assets.engine.execute import open_store
 from assets.lookups.as_of import AsOf, groups_as_of, parse_time
+from assets.orchestration.publishing import publish
 from tac_pipeline.errors import InputError, StoreError
 from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.keeping.action_log import ActionLog
@@ -191,6 +192,31 @@ def test_groups_of_a_grouping_are_learned_again(vector_store: Writer) -> None:
         found = groups_as_of(load_project(path).groupings[0], moment(then), relearn=relearn)
         assert found.versions["clusters"].rows == 2
         assert found.equal is (True if relearn else None)
+
+
+def test_a_long_history_keeps_the_times_that_groups_can_be_asked_for(
+    changed: tuple[Path, float, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, then, had = changed
+    project = load_project(path)
+    store = open_store(project)
+    lines, assets = len(store.history.read()), {one.asset for one in store.history.read()}
+    monkeypatch.setattr("assets.lookups.as_of.LONG_HISTORY", 0)
+    publish(project, by_hand=True)
+    assert len(store.history.read()) == lines
+    assert groups_of(groups_as_of(project, moment(then))).equals(had)
+    for name in ("assignments", "clusters", "image_manifest"):
+        assert store.prune(name, keep=1)
+    publish(project, by_hand=True)
+    assert len(store.history.read()) == lines, "the vectors of then are kept"
+    assert store.prune("image_embeddings", keep=1)
+    publish(project, by_hand=True)
+    left = store.history.read()
+    assert 0 < len(left) < lines
+    assert {one.asset for one in left} == assets, "what has not changed since is known"
+    assert groups_of(groups_as_of(project, moment(time.time()))).equals(groups(path))
+    with pytest.raises(StoreError, match="are no longer kept"):
+        groups_as_of(project, moment(then))
 
 
 def test_a_time_between_assignments_and_their_clusters_is_refused(vector_store: Writer) -> None:
