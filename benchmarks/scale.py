@@ -32,8 +32,7 @@ from assets.engine.execute import open_store
 from assets.graph import STEPS
 from assets.images import open_project_source
 from assets.lookups.status import steps_to_run
-from assets.orchestration.automation import GROW
-from assets.orchestration.upkeep.unfinished import RECLUSTER
+from assets.orchestration.upkeep.unfinished import GROW, RECLUSTER
 from benchmarks.drawn_store import run
 from benchmarks.made_store import make_store, new_images
 from tac_pipeline.settings.editing import edit_settings

@@ -2,8 +2,8 @@
 
 Growth follows the images: the schedule `observe` digests the source's listing, and the sensor `refresh` requests
 everything that a change makes stale, in one run. Learning follows its own schedule, `recluster`: training_set does not
-react to image_embeddings. A failed step is not requested again until something changes; a learning that did not come
-to its end is (upkeep/unfinished.py).
+react to image_embeddings. A failed step is not requested again until something changes, but what a run left undone is
+taken up later (upkeep/unfinished.py).
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from assets.graph import LEARNING, STEPS
 from assets.orchestration.run_liveness import build_watchman, run_tags
 from assets.orchestration.telling.alerts import build_alert_sensors
 from assets.orchestration.upkeep.history import build_history_sensor
-from assets.orchestration.upkeep.unfinished import AUTOMATIC_TAG, build_unfinished_sensor
+from assets.orchestration.upkeep.unfinished import AUTOMATIC_TAG, GROW, build_unfinished_sensor
 from assets.orchestration.upkeep.uploads import build_upload_sensors
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import SettingsError
@@ -27,7 +27,6 @@ from tac_pipeline.settings.project import Project
 TICK_SECONDS = 15
 # A look at one store takes the daemon and its code server some tenths of a second, whether anything happened or not.
 STORES_AT_FULL_PACE = 5
-GROW = "grow"
 # The settings that a run was asked for with.
 VERSIONS_TAG = "tac/versions"
 

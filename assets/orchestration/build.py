@@ -18,7 +18,6 @@ from assets.engine.step import Step
 from assets.graph import GROWTH, STEPS, observed_sources, steps_of
 from assets.images import IMAGE_STORE, observed_version, training_set
 from assets.orchestration.automation import (
-    GROW,
     build_schedules,
     build_sensors,
     is_overtaken,
@@ -43,7 +42,7 @@ from assets.orchestration.run_liveness import (
     build_sign_of_life,
     run_tags,
 )
-from assets.orchestration.upkeep.unfinished import RECLUSTER
+from assets.orchestration.upkeep.unfinished import GROW, RECLUSTER
 from assets.people.written import CORRECTIONS_FILE, observed_corrections, require_corrections
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactMissing, ArtifactOutdated, SettingsError

@@ -97,7 +97,8 @@ def test_it_is_given_up_after_some_attempts_until_something_changes(
     ("status", "names", "job"),
     [
         (SUCCESS, ["cluster_heads"], "some"),
-        (FAILURE, ["assignments", "clusters"], "some"),
+        (SUCCESS, ["assignments", "clusters"], "some"),
+        (FAILURE, ["image_store"], "observe"),
         (SUCCESS, [], "recluster"),
     ],
 )
@@ -105,7 +106,43 @@ def test_nothing_is_taken_up_that_was_not_left(
     edited: Project, instance: dg.DagsterInstance, status: DagsterRunStatus, names: list[str], job: str
 ) -> None:
     ended(instance, status, *names, job=job)
-    assert why(take_up(edited, instance, now=now() + HOUR)) == "no learning was left unfinished"
+    assert why(take_up(edited, instance, now=now() + HOUR)) == "no run was left unfinished"
+
+
+@pytest.mark.parametrize("status", [CANCELED, FAILURE])
+@pytest.mark.parametrize(("names", "job"), [(["corrections", "assignments"], "some"), ([], "grow")])
+def test_growth_that_was_stopped_is_taken_up_without_learning(
+    edited: Project, instance: dg.DagsterInstance, status: DagsterRunStatus, names: list[str], job: str
+) -> None:
+    run = ended(instance, status, *names, job=job)
+    assert "the growth of run" in why(take_up(edited, instance, now=now()))
+    request = take_up(edited, instance, now=now() + HOUR / 4)
+    assert isinstance(request, dg.RunRequest)
+    assert request.run_key == f"take up {run.run_id}"
+    assert {key.path[-1] for key in request.asset_selection or ()} == {*(step.name for step in GROWTH), PUBLISHED}
+    taken = DagsterRun("some", str(uuid.uuid4()), asset_selection=frozenset(request.asset_selection or ()))
+    assert only_grows(taken.with_tags(request.tags)), "the settings of learning were edited meanwhile"
+    assert isinstance(take_up(edited, instance, now=now() + HOUR), dg.RunRequest)
+    ended(instance, SUCCESS, *(step.name for step in GROWTH))
+    assert why(take_up(edited, instance, now=now() + HOUR)) == "no run was left unfinished"
+
+
+def test_growth_is_given_up_after_some_attempts(edited: Project, instance: dg.DagsterInstance) -> None:
+    ended(instance, FAILURE, "assignments", **{ATTEMPT_TAG: str(MAX_ATTEMPTS)})
+    said = why(take_up(edited, instance, now=now() + 1000 * HOUR))
+    assert said.startswith("the growth was taken up 5 times")
+    assert "when images or settings change" in said
+
+
+def test_growth_does_not_wait_for_a_learning_that_waits(edited: Project, instance: dg.DagsterInstance) -> None:
+    ended(instance, FAILURE, "cluster_heads", **{ATTEMPT_TAG: "4"})
+    ended(instance, CANCELED, "image_manifest", "assignments")
+    request = take_up(edited, instance, now=now() + HOUR)
+    assert isinstance(request, dg.RunRequest)
+    assert "cluster_heads" not in {key.path[-1] for key in request.asset_selection or ()}
+    # Later the learning is due as well.
+    ended(instance, SUCCESS, *(step.name for step in GROWTH))
+    assert "the learning of run" in why(take_up(edited, instance, now=now() + HOUR))
 
 
 def test_a_weekly_learning_that_failed_is_taken_up(edited: Project, instance: dg.DagsterInstance) -> None:
@@ -126,7 +163,7 @@ def test_part_of_a_learning_that_succeeded_later_does_not_hide_the_rest(
     ended(instance, SUCCESS, "text_weight")
     assert isinstance(take_up(edited, instance, now=now() + HOUR), dg.RunRequest)
     ended(instance, SUCCESS, "cluster_heads")
-    assert why(take_up(edited, instance, now=now() + HOUR)) == "no learning was left unfinished"
+    assert why(take_up(edited, instance, now=now() + HOUR)) == "no run was left unfinished"
 
 
 def test_it_waits_while_a_run_goes_on(edited: Project, instance: dg.DagsterInstance) -> None:
