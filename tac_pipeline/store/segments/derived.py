@@ -8,6 +8,7 @@ segment, needs no record, and can be removed at any time. Of a table with one fi
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,11 +20,15 @@ import polars as pl
 
 from tac_pipeline.digest import digest
 from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.files import write_atomically
 from tac_pipeline.store.parquet import TableSchema, place_table, read_frame
 from tac_pipeline.store.segments.reading import Rows, Segment
 
-# What no run has asked for in so long is removed.
+# What no run has asked for in so long is removed, and so is what none of the last few runs that asked for anything did:
+# each new image leaves what was computed of the segment before it.
 UNUSED_DAYS = 14
+UNUSED_RUNS = 6
+RUNS_NAME = "runs.json"
 
 
 class Derived:
@@ -90,9 +95,28 @@ class Derived:
         return pl.concat(self.of(part, kept, pick, also=[named, sorted(columns)]) for part in parts)
 
     def forget_unused(self) -> None:
-        """Remove what nobody has asked for in a long time."""
-        since = time.time() - UNUSED_DAYS * 24 * 3600
+        """Remove what nobody has asked for in a long time, or in the last runs; call it once a run."""
+        asked: dict[Path, float] = {}
         for path in self._folder.glob("*.parquet"):
             with suppress(OSError):
-                if path.stat().st_mtime < since:
+                asked[path] = path.stat().st_mtime
+        now, runs = time.time(), self._runs()
+        # A run in which nothing is new asks for nothing, and is no reason.
+        if max(asked.values(), default=0.0) > max(runs, default=0.0):
+            runs = [*runs[-(UNUSED_RUNS - 1) :], now]
+            with suppress(OSError):
+                write_atomically(self._folder / RUNS_NAME, json.dumps(runs))
+        since = now - UNUSED_DAYS * 24 * 3600
+        if len(runs) == UNUSED_RUNS:
+            since = max(since, runs[0])
+        for path, last in asked.items():
+            if last < since:
+                with suppress(OSError):
                     path.unlink()
+
+    def _runs(self) -> list[float]:
+        """When the last runs called forget_unused that had asked for something, oldest first."""
+        try:
+            return [float(at) for at in json.loads((self._folder / RUNS_NAME).read_text(encoding="utf-8"))]
+        except (OSError, ValueError, TypeError):
+            return []
