@@ -80,8 +80,8 @@ class Images(Section):
     )
     compare: Literal["folders", "listing", "content"] = execution(
         "listing",
-        description="how changed images are found: by the listing's size and time (or etag); in local folders whose own "
-        "time has changed alone, and in all at each re-clustering and with `tac run --full`; or by reading every image",
+        description="how changed images are found: by the listing's size and time (or etag); by the same, but only in "
+        "local folders of changed time (in all at a re-clustering and with `tac run --full`); or by reading every image",
     )
     exclude: list[str] = execution(
         [],
