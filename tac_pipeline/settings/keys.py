@@ -81,7 +81,7 @@ class Images(Section):
     compare: Literal["folders", "listing", "content"] = execution(
         "listing",
         description="how changed images are found: by the listing's size and time (or etag); by the same, but only in "
-        "local folders of changed time (in all at a re-clustering and with `tac run --full`); or by reading every image",
+        "local folders of changed time (in all at a re-clustering, and by `tac run --full`); or by reading all images",
     )
     exclude: list[str] = execution(
         [],
