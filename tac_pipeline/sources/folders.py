@@ -85,6 +85,8 @@ class FolderSource(ImageFiles):
                 self._add_file(found, archives, below, path, status_of(path))
         archives.forget_others()
         listing = found.finish(where=root, empty=no_images(root))
+        # Its rows are in the listing now, and writing what is kept needs as much memory again.
+        del found
         if self.listings is not None:
             self._keep(self.listings, name, kept)
         return self._with_notes(listing)
