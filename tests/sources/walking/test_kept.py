@@ -15,7 +15,7 @@ from tar_shards import pack
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources import Listing, Rules, formats, listing, open_source, open_sources
 from tac_pipeline.sources.walking import kept
-from tac_pipeline.sources.walking.walk import Walk
+from tac_pipeline.sources.walking.walk import IN_AN_EXPORT, Walk
 from tac_pipeline.store.listings import FOLDERS_NAME, KeptListings
 
 # Times that no folder had before, whatever the grains of the clock.
@@ -303,6 +303,27 @@ def test_a_folder_that_went_and_a_disk_that_is_not_mounted(look: Look, photos: P
     photos.rmdir()
     (photos.parent / "unmounted").rename(photos)
     assert look().images.equals(found.images)
+
+
+def test_an_export_that_is_made_there_and_taken_away(look: Look, photos: Path) -> None:
+    look()
+    write(photos, "two/export.json")
+    for _ in range(2):
+        found = look()
+        require_equal(found, photos)
+        assert found.passed_over_by_rule[IN_AN_EXPORT] == 4
+    (photos / "two/export.json").unlink()
+    changed(photos / "two")
+    require_equal(look(), photos)
+
+
+def test_a_pipe_is_told_each_time(look: Look, photos: Path) -> None:
+    os.mkfifo(photos / "one/pipe.jpg")
+    changed(photos / "one")
+    for _ in range(2):
+        found = look()
+        require_equal(found, photos)
+        assert found.problems["path"].to_list() == ["one/pipe.jpg"]
 
 
 def test_several_sources_keep_their_own(photos: Path, tmp_path: Path) -> None:
