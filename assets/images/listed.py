@@ -149,7 +149,7 @@ def forget_folders(project: Project) -> None:
     """Have the next look list every file, also in folders that have not changed (images.compare: folders)."""
     from tac_pipeline.store.listings import KeptListings
 
-    KeptListings(open_store(project).listings_folder).forget_folders_but([])
+    KeptListings(open_store(project).listings_folder).forget_folders()
 
 
 def _known_images(project: Project) -> pl.DataFrame | None:

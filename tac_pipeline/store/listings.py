@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tac_pipeline.errors import ArtifactDamaged
+from tac_pipeline.errors import ArtifactDamaged, StoreError
 from tac_pipeline.files import Stamp, stamp_of
 from tac_pipeline.store.parquet import place_table, read_frame
 from tac_pipeline.store.schemas import ARCHIVE_MEMBERS, FOLDER_ROWS, VECTOR_ROWS
@@ -87,6 +87,23 @@ class KeptListings:
     def forget_folders_but(self, names: Collection[str]) -> None:
         """Remove what was found in folders and kept under other names."""
         self._forget_but(names, self._folder / FOLDERS_NAME)
+
+    def forget_folders(self) -> None:
+        """Remove all that was found in folders: the next look lists every file.
+
+        Raises
+        ------
+        StoreError
+            It cannot be removed.
+        """
+        for path in (self._folder / FOLDERS_NAME).glob("*.parquet"):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise StoreError(
+                    f"{path} must go before every file is listed again, and cannot be removed: {error.strerror}. "
+                    "Let this user write there."
+                ) from error
 
     def _forget_but(self, names: Collection[str], folder: Path) -> None:
         for path in folder.glob("*.parquet"):

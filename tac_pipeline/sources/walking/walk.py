@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.listing import ListingBuilder, as_text
@@ -11,6 +11,11 @@ from tac_pipeline.sources.rules import EXPORT_RECORD, Rules
 from tac_pipeline.sources.walking.kept import KeptFolders, Kind
 
 IN_AN_EXPORT = "in an export of this project"
+
+# A file, and its path below the source.
+File = tuple[str, "os.DirEntry[str]"]
+# The folders in a folder: their paths below the source, and the rule that passes one over.
+Inner = list[tuple[str, "str | None"]]
 
 
 class Walk:
@@ -34,7 +39,7 @@ class Walk:
         self._visited: set[tuple[int, int]] = set()
         self._links: list[tuple[str, str]] = []
 
-    def __iter__(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def __iter__(self) -> Iterator[File]:
         yield from self._below([(self._folder, "")])
         while self._links:
             path, below = self._links.pop(0)
@@ -44,7 +49,7 @@ class Walk:
             else:
                 self._found.pass_over(as_text(below), "a link to a folder that is looked through anyway")
 
-    def _below(self, folders: list[tuple[str, str]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _below(self, folders: list[tuple[str, str]]) -> Iterator[File]:
         while folders:
             path, below = folders.pop()
             known = None if self._kept is None else self._kept.begin(path, below)
@@ -64,9 +69,9 @@ class Walk:
                 else:
                     self._pass_over(inner_path, place, inner_rule)
 
-    def _listed(self, path: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _listed(self, path: str, below: str) -> Generator[File, None, tuple[str | None, Inner]]:
         """The files in a folder; returns the rule that passes it over for what it holds, and the folders in it."""
-        kept, inner = self._kept, list[tuple[str, str | None]]()
+        kept, inner = self._kept, Inner()
         entries = self._entries(path, below)
         rule = IN_AN_EXPORT if below and any(entry.name == EXPORT_RECORD for entry in entries) else None
         for entry in entries if rule is None else ():
@@ -137,9 +142,9 @@ class Walk:
         if files:
             self._found.pass_over(as_text(below), rule, files)
 
-    def _counted(self, path: str, below: str) -> tuple[int, list[tuple[str, str | None]]]:
+    def _counted(self, path: str, below: str) -> tuple[int, Inner]:
         """How many files are in a folder, and the folders in it."""
-        kept, files, inner = self._kept, 0, list[tuple[str, str | None]]()
+        kept, files, inner = self._kept, 0, Inner()
         try:
             with os.scandir(path) as entries:
                 for entry in entries:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from tar_shards import pack
 
-from tac_pipeline.errors import SourceError
+from tac_pipeline.errors import SourceError, StoreError
 from tac_pipeline.sources import Listing, Rules, formats, listing, open_source, open_sources
 from tac_pipeline.sources.walking import kept
 from tac_pipeline.sources.walking.walk import IN_AN_EXPORT, Walk
@@ -154,7 +154,7 @@ def test_a_file_overwritten_in_place_waits_for_a_full_listing(look: Look, photos
     first = look().images
     (photos / "one/b.jpg").write_bytes(JPEG * 2)
     assert look().images.equals(first)
-    KeptListings(tmp_path / "kept").forget_folders_but([])
+    KeptListings(tmp_path / "kept").forget_folders()
     require_equal(look(), photos)
     assert not look().images.equals(first)
 
@@ -366,9 +366,20 @@ def test_a_look_that_began_before_a_full_listing_keeps_nothing(look: Look, tmp_p
     early, name = KeptListings(tmp_path / "kept"), file.stem
     rows = early.find_folders(name)
     assert rows is not None
-    early.forget_folders_but([])
+    early.forget_folders()
     early.keep_folders(name, rows)
     assert kept_files(tmp_path) == []
+
+
+def test_a_full_listing_is_never_less_than_that(look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look()
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(StoreError, match=r"must go before every file is listed again, .*: Permission denied"):
+        KeptListings(tmp_path / "kept").forget_folders()
 
 
 def test_a_full_listing_by_files_forgets_what_was_kept(look: Look, photos: Path, tmp_path: Path) -> None:
