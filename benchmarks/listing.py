@@ -1,9 +1,10 @@
 """How long the listing of a folder takes, and a run in which nothing is new.
 
-    python -m benchmarks.listing [--files 100000] [--folder FOLDER] [--against COMMIT]
+    python -m benchmarks.listing [--files 100000] [--per-folder 1000] [--folder FOLDER] [--against COMMIT]
 
-Files of a few bytes in folders of a thousand, most of them named like images. Seconds are CPU seconds of one process,
-the least of three. With --against the same is done with the code of another commit, in turns with this one.
+Files of a few bytes, most of them named like images. Seconds are CPU seconds of one process, the least of three. The
+rows of `compare: folders` are of a listing that was kept before: nothing changed, and a file came in one folder. Files
+made here count as old. With --against the same is done with the code of another commit, in turns with this one.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-PER_FOLDER = 1000
 SUFFIXES = (".jpg",) * 8 + (".txt", ".mp4")
 TURNS = 3
+FOLDER_ROWS = ("compare: folders, the first time", "compare: folders, nothing new", "compare: folders, one file new")
 
 
-def write_files(folder: Path, count: int) -> None:
+def write_files(folder: Path, count: int, per_folder: int) -> None:
     """As many files, every fifth of which is no image; those that are there stay."""
-    for start in range(0, count, PER_FOLDER):
-        part = folder / f"{start // PER_FOLDER:05}"
+    for start in range(0, count, per_folder):
+        part = folder / f"{start // per_folder:05}"
         part.mkdir(parents=True, exist_ok=True)
-        for number in range(start, min(start + PER_FOLDER, count)):
+        for number in range(start, min(start + per_folder, count)):
             path = part / f"IMG_{number:07}{SUFFIXES[number % len(SUFFIXES)]}"
             if not path.exists():
                 path.write_bytes(b"not read here")
@@ -50,7 +51,37 @@ def measure(folder: Path) -> dict[str, float]:
         listing_digest(getattr(listed, "images", listed))
         found["listing"].append(listing - started)
         found["digest"].append(time.process_time() - listing)
-    return {name: min(seconds) for name, seconds in found.items()} | {"images": len(source.list_images())}
+    images = {"images": len(source.list_images())}
+    return {name: min(seconds) for name, seconds in found.items()} | images | measure_by_folder(folder)
+
+
+def measure_by_folder(folder: Path) -> dict[str, float]:
+    """CPU seconds of a listing by folders: when all was kept before, and when one folder has changed since."""
+    try:
+        from tac_pipeline.sources.walking import kept
+    except ImportError:  # the code of an older commit
+        return {}
+    from tac_pipeline.sources import open_source
+    from tac_pipeline.store.listings import KeptListings
+
+    kept.QUIET_SECONDS = 0
+    new = next(path for path in sorted(folder.iterdir()) if path.is_dir()) / "new.jpg"
+    seconds: dict[str, list[float]] = {name: [] for name in FOLDER_ROWS}
+    with tempfile.TemporaryDirectory() as where:
+
+        def look(row: str) -> None:
+            started = time.process_time()
+            open_source(str(folder), listings=KeptListings(Path(where)), by_folder=True).listing()
+            seconds[row].append(time.process_time() - started)
+
+        for _ in range(TURNS):
+            KeptListings(Path(where)).forget_folders()
+            look(FOLDER_ROWS[0])
+            look(FOLDER_ROWS[1])
+            new.write_bytes(b"not read here")
+            look(FOLDER_ROWS[2])
+            new.unlink()
+    return {name: min(found) for name, found in seconds.items()}
 
 
 def nothing_new(folder: Path, where: Path) -> float:
@@ -90,6 +121,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--per-folder", type=int, default=1000)
     parser.add_argument("--folder", type=Path, help="where the files are made, and stay")
     parser.add_argument("--against", metavar="COMMIT")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
@@ -102,7 +134,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         files = asked.folder or scratch / "files"
-        write_files(files, asked.files)
+        write_files(files, asked.files, asked.per_folder)
         codes = {"here": here}
         if asked.against:
             codes[asked.against] = scratch / "code"
@@ -114,10 +146,9 @@ def main() -> None:
             if asked.against:
                 subprocess.run(["git", "worktree", "remove", "--force", str(scratch / "code")], cwd=here, check=False)
     table = Table("CPU seconds", *found)
-    for name in ("listing", "digest", "nothing new", "images"):
-        table.add_row(
-            name, *(f"{column[name]:,.2f}" if name != "images" else f"{column[name]:,}" for column in found.values())
-        )
+    for name in ("listing", *FOLDER_ROWS, "digest", "nothing new"):
+        table.add_row(name, *(f"{column[name]:,.2f}" if name in column else "" for column in found.values()))
+    table.add_row("images", *(f"{column['images']:,}" for column in found.values()))
     Console().print(table)
 
 

@@ -21,13 +21,21 @@ from assets.images.labeled import (
     label_tables,
 )
 from assets.images.learned import sample_images, training_set
-from assets.images.listed import IMAGE_STORE, image_manifest, list_source, not_images, open_project_source
+from assets.images.listed import (
+    IMAGE_STORE,
+    forget_folders,
+    image_manifest,
+    list_source,
+    not_images,
+    open_project_source,
+)
 
 __all__ = [
     "IMAGE_STORE",
     "TRY_AGAIN_SECONDS",
     "WITH_KNOWN",
     "encoder_name",
+    "forget_folders",
     "image_embeddings",
     "image_labels",
     "image_manifest",

@@ -50,7 +50,12 @@ def list_source(project: Project) -> "Listing":
     if known is not None:
         lost = known.join(images, on="image_id", how="anti")
         kept = _below(lost, listing.problems["path"].to_list())
-        _refuse_sudden_loss(project, lost.join(kept, on="image_id", how="anti"), len(known))
+        try:
+            _refuse_sudden_loss(project, lost.join(kept, on="image_id", how="anti"), len(known))
+        except SourceError:
+            # Else a disk that showed half of its files for a moment would be refused until its folders change.
+            forget_folders(project)
+            raise
         images = pl.concat([images, kept.select(images.columns)]).sort("image_id")
     return replace(listing, images=images)
 
@@ -132,12 +137,19 @@ def open_project_source(project: Project) -> "Source":
 
     images = project.settings.images
     rules = Rules(images.exclude, own=[str(project.data_folder)], follow_links=images.follow_links)
-    kept = KeptListings(open_store(project).listings_folder)
+    kept, by_folder = KeptListings(open_store(project).listings_folder), images.compare == "folders"
     if isinstance(images.source, str):
-        return open_source(project.resolve(images.source), listings=kept, rules=rules, timeout=images.timeout)
-    return open_sources(
-        [project.resolve(place) for place in images.source], listings=kept, rules=rules, timeout=images.timeout
-    )
+        place = project.resolve(images.source)
+        return open_source(place, listings=kept, rules=rules, timeout=images.timeout, by_folder=by_folder)
+    places = [project.resolve(place) for place in images.source]
+    return open_sources(places, listings=kept, rules=rules, timeout=images.timeout, by_folder=by_folder)
+
+
+def forget_folders(project: Project) -> None:
+    """Have the next look list every file, also in folders that have not changed (images.compare: folders)."""
+    from tac_pipeline.store.listings import KeptListings
+
+    KeptListings(open_store(project).listings_folder).forget_folders()
 
 
 def _known_images(project: Project) -> pl.DataFrame | None:
@@ -169,6 +181,8 @@ def _refuse_sudden_loss(project: Project, lost: pl.DataFrame, known: int) -> Non
 def _list_source(inputs: Inputs, images: Images) -> Values:
     from tac_pipeline.sources import others_digest
 
+    if inputs.anew:
+        forget_folders(inputs.project)
     grown = grown_list(inputs.project)
     if grown is not None:
         inputs.carry["grown"] = grown

@@ -16,7 +16,7 @@ import dagster as dg
 from assets.engine.execute import execute
 from assets.engine.step import Step
 from assets.graph import GROWTH, STEPS, observed_sources, steps_of
-from assets.images import IMAGE_STORE, observed_version, training_set
+from assets.images import IMAGE_STORE, image_manifest, observed_version, training_set
 from assets.orchestration.automation import (
     build_schedules,
     build_sensors,
@@ -297,7 +297,9 @@ def build_jobs(project: Project) -> dict[str, Any]:
         return dg.AssetSelection.assets(*dict.fromkeys(keys))
 
     growth = assets([*(step.name for step in GROWTH), PUBLISHED])
-    relearned = assets([training_set.name]).downstream()
+    # Where looks pass over what is in unchanged folders, learning again begins with a full listing.
+    first = image_manifest if project.settings.images.compare == "folders" else training_set
+    relearned = assets([first.name]).downstream()
     # The nouns depend only on settings and are reused at no cost, so a first run needs no other job.
     nouns = assets(step.name for step in STEPS if step.group == "nouns")
     looked_at = [asset_key(name, one) for one in project.family for name in observed_sources(one)]

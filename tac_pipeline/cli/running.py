@@ -90,6 +90,14 @@ def run(
     recluster: Annotated[
         bool, typer.Option("--recluster", help="Learn the groups again from the images that the store holds now.")
     ] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="List every file, also in folders that have not changed: with images.compare: folders, a file that "
+            "was overwritten in place is found by this alone.",
+        ),
+    ] = False,
     as_of: Annotated[
         str | None,
         typer.Option(
@@ -108,8 +116,8 @@ def run(
     """Materialize the assets in this process: add new images, and learn what is missing or outdated."""
     if select is not None and recluster:
         raise typer.BadParameter("--select names the assets itself: leave out --recluster")
-    if as_of is not None and (select is not None or recluster):
-        raise typer.BadParameter("--as-of changes nothing in the store: leave out --select and --recluster")
+    if as_of is not None and (select is not None or recluster or full):
+        raise typer.BadParameter("--as-of changes nothing in the store: leave out --select, --recluster and --full")
     if relearn and as_of is None:
         raise typer.BadParameter("--relearn goes with --as-of; to learn from the images of now: --recluster")
     with opened_project(settings, grouping) as project:
@@ -117,6 +125,10 @@ def run(
         if as_of is not None:
             _print_as_of(console, project, as_of, relearn=relearn)
             return
+        if full:
+            from assets.images import forget_folders
+
+            forget_folders(project)
         if select is None:
             _grow(console, project, recluster=recluster)
             return

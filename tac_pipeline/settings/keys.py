@@ -78,9 +78,10 @@ class Images(Section):
     concurrent_reads: int = execution(
         32, ge=1, le=1024, description="images that are read at once; at most 256 MB wait to be decoded"
     )
-    compare: Literal["listing", "content"] = execution(
+    compare: Literal["folders", "listing", "content"] = execution(
         "listing",
-        description="how changed images are found: by the listing's size and time (or etag), or by reading every image",
+        description="how changed images are found: by the listing's size and time (or etag); by the same, but only in "
+        "local folders of changed time (in all at a re-clustering, and by `tac run --full`); or by reading all images",
     )
     exclude: list[str] = execution(
         [],

@@ -60,7 +60,12 @@ Source = FolderSource | RemoteFolderSource | ManifestSource | RowSource | Vector
 
 
 def open_source(
-    location: str, *, listings: ListingCache | None = None, rules: Rules | None = None, timeout: float = TIMEOUT
+    location: str,
+    *,
+    listings: ListingCache | None = None,
+    rules: Rules | None = None,
+    timeout: float = TIMEOUT,
+    by_folder: bool = False,
 ) -> SingleSource:
     """The source at an absolute path or a URL.
 
@@ -72,6 +77,8 @@ def open_source(
         What is passed over in folders and archives.
     timeout : float
         Seconds after which a remote read that brings nothing, or hardly anything, is given up.
+    by_folder : bool
+        Whether local folders that have the time that they had are not listed again.
 
     Raises
     ------
@@ -89,7 +96,7 @@ def open_source(
     if rows is not None:
         return rows
     if path.is_dir() or (is_archive(path.name) and path.is_file()):
-        return FolderSource(path, listings, rules)
+        return FolderSource(path, listings, rules, by_folder)
     if not path.exists():
         pattern = " (a pattern must match .parquet or .npy files with vectors)" if "*" in path.name else ""
         raise SourceError(f"images.source must be an existing folder or table; nothing is at {path}{pattern}")
@@ -110,6 +117,7 @@ def open_sources(
     listings: ListingCache | None = None,
     rules: Rules | None = None,
     timeout: float = TIMEOUT,
+    by_folder: bool = False,
 ) -> ManySources:
     """Several places as one source, each with its own prefix in the ids: the last part of its location.
 
@@ -119,7 +127,7 @@ def open_sources(
     ----------
     locations : sequence of str
         See open_source.
-    listings, rules, timeout
+    listings, rules, timeout, by_folder
         See open_source.
 
     Raises
@@ -129,6 +137,6 @@ def open_sources(
     """
 
     def open_one(location: str, shared: ListingCache | None) -> SingleSource:
-        return open_source(location, listings=shared, rules=rules, timeout=timeout)
+        return open_source(location, listings=shared, rules=rules, timeout=timeout, by_folder=by_folder)
 
     return ManySources(prefixes_of(locations), open_one, listings)

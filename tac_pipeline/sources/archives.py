@@ -43,7 +43,7 @@ class _Stored(NamedTuple):
 
 
 class ListingCache(Protocol):
-    """Keeps the listings of archives, and the rows of vector tables, by a name for the file and its version.
+    """Keeps the listings of archives, the rows of vector tables, and what was found in folders, by a name for each.
 
     `KeptListings` of store/listings.py is one.
     """
@@ -74,6 +74,18 @@ class ListingCache(Protocol):
 
     def forget_rows_but(self, names: Collection[str]) -> None:
         """Remove the rows of vector tables that were kept under other names."""
+        ...
+
+    def find_folders(self, name: str) -> pl.DataFrame | None:
+        """What was found in the folders of a source that was kept under a name, or None."""
+        ...
+
+    def keep_folders(self, name: str, rows: pl.DataFrame) -> None:
+        """Keep what was found in the folders of a source, if possible, in place of what `find_folders` found."""
+        ...
+
+    def forget_folders_but(self, names: Collection[str]) -> None:
+        """Remove the folders of sources that were kept under other names."""
         ...
 
 

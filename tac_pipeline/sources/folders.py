@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -14,9 +14,10 @@ from urllib.parse import unquote
 
 import polars as pl
 
+from tac_pipeline.digest import digest
 from tac_pipeline.errors import SourceError
 from tac_pipeline.sources.archives import ArchiveListings, ListingCache, place_in_archive, require_whole
-from tac_pipeline.sources.formats import HEAD_BYTES
+from tac_pipeline.sources.formats import HEAD_BYTES, readable_suffixes
 from tac_pipeline.sources.layouts.finding import find_folder_layout
 from tac_pipeline.sources.layouts.labeled import FolderLayout
 from tac_pipeline.sources.listing import (
@@ -37,6 +38,11 @@ from tac_pipeline.sources.listing import (
 from tac_pipeline.sources.remote import TIMEOUT, RemoteFiles, changed_mark, list_files, open_filesystem
 from tac_pipeline.sources.rules import EXPORT_RECORD, Rules, is_archive
 from tac_pipeline.sources.streaming import OverLimit, is_http, read_local
+from tac_pipeline.sources.walking.kept import KEPT_CODE, KeptFolders, Kind
+from tac_pipeline.sources.walking.walk import IN_AN_EXPORT, Walk, status_of
+from tac_pipeline.version import installed_version
+
+NO_FILE = "is a named pipe, a socket or a device, not a file"
 
 
 @dataclass(frozen=True)
@@ -51,22 +57,53 @@ class FolderSource(ImageFiles):
         Where what was found in archives is kept.
     rules : Rules, optional
         What is passed over.
+    by_folder : bool
+        Whether a folder that has the time that it had is not listed again; what was found in it is kept in `listings`.
     """
 
     folder: Path
     listings: ListingCache | None = None
     rules: Rules = field(default_factory=Rules)
+    by_folder: bool = False
 
     def listing(self) -> Listing:
         """See ImageSource; image_id is the path below the folder; for a tar's member it is shard/member."""
         found, archives = ListingBuilder(), ArchiveListings(self.listings, self.rules)
+        root, kept = str(self.folder), None
+        name = self._kept_name() if self.by_folder else ""
         if self.folder.is_file():
-            self._add_file(found, archives, self.folder.name, str(self.folder), _status_of(str(self.folder)))
+            self._add_file(found, archives, self.folder.name, root, status_of(root))
         else:
-            for below, entry in _Walk(self.folder, self.rules, found):
-                self._add_entry(found, archives, below, entry)
+            if self.listings is not None and self.by_folder:
+                kept = KeptFolders(self.listings.find_folders(name))
+            for below, entry in Walk(root, self.rules, found, kept):
+                self._add_entry(found, archives, kept, below, entry)
+        if kept is not None:
+            # A tar grows in place, so it is looked at itself.
+            for below in kept.add_unchanged(found, uri_of_root=as_text(root)):
+                path = os.path.join(root, below)  # noqa: PTH118 - as in the walk
+                self._add_file(found, archives, below, path, status_of(path))
         archives.forget_others()
-        return self._with_notes(found.finish(where=str(self.folder), empty=no_images(str(self.folder))))
+        listing = found.finish(where=root, empty=no_images(root))
+        # Its rows are in the listing now, and writing what is kept needs as much memory again.
+        del found
+        if self.listings is not None:
+            self._keep(self.listings, name, kept)
+        return self._with_notes(listing)
+
+    def _keep(self, listings: ListingCache, name: str, kept: KeptFolders | None) -> None:
+        """Keep what was found in folders; what is not used any more would be old when it was."""
+        rows = None if kept is None else kept.rows()
+        if rows is not None:
+            listings.keep_folders(name, rows)
+        listings.forget_folders_but([] if kept is None else [name])
+
+    def _kept_name(self) -> str:
+        """What is found in a folder depends on the rules, and on the formats that are installed."""
+        rules = self.rules
+        own, formats = sorted(as_text(os.path.realpath(own)) for own in rules.own), sorted(readable_suffixes())
+        place, code = as_text(str(self.folder)), [KEPT_CODE, installed_version()]
+        return digest([place, list(rules.exclude), own, rules.follow_links, formats, code])
 
     def _with_notes(self, listing: Listing) -> Listing:
         """The listing, with what the layout of the folder says of it."""
@@ -88,26 +125,38 @@ class FolderSource(ImageFiles):
         """See ImageSource."""
         return () if self.layout is None else self.layout.columns
 
-    def _add_entry(self, found: ListingBuilder, archives: ArchiveListings, below: str, entry: os.DirEntry[str]) -> None:
-        rule = self.rules.passes_file(below, partial(_head, entry.path))
+    def _add_entry(
+        self,
+        found: ListingBuilder,
+        archives: ArchiveListings,
+        kept: KeptFolders | None,
+        below: str,
+        entry: os.DirEntry[str],
+    ) -> None:
+        rule = self.rules.passes_file(below, partial(_head, entry.path, kept))
         if rule is not None:
             found.pass_over(as_text(below), rule)
+            if kept is not None:
+                kept.add(Kind.PASSED, below, note=rule)
             return
         try:
             status: os.stat_result | None = entry.stat()
         except OSError:
             status = None  # a dangling link, or removed meanwhile: it is kept, and reading it says why
         if status is not None and not entry.is_file():
-            found.report(as_text(below), "is a named pipe, a socket or a device, not a file")
+            found.report(as_text(below), NO_FILE)
+            if kept is not None:
+                kept.add(Kind.PROBLEM, below, note=NO_FILE)
             return
+        if kept is not None:
+            _keep_file(kept, below, status)
         self._add_file(found, archives, below, entry.path, status)
 
     def _add_file(
         self, found: ListingBuilder, archives: ArchiveListings, below: str, path: str, status: os.stat_result | None
     ) -> None:
         name, uri = as_text(below), as_text(path)
-        size = status.st_size if status else None
-        version = file_version(status.st_mtime_ns, size) if status else "unknown"
+        size, version = _facts(status)
         if is_archive(below):
             archives.add_to(found, partial(_open_bytes, path), archive_id=name, uri=uri, version=version)
         else:
@@ -138,102 +187,40 @@ class FolderSource(ImageFiles):
             return require_whole(file.read(size), size, archive)
 
 
-class _Walk:
-    """The files below a folder that no rule of a folder passes over, with their paths below it.
-
-    A linked folder is looked through after all others, and no folder twice, so that loops end.
-    """
-
-    def __init__(self, folder: Path, rules: Rules, found: ListingBuilder) -> None:
-        self._folder, self._rules, self._found = folder, rules, found
-        self._own = {os.path.realpath(own) for own in rules.own}
-        self._visited: set[tuple[int, int]] = set()
-        self._links: list[tuple[str, str]] = []
-
-    def __iter__(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        yield from self._below([(str(self._folder), "")])
-        while self._links:
-            path, below = self._links.pop(0)
-            status = _status_of(path)
-            if status is not None and (status.st_dev, status.st_ino) not in self._visited:
-                yield from self._below([(path, below)])
-            else:
-                self._found.pass_over(as_text(below), "a link to a folder that is looked through anyway")
-
-    def _below(self, folders: list[tuple[str, str]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        while folders:
-            path, below = folders.pop()
-            entries = self._entries(path, below)
-            if below and any(entry.name == EXPORT_RECORD for entry in entries):
-                self._pass_over(path, below, "in an export of this project")
-                continue
-            for entry in entries:
-                inner = f"{below}/{entry.name}" if below else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    rule = self._rule_of(entry, inner)
-                    if rule is None:
-                        folders.append((entry.path, inner))
-                    else:
-                        self._pass_over(entry.path, inner, rule)
-                elif entry.is_symlink() and entry.is_dir():
-                    self._add_link(entry, inner)
-                else:
-                    yield inner, entry
-
-    def _entries(self, path: str, below: str) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(path) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
-            if self._rules.follow_links:
-                status = os.stat(path)  # noqa: PTH116 - a path of undecodable bytes
-                self._visited.add((status.st_dev, status.st_ino))
-        except OSError as error:
-            if not below:
-                raise SourceError(
-                    f"cannot list {path}: {error.strerror}. A folder that cannot be read is not empty."
-                ) from error
-            self._found.report(as_text(below), f"cannot be listed: {error.strerror}")
-            return []
-        return listed
-
-    def _rule_of(self, entry: os.DirEntry[str], below: str) -> str | None:
-        rule = self._rules.passes_folder(entry.name, below)
-        if rule is None and self._own and os.path.realpath(entry.path) in self._own:
-            return "in this project's own folders"
-        return rule
-
-    def _add_link(self, entry: os.DirEntry[str], below: str) -> None:
-        rule = self._rule_of(entry, below)
-        if rule is None and not self._rules.follow_links:
-            rule = "a link to a folder (images.follow_links)"
-        if rule is None:
-            self._links.append((entry.path, below))
-        else:
-            self._found.pass_over(as_text(below), rule)
-
-    def _pass_over(self, path: str, below: str, rule: str) -> None:
-        """Count the files below a folder; what cannot be listed there is nobody's loss."""
-        files = sum(len(names) for _, _, names in os.walk(path))
-        if files:
-            self._found.pass_over(as_text(below), rule, files)
-
-
-def _status_of(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)  # noqa: PTH116 - a path of undecodable bytes
-    except OSError:
-        return None
-
-
 def _open_bytes(path: str) -> IO[bytes]:
     return open(path, "rb")  # noqa: PTH123 - a path of undecodable bytes; the caller closes it
 
 
-def _head(path: str) -> bytes:
-    if not os.path.isfile(path):  # noqa: PTH113 - opening a named pipe would wait for ever
-        raise FileNotFoundError(path)
-    with _open_bytes(path) as file:
-        return file.read(HEAD_BYTES)
+def _head(path: str, kept: KeptFolders | None) -> bytes:
+    """The first bytes of a file; kept is told where they may soon be others."""
+    try:
+        if not os.path.isfile(path):  # noqa: PTH113 - opening a named pipe would wait for ever
+            raise FileNotFoundError(path)
+        with _open_bytes(path) as file:
+            if kept is not None:
+                kept.require_quiet(os.fstat(file.fileno()))
+            return file.read(HEAD_BYTES)
+    except OSError:
+        if kept is not None:
+            kept.doubt()
+        raise
+
+
+def _keep_file(kept: KeptFolders, below: str, status: os.stat_result | None) -> None:
+    """Keep an image or an archive; one that cannot be looked at, or is being written, is looked at again."""
+    if status is None:
+        kept.doubt()
+    elif is_archive(below):
+        kept.add(Kind.ARCHIVE, below)
+    else:
+        kept.require_quiet(status)
+        size, version = _facts(status)
+        kept.add(Kind.IMAGE, below, size=size, version=version)
+
+
+def _facts(status: os.stat_result | None) -> tuple[int | None, str]:
+    """The size and the version of a file."""
+    return (None, "unknown") if status is None else (status.st_size, file_version(status.st_mtime_ns, status.st_size))
 
 
 @dataclass(frozen=True)
@@ -292,7 +279,7 @@ class RemoteFolderSource(ImageFiles):
         def rule_of_folder(folder: str) -> str | None:
             if folder not in rules:
                 above, _, name = folder.rpartition("/")
-                own = "in an export of this project" if folder in exports else self.rules.passes_folder(name, folder)
+                own = IN_AN_EXPORT if folder in exports else self.rules.passes_folder(name, folder)
                 rules[folder] = rule_of_folder(above) or own
             return rules[folder]
 

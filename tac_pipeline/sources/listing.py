@@ -194,11 +194,17 @@ class ListingBuilder:
 
     def pass_over(self, path: str, rule: str, files: int = 1) -> None:
         """Files that are not taken for images; path is one of them, below the source."""
-        if len(self._passed) < PASSED_OVER_ROWS:
-            self._passed.append((path, rule, files))
-            return
-        example, known = self._more.get(rule, (path, 0))
-        self._more[rule] = (example, known + files)
+        self._passed.append((path, rule, files))
+        if len(self._passed) >= 2 * PASSED_OVER_ROWS:
+            self._count_most()
+
+    def _count_most(self) -> None:
+        """Keep the first rows by path, whatever the order in which they came; of the others count the files."""
+        self._passed.sort()
+        for path, rule, files in self._passed[PASSED_OVER_ROWS:]:
+            example, known = self._more.get(rule, (path, 0))
+            self._more[rule] = (min(example, path), known + files)
+        del self._passed[PASSED_OVER_ROWS:]
 
     def report(self, path: str, reason: str) -> None:
         """Something that could not be looked at; path is below the source."""
@@ -216,6 +222,7 @@ class ListingBuilder:
         SourceError
             There are no images, or ids repeat.
         """
+        self._count_most()
         passed = [*self._passed, *((path, rule, files) for rule, (path, files) in self._more.items())]
         passed_over = pl.DataFrame(passed, schema=PASSED_OVER, orient="row").sort("path")
         problems = pl.DataFrame(self._problems, schema=PROBLEMS, orient="row").sort("path")

@@ -39,6 +39,7 @@ class SharedListings:
         self._cache = cache
         self._used: set[str] = set()
         self._used_rows: set[str] = set()
+        self._used_folders: set[str] = set()
 
     def find(self, name: str) -> pl.DataFrame | None:
         """See ListingCache."""
@@ -69,11 +70,24 @@ class SharedListings:
         """Note what one source uses; `forget_unused` removes what none does."""
         self._used_rows |= set(names)
 
+    def find_folders(self, name: str) -> pl.DataFrame | None:
+        """See ListingCache."""
+        return self._cache.find_folders(name)
+
+    def keep_folders(self, name: str, rows: pl.DataFrame) -> None:
+        """See ListingCache."""
+        self._cache.keep_folders(name, rows)
+
+    def forget_folders_but(self, names: Collection[str]) -> None:
+        """Note what one source uses; `forget_unused` removes what none does."""
+        self._used_folders |= set(names)
+
     def forget_unused(self) -> None:
         """Remove what no source has used since the last call."""
         self._cache.forget_all_but(self._used)
         self._cache.forget_rows_but(self._used_rows)
-        self._used, self._used_rows = set(), set()
+        self._cache.forget_folders_but(self._used_folders)
+        self._used, self._used_rows, self._used_folders = set(), set(), set()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@
       .scratch/           artifacts being built; renamed whole when they are valid
       .lock               held by the process that builds
       .runs/              a lock for every run that is alive
-      .listings/          what was found in archives, and in the files of a vector table
+      .listings/          what was found in archives, in folders, and in the files of a vector table
       .derived/           what was computed of single segments of large tables (segments/derived.py)
       .damaged/           files with wrong bytes that were set aside, for some days
     data/photos.style/    the same of a grouping, called style, of the images of photos: without shards, and without a

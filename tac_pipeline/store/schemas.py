@@ -52,6 +52,16 @@ ARCHIVE_MEMBERS = TableSchema(
         Column("note", pa.string(), "null for an image; else the rule or the problem", nullable=True),
     ),
 )
+FOLDER_ROWS = TableSchema(
+    "folder_rows",
+    (
+        Column("kind", pa.int8(), "what the row stands for: Kind in sources/walking/kept.py"),
+        Column("path", pa.string(), "below the source"),
+        Column("size", pa.int64(), "bytes of an image; files in a folder that is passed over", nullable=True),
+        Column("version", pa.string(), "of an image; what tells that a folder is as it was", nullable=True),
+        Column("note", pa.string(), "the rule that passes it over, or the problem", nullable=True),
+    ),
+)
 VECTOR_ROWS = TableSchema(
     "vector_rows",
     (

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import polars as pl
@@ -12,13 +13,14 @@ import pytest
 from assets_helpers import computed, materialize
 from colored_store import MODEL, NOUNS, colored_store, draw, edit, view  # noqa: F401 - a fixture
 
-from assets.engine.execute import open_store
-from assets.graph import GROWTH, STEPS
+from assets.engine.execute import execute, open_store
+from assets.graph import GROWTH, STEPS, find
 from assets.images import TRY_AGAIN_SECONDS, observed_version
 from assets.orchestration.build import build_definitions
 from tac_pipeline.arrow import encoder_of
 from tac_pipeline.errors import EncoderError, SourceError, TacError
 from tac_pipeline.settings.project import load_project
+from tac_pipeline.sources.walking import kept, walk
 from tac_pipeline.store.parquet import read_table
 
 GROWN = [step.name for step in GROWTH]
@@ -167,6 +169,64 @@ def test_compared_by_content_a_touched_file_is_not_read_again(store: Path) -> No
     materialize(edit(store, "images.compare", "content"), GROWN_FIRST)
     (store.parent / "photos/group0/1.png").touch()
     assert computed(materialize(store, GROWN_FIRST)) == set()
+
+
+@pytest.fixture
+def by_folders(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store with images.compare: folders, whose files count as old."""
+    monkeypatch.setattr(kept, "QUIET_SECONDS", 0)
+    materialize(edit(store, "images.compare", "folders"), ["image_manifest"])
+    return store
+
+
+def test_compared_by_folders_a_file_overwritten_in_place_waits_for_learning(by_folders: Path) -> None:
+    picture = by_folders.parent / "photos/group0/1.png"
+    draw(picture, (120, 120, 20), 60)
+    assert computed(materialize(by_folders, ["image_manifest"])) == set()
+    project = load_project(by_folders)
+    looked = observed_version(project, now=0)
+    assert not execute(find("image_manifest"), project, anew=True).reused
+    assert observed_version(project, now=0) != looked
+    # A new file changes its folder's time.
+    draw(by_folders.parent / "photos/group1/new.png", (30, 30, 220), 61)
+    assert materialize(by_folders, ["image_manifest"])["image_manifest"].artifact.rows == 31
+
+
+def test_compared_by_folders_a_refused_loss_is_not_taken_for_what_is_there(
+    by_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that shows half of its files for a moment, under the times of now."""
+    scandir = os.scandir
+    photos = by_folders.parent / "photos"
+    for folder in photos.iterdir():
+        os.utime(folder, ns=(10**18, 10**18))
+
+    class Half:
+        def __init__(self, path: str) -> None:
+            found = sorted(scandir(path), key=lambda entry: entry.name)
+            self.entries = found if str(path) == str(photos) else found[: len(found) // 3]
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            return self.entries
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(walk, "os", SimpleNamespace(**{**vars(os), "scandir": Half}))
+        with pytest.raises(SourceError, match="known images are gone"):
+            materialize(by_folders, ["image_manifest"])
+    assert computed(materialize(by_folders, ["image_manifest"])) == set()
+
+
+def test_learning_again_lists_everything_where_looks_do_not(by_folders: Path) -> None:
+    def learned_again() -> set[str]:
+        job = build_definitions(by_folders).resolve_job_def("recluster")
+        return {str(node.name).split("__")[-1] for node in job.graph.nodes}
+
+    assert {"image_manifest", "image_embeddings", "training_set", "published"} <= learned_again()
+    edit(by_folders, "images.compare", "listing")
+    assert learned_again().isdisjoint({"image_manifest", "image_embeddings"})
 
 
 def test_another_model_is_encoded_beside_the_first_and_going_back_is_free(store: Path) -> None:

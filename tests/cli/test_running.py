@@ -9,7 +9,11 @@ from command_line import ALL, below, done, tac
 from ready_store import ready
 from small_store import grouped_vectors, write_vectors
 
+from assets.engine.execute import open_store
 from assets.graph import GROWTH
+from tac_pipeline.cli import running
+from tac_pipeline.settings.project import load_project
+from tac_pipeline.store.listings import FOLDERS_NAME
 
 Writer = Callable[..., Path]
 
@@ -84,12 +88,26 @@ def test_path_prints_the_folder_alone(vector_store: Writer) -> None:
     assert (Path(found.stdout.strip()) / "image_manifest.parquet").is_file()
 
 
+def test_a_full_listing_is_asked_for_before_anything_is_looked_at(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, looked = vector_store({"images.compare": "folders"}), []
+    kept = open_store(load_project(path)).listings_folder / FOLDERS_NAME / "one.parquet"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    monkeypatch.setattr(running, "_grow", lambda console, project, *, recluster: looked.append(kept.exists()))
+    assert tac("run", "-s", path).exit_code == 0
+    assert tac("run", "-s", path, "--full").exit_code == 0
+    assert looked == [True, False]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["run", "--settings", "absent.yaml"], 1, "no settings file at"),
         (["run", "--select", "asignments"], 2, "did you mean assignments?"),
         (["run", "--select", "assignments", "--recluster"], 2, "leave out --recluster"),
+        (["run", "--as-of", "2026-10-01", "--full"], 2, "leave out --select, --recluster and --full"),
         (["path", "nothing"], 2, "there is no asset 'nothing'"),
         (["rnu"], 2, "No such command 'rnu'"),
         (["status", "extra"], 2, "unexpected extra argument"),

@@ -136,6 +136,15 @@ def test_a_criterion_is_a_set_that_ships_or_words(written: str, found: object) -
     assert parse_settings(f"{LEAST}group_by: {written}", name="tac.yaml").group_by == found
 
 
+def test_images_are_compared_in_one_of_three_ways() -> None:
+    text = LEAST.replace("pictures}", "pictures, compare: folder}")
+    with pytest.raises(SettingsError) as refused:
+        parse_settings(text, name="tac.yaml")
+    assert str(refused.value) == (
+        "images.compare must be 'folders', 'listing' or 'content'; got 'folder' (tac.yaml, line 2)"
+    )
+
+
 @pytest.mark.parametrize(
     ("clusters", "message"),
     [

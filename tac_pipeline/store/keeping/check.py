@@ -42,13 +42,14 @@ from tac_pipeline.store.keeping.action_log import ActionLog
 from tac_pipeline.store.keeping.training_sets import MADE_NAME, TRAINING_SETS_NAME
 from tac_pipeline.store.ledger import ENTRY_NAME, Ledger
 from tac_pipeline.store.ledger import TABLES as LEDGER_TABLES
-from tac_pipeline.store.listings import TABLES_NAME
+from tac_pipeline.store.listings import FOLDERS_NAME, TABLES_NAME
 from tac_pipeline.store.parquet import TableSchema, read_table
 from tac_pipeline.store.publication import HOLD_NAME, LATEST_NAME, Publication
 from tac_pipeline.store.schemas import (
     ARCHIVE_MEMBERS,
     CLUSTER_IDS,
     EMBEDDING_SHARD,
+    FOLDER_ROWS,
     PROMPTED_NOUNS,
     SHARD_ASSIGNMENTS,
     VECTOR_ROWS,
@@ -209,6 +210,7 @@ class _Look:
             (self.store.prompted_nouns_folder, "*/*.parquet", PROMPTED_NOUNS),
             (self.store.listings_folder, "*.parquet", ARCHIVE_MEMBERS),
             (self.store.listings_folder, f"{TABLES_NAME}/*.parquet", VECTOR_ROWS),
+            (self.store.listings_folder, f"{FOLDERS_NAME}/*.parquet", FOLDER_ROWS),
         ]
         own = (self.store.assigned_folder, "*/*/*.parquet", SHARD_ASSIGNMENTS)
         for folder, pattern, schema in [own] if self.store.base else [own, *shared]:

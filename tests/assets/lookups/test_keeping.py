@@ -21,7 +21,9 @@ from assets.lookups.status import steps_to_run
 from assets.orchestration.publishing import publish
 from tac_pipeline.errors import SourceError, StoreError
 from tac_pipeline.settings.project import Project, load_project
+from tac_pipeline.sources.walking.kept import KEPT
 from tac_pipeline.store.keeping.check import Finding, Loss
+from tac_pipeline.store.listings import FOLDERS_NAME, KeptListings
 from tac_pipeline.store.publication import Publication
 
 SETTINGS = f"""\
@@ -118,6 +120,16 @@ def newest(project: Project, pattern: str) -> Path:
 
 def damaged(project: Project, *, mend: bool = False) -> list[Finding]:
     return check(project, mend=mend).report.damaged
+
+
+def test_what_was_found_in_folders_is_checked_and_taken_away(project: Project) -> None:
+    folder = open_store(project).listings_folder
+    KeptListings(folder).keep_folders("x", pl.DataFrame([(0, "", 0, "stamp", None)], schema=KEPT, orient="row"))
+    assert damaged(project) == []
+    path = folder / FOLDERS_NAME / "x.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert [(finding.path, finding.loss) for finding in damaged(project, mend=True)] == [(path, Loss.COMPUTED)]
+    assert damaged(project) == []
 
 
 @pytest.mark.parametrize("harm", HARMS)
