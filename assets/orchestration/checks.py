@@ -17,7 +17,7 @@ from tac_pipeline.results.drift import OUTLIER_QUANTILE, measure_drift
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.publication import Publication
-from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY
+from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY, TRAINING_WEIGHTS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -115,7 +115,10 @@ def drift(artifact: Artifact, store: Store) -> Finding:
     """Check that images that are newer than the groups fit into them as well as the training images do."""
     from tac_pipeline.store.segments.reading import segments
 
-    known = assigned_learned(artifact, store.require_current(training_set.name).artifact, store)
+    learned = store.require_current(training_set.name).artifact
+    known = assigned_learned(artifact, learned, store)
+    if TRAINING_WEIGHTS.file_name in learned.record["files"]:
+        known = known.join(learned.frame(TRAINING_WEIGHTS), on="image_id")
     found = measure_drift(segments(artifact, ASSIGNMENTS), known, store.derived)
     if found.new and not found.known:
         sentence = (
