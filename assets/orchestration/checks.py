@@ -117,7 +117,8 @@ def drift(artifact: Artifact, store: Store) -> Finding:
 
     learned = store.require_current(training_set.name).artifact
     known = assigned_learned(artifact, learned, store)
-    if TRAINING_WEIGHTS.file_name in learned.record["files"]:
+    weighted = TRAINING_WEIGHTS.file_name in learned.record["files"]
+    if weighted:
         known = known.join(learned.frame(TRAINING_WEIGHTS), on="image_id")
     found = measure_drift(segments(artifact, ASSIGNMENTS), known, store.derived)
     if found.new and not found.known:
@@ -135,6 +136,8 @@ def drift(artifact: Artifact, store: Store) -> Finding:
         f"of its training images; their mean confidence is {found.new_confidence:.2f}, the training images' "
         f"{found.known_confidence:.2f}."
     )
+    if weighted:
+        sentence += " A training image counts as the images that it was drawn for."
     reasons = []
     if found.outlier_share > DRIFTED_OUTLIER_SHARE:
         reasons.append("many of them fit no cluster")

@@ -14,8 +14,8 @@ from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
 
 # The cells come from so many images: a group of 1 in 10,000 then has about ten of them.
 FIRST_SAMPLE = 100_000
-# With fewer images a cell, rare groups get more; with far fewer, noise is balanced instead of groups.
-IMAGES_PER_CELL, MOST_CELLS = 20, 1_000
+# Cells must be more than the groups, or small groups are in the cells of large ones. Measured: benchmarks/sampling.py.
+IMAGES_PER_CELL, MOST_CELLS = 3, 2_000
 ROUNDS = 20
 Cells = npt.NDArray[np.int32]
 Order = npt.NDArray[np.uint64]

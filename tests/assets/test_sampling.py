@@ -11,7 +11,9 @@ from assets_helpers import materialize, table
 from small_store import DIM, write_vectors
 
 from assets.engine.execute import execute, open_store
-from assets.graph import find
+from assets.graph import ancestors, find
+from assets.orchestration import checks
+from tac_pipeline.method import balanced_sample
 from tac_pipeline.settings.project import load_project
 from tac_pipeline.store.artifact import Artifact
 from tac_pipeline.store.schemas import TRAINING_CELLS, TRAINING_WEIGHTS
@@ -34,7 +36,10 @@ def write(path: Path, common: int = COMMON, rare: int = RARE) -> None:
 
 
 @pytest.fixture
-def tailed(vector_store: Writer) -> Callable[..., Path]:
+def tailed(vector_store: Writer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """A store whose balanced sample has three cells."""
+    monkeypatch.setattr(balanced_sample, "IMAGES_PER_CELL", 20)
+
     def prepared(changes: dict[str, Any]) -> Path:
         path = vector_store({"images.labels": "none", **changes})
         write(path)
@@ -128,3 +133,21 @@ def test_a_store_that_fits_is_learned_from_as_it_is(tailed: Callable[..., Path])
     made = learn(path)
     assert (made.rows, made.record["values"]) == (COMMON + RARE, {"images": "all"})
     assert set(made.record["files"]) == {"training_set.parquet"}
+
+
+def test_the_whole_store_is_assigned_and_its_drift_goes_by_weights(
+    vector_store: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = vector_store({**BALANCED, "training_set.max_images": 40})
+    made = materialize(path, [step.name for step in ancestors([find("assignments")], load_project(path).settings)])
+    store, assignments = open_store(load_project(path)), made["assignments"].artifact
+    assert table(path, "assignments")["cluster_id"].null_count() == 0
+    monkeypatch.setattr(checks, "MIN_NEW", 20)
+    found = checks.drift(assignments, store)
+    assert found.numbers["new images"] == 20
+    assert "A training image counts as the images that it was drawn for." in found.sentence
+    weights = made["training_set"].artifact.frame(TRAINING_WEIGHTS)
+    known = table(path, "assignments").join(weights, on="image_id")
+    wanted = np.average(known["confidence"], weights=known["weight"])
+    assert found.numbers["confidence of known"] == pytest.approx(wanted, abs=1e-6)
+    assert found.numbers["confidence of known"] != pytest.approx(known["confidence"].mean(), abs=1e-9)

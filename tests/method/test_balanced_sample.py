@@ -58,8 +58,8 @@ def test_rows_that_are_asked_for_come_first_and_count_as_their_cells() -> None:
 
 
 def test_cells_are_as_many_as_the_sample_can_fill() -> None:
-    assert [count_cells(2, 100), count_cells(10_000, 100), count_cells(10_000, 10_000)] == [1, 100, 500]
-    assert count_cells(200_000, 100_000) == 1_000
+    assert [count_cells(2, 100), count_cells(10_000, 100), count_cells(3_000, 10_000)] == [1, 100, 1_000]
+    assert count_cells(200_000, 100_000) == 2_000
 
 
 def test_a_rare_group_far_from_others_has_a_cell_of_its_own() -> None:
