@@ -60,12 +60,12 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
     balanced = None
     if len(view) > training_set.max_images:
         always = inputs.table(known_labels)["image_id"] if known_labels.name in inputs.artifacts else None
-        asked = {"max_images": training_set.max_images, "seed": seed, "always": always}
+        most = training_set.max_images
         if training_set.sampling == BALANCED:
-            balanced = sample_evenly(view, inputs, **asked)
+            balanced = sample_evenly(view, inputs, max_images=most, seed=seed, always=always)
             view = balanced.view
         else:
-            view = sample_images(view, **asked)
+            view = sample_images(view, max_images=most, seed=seed, always=always)
     encoder = inputs.fact(image_embeddings, "encoder")
     vectors = gather_vectors(view, open_store(inputs.project).shards_folder, encoder=encoder)
     columns = view.select("image_id", "content_hash").to_dict()

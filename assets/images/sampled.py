@@ -93,8 +93,8 @@ def sample_evenly(
 ) -> Balanced:
     """The balanced sample of max_images rows: the same hash as of sample_images, cell by cell.
 
-    One pass over the shards. Held at once beside the view are one shard, 12 bytes an image, and a first sample of
-    vectors while the cells are found.
+    One pass over the shards. Held at once beside the view are one shard, 45 bytes an image, and before that a first
+    sample of vectors while the cells are found.
 
     Parameters
     ----------

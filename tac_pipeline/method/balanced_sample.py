@@ -41,7 +41,8 @@ def find_cells(rows: FloatMatrix, *, n_cells: int, seed: int) -> FloatMatrix:
 
 def nearest_cells(rows: FloatMatrix, centers: FloatMatrix) -> Cells:
     """The cell of each row, int32 (n_rows,); the first of several equally near."""
-    return (rows @ centers.T).argmax(axis=1).astype(np.int32)
+    nearest: Cells = (rows @ centers.T).argmax(axis=1).astype(np.int32)
+    return nearest
 
 
 def draw_evenly(cells: Cells, order: Order, *, count: int, first: npt.NDArray[np.bool_] | None = None) -> IntVector:
