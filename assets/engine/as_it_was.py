@@ -33,6 +33,7 @@ def training_set_as_it_was(inputs: Inputs, training_set: Step) -> AsItWas | None
         inputs.log(f"training_set was lost; it is made again as it was, from the {len(rows):,} images that it had")
         vectors = vectors_as_they_were(known, rows, store.shards_folder)
         out.write({**rows.to_dict(), "embedding": vectors}, encoder=known.encoder)
+        known.copy_beside(out.folder)
 
     return AsItWas(known.recipe, known.record, build)
 

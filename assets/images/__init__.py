@@ -1,7 +1,7 @@
 """Group images: from the source to one vector per image, and the training set that groups are learned from.
 
 listed.py    the source and its images      labeled.py   labels, splits, and examples of known classes
-embedded.py  vectors and their encoder      learned.py   the training set
+embedded.py  vectors and their encoder      learned.py   the training set      sampled.py   how it is drawn
 """
 
 from assets.images.embedded import (
@@ -20,7 +20,7 @@ from assets.images.labeled import (
     known_labels,
     label_tables,
 )
-from assets.images.learned import sample_images, training_set
+from assets.images.learned import training_set
 from assets.images.listed import (
     IMAGE_STORE,
     forget_folders,
@@ -29,6 +29,7 @@ from assets.images.listed import (
     not_images,
     open_project_source,
 )
+from assets.images.sampled import sample_images
 
 __all__ = [
     "IMAGE_STORE",

@@ -1,8 +1,5 @@
 """The training set: the images that groups are learned from."""
 
-import hashlib
-from typing import TYPE_CHECKING
-
 import polars as pl
 
 from assets.engine.as_it_was import training_set_as_it_was
@@ -11,22 +8,19 @@ from assets.engine.seen import seen_vectors
 from assets.engine.step import AsItWas, Inputs, Output, Values, stored_asset
 from assets.images.embedded import image_embeddings, remember_training_set
 from assets.images.labeled import WITH_KNOWN, image_splits, known_labels
+from assets.images.sampled import BALANCED, resolve_balance, sample_evenly, sample_images
 from tac_pipeline.errors import InputError
 from tac_pipeline.settings.keys import TrainingSet
-from tac_pipeline.store.schemas import (
-    TRAINING_SET,
-)
-
-if TYPE_CHECKING:
-    pass
+from tac_pipeline.store.schemas import TRAINING_SET
 
 
 def _resolve_training_set(inputs: Inputs, training_set: TrainingSet, seed: int) -> Values:
-    if training_set.splits:
-        return {"images": training_set.max_images, "split": training_set.split, "seed": seed}
-    if inputs.fact(image_embeddings, "readable") <= training_set.max_images:
+    if not training_set.splits and inputs.fact(image_embeddings, "readable") <= training_set.max_images:
         return {"images": "all"}
-    return {"images": training_set.max_images, "seed": seed}
+    drawn: Values = {"images": training_set.max_images, "seed": seed}
+    if training_set.splits:
+        drawn["split"] = training_set.split
+    return resolve_balance(inputs, drawn) if training_set.sampling == BALANCED else drawn
 
 
 def _lost_training_set(inputs: Inputs) -> AsItWas | None:
@@ -63,14 +57,22 @@ def training_set(inputs: Inputs, out: Output, training_set: TrainingSet, seed: i
         )
     if training_set.splits:
         view = _of_splits(view, inputs.table(image_splits), training_set.splits)
+    balanced = None
     if len(view) > training_set.max_images:
         always = inputs.table(known_labels)["image_id"] if known_labels.name in inputs.artifacts else None
-        view = sample_images(view, max_images=training_set.max_images, seed=seed, always=always)
+        most = training_set.max_images
+        if training_set.sampling == BALANCED:
+            balanced = sample_evenly(view, inputs, max_images=most, seed=seed, always=always)
+            view = balanced.view
+        else:
+            view = sample_images(view, max_images=most, seed=seed, always=always)
     encoder = inputs.fact(image_embeddings, "encoder")
     vectors = gather_vectors(view, open_store(inputs.project).shards_folder, encoder=encoder)
     columns = view.select("image_id", "content_hash").to_dict()
     out.write({**columns, "embedding": vectors}, encoder=encoder)
     out.fact(share=len(view) / inputs.fact(image_embeddings, "readable"))
+    if balanced is not None:
+        balanced.write_beside(out, inputs)
 
 
 def _of_splits(view: pl.DataFrame, table: pl.DataFrame, splits: list[str]) -> pl.DataFrame:
@@ -82,22 +84,3 @@ def _of_splits(view: pl.DataFrame, table: pl.DataFrame, splits: list[str]) -> pl
             "image_embeddings (`tac path image_embeddings`)"
         )
     return found
-
-
-def sample_images(view: pl.DataFrame, *, max_images: int, seed: int, always: pl.Series | None = None) -> pl.DataFrame:
-    """The max_images rows with the lowest seeded hash: a uniform sample that changes one by one as the store grows.
-
-    The image_ids in `always`, of which there are at most so many, come before all others.
-    """
-
-    def priority(image_id: str) -> bytes:
-        return hashlib.blake2b(image_id.encode(), key=str(seed).encode(), digest_size=16).digest()
-
-    order = view["image_id"].map_elements(priority, return_dtype=pl.Binary)
-    if always is not None:
-        order = pl.select(
-            pl.when(view["image_id"].is_in(always.implode())).then(pl.lit(b"")).otherwise(order)
-        ).to_series()
-    return (
-        view.with_columns(order.alias("priority")).bottom_k(max_images, by="priority").drop("priority").sort("image_id")
-    )

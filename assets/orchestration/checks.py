@@ -17,7 +17,7 @@ from tac_pipeline.results.drift import OUTLIER_QUANTILE, measure_drift
 from tac_pipeline.settings.project import Project
 from tac_pipeline.store.artifacts import Artifact, Store
 from tac_pipeline.store.publication import Publication
-from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY
+from tac_pipeline.store.schemas import ASSIGNMENTS, CLUSTERS, LOSS_HISTORY, TRAINING_WEIGHTS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -115,7 +115,11 @@ def drift(artifact: Artifact, store: Store) -> Finding:
     """Check that images that are newer than the groups fit into them as well as the training images do."""
     from tac_pipeline.store.segments.reading import segments
 
-    known = assigned_learned(artifact, store.require_current(training_set.name).artifact, store)
+    learned = store.require_current(training_set.name).artifact
+    known = assigned_learned(artifact, learned, store)
+    weighted = TRAINING_WEIGHTS.file_name in learned.record["files"]
+    if weighted:
+        known = known.join(learned.frame(TRAINING_WEIGHTS), on="image_id")
     found = measure_drift(segments(artifact, ASSIGNMENTS), known, store.derived)
     if found.new and not found.known:
         sentence = (
@@ -132,6 +136,8 @@ def drift(artifact: Artifact, store: Store) -> Finding:
         f"of its training images; their mean confidence is {found.new_confidence:.2f}, the training images' "
         f"{found.known_confidence:.2f}."
     )
+    if weighted:
+        sentence += " A training image counts as the images that it was drawn for."
     reasons = []
     if found.outlier_share > DRIFTED_OUTLIER_SHARE:
         reasons.append("many of them fit no cluster")

@@ -25,6 +25,7 @@ clusters:
 # More that is often set:
 #   nouns: {source: nouns.txt}        your own words, one on a line, in place of WordNet's nouns
 #   images: {labels: folder}          true groups, to compare with: the name of each image's folder
+#   training_set: {sampling: balanced}   more of the rare kinds, in a store of more than 200,000 images
 #   corrections: corrections.yaml     names, merges and pins that every run keeps
 """
 

@@ -65,12 +65,15 @@ def measure_drift(assigned: Sequence[Rows], known: pl.DataFrame, derived: Derive
     assigned : sequence of Rows with image_id, cluster_id, confidence, similarity
         The table assignments.
     known : DataFrame with image_id, cluster_id, confidence, similarity
-        Its rows of the training images that are `unchanged`.
+        Its rows of the training images that are `unchanged`. Of a training set that is not a uniform sample, with a
+        column `weight`: how many images of the store each of them is one of.
     derived : Derived
         Keeps the sums of each segment.
     """
     known = known.drop_nulls("cluster_id")
     floor = pl.col("similarity").quantile(OUTLIER_QUANTILE, interpolation="lower")
+    if "weight" in known.columns:
+        floor = _weighted_floor()
     # When none of the training images is left, no image is an outlier.
     everywhere = known.select(floor.fill_null(-1.0)).item()
     floors = known.group_by("cluster_id").agg(floor.alias("floor")).sort("cluster_id")
@@ -95,5 +98,22 @@ def measure_drift(assigned: Sequence[Rows], known: pl.DataFrame, derived: Derive
         new_share=new / max(new + len(known), 1),
         outlier_share=outliers / max(new, 1),
         new_confidence=confidence / max(new, 1),
-        known_confidence=float(known["confidence"].cast(pl.Float64).sum()) / max(len(known), 1),
+        known_confidence=_mean_confidence(known),
     )
+
+
+def _weighted_floor() -> pl.Expr:
+    """The least similarity that OUTLIER_QUANTILE of all weight is below; with equal weights, the lower quantile."""
+    weight = pl.col("weight").cast(pl.Float64).sort_by("similarity")
+    below = weight.cum_sum() - weight
+    # Of n equal weights, the quantile is among n - 1 steps.
+    bound = OUTLIER_QUANTILE * (weight.sum() - weight.mean())
+    return pl.col("similarity").sort().filter(below <= bound + 1e-9).last()
+
+
+def _mean_confidence(known: pl.DataFrame) -> float:
+    confidence = known["confidence"].cast(pl.Float64)
+    if "weight" not in known.columns:
+        return float(confidence.sum()) / max(len(known), 1)
+    weight = known["weight"].cast(pl.Float64)
+    return float((confidence * weight).sum()) / (float(weight.sum()) or 1.0)

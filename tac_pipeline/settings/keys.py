@@ -213,6 +213,11 @@ class TrainingSet(Section):
         description="learn from the images of this split alone, such as train, or of a list of splits; the source says "
         "which image is in which",
     )
+    sampling: Literal["uniform", "balanced"] = added_result(
+        "uniform",
+        description="of a larger store: every image as likely as the next, or balanced, so that rare kinds of images "
+        "have more",
+    )
 
     @property
     def splits(self) -> list[str]:

@@ -122,6 +122,22 @@ IMAGE_EMBEDDINGS = TableSchema(
     grows=True,
 )
 TRAINING_SET = TableSchema("training_set", (_IMAGE_ID, _CONTENT_HASH, _EMBEDDING), key="image_id")
+# Beside a training set that was drawn evenly (assets/images/sampled.py).
+TRAINING_CELLS = TableSchema(
+    "training_cells",
+    (
+        Column("cell", pa.int32(), "number of a coarse cell of the vectors"),
+        _EMBEDDING,
+        Column("images", pa.int64(), "images of the store in it, or of the splits to learn from"),
+        Column("drawn", pa.int64(), "of which so many are in the training set"),
+    ),
+    key="cell",
+)
+TRAINING_WEIGHTS = TableSchema(
+    "training_weights",
+    (_IMAGE_ID, Column("weight", pa.float32(), "images of its cell for each that was drawn from it")),
+    key="image_id",
+)
 TRAINING_ROWS = TableSchema("training_rows", (_IMAGE_ID, _CONTENT_HASH), key="image_id")
 CANDIDATE_NOUNS = TableSchema(
     "candidate_nouns",

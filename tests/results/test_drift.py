@@ -118,3 +118,38 @@ def test_an_image_that_was_replaced_in_place_is_new() -> None:
 def test_a_cluster_without_training_images_goes_by_all_of_them() -> None:
     rows: list[Row] = [(0, True, 0.5, 0.5), (7, False, 0.4, 0.5), (7, False, 0.6, 0.5)]
     assert drift(*tables(rows)).outlier_share == 0.5
+
+
+@given(rows=ROWS, weights=st.lists(st.integers(1, 4), min_size=1))
+def test_a_training_image_of_weight_w_is_as_sure_as_w_images(rows: list[Any], weights: list[int]) -> None:
+    assigned, learned = tables(rows)
+    known = assigned.join(learned, on="image_id", how="semi")
+    own = [weights[number % len(weights)] for number in range(len(known))]
+    found = drift_of(assigned, known.with_columns(weight=pl.Series(own, dtype=pl.Float32)))
+    repeated = known.select(pl.all().repeat_by(pl.Series(own, dtype=pl.UInt32)).explode())
+    assert found.known_confidence == pytest.approx(drift_of(assigned, repeated).known_confidence)
+    assert found.known == len(known.drop_nulls("cluster_id"))
+
+
+def drift_of(assigned: pl.DataFrame, known: pl.DataFrame) -> Drift:
+    return measure_drift([HeldRows(assigned, "", alone=True)], known, Derived(Path("nowhere")))
+
+
+@given(rows=ROWS)
+def test_equal_weights_change_nothing(rows: list[Any]) -> None:
+    assigned, learned = tables(rows)
+    known = assigned.join(learned, on="image_id", how="semi")
+    found = drift_of(assigned, known.with_columns(weight=pl.lit(2.5, pl.Float32)))
+    assert found == plain_drift(rows)
+
+
+def test_a_sample_with_many_of_a_rare_kind_has_the_floor_of_the_store() -> None:
+    """Half of the sample is of a loose kind that is 1 in 1,000 images of the store: it must not lower the floor."""
+    learned = [(0, True, 0.9, 0.9)] * 100 + [(0, True, 0.1, 0.2)] * 100
+    assigned, ids = tables([*learned, *[(0, False, 0.5, 0.9)] * 10])
+    known = assigned.join(ids, on="image_id", how="semi")
+    assert drift_of(assigned, known).outlier_share == 0
+    weight = [1000.0] * 100 + [1.0] * 100
+    found = drift_of(assigned, known.with_columns(weight=pl.Series(weight, dtype=pl.Float32)))
+    assert found.outlier_share == 1
+    assert found.known_confidence == pytest.approx(0.9, abs=1e-3)

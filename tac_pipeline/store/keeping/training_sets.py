@@ -3,6 +3,7 @@
     ledger/training_sets/<recipe>/
       training_rows.parquet   its images in their order, and the bytes of each
       made.json               the settings' version and the record of the artifact
+      training_cells.parquet, training_weights.parquet   of one that was drawn evenly
 
 A training set is drawn from what the store holds on that day. Its vectors are in the shards, but no recipe leads back
 to it once the store has grown. What must stay out: when it is drawn (assets/images.py).
@@ -25,12 +26,14 @@ from tac_pipeline.files import building_folder, place_folder
 from tac_pipeline.store.artifacts import Current, Store
 from tac_pipeline.store.digests import damage_of, describe_files, read_sealed, write_sealed
 from tac_pipeline.store.parquet import read_frame, write_table
-from tac_pipeline.store.schemas import TRAINING_ROWS, TRAINING_SET
+from tac_pipeline.store.schemas import TRAINING_CELLS, TRAINING_ROWS, TRAINING_SET, TRAINING_WEIGHTS
 from tac_pipeline.store.shards import gather_vectors, read_shard_index
 
 TRAINING_SETS_NAME = "training_sets"
 MADE_NAME = "made.json"
 _KEPT = ("content", "values", "inputs", "facts")
+# What is beside the vectors in some artifacts, and cannot be found again from the images.
+_BESIDE = (TRAINING_CELLS.file_name, TRAINING_WEIGHTS.file_name)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,12 @@ class KnownTrainingSet:
         """
         return read_frame(self.folder / TRAINING_ROWS.file_name, TRAINING_ROWS)
 
+    def copy_beside(self, folder: Path) -> None:
+        """Copy the tables that were beside the vectors into a folder."""
+        for name in _BESIDE:
+            if (self.folder / name).exists():
+                shutil.copyfile(self.folder / name, folder / name)
+
 
 class TrainingSets:
     """The training sets of a store that are known by their rows; a process that writes holds the store's lock.
@@ -94,6 +103,9 @@ class TrainingSets:
             target = self.folder / artifact.recipe
             with building_folder(self.folder) as aside:
                 write_table(aside / TRAINING_ROWS.file_name, TRAINING_ROWS, frame_of(table), checksums=True)
+                for name in _BESIDE:
+                    if name in artifact.record["files"]:
+                        shutil.copyfile(artifact.file(name), aside / name)
                 write_sealed(aside / MADE_NAME, {**made, "files": describe_files(aside.iterdir())})
                 shutil.rmtree(target, ignore_errors=True)
                 place_folder(aside, target)

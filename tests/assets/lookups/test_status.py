@@ -36,6 +36,7 @@ STALE: dict[str, tuple[Any, set[str]]] = {
     "images.source": ("others.parquet", {"image_manifest", "image_labels", "image_splits", *EMBEDDINGS_DOWN}),
     "images.labels": ("none", {"image_labels", "evaluation"}),
     "training_set.split": ("train", {"image_splits", *TRAINING_SET_DOWN}),
+    "training_set.sampling": ("balanced", TRAINING_SET_DOWN),
     "evaluation.split": ("test", {"image_splits", "evaluation"}),
     "images.max_pixels": (1_000, EMBEDDINGS_DOWN),
     "images.max_bytes": (1_000, EMBEDDINGS_DOWN),
