@@ -62,6 +62,7 @@ def measure_returns(
     regrouping: Regrouping,
     seed: int,
     known: IntVector | None = None,
+    levels: int = 1,
 ) -> Returns:
     """Group parts of the rows again, and compare.
 
@@ -73,12 +74,14 @@ def measure_returns(
     seed : int >= 0
     known : int64 (n_rows,), optional
         What they were grouped with (see ward_kmeans): every part has all examples of known classes.
+    levels : int, optional
+        Of k-means; see ward_kmeans.
     """
     asked = regrouping
     generator = np.random.default_rng(seed)
-    same = [_regroup(rows, n_groups, asked.rows_share, generator, known) for _ in range(asked.draws)]
+    same = [_regroup(rows, n_groups, asked.rows_share, generator, known, levels) for _ in range(asked.draws)]
     n_finer = round(asked.finer * n_groups)
-    more = [_regroup(rows, n_finer, asked.rows_share, generator, known) for _ in range(asked.finer_draws)]
+    more = [_regroup(rows, n_finer, asked.rows_share, generator, known, levels) for _ in range(asked.finer_draws)]
     votes = np.mean([_matched(found, groups, n_groups) == groups for found in same], axis=0)
     persistence = (1 - asked.finer_share) * _persistence(same, groups, n_groups)
     persistence += asked.finer_share * _persistence(more, groups, n_groups)
@@ -91,6 +94,7 @@ def _regroup(
     rows_share: float,
     generator: np.random.Generator,
     known: IntVector | None,
+    levels: int,
 ) -> IntVector:
     """A group for every row by centers from a part of the rows in half of the directions, int64 (n_rows,)."""
     n_rows, dim = rows.shape
@@ -105,6 +109,7 @@ def _regroup(
         n_clusters=min(n_groups, len(part)),
         seed=int(generator.integers(2**31)),
         known=None if known is None else known[part],
+        levels=levels,
     )
     nearest: IntVector = (seen @ found.centers.T).argmax(axis=1)
     return nearest

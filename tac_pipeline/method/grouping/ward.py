@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
 from tac_pipeline.errors import InputError
+from tac_pipeline.method.grouping.lloyd.two_levels import cluster_in_two_levels
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_centers, spherical_kmeans
 from tac_pipeline.tensors import group_sums
 
@@ -208,7 +209,13 @@ def count_micro(n_rows: int, n_clusters: int) -> int:
 
 
 def ward_kmeans(
-    rows: FloatMatrix, *, n_clusters: int, seed: int, known: IntVector | None = None, device: str = "cpu"
+    rows: FloatMatrix,
+    *,
+    n_clusters: int,
+    seed: int,
+    known: IntVector | None = None,
+    levels: int = 1,
+    device: str = "cpu",
 ) -> KMeansResult:
     """Spherical k-means from Ward's cut over micro-clusters.
 
@@ -225,6 +232,9 @@ def ward_kmeans(
     known : int64 (n_rows,), optional
         The known class that each row is an example of, from 0 without gaps; -1 where it is none. The first clusters
         are these classes, in their order.
+    levels : int, optional
+        2 finds many clusters on two levels, each from Ward's cut; see cluster_in_two_levels. With known classes there
+        is one level whatever is asked for.
     device : str, optional
         See spherical_kmeans.
 
@@ -235,6 +245,14 @@ def ward_kmeans(
     """
     if not 1 <= n_clusters <= len(rows):
         raise InputError(f"n_clusters must be from 1 to the number of rows, {len(rows)}; got {n_clusters}")
+
+    def flat(part: FloatMatrix, *, n_clusters: int, seed: int) -> KMeansResult:
+        return ward_kmeans(part, n_clusters=n_clusters, seed=seed, device=device)
+
+    if levels > 1 and known is None:
+        return cluster_in_two_levels(
+            rows, n_clusters=n_clusters, flat=flat, max_iterations=LLOYD_ROUNDS, seed=seed, device=device
+        )
     n_known = count_known(known, n_clusters=n_clusters)
     micro = _leaves(rows, known, n_clusters=n_clusters, n_known=n_known, seed=seed, device=device)
     n_micro = int(micro.max()) + 1
