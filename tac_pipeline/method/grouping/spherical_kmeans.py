@@ -237,5 +237,3 @@ def _distance_left(distance: torch.Tensor, rows: Rows, trials: torch.Tensor) -> 
         torch.minimum(shortened, distance.T[chunk, :, None], out=shortened)
         left += shortened.sum(dim=0, dtype=torch.float64)
     return left
-
-
