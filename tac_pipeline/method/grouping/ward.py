@@ -8,7 +8,9 @@ reaches it. Rows are first put into micro-clusters, so that the tree's cost does
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -251,7 +253,13 @@ def ward_kmeans(
 
     if levels > 1 and known is None:
         return cluster_in_two_levels(
-            rows, n_clusters=n_clusters, flat=flat, max_iterations=LLOYD_ROUNDS, seed=seed, device=device
+            rows,
+            n_clusters=n_clusters,
+            flat=flat,
+            max_iterations=LLOYD_ROUNDS,
+            seed=seed,
+            device=device,
+            shares=partial(shares_at_one_cost, rows, seed=seed, device=device),
         )
     n_known = count_known(known, n_clusters=n_clusters)
     micro = _leaves(rows, known, n_clusters=n_clusters, n_known=n_known, seed=seed, device=device)
@@ -268,6 +276,38 @@ def ward_kmeans(
     # Opposite rows cancel out: the first micro-cluster then stands for the cluster.
     starts = np.where((lengths > 1e-6)[:, None], starts, sums[first])
     return refine_centers(rows, unit_rows(starts), max_iterations=LLOYD_ROUNDS, known=known, device=device)
+
+
+def shares_at_one_cost(
+    rows: FloatMatrix, members: Sequence[IntVector], counts: IntVector, *, seed: int, device: str = "cpu"
+) -> IntVector:
+    """How many clusters each cell has where the trees of all cells are cut at one cost, int64 (n_cells,).
+
+    Lloyd's rounds never move a center from a cell with too many to one with too few.
+
+    Parameters
+    ----------
+    rows : float32 (n_rows, dim), unit rows
+    members : sequence of int64 (any,)
+        The row numbers in each cell.
+    counts : int64 (n_cells,)
+        About what each cell gets, at least 1 where it has rows; what is returned has the same sum.
+    seed, device
+        See micro_clusters.
+    """
+    leaves, costs = np.zeros_like(counts), []
+    for cell in np.flatnonzero(counts):
+        part = rows[members[cell]]
+        micro = micro_clusters(part, count=count_micro(len(part), int(counts[cell])), seed=seed, device=device)
+        costs.append(micro_tree(part, micro)[0].costs)
+        leaves[cell] = len(costs[-1]) + 1
+    n_joins = int(leaves.sum() - counts.sum())
+    if n_joins < 0:  # fewer distinct rows than clusters: nothing to join
+        return counts
+    cells = np.repeat(np.arange(len(leaves)), np.maximum(leaves - 1, 0))
+    cheapest = np.argsort(np.concatenate(costs), kind="stable")[:n_joins]
+    found: IntVector = leaves - np.bincount(cells[cheapest], minlength=len(leaves))
+    return found
 
 
 def count_known(known: IntVector | None, *, n_clusters: int) -> int:

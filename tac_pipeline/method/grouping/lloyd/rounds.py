@@ -54,6 +54,7 @@ def used_device(device: str) -> str:
 
 
 def chunk_elements(rows: torch.Tensor) -> int:
+    """Products held at once on the device of the rows, in elements."""
     return GPU_CHUNK_ELEMENTS if rows.is_cuda else CHUNK_ELEMENTS
 
 
@@ -75,6 +76,7 @@ class Rows:
 
 
 def prepare(rows: FloatMatrix, device: str) -> Rows:
+    """The rows, float32 (n_rows, dim), on a device."""
     import torch
 
     exact = tensor_of(rows).to(device)

@@ -7,7 +7,7 @@ with the centers in the few cells that are nearest to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,11 +31,13 @@ from tac_pipeline.tensors import or_on_the_cpu, tensor_of
 if TYPE_CHECKING:
     import torch
 
-# More clusters than this are found on two levels.
+# More clusters than this are found on two levels. Up to here flat k-means takes less than a minute for 20 rows each,
+# and its results stay as they were (docs/decisions/0168-many-clusters.md).
 MANY_CLUSTERS = 1000
-# The cells with centers that a row is compared with.
+# A row is compared with the centers in so many cells, the nearest to it (docs/decisions/0168-many-clusters.md): they
+# hold the nearest center of all but 1 row in 100.
 NEAR_CELLS = 8
-# Rows for each cell that the cells are found with.
+# Rows for each cell that the cells are found with: as many as faiss takes for each of its lists.
 ROWS_PER_CELL = 256
 # Rounds at the end in which each row is compared with all centers, at most: a row has then missed none.
 WHOLE_ROUNDS = 5
@@ -46,6 +48,14 @@ class Flat(Protocol):
 
     def __call__(self, rows: FloatMatrix, *, n_clusters: int, seed: int) -> KMeansResult:
         """Cluster unit rows, float32 (n_rows, dim)."""
+        ...
+
+
+class Shares(Protocol):
+    """How many clusters each cell gets, better than by what its rows lose."""
+
+    def __call__(self, members: Sequence[IntVector], counts: IntVector) -> IntVector:
+        """Of the row numbers in each cell and what share_out gives it, int64 (n_cells,) with the same sum."""
         ...
 
 
@@ -62,14 +72,15 @@ def cluster_in_two_levels(
     max_iterations: int,
     seed: int,
     device: str,
+    shares: Shares | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
     """Cluster unit rows by cosine, into so many clusters that to compare each row with each center takes long.
 
-    sqrt(n_clusters) cells are found among a sample of the rows; each cell gets a share of the clusters by what its rows
-    lose, and they are found within it. Then the centers of all cells move together, while a row is compared with the centers in the
-    NEAR_CELLS cells that are nearest to it. At the end each row is compared with all centers once: the assignment is
-    exact. The seed decides everything, whatever the number of threads.
+    sqrt(n_clusters) cells are found among a sample of the rows. Each cell gets a share of the clusters, in proportion
+    to what its rows lose, and these are found within it. Then the centers of all cells move together, while a row is
+    compared with the centers in the NEAR_CELLS cells that are nearest to it. In the last rounds each row is compared
+    with all centers, so that the result is as exact as that of one level. The seed decides everything.
 
     Parameters
     ----------
@@ -83,6 +94,8 @@ def cluster_in_two_levels(
     seed : int >= 0
     device : str
         See spherical_kmeans.
+    shares : Shares, optional
+        Looks closer at what each cell should get.
     progress : callable, optional
         Told after each cell how many of them are done.
     """
@@ -91,6 +104,8 @@ def cluster_in_two_levels(
     members = _split(near[:, 0], len(cells))
     lost = np.bincount(near[:, 0], weights=1 - own_cosine(tensor_of(rows), near[:, 0], cells), minlength=len(cells))
     counts = share_out(np.array([len(own) for own in members]), lost, n_clusters)
+    if shares is not None:
+        counts = shares(members, counts)
     seeds = np.random.default_rng(seed).integers(2**31, size=len(cells))
     starts = []
     for cell, (own, count) in enumerate(zip(members, counts.tolist(), strict=True)):
