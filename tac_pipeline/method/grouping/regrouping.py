@@ -137,8 +137,12 @@ def _matched(found: IntVector, groups: IntVector, n_groups: int) -> IntVector:
 def _persistence(members: list[IntVector], groups: IntVector, n_groups: int) -> npt.NDArray[np.float64]:
     best = []
     for found in members:
-        table = _overlaps(found, groups, n_groups)
-        union = table.sum(axis=0) + table.sum(axis=1, keepdims=True) - table
-        best.append((table / np.maximum(union, 1)).max(axis=0))
+        # Of the pairs that share rows: of thousands of groups, the table of all pairs takes gigabytes.
+        pairs, shared = np.unique(found * n_groups + groups, return_counts=True)
+        theirs, ours = pairs // n_groups, pairs % n_groups
+        union = np.bincount(found)[theirs] + np.bincount(groups, minlength=n_groups)[ours] - shared
+        overlap = np.zeros(n_groups)
+        np.maximum.at(overlap, ours, shared / union)
+        best.append(overlap)
     whole: npt.NDArray[np.float64] = np.mean(best, axis=0)
     return whole

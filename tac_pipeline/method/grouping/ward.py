@@ -8,7 +8,7 @@ reaches it. Rows are first put into micro-clusters, so that the tree's cost does
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -259,7 +259,7 @@ def ward_kmeans(
             max_iterations=LLOYD_ROUNDS,
             seed=seed,
             device=device,
-            shares=partial(shares_at_one_cost, rows, seed=seed, device=device),
+            within=partial(_within_cells, rows, seed=seed, device=device),
         )
     n_known = count_known(known, n_clusters=n_clusters)
     micro = _leaves(rows, known, n_clusters=n_clusters, n_known=n_known, seed=seed, device=device)
@@ -268,7 +268,20 @@ def ward_kmeans(
         return spherical_kmeans(rows, n_clusters=n_clusters, restarts=1, max_iterations=LLOYD_ROUNDS, seed=seed)
     # A few examples stand for a class as large as others: light ones would at once draw in what is near.
     tree, sums = micro_tree(rows, micro, apart=n_known, least=len(rows) / n_clusters)
-    coarse = tree.cut(min(n_clusters, n_micro))
+    return _from_cut(rows, tree, sums, n_clusters=n_clusters, known=known, device=device)
+
+
+def _from_cut(
+    rows: FloatMatrix,
+    tree: WardTree,
+    sums: FloatMatrix,
+    *,
+    n_clusters: int,
+    known: IntVector | None = None,
+    device: str,
+) -> KMeansResult:
+    """k-means from the cut of a tree over micro-clusters with these sums of rows."""
+    coarse = tree.cut(min(n_clusters, tree.n_leaves))
     starts = group_sums(sums, coarse, n_groups=n_clusters)
     lengths = np.linalg.norm(starts, axis=1)
     # A cluster beyond the leaves starts at any row, and then where a row is farthest from its center.
@@ -278,35 +291,34 @@ def ward_kmeans(
     return refine_centers(rows, unit_rows(starts), max_iterations=LLOYD_ROUNDS, known=known, device=device)
 
 
-def shares_at_one_cost(
-    rows: FloatMatrix, members: Sequence[IntVector], counts: IntVector, *, seed: int, device: str = "cpu"
-) -> IntVector:
-    """How many clusters each cell has where the trees of all cells are cut at one cost, int64 (n_cells,).
-
-    Lloyd's rounds never move a center from a cell with too many to one with too few.
-
-    Parameters
-    ----------
-    rows : float32 (n_rows, dim), unit rows
-    members : sequence of int64 (any,)
-        The row numbers in each cell.
-    counts : int64 (n_cells,)
-        About what each cell gets, at least 1 where it has rows; what is returned has the same sum.
-    seed, device
-        See micro_clusters.
-    """
-    leaves, costs = np.zeros_like(counts), []
-    for cell in np.flatnonzero(counts):
+def _within_cells(
+    rows: FloatMatrix, members: Sequence[IntVector], counts: IntVector, *, seed: int, device: str
+) -> Iterator[FloatMatrix]:
+    """The centers in each cell from its Ward tree; see two_levels.Within."""
+    filled = np.flatnonzero(counts)
+    planted = []
+    for cell in filled:
         part = rows[members[cell]]
-        micro = micro_clusters(part, count=count_micro(len(part), int(counts[cell])), seed=seed, device=device)
-        costs.append(micro_tree(part, micro)[0].costs)
-        leaves[cell] = len(costs[-1]) + 1
+        count = min(len(part), MICRO_PER_CLUSTER * int(counts[cell]))
+        planted.append(micro_tree(part, micro_clusters(part, count=count, seed=seed, device=device)))
+    wanted = shares_at_one_cost([tree for tree, _ in planted], counts[filled])
+    for cell, (tree, sums), count in zip(filled, planted, wanted.tolist(), strict=True):
+        yield _from_cut(rows[members[cell]], tree, sums, n_clusters=count, device=device).centers
+
+
+def shares_at_one_cost(trees: Sequence[WardTree], counts: IntVector) -> IntVector:
+    """How many clusters each tree has where all are cut at one cost, int64 (n_trees,), with the sum of counts.
+
+    Lloyd's rounds never move a center from where there are too many to where there are too few. With fewer leaves than
+    clusters there is nothing to choose: the counts are returned.
+    """
+    leaves = np.array([tree.n_leaves for tree in trees])
     n_joins = int(leaves.sum() - counts.sum())
-    if n_joins < 0:  # fewer distinct rows than clusters: nothing to join
+    if n_joins < 0:
         return counts
-    cells = np.repeat(np.arange(len(leaves)), np.maximum(leaves - 1, 0))
-    cheapest = np.argsort(np.concatenate(costs), kind="stable")[:n_joins]
-    found: IntVector = leaves - np.bincount(cells[cheapest], minlength=len(leaves))
+    cheapest = np.argsort(np.concatenate([tree.costs for tree in trees]), kind="stable")[:n_joins]
+    of = np.repeat(np.arange(len(trees)), leaves - 1)
+    found: IntVector = leaves - np.bincount(of[cheapest], minlength=len(trees))
     return found
 
 

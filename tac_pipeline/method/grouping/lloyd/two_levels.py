@@ -7,7 +7,7 @@ with the centers in the few cells that are nearest to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -51,11 +51,14 @@ class Flat(Protocol):
         ...
 
 
-class Shares(Protocol):
-    """How many clusters each cell gets, better than by what its rows lose."""
+class Within(Protocol):
+    """Finds the clusters within the cells."""
 
-    def __call__(self, members: Sequence[IntVector], counts: IntVector) -> IntVector:
-        """Of the row numbers in each cell and what share_out gives it, int64 (n_cells,) with the same sum."""
+    def __call__(self, members: Sequence[IntVector], counts: IntVector) -> Iterator[FloatMatrix]:
+        """Of the row numbers in each cell and about how many clusters each should have: the centers of cell after cell.
+
+        All cells together have counts.sum() clusters.
+        """
         ...
 
 
@@ -72,7 +75,7 @@ def cluster_in_two_levels(
     max_iterations: int,
     seed: int,
     device: str,
-    shares: Shares | None = None,
+    within: Within | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
     """Cluster unit rows by cosine, into so many clusters that to compare each row with each center takes long.
@@ -88,14 +91,14 @@ def cluster_in_two_levels(
     n_clusters : int
         From 1 to n_rows.
     flat : Flat
-        Finds the cells, and the clusters of each.
+        Finds the cells, and the clusters within each.
     max_iterations : int >= 1
         Of the rounds in which all centers move.
     seed : int >= 0
     device : str
         See spherical_kmeans.
-    shares : Shares, optional
-        Looks closer at what each cell should get.
+    within : Within, optional
+        By default `flat`, cell by cell, with the counts as they are.
     progress : callable, optional
         Told after each cell how many of them are done.
     """
@@ -104,15 +107,17 @@ def cluster_in_two_levels(
     members = _split(near[:, 0], len(cells))
     lost = np.bincount(near[:, 0], weights=1 - own_cosine(tensor_of(rows), near[:, 0], cells), minlength=len(cells))
     counts = share_out(np.array([len(own) for own in members]), lost, n_clusters)
-    if shares is not None:
-        counts = shares(members, counts)
     seeds = np.random.default_rng(seed).integers(2**31, size=len(cells))
-    starts = []
-    for cell, (own, count) in enumerate(zip(members, counts.tolist(), strict=True)):
-        if count:
-            starts.append(flat(rows[own], n_clusters=count, seed=int(seeds[cell])).centers)
+
+    def cell_by_cell(members: Sequence[IntVector], counts: IntVector) -> Iterator[FloatMatrix]:
+        for cell in np.flatnonzero(counts):
+            yield flat(rows[members[cell]], n_clusters=int(counts[cell]), seed=int(seeds[cell])).centers
+
+    starts: list[FloatMatrix] = []
+    for centers in (within or cell_by_cell)(members, counts):
+        starts.append(centers)
         if progress is not None:
-            progress(cell + 1, len(cells))
+            progress(len(starts), np.count_nonzero(counts))
 
     def found_on(place: str) -> KMeansResult:
         prepared = prepare(rows, place)
