@@ -53,19 +53,28 @@ def test_two_levels_end_about_where_one_does(start: Callable[..., KMeansResult],
     assert found.objective == pytest.approx(own.mean(), abs=1e-6)
 
 
-def test_the_seed_decides_everything_whatever_the_number_of_threads(grouped) -> None:
-    rows, _ = grouped
-    asked = {"n_clusters": GROUPS, "levels": 2}
-    first, other = ward_kmeans(rows, seed=0, **asked), ward_kmeans(rows, seed=1, **asked)
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1 + threads % 2)
-        again = ward_kmeans(rows, seed=0, **asked)
-    finally:
-        torch.set_num_threads(threads)
+@pytest.mark.parametrize("start", [spherical_kmeans, ward_kmeans])
+def test_the_seed_decides_everything(start: Callable[..., KMeansResult], grouped) -> None:
+    asked = {"n_clusters": 25, "levels": 2} | (
+        {"restarts": 1, "max_iterations": 50} if start is spherical_kmeans else {}
+    )
+    first, again, other = (start(grouped[0][:400], seed=seed, **asked) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.centers, again.centers)
     np.testing.assert_array_equal(first.assignment, again.assignment)
     assert not np.array_equal(first.assignment, other.assignment)
+
+
+def test_the_search_is_the_same_by_any_number_of_threads() -> None:
+    rows, cells, centers = (random_unit_rows(n, 32, n) for n in (20_000, 6, 90))
+    near, tensor = search(rows, cells, 2), torch.from_numpy(rows).to(torch.bfloat16)
+    threads = torch.get_num_threads()
+    found = near(tensor, centers)
+    try:
+        torch.set_num_threads(1 + threads % 2)
+        again = near(tensor, centers)
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(found, again)
 
 
 @pytest.mark.parametrize("start", [from_random, from_ward])
