@@ -164,8 +164,7 @@ def likeliest(parts: Iterable[FloatMatrix]) -> Likeliest:
         The rows of all images in their order; only one part is held at once.
     """
     columns: list[IntVector] = []
-    best = images = np.empty(0)
-    done = 0
+    best, images, done = np.empty(0), np.empty(0, dtype=np.int64), 0
     for soft in parts:
         columns.append(soft.argmax(axis=1))
         leaning = soft.argmax(axis=0)

@@ -295,7 +295,7 @@ def _within_cells(
     rows: FloatMatrix, members: Sequence[IntVector], counts: IntVector, *, seed: int, device: str
 ) -> Iterator[FloatMatrix]:
     """The centers in each cell from its Ward tree; see two_levels.Within."""
-    filled = np.flatnonzero(counts)
+    filled = np.flatnonzero(counts).tolist()
     planted = []
     for cell in filled:
         part = rows[members[cell]]

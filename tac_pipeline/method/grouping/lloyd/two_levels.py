@@ -46,7 +46,7 @@ WHOLE_ROUNDS = 5
 class Flat(Protocol):
     """k-means on one level: what both levels call."""
 
-    def __call__(self, rows: FloatMatrix, *, n_clusters: int, seed: int) -> KMeansResult:
+    def __call__(self, rows: FloatMatrix, /, *, n_clusters: int, seed: int) -> KMeansResult:
         """Cluster unit rows, float32 (n_rows, dim)."""
         ...
 
@@ -106,18 +106,19 @@ def cluster_in_two_levels(
     near = nearest_cells(rows, cells, count=NEAR_CELLS, device=device)
     members = _split(near[:, 0], len(cells))
     lost = np.bincount(near[:, 0], weights=1 - own_cosine(tensor_of(rows), near[:, 0], cells), minlength=len(cells))
-    counts = share_out(np.array([len(own) for own in members]), lost, n_clusters)
+    counts = share_out(np.array([len(own) for own in members]), lost.astype(np.float64), n_clusters)
     seeds = np.random.default_rng(seed).integers(2**31, size=len(cells))
 
     def cell_by_cell(members: Sequence[IntVector], counts: IntVector) -> Iterator[FloatMatrix]:
-        for cell in np.flatnonzero(counts):
-            yield flat(rows[members[cell]], n_clusters=int(counts[cell]), seed=int(seeds[cell])).centers
+        for own, count, own_seed in zip(members, counts.tolist(), seeds.tolist(), strict=True):
+            if count:
+                yield flat(rows[own], n_clusters=count, seed=own_seed).centers
 
     starts: list[FloatMatrix] = []
     for centers in (within or cell_by_cell)(members, counts):
         starts.append(centers)
         if progress is not None:
-            progress(len(starts), np.count_nonzero(counts))
+            progress(len(starts), int(np.count_nonzero(counts)))
 
     def found_on(place: str) -> KMeansResult:
         prepared = prepare(rows, place)
