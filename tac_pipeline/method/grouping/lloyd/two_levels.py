@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # and its results stay as they were (docs/decisions/0168-many-clusters.md).
 MANY_CLUSTERS = 1000
 # A row is compared with the centers in so many cells, the nearest to it (docs/decisions/0168-many-clusters.md): they
-# hold the nearest center of all but 1 row in 100.
+# hold the nearest center of all but 1 to 3 rows in 100.
 NEAR_CELLS = 8
 # Rows for each cell that the cells are found with: as many as faiss takes for each of its lists.
 ROWS_PER_CELL = 256
