@@ -31,11 +31,11 @@ from tac_pipeline.tensors import or_on_the_cpu, tensor_of
 if TYPE_CHECKING:
     import torch
 
-# More clusters than this are found on two levels. Up to here flat k-means takes less than a minute for 20 rows each,
-# and its results stay as they were (docs/decisions/0168-many-clusters.md).
+# More clusters than this are found on two levels (docs/decisions/0168-many-clusters.md). Up to here one level takes
+# seconds for 20 rows each, and what stores have stays as it was.
 MANY_CLUSTERS = 1000
-# A row is compared with the centers in so many cells, the nearest to it (docs/decisions/0168-many-clusters.md): they
-# hold the nearest center of all but 1 to 3 rows in 100.
+# A row is compared with the centers in so many cells, the nearest to it. For 90 to 99 rows in 100 these hold its nearest
+# center; the last rounds find that of the others.
 NEAR_CELLS = 8
 # Rows for each cell that the cells are found with: as many as faiss takes for each of its lists.
 ROWS_PER_CELL = 256
