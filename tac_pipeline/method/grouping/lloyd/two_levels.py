@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 # More clusters than this are found on two levels (docs/decisions/0168-many-clusters.md). Up to here one level takes
 # seconds for 20 rows each, and what stores have stays as it was.
 MANY_CLUSTERS = 1000
-# A row is compared with the centers in so many cells, the nearest to it. For 90 to 99 rows in 100 these hold its nearest
-# center; the last rounds find that of the others.
+# A row is compared with the centers in so many cells, the nearest to it. For 90 to 99 rows in 100 these hold its
+# nearest center; the last rounds find that of the others.
 NEAR_CELLS = 8
 # Rows for each cell that the cells are found with: as many as faiss takes for each of its lists.
 ROWS_PER_CELL = 256
