@@ -1,5 +1,6 @@
 """Group clustering: the baseline, the training-free result, the heads, and the lasting ids."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,19 +136,19 @@ def cluster_ids(inputs: Inputs, out: Output) -> None:
     Heads that the ledger knows keep their ids. New heads are matched to the ids that are published, or that were
     current: a cluster that continues keeps its id, and no id is ever given twice.
     """
-    from tac_pipeline.method.clusters.cluster_matching import assignment_centers
+    from tac_pipeline.method.clusters.cluster_matching import assignment_centers, likeliest
     from tac_pipeline.store.ledger import Ledger
 
     store = open_store(inputs.project)
     ledger = Ledger(store.ledger_folder)
-    soft = soft_columns(inputs)
+    found = likeliest(soft_columns(inputs))
     key = digest([inputs.artifact(cluster_heads).content, inputs.artifact(training_set).content])
-    centers = assignment_centers(seen_vectors(inputs, training_set), soft)
+    centers = assignment_centers(seen_vectors(inputs, training_set), found)
     log = ActionLog(store.ledger_folder)
     # No group is made by hand between the look at the ids of such groups and the entry.
     with log.standing_still():
         floor = max(next_id_elsewhere(store), lowest_free_id(inputs.project, log.read()))
-        entry = ledger.find(key) or _enter(inputs, ledger, key, centers, soft.argmax(axis=1), floor)
+        entry = ledger.find(key) or _enter(inputs, ledger, key, centers, found.columns, floor)
     history = ledger.history(entry)
     out.write(entry.ids)
     centers_by_id = {"cluster_id": entry.ids["cluster_id"], "embedding": centers}
@@ -191,12 +192,12 @@ def known_names(inputs: Inputs) -> tuple[str, ...]:
     return known_classes(inputs).names if known_labels.name in inputs.artifacts else ()
 
 
-def soft_columns(inputs: Inputs) -> FloatMatrix:
-    """The soft assignment of the training images, float32 (n_images, n_columns)."""
-    from tac_pipeline.method.heads.cluster_head import load_heads, soft_assignment
+def soft_columns(inputs: Inputs) -> Iterator[FloatMatrix]:
+    """The soft assignment of some training images after the other, in their order, float32 (any, n_columns)."""
+    from tac_pipeline.method.heads.cluster_head import load_heads, soft_parts
 
     head = load_heads(inputs.path(cluster_heads, HEADS_NAME)).image_head
-    return soft_assignment(head, seen_vectors(inputs, training_set))
+    return soft_parts(head, seen_vectors(inputs, training_set))
 
 
 def _space(inputs: Inputs) -> str:

@@ -31,7 +31,7 @@ from tac_pipeline.arrays import FloatMatrix, IntMatrix, unit_rows
 from tac_pipeline.errors import TacWarning
 from tac_pipeline.method.clusters.evaluation import matched_rows, score
 from tac_pipeline.method.grouping import neighbors as neighbors_room
-from tac_pipeline.method.grouping import spherical_kmeans as kmeans_room
+from tac_pipeline.method.grouping.lloyd import rounds as kmeans_room
 from tac_pipeline.method.grouping.neighbors import build_index, exact_index, nearest_neighbors
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_centers, spherical_kmeans
 from tac_pipeline.method.grouping.ward import ward_kmeans

@@ -22,6 +22,8 @@ _Result = TypeVar("_Result")
 
 # Elements of the matrix of ones and zeros that adds up groups on a GPU; 256 MB in float32.
 ONES_AT_ONCE = 2**26
+# Of more groups than this, a GPU adds up rows in the order of their groups, so many at once.
+MANY_GROUPS, ORDERED_ROWS = 1000, 4096
 
 
 def tensor_of(array: npt.NDArray[np.floating] | npt.NDArray[np.int64]) -> torch.Tensor:
@@ -50,12 +52,29 @@ def group_sums_on(rows: torch.Tensor, groups: torch.Tensor, *, n_groups: int) ->
         # Like np.add.at, and several times faster.
         return sums.index_add_(0, groups, rows)
     # CUDA's index_add_ adds in any order. Products with ones and zeros do not, and are as fast.
+    if n_groups > MANY_GROUPS:
+        return _add_in_order(sums, rows, groups)
     chunk_rows = max(1, ONES_AT_ONCE // n_groups)
     groups = groups.to(rows.device)
     numbers = torch.arange(n_groups, device=rows.device)[:, None]
     for start in range(0, len(rows), chunk_rows):
         chunk = slice(start, start + chunk_rows)
         sums += (numbers == groups[chunk]).to(rows.dtype) @ rows[chunk]
+    return sums
+
+
+def _add_in_order(sums: torch.Tensor, rows: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """The same by products of few rows and their own groups alone: the time does not grow with the groups."""
+    import torch
+
+    order = groups.cpu().argsort(stable=True)
+    sorted_groups = groups.cpu()[order]
+    for start in range(0, len(rows), ORDERED_ROWS):
+        part = sorted_groups[start : start + ORDERED_ROWS]
+        first, last = int(part[0]), int(part[-1])
+        numbers = torch.arange(first, last + 1, device=rows.device)[:, None]
+        ones = (numbers == part.to(rows.device)).to(rows.dtype)
+        sums[first : last + 1] += ones @ rows[order[start : start + ORDERED_ROWS].to(rows.device)]
     return sums
 
 

@@ -14,6 +14,7 @@ from tac_pipeline.encoders import open_clip_encoder
 from tac_pipeline.method.clusters.evaluation import matched_rows
 from tac_pipeline.method.grouping.neighbors import nearest_neighbors
 from tac_pipeline.method.grouping.spherical_kmeans import refine_centers, spherical_kmeans
+from tac_pipeline.method.grouping.ward import ward_kmeans
 from tac_pipeline.method.heads.cluster_head import soft_assignment
 from tac_pipeline.method.heads.training import train_blended_heads, train_cluster_heads
 from tac_pipeline.method.values.published import TrainingSchedule
@@ -42,6 +43,16 @@ def test_k_means_finds_the_groups_of_the_cpu_and_the_same_bits_again() -> None:
     np.testing.assert_array_equal(there.assignment, again.assignment)
 
 
+def test_two_levels_end_where_they_do_on_the_cpu() -> None:
+    rows, truth = blobs(6000, 60)
+    here, there, again = (
+        ward_kmeans(rows, n_clusters=60, seed=0, levels=2, device=device) for device in ("cpu", "cuda", "cuda")
+    )
+    assert there.objective == pytest.approx(here.objective, abs=1e-4)
+    assert matched_rows(truth, there.assignment).mean() > 0.97
+    np.testing.assert_array_equal(there.centers, again.centers)
+
+
 def test_of_equal_centers_the_first_is_taken_and_an_empty_cluster_starts_again() -> None:
     rows, truth = blobs(300, 3)
     starts = rows[[0, 0, int(np.flatnonzero(truth != truth[0])[0])]]
@@ -50,7 +61,9 @@ def test_of_equal_centers_the_first_is_taken_and_an_empty_cluster_starts_again()
     assert matched_rows(truth, there.assignment).all()
 
 
-def test_sums_of_groups_are_the_same_bits_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("many", [1000, 6], ids=["few groups", "many groups"])
+def test_sums_of_groups_are_the_same_bits_each_time(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tac_pipeline.tensors.MANY_GROUPS", many)
     monkeypatch.setattr("tac_pipeline.tensors.ONES_AT_ONCE", 1000)
     rows, groups = blobs(5000, 7)
     on_card = [torch.from_numpy(rows).cuda(), torch.from_numpy(groups)]

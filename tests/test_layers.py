@@ -24,6 +24,7 @@ LAYERS = (
     ),
     ("tac_pipeline.arrow", "tac_pipeline.failures"),
     ("tac_pipeline.method.values",),
+    ("tac_pipeline.method.grouping.lloyd",),
     ("tac_pipeline.method.grouping", "tac_pipeline.method.clusters"),
     ("tac_pipeline.method.words",),
     ("tac_pipeline.method.heads",),

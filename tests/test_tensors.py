@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tac_pipeline import tensors
 from tac_pipeline.tensors import group_sums, multiplies_bfloat16, or_on_the_cpu, tensor_of
 
 
@@ -54,6 +55,15 @@ def test_sums_of_groups_are_those_of_plain_addition_to_the_last_bit(kind: type) 
     assert found.dtype == kind
     np.testing.assert_array_equal(found, plain)
     assert not found[[3, 40]].any()
+
+
+def test_sums_in_the_order_of_groups_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensors, "ORDERED_ROWS", 64)
+    generator = np.random.default_rng(0)
+    rows, groups = generator.normal(size=(1000, 5)), generator.integers(0, 300, size=1000)
+    groups[groups < 9] = 9
+    found = tensors._add_in_order(torch.zeros((302, 5), dtype=torch.float64), tensor_of(rows), tensor_of(groups))
+    np.testing.assert_allclose(found.numpy(), group_sums(rows, groups, n_groups=302), atol=1e-12)
 
 
 def test_what_does_not_fit_a_device_runs_on_the_cpu_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

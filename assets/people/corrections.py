@@ -147,12 +147,13 @@ def _corrected_ids(known: pl.DataFrame, shown: list[int], applied: "Applied", ca
 
 def _centers(inputs: Inputs, groups: IntVector) -> FloatMatrix:
     """The centers of the groups of columns: those of the ledger's clusters, unless some are merged."""
-    from tac_pipeline.method.clusters.cluster_matching import assignment_centers
+    from tac_pipeline.method.clusters.cluster_matching import assignment_centers, likeliest
     from tac_pipeline.results.corrections.merging import sum_groups
 
     if len(set(groups.tolist())) == len(groups):
         return vectors_of(inputs.artifact(cluster_ids).table(CLUSTER_CENTERS))
-    return assignment_centers(seen_vectors(inputs, training_set), sum_groups(soft_columns(inputs), groups))
+    merged = likeliest(sum_groups(soft, groups) for soft in soft_columns(inputs))
+    return assignment_centers(seen_vectors(inputs, training_set), merged)
 
 
 def _centers_by_hand(inputs: Inputs, applied: "Applied") -> FloatMatrix:

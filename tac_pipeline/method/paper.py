@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector
+from tac_pipeline.method.grouping.lloyd.two_levels import count_levels
 from tac_pipeline.method.grouping.neighbors import Neighbors, find_neighbors
 from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers, find_semantic_centers
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
@@ -32,6 +33,13 @@ def asked_device(known: Known) -> str:
     return known.choices["device"] or "cpu"
 
 
+def level_values(known: Known, n_clusters: int) -> Values:
+    """The levels on which k-means finds its clusters, in a store of many; else nothing, as ever."""
+    # The store's K decides, so that finer centers in a store of fewer clusters stay as they were.
+    levels = count_levels(min(n_clusters, known.result("cluster_count")))
+    return {} if levels == 1 else {"levels": levels}
+
+
 def _center_values(known: Known) -> Values:
     n_centers = count_semantic_centers(
         known.rows("training_set"),
@@ -44,6 +52,7 @@ def _center_values(known: Known) -> Values:
         "seed": known.choices["seed"],
         "restarts": CENTER_RESTARTS,
         "iterations": KMEANS_ITERATIONS,
+        **level_values(known, n_centers),
     }
 
 
@@ -52,6 +61,7 @@ def _find_centers(known: Known, values: Values) -> KMeansResult:
         known.result("training_set"),
         n_centers=values["n_centers"],
         seed=values["seed"],
+        levels=values.get("levels", 1),
         device=asked_device(known),
         progress=known.progress("restarts"),
     )
@@ -121,11 +131,13 @@ def _text_neighbors(known: Known, values: Values) -> Neighbors:
 
 
 def _kmeans_values(known: Known) -> Values:
+    count = known.result("cluster_count")
     return {
-        "count": known.result("cluster_count"),
+        "count": count,
         "seed": known.choices["seed"],
         "restarts": TRAINING_FREE_RESTARTS,
         "iterations": KMEANS_ITERATIONS,
+        **level_values(known, count),
     }
 
 
@@ -135,6 +147,7 @@ def _image_kmeans(known: Known, values: Values) -> KMeansResult:
         n_clusters=values["count"],
         restarts=values["restarts"],
         seed=values["seed"],
+        levels=values.get("levels", 1),
         device=asked_device(known),
         progress=known.progress("restarts"),
     )
@@ -152,6 +165,7 @@ def _training_free(known: Known, values: Values) -> KMeansResult:
         n_clusters=values["count"],
         restarts=values["restarts"],
         seed=values["seed"],
+        levels=values.get("levels", 1),
         device=asked_device(known),
         progress=known.progress("restarts"),
     )

@@ -21,7 +21,7 @@ from tac_pipeline.method.grouping.semantic_centers import count_semantic_centers
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult
 from tac_pipeline.method.grouping.ward import count_micro, ward_kmeans
 from tac_pipeline.method.grouping.whitening import Whitening, whiten_by_total, whiten_within
-from tac_pipeline.method.paper import PAPER, asked_device
+from tac_pipeline.method.paper import PAPER, asked_device, level_values
 from tac_pipeline.method.recipe import Known, Piece, Values
 from tac_pipeline.method.values.robust import (
     FINER,
@@ -79,17 +79,27 @@ def _center_values(known: Known) -> Values:
         images_per_center=known.choices["images_per_center"],
         count=known.choices["n_centers"],
     )
-    return {"n_centers": n_centers, "seed": known.choices["seed"], **_start(n_images, n_centers)}
+    return {"n_centers": n_centers, "seed": known.choices["seed"], **_start(known, n_centers)}
 
 
-def _start(n_images: int, n_clusters: int) -> Values:
+def _start(known: Known, n_clusters: int) -> Values:
     """What k-means starts from."""
-    return {"start": "ward", "micro": count_micro(n_images, n_clusters)}
+    # On two levels each cell has its own tree.
+    own = level_values(known, n_clusters) or {"micro": count_micro(known.rows("training_set"), n_clusters)}
+    return {"start": "ward", **own}
 
 
 def _find_centers(known: Known, values: Values) -> KMeansResult:
+    return _from_ward(known, values, n_clusters=values["n_centers"])
+
+
+def _from_ward(known: Known, values: Values, *, n_clusters: int) -> KMeansResult:
     return ward_kmeans(
-        known.result("training_set"), n_clusters=values["n_centers"], seed=values["seed"], device=asked_device(known)
+        known.result("training_set"),
+        n_clusters=n_clusters,
+        seed=values["seed"],
+        levels=values.get("levels", 1),
+        device=asked_device(known),
     )
 
 
@@ -148,13 +158,11 @@ def _image_and_text(known: Known, _: Values) -> FloatMatrix:
 
 def _kmeans_values(known: Known) -> Values:
     count = known.result("cluster_count")
-    return {"count": count, "seed": known.choices["seed"], **_start(known.rows("training_set"), count)}
+    return {"count": count, "seed": known.choices["seed"], **_start(known, count)}
 
 
 def _image_kmeans(known: Known, values: Values) -> KMeansResult:
-    return ward_kmeans(
-        known.result("training_set"), n_clusters=values["count"], seed=values["seed"], device=asked_device(known)
-    )
+    return _from_ward(known, values, n_clusters=values["count"])
 
 
 def _grouping_values(known: Known) -> Values:
@@ -192,6 +200,7 @@ def _group(known: Known, values: Values) -> KMeansResult:
         recipe=recipe,
         seed=values["seed"],
         known=known.optional("known_labels"),
+        levels=values.get("levels", 1),
         device=asked_device(known),
         progress=known.progress("groupings"),
     )
@@ -219,6 +228,7 @@ def _head_values(known: Known) -> Values:
         "regroupings": REGROUPINGS,
         "text_weight": known.result("text_weight").training_free,
         "seed": known.choices["seed"],
+        **level_values(known, known.result("cluster_count")),
     }
 
 
@@ -256,6 +266,7 @@ def _find_heads(known: Known, values: Values) -> CenterHeads:
         regrouping=regrouping,
         seed=values["seed"],
         known=None if classes is None else classes[some],
+        levels=values.get("levels", 1),
     )
     text_head = center_head(texts, groups, n_clusters=values["count"])
     agreement, persistence = float(returns.votes.mean()), float(returns.persistence.mean())

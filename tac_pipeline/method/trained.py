@@ -14,6 +14,7 @@ from tac_pipeline.method.grouping.blend import blend_rows
 from tac_pipeline.method.paper import (
     PAPER,
     asked_schedule,
+    level_values,
     training_arguments,
     training_values,
 )
@@ -40,7 +41,8 @@ def _weight_values(known: Known) -> Values:
     given = known.choices["text_weight"]
     if given is not None:
         return {"weight": given}
-    return {"weight": None, "count": known.result("cluster_count"), "seed": known.choices["seed"]}
+    count = known.result("cluster_count")
+    return {"weight": None, "count": count, "seed": known.choices["seed"], **level_values(known, count)}
 
 
 def _weigh_text(known: Known, values: Values) -> TextWeight:
@@ -52,6 +54,7 @@ def _weigh_text(known: Known, values: Values) -> TextWeight:
         known.result("image_neighbors")[:, :ASKED_NEIGHBORS],
         n_clusters=values["count"],
         seed=values["seed"],
+        levels=values.get("levels", 1),
         progress=known.progress("text weights"),
     )
 

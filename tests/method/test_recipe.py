@@ -11,7 +11,8 @@ from reference import random_unit_rows
 from assets.engine.by_method import KEYS
 from assets.graph import STEPS
 from tac_pipeline.method import METHODS, load_method
-from tac_pipeline.method.grouping import neighbors, spherical_kmeans
+from tac_pipeline.method.grouping import neighbors, spherical_kmeans, ward
+from tac_pipeline.method.grouping.lloyd import two_levels
 from tac_pipeline.method.paper import PAPER
 from tac_pipeline.method.recipe import CHOICES, Method, Piece, Walk
 from tac_pipeline.method.words.noun_shortlist import CandidateVectors
@@ -32,8 +33,8 @@ CHOSEN = dict.fromkeys(CHOICES) | {
 }
 
 
-def walk(method: Method, **choices) -> Walk:
-    given = {"training_set": IMAGES, "noun_shortlist": CandidateVectors.whole(NOUNS), "cluster_count": 3}
+def walk(method: Method, *, count: int = 3, **choices) -> Walk:
+    given = {"training_set": IMAGES, "noun_shortlist": CandidateVectors.whole(NOUNS), "cluster_count": count}
     return Walk(method, given=given, choices=CHOSEN | choices)
 
 
@@ -85,6 +86,33 @@ def test_k_means_runs_where_the_device_says(name: str, monkeypatch: pytest.Monke
         assert ("k-means", "cuda:1") in asked[before:], piece
     if name == "robust":
         assert ("the search for neighbors", "cuda:1") in asked
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_many_clusters_are_found_on_two_levels_and_the_recipe_says_so(name: str, monkeypatch) -> None:
+    asked: list[int] = []
+
+    def on_two_levels(rows, *, n_clusters: int, **given):
+        asked.append(n_clusters)
+        return two_levels.cluster_in_two_levels(rows, n_clusters=n_clusters, **given)
+
+    for room in (spherical_kmeans, ward):
+        monkeypatch.setattr(room, "cluster_in_two_levels", on_two_levels)
+    pieces = ("semantic_centers", "image_kmeans", "training_free_clusters", "cluster_heads")
+    # Nine semantic centers and three clusters; only the clusters decide.
+    monkeypatch.setattr(two_levels, "MANY_CLUSTERS", 3)
+    few, many = walk(load_method(name), members=1), walk(load_method(name), members=1, count=4)
+    for piece in pieces:
+        values = load_method(name).piece(piece).values
+        assert "levels" not in values(few), piece
+        few.outcome(piece)
+        assert asked == [], piece
+    for piece in pieces if name == "robust" else pieces[:3]:
+        values = load_method(name).piece(piece).values
+        assert values(many)["levels"] == 2, piece
+        before = len(asked)
+        many.outcome(piece)
+        assert len(asked) > before, piece
 
 
 def test_a_third_method_needs_its_pieces_alone() -> None:

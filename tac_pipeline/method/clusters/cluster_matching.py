@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,13 +139,52 @@ def _nearest_neighbor(centers: FloatMatrix) -> FloatMatrix:
     return nearest
 
 
-def assignment_centers(vectors: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:
+@dataclass(frozen=True)
+class Likeliest:
+    """What centers need of a soft assignment.
+
+    Attributes
+    ----------
+    columns : int64 (n_images,)
+        The likeliest column of each image, the first of several.
+    images : int64 (n_clusters,)
+        The image that leans most to each column, the first of several.
+    """
+
+    columns: IntVector
+    images: IntVector
+
+
+def likeliest(parts: Iterable[FloatMatrix]) -> Likeliest:
+    """The likeliest columns and images of a soft assignment.
+
+    Parameters
+    ----------
+    parts : iterable of float32 (any, n_clusters), rows sum to 1
+        The rows of all images in their order; only one part is held at once.
+    """
+    columns: list[IntVector] = []
+    best, images, done = np.empty(0), np.empty(0, dtype=np.int64), 0
+    for soft in parts:
+        columns.append(soft.argmax(axis=1))
+        leaning = soft.argmax(axis=0)
+        most = soft[leaning, np.arange(soft.shape[1])]
+        if not done:
+            best, images = np.full(len(most), -np.inf), np.zeros(len(most), dtype=np.int64)
+        images = np.where(most > best, done + leaning, images)
+        best = np.maximum(most, best)
+        done += len(soft)
+    return Likeliest(np.concatenate(columns), images)
+
+
+def assignment_centers(vectors: FloatMatrix, found: Likeliest) -> FloatMatrix:
     """The center of every column of a head: the unit mean of its members.
 
     Parameters
     ----------
     vectors : float32 (n_images, dim), unit rows
-    soft : float32 (n_images, n_clusters), rows sum to 1
+    found : Likeliest
+        Of these images.
 
     Returns
     -------
@@ -153,11 +192,12 @@ def assignment_centers(vectors: FloatMatrix, soft: FloatMatrix) -> FloatMatrix:
     """
     from scipy.sparse import csr_array
 
-    n_images, n_clusters = soft.shape
-    membership = csr_array((np.ones(n_images), soft.argmax(axis=1), np.arange(n_images + 1)), shape=soft.shape)
+    n_images, n_clusters = len(found.columns), len(found.images)
+    shape = (n_images, n_clusters)
+    membership = csr_array((np.ones(n_images), found.columns, np.arange(n_images + 1)), shape=shape)
     totals = membership.T @ vectors  # (n_clusters, dim)
-    empty = np.bincount(membership.indices, minlength=n_clusters) == 0
-    totals[empty] = vectors[soft[:, empty].argmax(axis=0)]
+    empty = np.bincount(found.columns, minlength=n_clusters) == 0
+    totals[empty] = vectors[found.images[empty]]
     return unit_rows(totals.astype(np.float32))
 
 

@@ -62,6 +62,7 @@ def measure_returns(
     regrouping: Regrouping,
     seed: int,
     known: IntVector | None = None,
+    levels: int = 1,
 ) -> Returns:
     """Group parts of the rows again, and compare.
 
@@ -73,12 +74,14 @@ def measure_returns(
     seed : int >= 0
     known : int64 (n_rows,), optional
         What they were grouped with (see ward_kmeans): every part has all examples of known classes.
+    levels : int, optional
+        Of k-means; see ward_kmeans.
     """
     asked = regrouping
     generator = np.random.default_rng(seed)
-    same = [_regroup(rows, n_groups, asked.rows_share, generator, known) for _ in range(asked.draws)]
+    same = [_regroup(rows, n_groups, asked.rows_share, generator, known, levels) for _ in range(asked.draws)]
     n_finer = round(asked.finer * n_groups)
-    more = [_regroup(rows, n_finer, asked.rows_share, generator, known) for _ in range(asked.finer_draws)]
+    more = [_regroup(rows, n_finer, asked.rows_share, generator, known, levels) for _ in range(asked.finer_draws)]
     votes = np.mean([_matched(found, groups, n_groups) == groups for found in same], axis=0)
     persistence = (1 - asked.finer_share) * _persistence(same, groups, n_groups)
     persistence += asked.finer_share * _persistence(more, groups, n_groups)
@@ -91,6 +94,7 @@ def _regroup(
     rows_share: float,
     generator: np.random.Generator,
     known: IntVector | None,
+    levels: int,
 ) -> IntVector:
     """A group for every row by centers from a part of the rows in half of the directions, int64 (n_rows,)."""
     n_rows, dim = rows.shape
@@ -105,6 +109,7 @@ def _regroup(
         n_clusters=min(n_groups, len(part)),
         seed=int(generator.integers(2**31)),
         known=None if known is None else known[part],
+        levels=levels,
     )
     nearest: IntVector = (seen @ found.centers.T).argmax(axis=1)
     return nearest
@@ -132,8 +137,12 @@ def _matched(found: IntVector, groups: IntVector, n_groups: int) -> IntVector:
 def _persistence(members: list[IntVector], groups: IntVector, n_groups: int) -> npt.NDArray[np.float64]:
     best = []
     for found in members:
-        table = _overlaps(found, groups, n_groups)
-        union = table.sum(axis=0) + table.sum(axis=1, keepdims=True) - table
-        best.append((table / np.maximum(union, 1)).max(axis=0))
+        # Of the pairs that share rows: of thousands of groups, the table of all pairs takes gigabytes.
+        pairs, shared = np.unique(found * n_groups + groups, return_counts=True)
+        theirs, ours = pairs // n_groups, pairs % n_groups
+        union = np.bincount(found)[theirs] + np.bincount(groups, minlength=n_groups)[ours] - shared
+        overlap = np.zeros(n_groups)
+        np.maximum.at(overlap, ours, shared / union)
+        best.append(overlap)
     whole: npt.NDArray[np.float64] = np.mean(best, axis=0)
     return whole

@@ -45,6 +45,7 @@ def find_semantic_centers(
     *,
     n_centers: int,
     seed: int,
+    levels: int = 1,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
@@ -55,6 +56,7 @@ def find_semantic_centers(
         restarts=CENTER_RESTARTS,
         max_iterations=KMEANS_ITERATIONS,
         seed=seed,
+        levels=levels,
         device=device,
         progress=progress,
     )

@@ -6,47 +6,30 @@ What must stay out: which rows are clustered and how often (semantic_centers.py,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from tac_pipeline.arrays import SHORTEST_ROW, FloatMatrix, IntMatrix, IntVector, row_chunks, unit_mean, unit_rows
+from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, unit_mean
 from tac_pipeline.errors import InputError
-from tac_pipeline.tensors import group_sums_on, multiplies_bfloat16, or_on_the_cpu, tensor_of
+from tac_pipeline.method.grouping.lloyd.rounds import (
+    KMeansResult,
+    Rows,
+    improve,
+    own_cosine,
+    prepare,
+    unit_means,
+    used_device,
+)
+from tac_pipeline.method.grouping.lloyd.two_levels import cluster_in_two_levels
+from tac_pipeline.tensors import or_on_the_cpu, tensor_of
 
 if TYPE_CHECKING:
     import torch
 
-# A restart ends once fewer than this share of the rows move: what later rounds still gain is a tenth of what separates
-# one restart from the next (docs/decisions/0010-fast-k-means.md).
-MOVING_SHARE = 1e-3
-# Products held at once, in elements; bounds memory and never changes the result.
-CHUNK_ELEMENTS = 2**21
-# On a GPU small products would wait for their launches: 256 MB in float32.
-GPU_CHUNK_ELEMENTS = 2**26
-
-
-@dataclass(frozen=True)
-class KMeansResult:
-    """The best restart of spherical k-means.
-
-    Attributes
-    ----------
-    centers : float32 (n_clusters, dim), unit rows
-    assignment : int64 (n_rows,)
-        The nearest center of each row, the first of several equally near.
-    objective : float
-        Mean cosine of a row to its center; at most 1, more is better.
-    iterations : int
-        Rounds of assignment and update that this restart took.
-    """
-
-    centers: FloatMatrix
-    assignment: IntVector
-    objective: float
-    iterations: int
+__all__ = ["KMeansResult", "kmeans_from", "own_cosines", "refine_centers", "spherical_kmeans"]
 
 
 def spherical_kmeans(
@@ -56,6 +39,7 @@ def spherical_kmeans(
     restarts: int,
     max_iterations: int,
     seed: int,
+    levels: int = 1,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
@@ -76,11 +60,13 @@ def spherical_kmeans(
     max_iterations : int >= 1
         A bound for each restart; most end earlier, once fewer than 0.1 % of the rows move.
     seed : int >= 0
+    levels : int, optional
+        2 finds many clusters on two levels, each with these restarts; see cluster_in_two_levels.
     device : str, optional
         Where the products are computed: cuda or cuda:N; the CPU for every other device, and when the card is too small.
         Results differ between devices by rounding.
     progress : callable, optional
-        Told after each restart how many of them are done.
+        Told after each restart how many of them are done; on two levels, of the cells.
 
     Raises
     ------
@@ -94,23 +80,39 @@ def spherical_kmeans(
     ):
         _require_count(name, value, most=most)
 
+    def flat(part: FloatMatrix, *, n_clusters: int, seed: int) -> KMeansResult:
+        return spherical_kmeans(
+            part, n_clusters=n_clusters, restarts=restarts, max_iterations=max_iterations, seed=seed, device=device
+        )
+
+    if levels > 1:
+        return cluster_in_two_levels(
+            rows,
+            n_clusters=n_clusters,
+            flat=flat,
+            max_iterations=max_iterations,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
+
     def found_on(place: str) -> KMeansResult:
         streams = [np.random.default_rng([seed, restart]) for restart in range(restarts)]
-        prepared = _prepare(rows, place)
+        prepared = prepare(rows, place)
         starts = _seed_rows(prepared, n_clusters=n_clusters, streams=streams)
 
         def restarted() -> Iterator[KMeansResult]:
             for done, start in enumerate(starts, start=1):
-                yield _improve(prepared.exact, prepared.draft, rows[start], max_iterations=max_iterations)
+                yield improve(prepared.exact, prepared.draft, rows[start], max_iterations=max_iterations)
                 if progress is not None:
                     progress(done, restarts)
 
         best = max(restarted(), key=lambda result: result.objective)
         # The winner continues in full precision from where the rounding of the draft stopped it.
-        final = _improve(prepared.exact, prepared.exact, best.centers, max_iterations=max_iterations - best.iterations)
+        final = improve(prepared.exact, prepared.exact, best.centers, max_iterations=max_iterations - best.iterations)
         return replace(final, iterations=best.iterations + final.iterations)
 
-    return or_on_the_cpu(found_on, device=_used(device), what="k-means")
+    return or_on_the_cpu(found_on, device=used_device(device), what="k-means")
 
 
 def refine_centers(
@@ -142,10 +144,10 @@ def refine_centers(
     _require_count("max_iterations", max_iterations, most=None)
 
     def found_on(place: str) -> KMeansResult:
-        prepared = _prepare(rows, place)
-        return _improve(prepared.exact, prepared.draft, centers, max_iterations=max_iterations, known=known)
+        prepared = prepare(rows, place)
+        return improve(prepared.exact, prepared.draft, centers, max_iterations=max_iterations, known=known)
 
-    return or_on_the_cpu(found_on, device=_used(device), what="k-means")
+    return or_on_the_cpu(found_on, device=used_device(device), what="k-means")
 
 
 def kmeans_from(rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, max_iterations: int) -> KMeansResult:
@@ -161,14 +163,14 @@ def kmeans_from(rows: FloatMatrix, assignment: IntVector, *, n_clusters: int, ma
     """
     _require_count("n_clusters", n_clusters, most=len(rows))
     _require_count("max_iterations", max_iterations, most=None)
-    prepared = _prepare(rows, "cpu")
-    start = _unit_means(prepared.exact, assignment, np.repeat(unit_mean(rows), n_clusters, axis=0))
-    return _improve(prepared.exact, prepared.exact, start, max_iterations=max_iterations)
+    prepared = prepare(rows, "cpu")
+    start = unit_means(prepared.exact, assignment, np.repeat(unit_mean(rows), n_clusters, axis=0))
+    return improve(prepared.exact, prepared.exact, start, max_iterations=max_iterations)
 
 
 def own_cosines(rows: FloatMatrix, found: KMeansResult) -> npt.NDArray[np.float32]:
     """Cosine of each row to the center of its cluster, float32 (n_rows,)."""
-    return _own_cosine(tensor_of(rows), found.assignment, found.centers)
+    return own_cosine(tensor_of(rows), found.assignment, found.centers)
 
 
 def _require_count(name: str, value: int, *, most: int | None) -> None:
@@ -178,43 +180,7 @@ def _require_count(name: str, value: int, *, most: int | None) -> None:
         raise InputError(f"{name} must be {bound}; got {value}")
 
 
-def _used(device: str) -> str:
-    """The device where k-means computes: CUDA's cards alone are tried."""
-    return device if device.startswith("cuda") else "cpu"
-
-
-def _chunk_elements(rows: torch.Tensor) -> int:
-    return GPU_CHUNK_ELEMENTS if rows.is_cuda else CHUNK_ELEMENTS
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows in full precision, and as a draft in the precision that this device multiplies fastest."""
-
-    exact: torch.Tensor  # float32 (n_rows, dim)
-    draft: torch.Tensor  # float16, bfloat16 or float32 (n_rows, dim)
-    mean: torch.Tensor  # float32 (dim,)
-    apart: torch.Tensor  # float32 (n_rows, 1): 1 - product with the mean
-
-    def distances(self, to_rows: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
-        """1 - cosine of every row to some of them, by chunks: float32 (chunk, len(to_rows)), never negative."""
-        # Of the targets less the mean, the products are small and lose little to rounding (see _nearest_center).
-        targets = (self.exact[to_rows] - self.mean).to(self.draft.dtype).T
-        for chunk in row_chunks(len(self.exact), max(1, _chunk_elements(self.exact) // len(to_rows))):
-            yield chunk, (self.apart[chunk] - self.draft[chunk] @ targets).clamp_(min=0)
-
-
-def _prepare(rows: FloatMatrix, device: str) -> _Rows:
-    import torch
-
-    exact = tensor_of(rows).to(device)
-    mean = exact.mean(dim=0)
-    on_cpu = torch.bfloat16 if multiplies_bfloat16() else torch.float32
-    draft = exact.to(torch.float16 if exact.is_cuda else on_cpu)
-    return _Rows(exact, draft, mean, 1 - (exact @ mean)[:, None])
-
-
-def _seed_rows(rows: _Rows, *, n_clusters: int, streams: list[np.random.Generator]) -> IntMatrix:
+def _seed_rows(rows: Rows, *, n_clusters: int, streams: list[np.random.Generator]) -> IntMatrix:
     """Greedy k-means++ for all restarts side by side: row numbers, int64 (restarts, n_clusters).
 
     The next center of a restart is the best of 2 + ln(n_clusters) rows, each drawn with a probability in proportion
@@ -251,7 +217,7 @@ def _draw(distance: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     return torch.where(total[-1] > 0, drawn, (points * len(distance)).long())
 
 
-def _shorten(distance: torch.Tensor, rows: _Rows, newest: torch.Tensor) -> None:
+def _shorten(distance: torch.Tensor, rows: Rows, newest: torch.Tensor) -> None:
     """Take each restart's newest center into its row of `distance`, in place."""
     import torch
 
@@ -261,7 +227,7 @@ def _shorten(distance: torch.Tensor, rows: _Rows, newest: torch.Tensor) -> None:
     distance[torch.arange(len(newest), device=newest.device), newest] = 0
 
 
-def _distance_left(distance: torch.Tensor, rows: _Rows, trials: torch.Tensor) -> torch.Tensor:
+def _distance_left(distance: torch.Tensor, rows: Rows, trials: torch.Tensor) -> torch.Tensor:
     """The total distance if a trial row became a center, float64 (restarts, n_trials)."""
     import torch
 
@@ -271,82 +237,3 @@ def _distance_left(distance: torch.Tensor, rows: _Rows, trials: torch.Tensor) ->
         torch.minimum(shortened, distance.T[chunk, :, None], out=shortened)
         left += shortened.sum(dim=0, dtype=torch.float64)
     return left
-
-
-def _improve(
-    rows: torch.Tensor,
-    draft: torch.Tensor,
-    centers: FloatMatrix,
-    *,
-    max_iterations: int,
-    known: IntVector | None = None,
-) -> KMeansResult:
-    """Lloyd's rounds from the given centers: choices by the draft's products, means and the result by the rows."""
-    import torch
-
-    pinned = np.empty(0, dtype=np.int64) if known is None else np.flatnonzero(known >= 0)
-
-    def choose(seen: torch.Tensor) -> IntVector:
-        chosen = _nearest_center(seen, centers)
-        if known is not None:
-            chosen[pinned] = known[pinned]
-        return chosen
-
-    previous = np.full(len(rows), -1)
-    rounds = 0
-    while rounds < max_iterations:
-        assignment = choose(draft)
-        moved = np.count_nonzero(assignment != previous)
-        empty = np.flatnonzero(np.bincount(assignment, minlength=len(centers)) == 0)
-        if moved == 0 or (moved < MOVING_SHARE * len(rows) and len(empty) == 0):
-            break
-        means = _unit_means(rows, assignment, centers)
-        if len(empty):
-            # The rows farthest from their centers become centers; the sort is stable: equal rows go by number.
-            nearness = _own_cosine(rows, assignment, centers)
-            nearness[pinned] = np.inf  # they would not stay
-            worst = np.argsort(nearness, kind="stable")[: len(empty)]
-            means[empty] = rows[torch.from_numpy(worst).to(rows.device)].cpu().numpy()
-        centers, previous = means, assignment
-        rounds += 1
-    assignment = choose(rows)
-    objective = float(_own_cosine(rows, assignment, centers).mean(dtype=np.float64))
-    return KMeansResult(centers, assignment, objective, rounds)
-
-
-def _nearest_center(rows: torch.Tensor, centers: FloatMatrix) -> IntVector:
-    """The nearest center of each row, the first of several equally near."""
-    import torch
-
-    # Subtracting the same vector from all centers changes no choice, and the products become small. CLIP's vectors are
-    # in a narrow cone, where bfloat16 could not distinguish cosines of 0.90 and 0.901.
-    targets = torch.from_numpy(centers - centers.mean(axis=0)).to(rows.device, rows.dtype).T
-    chunks = row_chunks(len(rows), max(1, _chunk_elements(rows) // len(centers)))
-    # max, not argmax: the same choice, and several times faster on a CPU.
-    nearest = torch.cat([(rows[chunk] @ targets).max(dim=1).indices for chunk in chunks])
-    assignment: IntVector = nearest.cpu().numpy()
-    return assignment
-
-
-def _own_cosine(rows: torch.Tensor, assignment: IntVector, centers: FloatMatrix) -> npt.NDArray[np.float32]:
-    """Cosine of each row to its own center, float32 (n_rows,)."""
-    chunks = row_chunks(len(rows), max(1, _chunk_elements(rows) // centers.shape[1]))
-    if rows.is_cuda:
-        import torch
-
-        near, own = torch.from_numpy(centers).to(rows.device), torch.from_numpy(assignment).to(rows.device)
-        found = torch.cat([(rows[chunk] * near[own[chunk]]).sum(dim=1) for chunk in chunks])
-        cosines: npt.NDArray[np.float32] = found.cpu().numpy()
-        return cosines
-    exact = rows.numpy()
-    cosine = np.empty(len(rows), dtype=np.float32)
-    for chunk in chunks:
-        cosine[chunk] = np.einsum("ij,ij->i", exact[chunk], centers[assignment[chunk]])
-    return cosine
-
-
-def _unit_means(rows: torch.Tensor, assignment: IntVector, centers: FloatMatrix) -> FloatMatrix:
-    """The unit mean of each cluster's rows; a cluster without rows, or whose rows cancel out, keeps its center."""
-    totals: FloatMatrix = group_sums_on(rows, tensor_of(assignment), n_groups=len(centers)).cpu().numpy()
-    vanished = np.linalg.norm(totals, axis=1) < SHORTEST_ROW
-    return np.where(vanished[:, np.newaxis], centers, unit_rows(totals))

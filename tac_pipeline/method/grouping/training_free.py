@@ -16,6 +16,7 @@ def image_kmeans(
     n_clusters: int,
     restarts: int,
     seed: int,
+    levels: int = 1,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
@@ -26,6 +27,7 @@ def image_kmeans(
         restarts=restarts,
         max_iterations=KMEANS_ITERATIONS,
         seed=seed,
+        levels=levels,
         device=device,
         progress=progress,
     )
@@ -39,6 +41,7 @@ def training_free_clusters(
     n_clusters: int,
     restarts: int,
     seed: int,
+    levels: int = 1,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
@@ -53,7 +56,7 @@ def training_free_clusters(
         From 1 to n_images.
     restarts : int >= 1
     seed : int >= 0
-    device : str, optional
+    levels, device : optional
         See spherical_kmeans.
 
     Returns
@@ -71,6 +74,7 @@ def training_free_clusters(
         restarts=restarts,
         max_iterations=KMEANS_ITERATIONS,
         seed=seed,
+        levels=levels,
         device=device,
         progress=progress,
     )

@@ -8,13 +8,16 @@ reaches it. Rows are first put into micro-clusters, so that the tree's cost does
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from tac_pipeline.arrays import FloatMatrix, IntMatrix, IntVector, unit_rows
 from tac_pipeline.errors import InputError
+from tac_pipeline.method.grouping.lloyd.two_levels import cluster_in_two_levels
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, refine_centers, spherical_kmeans
 from tac_pipeline.tensors import group_sums
 
@@ -208,7 +211,13 @@ def count_micro(n_rows: int, n_clusters: int) -> int:
 
 
 def ward_kmeans(
-    rows: FloatMatrix, *, n_clusters: int, seed: int, known: IntVector | None = None, device: str = "cpu"
+    rows: FloatMatrix,
+    *,
+    n_clusters: int,
+    seed: int,
+    known: IntVector | None = None,
+    levels: int = 1,
+    device: str = "cpu",
 ) -> KMeansResult:
     """Spherical k-means from Ward's cut over micro-clusters.
 
@@ -225,6 +234,9 @@ def ward_kmeans(
     known : int64 (n_rows,), optional
         The known class that each row is an example of, from 0 without gaps; -1 where it is none. The first clusters
         are these classes, in their order.
+    levels : int, optional
+        2 finds many clusters on two levels, each from Ward's cut; see cluster_in_two_levels. With known classes there
+        is one level whatever is asked for.
     device : str, optional
         See spherical_kmeans.
 
@@ -235,6 +247,20 @@ def ward_kmeans(
     """
     if not 1 <= n_clusters <= len(rows):
         raise InputError(f"n_clusters must be from 1 to the number of rows, {len(rows)}; got {n_clusters}")
+
+    def flat(part: FloatMatrix, *, n_clusters: int, seed: int) -> KMeansResult:
+        return ward_kmeans(part, n_clusters=n_clusters, seed=seed, device=device)
+
+    if levels > 1 and known is None:
+        return cluster_in_two_levels(
+            rows,
+            n_clusters=n_clusters,
+            flat=flat,
+            max_iterations=LLOYD_ROUNDS,
+            seed=seed,
+            device=device,
+            within=partial(_within_cells, rows, seed=seed, device=device),
+        )
     n_known = count_known(known, n_clusters=n_clusters)
     micro = _leaves(rows, known, n_clusters=n_clusters, n_known=n_known, seed=seed, device=device)
     n_micro = int(micro.max()) + 1
@@ -242,7 +268,20 @@ def ward_kmeans(
         return spherical_kmeans(rows, n_clusters=n_clusters, restarts=1, max_iterations=LLOYD_ROUNDS, seed=seed)
     # A few examples stand for a class as large as others: light ones would at once draw in what is near.
     tree, sums = micro_tree(rows, micro, apart=n_known, least=len(rows) / n_clusters)
-    coarse = tree.cut(min(n_clusters, n_micro))
+    return _from_cut(rows, tree, sums, n_clusters=n_clusters, known=known, device=device)
+
+
+def _from_cut(
+    rows: FloatMatrix,
+    tree: WardTree,
+    sums: FloatMatrix,
+    *,
+    n_clusters: int,
+    known: IntVector | None = None,
+    device: str,
+) -> KMeansResult:
+    """k-means from the cut of a tree over micro-clusters with these sums of rows."""
+    coarse = tree.cut(min(n_clusters, tree.n_leaves))
     starts = group_sums(sums, coarse, n_groups=n_clusters)
     lengths = np.linalg.norm(starts, axis=1)
     # A cluster beyond the leaves starts at any row, and then where a row is farthest from its center.
@@ -250,6 +289,37 @@ def ward_kmeans(
     # Opposite rows cancel out: the first micro-cluster then stands for the cluster.
     starts = np.where((lengths > 1e-6)[:, None], starts, sums[first])
     return refine_centers(rows, unit_rows(starts), max_iterations=LLOYD_ROUNDS, known=known, device=device)
+
+
+def _within_cells(
+    rows: FloatMatrix, members: Sequence[IntVector], counts: IntVector, *, seed: int, device: str
+) -> Iterator[FloatMatrix]:
+    """The centers in each cell from its Ward tree; see two_levels.Within."""
+    filled = np.flatnonzero(counts).tolist()
+    planted = []
+    for cell in filled:
+        part = rows[members[cell]]
+        count = min(len(part), MICRO_PER_CLUSTER * int(counts[cell]))
+        planted.append(micro_tree(part, micro_clusters(part, count=count, seed=seed, device=device)))
+    wanted = shares_at_one_cost([tree for tree, _ in planted], counts[filled])
+    for cell, (tree, sums), count in zip(filled, planted, wanted.tolist(), strict=True):
+        yield _from_cut(rows[members[cell]], tree, sums, n_clusters=count, device=device).centers
+
+
+def shares_at_one_cost(trees: Sequence[WardTree], counts: IntVector) -> IntVector:
+    """How many clusters each tree has where all are cut at one cost, int64 (n_trees,), with the sum of counts.
+
+    Lloyd's rounds never move a center from where there are too many to where there are too few. With fewer leaves than
+    clusters there is nothing to choose: the counts are returned.
+    """
+    leaves = np.array([tree.n_leaves for tree in trees])
+    n_joins = int(leaves.sum() - counts.sum())
+    if n_joins < 0:
+        return counts
+    cheapest = np.argsort(np.concatenate([tree.costs for tree in trees]), kind="stable")[:n_joins]
+    of = np.repeat(np.arange(len(trees)), leaves - 1)
+    found: IntVector = leaves - np.bincount(of[cheapest], minlength=len(trees))
+    return found
 
 
 def count_known(known: IntVector | None, *, n_clusters: int) -> int:

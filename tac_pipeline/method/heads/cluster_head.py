@@ -5,6 +5,7 @@ What must stay out: how the heads are trained (training.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,22 +122,36 @@ def soft_assignment(head: ClusterHead, rows: FloatMatrix, *, chunk_rows: int = 8
     InputError
         The rows are not as wide as the rows that the head was trained on.
     """
-    n_clusters, dim = len(head.output.weight), head.hidden.weight.shape[1]
+    parts = soft_parts(head, rows, chunk_rows=chunk_rows)
+    soft = np.empty((len(rows), len(head.output.weight)), dtype=np.float32)
+    for chunk, part in zip(row_chunks(len(rows), chunk_rows), parts, strict=True):
+        soft[chunk] = part
+    return soft
+
+
+def soft_parts(head: ClusterHead, rows: FloatMatrix, *, chunk_rows: int = 8192) -> Iterator[FloatMatrix]:
+    """The soft assignments of some rows after the other: of thousands of clusters, those of all rows take gigabytes.
+
+    Arguments and errors as in soft_assignment.
+    """
+    dim = head.hidden.weight.shape[1]
     if rows.shape[1] != dim:
         raise InputError(
             f"this head takes vectors of width {dim}; got width {rows.shape[1]}. Use the encoder it was trained with."
         )
-    device = head.output.weight.device
-    soft = np.empty((len(rows), n_clusters), dtype=np.float32)
-    was_training = head.training
+    return _soft_parts(head, rows, chunk_rows=chunk_rows)
+
+
+def _soft_parts(head: ClusterHead, rows: FloatMatrix, *, chunk_rows: int) -> Iterator[FloatMatrix]:
+    device, was_training = head.output.weight.device, head.training
     head.eval()
     try:
-        with torch.inference_mode():
-            for chunk in row_chunks(len(rows), chunk_rows):
-                soft[chunk] = head(tensor_of(rows[chunk]).to(device)).cpu().numpy()
+        for chunk in row_chunks(len(rows), chunk_rows):
+            with torch.inference_mode():
+                soft: FloatMatrix = head(tensor_of(rows[chunk]).to(device)).cpu().numpy()
+            yield soft
     finally:
         head.train(was_training)
-    return soft
 
 
 def save_heads(path: Path, image_head: ClusterHead, text_head: ClusterHead) -> None:

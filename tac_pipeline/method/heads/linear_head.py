@@ -96,6 +96,7 @@ def make_sure(
     regrouping: Regrouping,
     seed: int,
     known: IntVector | None = None,
+    levels: int = 1,
 ) -> Returns:
     """Make a head as sure of images as they return to their group when they are grouped again, in place.
 
@@ -111,12 +112,15 @@ def make_sure(
         The same images in the space in which groups are found.
     seed : int >= 0
     known : int64 (n_images,), optional
+    levels : int, optional
         See measure_returns.
     """
     soft = soft_assignment(head, images)
     n_groups = soft.shape[1]
     groups = soft.argmax(axis=1)
-    returns = measure_returns(rows, groups, n_groups=n_groups, regrouping=regrouping, seed=seed, known=known)
+    returns = measure_returns(
+        rows, groups, n_groups=n_groups, regrouping=regrouping, seed=seed, known=known, levels=levels
+    )
     # No factor brings the mean down to chance or below.
     sure = min(max(float(returns.votes.mean()), 1.01 / n_groups), 1.0)
     scale_output(head, sharpness_for(soft, sure))

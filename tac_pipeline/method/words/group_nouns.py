@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, unit_rows
+from tac_pipeline.arrays import FloatMatrix, IntVector, require_same_width, row_chunks, unit_rows
 from tac_pipeline.method.words.noun_shortlist import CandidateVectors
 from tac_pipeline.tensors import group_sums
+
+# Bounds memory, to so many groups x n_nouns cosines.
+GROUPS_AT_ONCE = 1000
 
 
 def nouns_of_groups(
@@ -33,7 +36,14 @@ def nouns_of_groups(
     sizes = np.bincount(groups, minlength=n_groups)
     means = group_sums(image_embeddings, groups, n_groups=n_groups) / np.maximum(sizes, 1)[:, None]
     filled = unit_rows(means[sizes > 0] - image_embeddings.mean(axis=0))
-    nearness = filled @ candidates.centered().T  # (n_filled, n_nouns)
-    count = min(nouns_per_group, len(candidates))
-    chosen: IntVector = np.unique(np.argsort(-nearness, axis=1, kind="stable")[:, :count])
-    return chosen.astype(np.int64)
+    nouns, count = candidates.centered().T, min(nouns_per_group, len(candidates))
+    chosen = np.zeros(len(candidates), dtype=bool)
+    for part in row_chunks(len(filled), GROUPS_AT_ONCE):
+        nearness = filled[part] @ nouns  # (chunk, n_nouns)
+        # A few passes, not a sort: of thousands of groups and all of WordNet, that takes longer than k-means.
+        for _ in range(count):
+            nearest = nearness.argmax(axis=1)
+            chosen[nearest] = True
+            nearness[np.arange(len(nearness)), nearest] = -np.inf
+    found: IntVector = np.flatnonzero(chosen)
+    return found

@@ -64,6 +64,7 @@ def group_by_words(
     recipe: Recipe,
     seed: int,
     known: IntVector | None = None,
+    levels: int = 1,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> KMeansResult:
@@ -83,6 +84,8 @@ def group_by_words(
     seed : int >= 0
     known : int64 (n_images,), optional
         The known class that each image is an example of, or -1; see ward_kmeans.
+    levels : int, optional
+        Of k-means; see ward_kmeans.
     device : str, optional
         Of k-means and of the search for neighbors; see spherical_kmeans.
     progress : callable, optional
@@ -99,7 +102,7 @@ def group_by_words(
     groups: IntVector | None = None
     for turn in range(recipe.rounds + 1):
         rows = _side_by_side(images, texts, near, some, groups, recipe)
-        found = ward_kmeans(rows, n_clusters=n_clusters, seed=seed, known=known, device=device)
+        found = ward_kmeans(rows, n_clusters=n_clusters, seed=seed, known=known, levels=levels, device=device)
         groups = found.assignment
         if turn < recipe.rounds:
             near = nearest_neighbors(rows, count=near.shape[1], of=some, device=device)

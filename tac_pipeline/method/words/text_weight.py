@@ -70,6 +70,7 @@ def choose_text_weight(
     *,
     n_clusters: int,
     seed: int,
+    levels: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> TextWeight:
     """The largest text weight with which images that look alike stay together.
@@ -87,6 +88,8 @@ def choose_text_weight(
     n_clusters : int
         From 1 to n_images.
     seed : int >= 0
+    levels : int, optional
+        See spherical_kmeans.
     progress : callable, optional
         Told after each weight how many of them are done.
     """
@@ -98,6 +101,7 @@ def choose_text_weight(
             restarts=WEIGHT_RESTARTS,
             max_iterations=KMEANS_ITERATIONS,
             seed=seed,
+            levels=levels,
         )
         trials.append(Trial(weight, share_together(neighbors, found.assignment)))
         if progress is not None:

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from tac_pipeline.arrays import unit_rows
 from tac_pipeline.errors import InputError
-from tac_pipeline.method.grouping import spherical_kmeans as module
+from tac_pipeline.method.grouping.lloyd import rounds as module
 from tac_pipeline.method.grouping.spherical_kmeans import KMeansResult, spherical_kmeans
 
 
@@ -137,7 +137,7 @@ def test_an_empty_cluster_restarts_at_the_worst_served_row() -> None:
     # The first two centers are one: without a restart the second cluster would stay empty.
     start = rows[[0, 0, 10]].copy()
     tensor = torch.from_numpy(rows)
-    found = module._improve(tensor, tensor, start, max_iterations=50)
+    found = module.improve(tensor, tensor, start, max_iterations=50)
     assert adjusted_rand_score(truth, found.assignment) == 1
 
 

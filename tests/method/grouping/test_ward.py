@@ -16,6 +16,7 @@ from tac_pipeline.method.grouping.ward import (
     MIN_MICRO,
     count_micro,
     micro_clusters,
+    shares_at_one_cost,
     ward_kmeans,
     ward_tree,
 )
@@ -128,6 +129,23 @@ def test_two_classes_in_one_group_stay_two() -> None:
     assert set(found[:20]) == {0, 1}
     assert len(set(found[20:40])) == len(set(found[40:])) == 1
     assert set(found[20:]) == {2, 3}
+
+
+@given(seed=st.integers(0, 40), total=st.integers(3, 24))
+def test_no_join_of_a_cell_costs_more_than_one_that_another_is_spared(seed: int, total: int) -> None:
+    generator = np.random.default_rng(seed)
+    trees = [ward_tree(generator.normal(size=(n, 4)) * n, np.ones(n, dtype=np.int64)) for n in (1, 8, 15)]
+    shares = shares_at_one_cost(trees, np.array([1, 1, total - 2]))
+    assert shares.sum() == total
+    assert all(1 <= share <= tree.n_leaves for share, tree in zip(shares, trees, strict=True))
+    done = [cost for share, tree in zip(shares, trees, strict=True) for cost in tree.costs[: tree.n_leaves - share]]
+    spared = [cost for share, tree in zip(shares, trees, strict=True) for cost in tree.costs[tree.n_leaves - share :]]
+    assert max(done, default=0) <= min(spared, default=np.inf)
+
+
+def test_cells_of_fewer_leaves_than_clusters_keep_their_counts() -> None:
+    trees = [ward_tree(np.eye(n), np.ones(n, dtype=np.int64)) for n in (2, 3)]
+    np.testing.assert_array_equal(shares_at_one_cost(trees, np.array([5, 1])), [5, 1])
 
 
 @given(seed=st.integers(0, 20), apart=st.integers(1, 6))
