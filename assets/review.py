@@ -113,6 +113,7 @@ def _duplicates(inputs: Inputs, out: Output, similarity: float) -> pl.DataFrame:
     store, parts = open_store(inputs.project), inputs.segments(image_embeddings)
     view = View(
         parts,
+        inputs.rows(image_embeddings),
         store.derived,
         store.shards_folder,
         inputs.fact(image_embeddings, "encoder"),

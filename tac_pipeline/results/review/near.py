@@ -32,8 +32,8 @@ CELLS_PER_ROOT = 2
 # most so many cells (docs/decisions/0169-near-duplicates-of-the-whole-store.md).
 NEAR_BORDER, GUEST_CELLS = 0.15, 3
 SAMPLE_PER_CELL, LARGEST_SAMPLE = 40, 131_072
-# A byte stands for so many standard deviations at most.
-DEVIATIONS = 6.0
+# A byte stands for so many standard deviations at most. What is beyond is cut off, in both images of a pair.
+DEVIATIONS = 4.0
 # An image is joined with its nearest ones alone: in thousands of frames of one film that is enough for one group.
 NEAREST, LOOKED_AT = 4, 16
 # What float32 may lose of a product of sketches.
@@ -64,6 +64,11 @@ class Cells:
         # The largest inner product of these is the smallest distance.
         wide = np.concatenate([self.centers, -lengths[:, np.newaxis] / 2], axis=1)
         return build_index(wide, count=min(GUEST_CELLS, len(wide) - 1), exact_rows=1000)
+
+    @property
+    def rounding(self) -> float:
+        """What rounding adds to the squared distance of two decoded vectors, on average."""
+        return float((self.step**2).sum() / 6)
 
     def code(self, vectors: FloatMatrix) -> Codes:
         """Codes of unit rows, int8 (n_rows, dim)."""
@@ -144,7 +149,7 @@ def sketch(decoded: FloatMatrix) -> FloatMatrix:
 
 
 def pairs_in_cell(
-    decoded: FloatMatrix, home: Mask, new: Mask, *, similarity: float, chunk_rows: int = 512
+    decoded: FloatMatrix, home: Mask, new: Mask, *, similarity: float, rounding: float = 0.0, chunk_rows: int = 512
 ) -> tuple[IntMatrix, FloatVector]:
     """Near-duplicates in one cell of which at least one is new and at least one is at home.
 
@@ -155,6 +160,8 @@ def pairs_in_cell(
     home, new : bool (n_rows,)
     similarity : float
         The least cosine.
+    rounding : float
+        See Cells.rounding.
     chunk_rows : int
         Bounds memory, to chunk_rows x n_rows; never changes the result.
 
@@ -167,7 +174,9 @@ def pairs_in_cell(
     every = np.arange(len(decoded))
     # What is at home and new meets all; a new guest meets who was at home before, as new ones at home meet it.
     meets = [(every[home & new], every), (every[~home & new], every[home & ~new])]
-    short, most = sketch(decoded), 2 - 2 * similarity
+    # Equal vectors have equal codes: the nearer, the less rounding adds.
+    rounding = min(rounding, 2 - 2 * similarity)
+    short, most = sketch(decoded), 2 - 2 * similarity + rounding
     left, right = _both_sides(short)
     found, distances = [np.empty((0, 2), dtype=np.int64)], [np.empty(0, dtype=np.float32)]
     for asking, asked in meets:
@@ -183,7 +192,7 @@ def pairs_in_cell(
                 pairs, squared = _nearest(decoded, own[hit], asked, nearness[hit], most=most)
                 found.append(pairs)
                 distances.append(squared)
-    return np.concatenate(found), 1 - np.concatenate(distances) / 2
+    return np.concatenate(found), np.minimum(1 - (np.concatenate(distances) - rounding) / 2, 1)
 
 
 def _both_sides(sketches: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:

@@ -39,7 +39,7 @@ from tac_pipeline.store.digests import digest_name, name_problem, read_sealed, w
 from tac_pipeline.store.parquet import TableSchema, add_table, read_frame, read_rows_between, read_table
 from tac_pipeline.store.schemas import HASH_KEYS, NEAR_PAIRS, near_codes
 from tac_pipeline.store.segments.derived import UNUSED_DAYS, Derived
-from tac_pipeline.store.segments.reading import Segment
+from tac_pipeline.store.segments.reading import Rows
 from tac_pipeline.store.segments.sums import shard_counts
 from tac_pipeline.store.shards import ShardPart, map_shards, read_shard
 
@@ -62,7 +62,9 @@ class View:
 
     Attributes
     ----------
-    parts : sequence of Segment with content_hash, error, shard, row (the table image_embeddings)
+    parts : sequence of Rows with content_hash, error, shard, row (the table image_embeddings)
+    n_images : int
+        In all parts.
     derived : Derived
     shards : Path
         The store's folder of shards.
@@ -72,18 +74,14 @@ class View:
         Is told how many of the new images have codes.
     """
 
-    parts: Sequence[Segment]
+    parts: Sequence[Rows]
+    n_images: int
     derived: Derived
     shards: Path
     encoder: str
     progress: Progress | None = None
 
-    @property
-    def rows(self) -> int:
-        """How many images there are."""
-        return sum(part.rows for part in self.parts)
-
-    def keys(self, parts: Sequence[Segment]) -> list[IntVector]:
+    def keys(self, parts: Sequence[Rows]) -> list[IntVector]:
         """The hash keys of some parts, each ascending."""
         return [self.derived.of(part, HASH_KEYS, sorted_keys)["key"].to_numpy() for part in parts]
 
@@ -110,14 +108,14 @@ def near_pairs(view: View, folder: Path, *, similarity: float) -> pl.DataFrame:
     own = folder / digest([NEAR_CODE, view.encoder, similarity])
     _forget_unused(folder, own)
     index = _Index.read(own, similarity=similarity)
-    if index is not None and index.suits(view.rows):
+    if index is not None and index.suits(view.n_images):
         try:
             return index.renewed(view)
         except ArtifactDamaged as error:
             if error.file is None or own not in error.file.parents:
                 raise
     shutil.rmtree(own, ignore_errors=True)
-    return _Index(own, similarity, {"made_for": view.rows, "taken": [], "runs": {}, "pairs": []}).renewed(view)
+    return _Index(own, similarity, {"made_for": view.n_images, "taken": [], "runs": {}, "pairs": []}).renewed(view)
 
 
 def _forget_unused(folder: Path, own: Path) -> None:
@@ -166,12 +164,16 @@ class _Index:
         taken = set(self.record["taken"])
         parts = [part for part in view.parts if part.digest not in taken]
         if parts:
-            self._take_in(view, parts)
+            from threadpoolctl import threadpool_limits
+
+            # Thousands of small products: beside other work, threads that wait for each other took five times as long.
+            with threadpool_limits(limits=1):
+                self._take_in(view, parts)
             self.record["taken"] = [part.digest for part in view.parts]
             self._commit()
         return self._pairs()
 
-    def _take_in(self, view: View, parts: Sequence[Segment]) -> None:
+    def _take_in(self, view: View, parts: Sequence[Rows]) -> None:
         keys = view.keys(parts)
         missing = self._not_known(np.unique(np.concatenate(keys)))
         if not len(missing):
@@ -205,7 +207,7 @@ class _Index:
 
     def _cells(self, view: View) -> Cells:
         if "cells" not in self.record:
-            cells = make_cells(_sample(view), n_images=view.rows)
+            cells = make_cells(_sample(view), n_images=view.n_images)
             self.record["cells"], self.record["width"] = _write_cells(self.folder, cells), len(cells.basis)
             return cells
         return _read_cells(self.folder / self.record["cells"])
@@ -249,7 +251,8 @@ class _Index:
             if not fresh[rows].any():
                 continue
             decoded = cells.decode(together.code[rows])
-            pairs, cosines = pairs_in_cell(decoded, together.home[rows], fresh[rows], similarity=self.similarity)
+            limits = {"similarity": self.similarity, "rounding": cells.rounding}
+            pairs, cosines = pairs_in_cell(decoded, together.home[rows], fresh[rows], **limits)
             if len(pairs):
                 ends = np.sort(together.key[rows][pairs], axis=1)
                 found.append(pl.DataFrame({"left": ends[:, 0], "right": ends[:, 1], "cosine": cosines}))
@@ -350,7 +353,7 @@ def _encode(part: ShardPart, *, cells: Cells, similarity: float) -> tuple[Codes,
     return codes, cells.places(codes, similarity=similarity)
 
 
-def _missing_rows(parts: Sequence[Segment], missing: IntVector) -> Iterator[pl.DataFrame]:
+def _missing_rows(parts: Sequence[Rows], missing: IntVector) -> Iterator[pl.DataFrame]:
     """The readable images with keys that are missing, each content once: columns key, shard, row."""
     done = np.zeros(len(missing), dtype=bool)
     for part in parts:
@@ -381,7 +384,7 @@ def _in_runs(tables: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 def _sample(view: View) -> FloatMatrix:
     """Vectors of some readable images, from shards that are evenly spread over the store."""
     names = pl.concat(shard_counts(view.parts, view.derived)).filter(pl.col("shard") != "")["shard"].unique().sort()
-    size = sample_size(view.rows)
+    size = sample_size(view.n_images)
     chosen = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_SHARDS)).astype(int))
     found: list[FloatMatrix] = []
     for name in names[chosen]:
