@@ -11,7 +11,6 @@ a near-duplicate of hundreds: frames of films.
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import tempfile
 import time
@@ -144,8 +143,10 @@ def measure(name: str, vectors: FloatMatrix, shown: Table, *, similarity: float,
     with tempfile.TemporaryDirectory(prefix="tac-near-") as scratch:
         made = Made(Path(scratch), similarity)
         made.add(vectors)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak from here on
+        before = _resident("VmRSS")
         pairs, first = made.pairs()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        peak = _resident("VmHWM") - before
         kept = sum(path.stat().st_size for path in (made.folder / "near").rglob("*") if path.is_file()) / 1e6
         recall, precision, true = judge(made, pairs, generator) if judged else (np.nan, np.nan, 0)
         made.add(copies_of(vectors[:1], generator))
@@ -167,13 +168,19 @@ def measure(name: str, vectors: FloatMatrix, shown: Table, *, similarity: float,
     )
 
 
+def _resident(what: str) -> float:
+    """Of this process, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(what)) / 1e3
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.near_duplicates", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000], metavar="N")
     parser.add_argument("--similarity", type=float, default=0.98)
     asked = parser.parse_args(arguments)
-    columns = ("first", "an image", "one new", "1 % new", "recall", "precision", "pairs, then", "kept", "peak so far")
+    columns = ("first", "an image", "one new", "1 % new", "recall", "precision", "pairs, then", "kept", "memory")
     shown = Table("vectors", "images", *columns, box=None, pad_edge=False)
     generator = np.random.default_rng(0)
     try:

@@ -60,6 +60,8 @@ class TableSchema:
     grows: bool = False
     # So many rows are read at least.
     row_group_rows: int = ROW_GROUP_ROWS
+    # Not where it would save nothing: random bytes, such as vectors.
+    compressed: bool = True
 
     @property
     def file_name(self) -> str:
@@ -269,7 +271,7 @@ def vectors_of(table: pa.Table, name: str = "embedding") -> FloatMatrix:
 
 
 def _compression(schema: TableSchema) -> str:
-    return "none" if schema.vector_column else "zstd"
+    return "none" if schema.vector_column or not schema.compressed else "zstd"
 
 
 def _array(values: Any, field: pa.Field, schema: TableSchema) -> pa.Array:

@@ -497,7 +497,7 @@ def near_codes(width: int) -> TableSchema:
         Column("home", pa.bool_(), "whether it is the nearest cell, and not one nearby"),
         Column("code", pa.binary(width), "one byte for each number of the turned vector"),
     )
-    return TableSchema("near_codes", columns, row_group_rows=8192)
+    return TableSchema("near_codes", columns, row_group_rows=8192, compressed=False)
 
 
 ALIKE_IMAGES = TableSchema(

@@ -33,7 +33,9 @@ CELLS_PER_ROOT = 2
 NEAR_BORDER, GUEST_CELLS = 0.15, 3
 SAMPLE_PER_CELL, LARGEST_SAMPLE = 40, 131_072
 # A byte stands for so many standard deviations at most. What is beyond is cut off, in both images of a pair.
-DEVIATIONS = 4.0
+DEVIATIONS = 5.0
+# The deviation in each direction that is taken for granted, as a share of that of vectors that have nothing in common.
+LEAST_SPREAD = 0.5
 # An image is joined with its nearest ones alone: in thousands of frames of one film that is enough for one group.
 NEAREST, LOOKED_AT = 4, 16
 # What float32 may lose of a product of sketches.
@@ -119,9 +121,10 @@ def make_cells(sample: FloatMatrix, *, n_images: int) -> Cells:
     basis = np.ascontiguousarray(directions[:, ::-1], dtype=np.float32)
     turned = sample @ basis
     middle = turned.mean(axis=0)
-    # A direction in which the sample does not differ may matter to other images: no step is 0.
+    # Images that come later may differ where the sample does not: all directions have room.
     spread = turned.std(axis=0)
-    step = np.maximum(spread, 0.1 * float(np.sqrt((spread**2).mean())) + 1e-3) * DEVIATIONS / 127
+    least = max(float(np.sqrt((spread**2).mean())), LEAST_SPREAD / sample.shape[1] ** 0.5)
+    step = np.maximum(spread, least) * DEVIATIONS / 127
     cells = Cells(basis, middle, step.astype(np.float32), np.zeros((1, 0), dtype=np.float32))
     count = cell_count(n_images)
     if count > 1:

@@ -136,6 +136,7 @@ class _Index:
     folder: Path
     similarity: float
     record: dict[str, Any]
+    _read: Cells | None = None
 
     @classmethod
     def read(cls, folder: Path, *, similarity: float) -> _Index | None:
@@ -178,20 +179,20 @@ class _Index:
         missing = self._not_known(np.unique(np.concatenate(keys)))
         if not len(missing):
             return
-        cells = self._cells(view)
-        schema = near_codes(len(cells.basis))
-        before, new = dict(self.record["runs"]), dict[str, tuple[int, int]]()
+        before, new = [*self.record["runs"]], dict[str, tuple[int, int]]()
         held = [part for part, own in zip(parts, keys, strict=True) if _are_among(own, missing).any()]
         for rows in _in_runs(_missing_rows(held, missing)):
-            name, size = self._write_run(rows, cells, schema, view)
+            name, size = self._write_run(rows, self._cells(view), view)
             new[name] = len(rows), size
             if view.progress is not None:
                 view.progress(sum(images for images, _ in new.values()), len(missing))
+        if not new:
+            return
         self.record["runs"] |= new
-        found = self._compare([*before], [*new], cells, schema)
+        found = self._compare(before, [*new], self._cells(view))
         if len(found):
             self.record["pairs"].append(add_table(self.folder, NEAR_PAIRS, found).name)
-        self._join_runs(schema)
+        self._join_runs()
         if len(self.record["pairs"]) > SMALL_FILES:
             self.record["pairs"] = [add_table(self.folder, NEAR_PAIRS, self._pairs()).name]
 
@@ -199,20 +200,25 @@ class _Index:
         """Those of some ascending keys of which no run has a code."""
         known = np.zeros(len(keys), dtype=bool)
         for name in self.record["runs"]:
-            width = near_codes(self.record["width"])
-            table = read_frame(self.folder / name, width, columns=["key", "home"])
+            table = read_frame(self.folder / name, self._schema, columns=["key", "home"])
             own = table.filter("home")["key"].to_numpy()
             known[np.searchsorted(keys, own[_are_among(own, keys)])] = True
         return keys[~known]
 
-    def _cells(self, view: View) -> Cells:
-        if "cells" not in self.record:
-            cells = make_cells(_sample(view), n_images=view.n_images)
-            self.record["cells"], self.record["width"] = _write_cells(self.folder, cells), len(cells.basis)
-            return cells
-        return _read_cells(self.folder / self.record["cells"])
+    @property
+    def _schema(self) -> TableSchema:
+        return near_codes(self.record["width"])
 
-    def _write_run(self, rows: pl.DataFrame, cells: Cells, schema: TableSchema, view: View) -> tuple[str, int]:
+    def _cells(self, view: View) -> Cells:
+        if self._read is None:
+            if "cells" in self.record:
+                self._read = _read_cells(self.folder / self.record["cells"])
+            else:
+                self._read = make_cells(_sample(view), n_images=view.n_images)
+                self.record["cells"], self.record["width"] = _write_cells(self.folder, self._read), len(self._read.basis)
+        return self._read
+
+    def _write_run(self, rows: pl.DataFrame, cells: Cells, view: View) -> tuple[str, int]:
         """Write the codes of some images: columns key, shard, row; the name of the file, and the rows in it."""
         encode = partial(_encode, cells=cells, similarity=self.similarity)
         found = map_shards(encode, rows, view.shards, encoder=view.encoder)
@@ -222,25 +228,23 @@ class _Index:
         cell = places[row, column]
         order = np.lexsort((key[row], cell))
         run = _Codes(cell[order], key[row][order], (column == 0)[order], codes[row[order]])
-        return add_table(self.folder, schema, run.columns()).name, len(order)
+        return add_table(self.folder, self._schema, run.columns()).name, len(order)
 
-    def _compare(self, before: list[str], new: list[str], cells: Cells, schema: TableSchema) -> pl.DataFrame:
+    def _compare(self, before: list[str], new: list[str], cells: Cells) -> pl.DataFrame:
         """The near-duplicates of which at least one is in a new run: the table NEAR_PAIRS."""
-        touched = [read_frame(self.folder / name, schema, columns=["cell"])["cell"].unique() for name in new]
+        touched = [read_frame(self.folder / name, self._schema, columns=["cell"])["cell"].unique() for name in new]
         wanted = np.unique(np.concatenate([cell.to_numpy() for cell in touched]))
         rows_of_cell = sum(size for _, size in self.record["runs"].values()) / len(cells.centers)
         together = max(1, int(BATCH_ROWS / rows_of_cell))
         found = [NEAR_PAIRS_NONE]
         for block in np.split(wanted, np.flatnonzero(np.diff(wanted // together)) + 1):
-            found.append(self._compare_block(block, before, new, cells, schema))
+            found.append(self._compare_block(block, before, new, cells))
         return _unique_pairs(pl.concat(found))
 
-    def _compare_block(
-        self, block: IntVector, before: list[str], new: list[str], cells: Cells, schema: TableSchema
-    ) -> pl.DataFrame:
+    def _compare_block(self, block: IntVector, before: list[str], new: list[str], cells: Cells) -> pl.DataFrame:
         parts, is_new = [], []
         for name in (*before, *new):
-            part = _read_codes(self.folder / name, schema, int(block[0]), int(block[-1])).of_cells(block)
+            part = _read_codes(self.folder / name, self._schema, int(block[0]), int(block[-1])).of_cells(block)
             parts.append(part)
             is_new.append(np.full(len(part.cell), name in new))
         together, fresh = _Codes.joined(parts), np.concatenate(is_new)
@@ -258,7 +262,7 @@ class _Index:
                 found.append(pl.DataFrame({"left": ends[:, 0], "right": ends[:, 1], "cosine": cosines}))
         return pl.concat(found)
 
-    def _join_runs(self, schema: TableSchema) -> None:
+    def _join_runs(self) -> None:
         """Join small runs, so that a store that grows by a few images at a time has few."""
         small = sorted((images, name) for name, (images, _) in self.record["runs"].items() if images < RUN_IMAGES // 2)
         if len(small) < SMALL_FILES:
@@ -267,14 +271,14 @@ class _Index:
         for own, name in small:
             if images + own > RUN_IMAGES:
                 break
-            parts.append(_read_codes(self.folder / name, schema))
+            parts.append(_read_codes(self.folder / name, self._schema))
             joined.append(name)
             images += own
         run = _Codes.joined(parts)
         run = run.at(np.lexsort((run.key, run.cell)))
         for name in joined:
             del self.record["runs"][name]
-        self.record["runs"][add_table(self.folder, schema, run.columns()).name] = (images, len(run.key))
+        self.record["runs"][add_table(self.folder, self._schema, run.columns()).name] = (images, len(run.key))
 
     def _pairs(self) -> pl.DataFrame:
         files = (read_frame(self.folder / name, NEAR_PAIRS) for name in self.record["pairs"])
@@ -387,7 +391,10 @@ def _sample(view: View) -> FloatMatrix:
     size = sample_size(view.n_images)
     chosen = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_SHARDS)).astype(int))
     found: list[FloatMatrix] = []
-    for name in names[chosen]:
+    # Where the images of all these shards cannot be read, one with others is looked for.
+    for number, name in enumerate((*names[chosen], *names)):
+        if number >= len(chosen) and any(map(len, found)):
+            break
         rows, vectors = read_shard(view.shards / name, encoder=view.encoder)
         vectors = vectors[rows["error"].is_null().to_numpy()]
         each = max(1, -(-size // len(chosen)))
