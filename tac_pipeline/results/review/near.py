@@ -33,7 +33,7 @@ CELLS_PER_ROOT = 2
 NEAR_BORDER, GUEST_CELLS = 0.15, 3
 SAMPLE_PER_CELL, LARGEST_SAMPLE = 40, 131_072
 # A byte stands for so many standard deviations at most. What is beyond is cut off, in both images of a pair.
-DEVIATIONS = 5.0
+DEVIATIONS = 4.0
 # The deviation in each direction that is taken for granted, as a share of that of vectors that have nothing in common.
 LEAST_SPREAD = 0.5
 # An image is joined with its nearest ones alone: in thousands of frames of one film that is enough for one group.
