@@ -4,8 +4,8 @@
 
 Made-up vectors of width 64 (`benchmarks/made_store.py`), of which one in twenty has a copy with a cosine of 0.97 to
 0.999, and real vectors where $TAC_REFERENCE_DATA has some. Recall and precision are against every pair of 2,000 images
-with all others; "clear" leaves out pairs within 0.001 of the limit. Seconds are CPU seconds, without those that write the vectors. `all alike` has vectors of which each is
-a near-duplicate of hundreds: frames of films.
+with all others; "clear" leaves out pairs within 0.001 of the limit. Seconds are CPU seconds, without those that write
+the vectors. `all alike` has vectors of which each is a near-duplicate of hundreds: frames of films.
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ def _batches(vectors: FloatMatrix, start: int) -> Iterator[EmbeddedBatch]:
 def made_vectors(rows: int, groups: int, generator: np.random.Generator) -> FloatMatrix:
     """Vectors as in a made store."""
     kinds = made_store._around(np.zeros((1, made_store.DIM)), np.zeros(25, dtype=int), 1.0, generator)
-    centers = made_store._around(
-        kinds, generator.integers(len(kinds), size=groups), made_store.KIND_SPREAD, generator
-    )
+    centers = made_store._around(kinds, generator.integers(len(kinds), size=groups), made_store.KIND_SPREAD, generator)
     chunks = [len(range(rows)[chunk]) for chunk in row_chunks(rows, made_store.CHUNK_ROWS)]
     found = [
         made_store._around(centers, generator.integers(groups, size=count), made_store.SPREAD, generator)
@@ -144,9 +142,7 @@ def judge(made: Made, pairs: pl.DataFrame, generator: np.random.Generator) -> Ju
         one, other = number[left], number[right]
         if one in chosen or other in chosen:
             found.add((min(one, other), max(one, other)))
-    below, true, above = (
-        true_pairs(vectors, asked, made.similarity + more) for more in (-UNCLEAR, 0.0, UNCLEAR)
-    )
+    below, true, above = (true_pairs(vectors, asked, made.similarity + more) for more in (-UNCLEAR, 0.0, UNCLEAR))
 
     def share(part: Pairs, whole: Pairs) -> float:
         return len(part & whole) / max(len(part), 1)

@@ -38,8 +38,8 @@ class View:
     groups : list of dict
         One for each group, the largest first: id, name, sureness, alternatives, size, share, curated, typical.
     images : DataFrame
-        image_id, cluster_id, confidence, margin, runner_up, curated, typicality, doubtful, duplicate_group, duplicate_of,
-        content_hash, width, height, uri; one row per image, by image_id.
+        image_id, cluster_id, confidence, margin, runner_up, curated, typicality, doubtful, duplicate_group,
+        duplicate_of, content_hash, width, height, uri; one row per image, by image_id.
     """
 
     key: tuple[str, ...]

@@ -171,9 +171,11 @@ def test_near_duplicates_need_not_have_been_learned_from(stores: tuple[Path, Pat
         found = {row["image_id"]: row for row in table(settings, "review").iter_rows(named=True)}
         learned = table(settings, "training_set").select("image_id", "content_hash")
         there = table(settings, "image_embeddings")
-        assert there.filter(pl.col("image_id").str.contains(r"p/(020|900)\d")).join(
-            learned, on=["image_id", "content_hash"]
-        ).is_empty()
+        assert (
+            there.filter(pl.col("image_id").str.contains(r"p/(020|900)\d"))
+            .join(learned, on=["image_id", "content_hash"])
+            .is_empty()
+        )
         for number in range(4):
             pair = [found[f"p/020{number}"], found[f"p/900{number}"]]
             assert pair[0]["duplicate_group"] == pair[1]["duplicate_group"] != None  # noqa: E711

@@ -62,7 +62,9 @@ def pairs_of_images(images: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
         Hash keys. Of images with equal bytes one is enough: they are in one group anyway.
     """
     keyed = images.select("image_id", key=pl.Series(hash_keys(images["content_hash"]))).unique("key", keep="first")
-    ends = (pairs.select(key=side).join(keyed, on="key", how="left", maintain_order="left") for side in ("left", "right"))
+    ends = (
+        pairs.select(key=side).join(keyed, on="key", how="left", maintain_order="left") for side in ("left", "right")
+    )
     left, right = (found["image_id"] for found in ends)
     return pl.DataFrame({"left": left, "right": right}).drop_nulls()
 
@@ -126,7 +128,9 @@ def numbered_as_before(groups: pl.DataFrame, before: pl.DataFrame) -> pl.DataFra
     groups, before : DataFrame with image_id, duplicate_group
         A group continues the one before that its first known image was in.
     """
-    was = groups.join(before.select("image_id", was="duplicate_group"), on="image_id", how="left", maintain_order="left")
+    was = groups.join(
+        before.select("image_id", was="duplicate_group"), on="image_id", how="left", maintain_order="left"
+    )
     first = was.group_by("duplicate_group", maintain_order=True).agg(pl.col("was").drop_nulls().first())
     taken: set[int] = set()
     numbers: dict[int, int] = {}

@@ -215,7 +215,10 @@ class _Index:
                 self._read = _read_cells(self.folder / self.record["cells"])
             else:
                 self._read = make_cells(_sample(view), n_images=view.n_images)
-                self.record["cells"], self.record["width"] = _write_cells(self.folder, self._read), len(self._read.basis)
+                self.record["cells"], self.record["width"] = (
+                    _write_cells(self.folder, self._read),
+                    len(self._read.basis),
+                )
         return self._read
 
     def _write_run(self, rows: pl.DataFrame, cells: Cells, view: View) -> tuple[str, int]:
@@ -312,7 +315,9 @@ class _Codes:
 
     @classmethod
     def joined(cls, parts: Sequence[_Codes]) -> _Codes:
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("cell", "key", "home", "code")))
+        return cls(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("cell", "key", "home", "code"))
+        )
 
     def at(self, rows: npt.NDArray[Any]) -> _Codes:
         return _Codes(self.cell[rows], self.key[rows], self.home[rows], self.code[rows])
@@ -398,8 +403,7 @@ def _sample(view: View) -> FloatMatrix:
         rows, vectors = read_shard(view.shards / name, encoder=view.encoder)
         vectors = vectors[rows["error"].is_null().to_numpy()]
         each = max(1, -(-size // len(chosen)))
-        places = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), each)).astype(int)) if len(vectors) else []
-        found.append(vectors[places])
+        found.append(vectors[:: max(1, -(-len(vectors) // each))])
     return np.concatenate(found)
 
 

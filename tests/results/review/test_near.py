@@ -1,4 +1,4 @@
-"""Pairs of near-duplicates: those of comparing every pair, whatever cells there are and in whatever order images come."""
+"""Pairs of near-duplicates: those of comparing every pair, whatever cells there are and whatever comes first."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ def found_in(decoded: np.ndarray, home: np.ndarray, new: np.ndarray, **limits: f
     return {(min(pair), max(pair)) for pair in pairs.tolist()}
 
 
-@given(seed=st.integers(0, 99), chunk_rows=st.integers(1, 9), similarity=st.floats(0.2, 1), dim=st.sampled_from([3, 90]))
+@given(
+    seed=st.integers(0, 99), chunk_rows=st.integers(1, 9), similarity=st.floats(0.2, 1), dim=st.sampled_from([3, 90])
+)
 def test_pairs_by_the_plain_formula(seed: int, chunk_rows: int, similarity: float, dim: int) -> None:
     generator = np.random.default_rng(seed)
     # No row has more than NEAREST others.
