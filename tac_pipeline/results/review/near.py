@@ -75,7 +75,8 @@ class Cells:
     def code(self, vectors: FloatMatrix) -> Codes:
         """Codes of unit rows, int8 (n_rows, dim)."""
         turned = (vectors @ self.basis - self.middle) / self.step
-        return np.clip(np.rint(turned), -127, 127).astype(np.int8)
+        codes: Codes = np.clip(np.rint(turned), -127, 127).astype(np.int8)
+        return codes
 
     def decode(self, codes: Codes) -> FloatMatrix:
         """The vectors of codes, turned and moved, float32 (n_rows, dim): their distances are those of the vectors."""

@@ -258,8 +258,8 @@ class _Index:
             if not fresh[rows].any():
                 continue
             decoded = cells.decode(together.code[rows])
-            limits = {"similarity": self.similarity, "rounding": cells.rounding}
-            pairs, cosines = pairs_in_cell(decoded, together.home[rows], fresh[rows], **limits)
+            home, new, limit = together.home[rows], fresh[rows], self.similarity
+            pairs, cosines = pairs_in_cell(decoded, home, new, similarity=limit, rounding=cells.rounding)
             if len(pairs):
                 ends = np.sort(together.key[rows][pairs], axis=1)
                 found.append(pl.DataFrame({"left": ends[:, 0], "right": ends[:, 1], "cosine": cosines}))
