@@ -258,8 +258,8 @@ class _Index:
             if not fresh[rows].any():
                 continue
             decoded = cells.decode(together.code[rows])
-            home, new, limit = together.home[rows], fresh[rows], self.similarity
-            pairs, cosines = pairs_in_cell(decoded, home, new, similarity=limit, rounding=cells.rounding)
+            home, limit = together.home[rows], self.similarity
+            pairs, cosines = pairs_in_cell(decoded, home, fresh[rows], similarity=limit, rounding=cells.rounding)
             if len(pairs):
                 ends = np.sort(together.key[rows][pairs], axis=1)
                 found.append(pl.DataFrame({"left": ends[:, 0], "right": ends[:, 1], "cosine": cosines}))
