@@ -215,10 +215,8 @@ class _Index:
                 self._read = _read_cells(self.folder / self.record["cells"])
             else:
                 self._read = make_cells(_sample(view), n_images=view.n_images)
-                self.record["cells"], self.record["width"] = (
-                    _write_cells(self.folder, self._read),
-                    len(self._read.basis),
-                )
+                self.record["cells"] = _write_cells(self.folder, self._read)
+                self.record["width"] = len(self._read.basis)
         return self._read
 
     def _write_run(self, rows: pl.DataFrame, cells: Cells, view: View) -> tuple[str, int]:
