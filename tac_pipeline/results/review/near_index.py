@@ -251,17 +251,16 @@ class _Index:
         together, fresh = _Codes.joined(parts), np.concatenate(is_new)
         order = np.lexsort((together.key, together.cell))
         starts = np.searchsorted(together.cell[order], block)
-        found = [NEAR_PAIRS_NONE]
+        ends, cosines = [np.empty((0, 2), dtype=np.int64)], [np.empty(0, dtype=np.float32)]
         for rows in np.split(order, starts[1:]):
             if not fresh[rows].any():
                 continue
-            decoded = cells.decode(together.code[rows])
-            home, limit = together.home[rows], self.similarity
-            pairs, cosines = pairs_in_cell(decoded, home, fresh[rows], similarity=limit, rounding=cells.rounding)
-            if len(pairs):
-                ends = np.sort(together.key[rows][pairs], axis=1)
-                found.append(pl.DataFrame({"left": ends[:, 0], "right": ends[:, 1], "cosine": cosines}))
-        return pl.concat(found)
+            decoded, home, limit = cells.decode(together.code[rows]), together.home[rows], self.similarity
+            pairs, near = pairs_in_cell(decoded, home, fresh[rows], similarity=limit, rounding=cells.rounding)
+            ends.append(together.key[rows][pairs])
+            cosines.append(near)
+        sides = np.sort(np.concatenate(ends), axis=1)
+        return pl.DataFrame({"left": sides[:, 0], "right": sides[:, 1], "cosine": np.concatenate(cosines)})
 
     def _join_runs(self) -> None:
         """Join small runs, so that a store that grows by a few images at a time has few."""
