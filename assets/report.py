@@ -172,7 +172,8 @@ def _twins(inputs: Inputs) -> pl.DataFrame:
     if f"{DUPLICATES.name}.parquet" in made.record["files"]:
         return made.frame(DUPLICATES)
     # Of a version that kept them in the large table alone.
-    return inputs.table(review, columns=["image_id", "duplicate_group"]).drop_nulls()
+    columns = ["image_id", "duplicate_group", "duplicate_of"]
+    return inputs.table(review, columns=columns).drop_nulls("duplicate_group")
 
 
 def _rows_of_page(inputs: Inputs, *, images_per_cluster: int) -> pl.DataFrame:

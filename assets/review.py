@@ -10,9 +10,7 @@ import polars as pl
 from assets.clustering import cluster_ids
 from assets.engine.execute import open_store
 from assets.engine.step import Inputs, Output, stored_asset
-from assets.images import training_set
-from assets.map import image_map
-from assets.neighbors import image_neighbors, load_neighbors
+from assets.images import image_embeddings, training_set
 from assets.results import assignments, vocabulary_profiles
 from assets.text_space import criterion, noun_vocabulary
 from assets.ui import previews
@@ -45,15 +43,17 @@ SHOWN = 30
     group="results",
     schema=REVIEW,
     settings=["review", "method"],
-    # The contents of the images come through the map, because image_embeddings is newer than the training set.
-    deps=[assignments, image_map, training_set, image_neighbors, noun_vocabulary],
+    deps=[assignments, image_embeddings, training_set, noun_vocabulary],
     deps_when={"group_by": [criterion]},
     as_of=cluster_ids,
-    code_version="2",
+    code_version="3",
     part="growth",
 )
 def review(inputs: Inputs, out: Output, review: Review, method: str) -> None:
-    """Images worth a look: typical images, border cases, outliers, near-duplicates; and each cluster's nouns."""
+    """Images worth a look: typical images, border cases, outliers, near-duplicates; and each cluster's nouns.
+
+    New images are compared with all of the store; what was compared before is kept.
+    """
     from tac_pipeline.results.review.marks import review_images
 
     derived = open_store(inputs.project).derived
@@ -99,36 +99,38 @@ def _write_by_scales(inputs: Inputs, out: Output, duplicates: pl.DataFrame, limi
 
 
 def _duplicates(inputs: Inputs, out: Output, similarity: float) -> pl.DataFrame:
-    """Columns image_id, duplicate_group of the images that are like another."""
-    from tac_pipeline.results.review.duplicates import equal_images, numbered_as_before
+    """The table DUPLICATES: the images that are like another, in the whole store."""
+    from tac_pipeline.results.review.duplicates import (
+        alike_images,
+        numbered_as_before,
+        pairs_of_images,
+        similarities_of,
+        with_representatives,
+    )
     from tac_pipeline.results.review.marks import duplicate_groups
+    from tac_pipeline.results.review.near_index import View, near_pairs
 
-    store, parts = open_store(inputs.project), inputs.segments(image_map)
-    known = inputs.table(training_set, columns=["image_id", "content_hash"])
-    hashed = ["image_id", "content_hash"]
-    there = store.derived.rows_of_few(parts, known["image_id"], hashed, named=inputs.artifact(training_set).content)
-    pairs = _near_pairs(inputs, known, there, similarity)
-    if len(parts) == 1:
-        return duplicate_groups(parts[0].frame(hashed), pairs)
-    paired = there.filter(pl.col("image_id").is_in(pl.concat([pairs["left"], pairs["right"]]).implode()))
-    alike = pl.concat([equal_images(parts, store.derived), paired]).unique("image_id")
-    groups = duplicate_groups(alike, pairs)
+    store, parts = open_store(inputs.project), inputs.segments(image_embeddings)
+    view = View(
+        parts,
+        inputs.rows(image_embeddings),
+        store.derived,
+        store.shards_folder,
+        inputs.fact(image_embeddings, "encoder"),
+        progress=inputs.progress("images to compare"),
+    )
+    pairs = near_pairs(view, store.near_folder, similarity=similarity)
+    near = np.unique(np.concatenate([pairs["left"].to_numpy(), pairs["right"].to_numpy()]))
+    images = alike_images(parts, store.derived, near)
+    groups = duplicate_groups(images, pairs_of_images(images, pairs))
     # Numbers that stay: else one new pair would change the rows of all others.
     current = store.whole_current(review.name)
-    if current is not None and f"{DUPLICATES.name}.parquet" in current.artifact.record["files"]:
+    if len(parts) > 1 and current is not None and f"{DUPLICATES.name}.parquet" in current.artifact.record["files"]:
         groups = numbered_as_before(groups, current.artifact.frame(DUPLICATES))
+    similarities = similarities_of(groups.sort("image_id"), inputs.segments(assignments), store.derived)
+    groups = with_representatives(groups, images, similarities)
     out.write_other(DUPLICATES, groups)
     return groups
-
-
-def _near_pairs(inputs: Inputs, known: pl.DataFrame, there: pl.DataFrame, similarity: float) -> pl.DataFrame:
-    """Nearly equal training images that are still unchanged in the store, as pairs of image_ids."""
-    from tac_pipeline.results.review.marks import near_pairs
-
-    pairs = near_pairs(inputs.vectors(training_set), load_neighbors(inputs, image_neighbors), similarity=similarity)
-    still = known.join(there, on=["image_id", "content_hash"], how="left", coalesce=False)["image_id_right"]
-    ids = pl.DataFrame({"left": still[pairs[:, 0]], "right": still[pairs[:, 1]]})
-    return ids.drop_nulls()
 
 
 def count_marks(parts: "Sequence[Rows]", derived: "Derived") -> pl.DataFrame:
@@ -162,7 +164,11 @@ def _show(out: Output, duplicates: pl.DataFrame, parts: "list[tuple[Rows, Segmen
     groups = (
         duplicates.sort("image_id")
         .group_by("duplicate_group")
-        .agg(images=pl.len(), examples=pl.col("image_id").head(3))
+        .agg(
+            images=pl.len(),
+            stands_for_it=pl.col("image_id").filter(pl.col("duplicate_of").is_null()).first(),
+            examples=pl.col("image_id").filter(pl.col("duplicate_of").is_not_null()).head(3),
+        )
         .sort(["images", "duplicate_group"], descending=[True, False])
     )
 

@@ -39,7 +39,7 @@ class View:
         One for each group, the largest first: id, name, sureness, alternatives, size, share, curated, typical.
     images : DataFrame
         image_id, cluster_id, confidence, margin, runner_up, curated, typicality, doubtful, duplicate_group,
-        content_hash, width, height, uri; one row per image, by image_id.
+        duplicate_of, content_hash, width, height, uri; one row per image, by image_id.
     """
 
     key: tuple[str, ...]
@@ -133,7 +133,7 @@ class Tables:
     ) -> tuple[int, pl.DataFrame]:
         """How many images a group has, and some of them: typical or doubtful first.
 
-        With `distinct`, one of each group of near-duplicates: the most typical.
+        With `distinct`, one of each group of near-duplicates (`distinct_images`).
         """
         own = self.view().images.filter(pl.col("cluster_id") == group)
         if distinct:
@@ -160,8 +160,9 @@ class Tables:
 
 
 def distinct_images(images: pl.DataFrame) -> pl.DataFrame:
-    """Images of one group with one of each group of near-duplicates, the most typical."""
-    ranked = images.sort("typicality", "image_id", descending=[True, False], nulls_last=True)
+    """Images of one group with one of each group of near-duplicates: what stands for it, else the most typical."""
+    stands = pl.col("duplicate_of").is_null()
+    ranked = images.sort(stands, "typicality", "image_id", descending=[True, True, False], nulls_last=True)
     alone = pl.col("duplicate_group").is_null()
     return ranked.filter(alone | pl.struct("duplicate_group").is_first_distinct())
 
@@ -173,6 +174,7 @@ _NO_REVIEW = pl.DataFrame(
         "border": pl.Boolean,
         "outlier": pl.Boolean,
         "duplicate_group": pl.Int32,
+        "duplicate_of": pl.String,
     }
 )
 _REVIEW_COLUMNS = list(_NO_REVIEW.columns)

@@ -187,17 +187,19 @@ def most_per_cluster(n_clusters: int, *, images_per_cluster: int) -> int:
 def choose_duplicates(review: pl.DataFrame, sizes: pl.DataFrame | None = None) -> pl.DataFrame:
     """Some members of the largest groups of near-duplicates: image_id, duplicate_group; the largest group first.
 
+    In each group the image that stands for it is the first.
+
     Parameters
     ----------
-    review : DataFrame with image_id, duplicate_group
+    review : DataFrame with image_id, duplicate_group, duplicate_of
     sizes : DataFrame with duplicate_group, images, optional
         Where the review does not have all members.
     """
-    there = review.drop_nulls("duplicate_group").select("image_id", "duplicate_group")
+    there = review.drop_nulls("duplicate_group").select("image_id", "duplicate_group", "duplicate_of")
     counted = there.group_by("duplicate_group").agg(images=pl.len()) if sizes is None else sizes
     largest = counted.sort(["images", "duplicate_group"], descending=[True, False]).head(DUPLICATE_GROUPS)
     places = largest.select("duplicate_group").with_row_index("place")
-    groups = there.join(places, on="duplicate_group").sort("place", "image_id")
+    groups = there.join(places, on="duplicate_group").sort("place", pl.col("duplicate_of").is_not_null(), "image_id")
     return (
         groups.group_by("duplicate_group", maintain_order=True)
         .head(DUPLICATE_MEMBERS)
@@ -272,6 +274,7 @@ def _image(row: Mapping[str, Any], position: Mapping[int, int]) -> Json:
         "border": row["border"],
         "outlier": row["outlier"],
         "group": row["duplicate_group"],
+        "copyOf": row["duplicate_of"],
     }
 
 

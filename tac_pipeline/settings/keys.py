@@ -407,7 +407,7 @@ class Review(Section):
         0.98,
         gt=0,
         le=1,
-        description="cosine from which two training images are near-duplicates; images with equal bytes always are",
+        description="cosine from which two images are near-duplicates; images with equal bytes always are",
     )
 
 

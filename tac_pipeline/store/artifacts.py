@@ -16,9 +16,10 @@
       .runs/              a lock for every run that is alive
       .listings/          what was found in archives, in folders, and in the files of a vector table
       .derived/           what was computed of single segments of large tables (segments/derived.py)
+      .near/              near-duplicates, and what finds those of new images (results/review/near_index.py)
       .damaged/           files with wrong bytes that were set aside, for some days
-    data/photos.style/    the same of a grouping, called style, of the images of photos: without shards, and without a
-                          lock and runs of its own
+    data/photos.style/    the same of a grouping, called style, of the images of photos: without shards and .near, and
+                          without a lock and runs of its own
     data/.shared/         versions of the assets that depend on no image: every store finds them
       prompted_nouns/     append-only noun vectors, found by encoder, templates and noun (prompted_nouns.py)
 
@@ -61,6 +62,8 @@ LISTINGS_NAME = ".listings"
 ASSIGNED_NAME = "assigned"
 # What was computed of single segments of large tables (segments/derived.py).
 DERIVED_NAME = ".derived"
+# Near-duplicates and what finds those of new images (results/review/near_index.py).
+NEAR_NAME = ".near"
 LEDGER_NAME = "ledger"
 PUBLISHED_NAME = "published"
 # The last run's summary, alerts, and what is known of versions in other places; lost, it is made again.
@@ -125,6 +128,11 @@ class Store:
         from tac_pipeline.store.segments.derived import Derived
 
         return Derived(self.folder / DERIVED_NAME)
+
+    @property
+    def near_folder(self) -> Path:
+        """Near-duplicates of the images, and what finds those of new ones."""
+        return (self.base or self).folder / NEAR_NAME
 
     @property
     def ledger_folder(self) -> Path:

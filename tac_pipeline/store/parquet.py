@@ -8,7 +8,7 @@ which encoder made them, how wide they are and that they are unit vectors. What 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,10 @@ class TableSchema:
     zero_vectors: bool = False
     # Whether it has a row for every image of a store, and is written in segments when it is large (segments.py).
     grows: bool = False
+    # So many rows are read at least.
+    row_group_rows: int = ROW_GROUP_ROWS
+    # Not where it would save nothing: random bytes, such as vectors.
+    compressed: bool = True
 
     @property
     def file_name(self) -> str:
@@ -100,7 +104,7 @@ def save_table(path: Path, schema: TableSchema, table: pa.Table, *, checksums: b
     pq.write_table(
         table,
         path,
-        row_group_size=ROW_GROUP_ROWS,
+        row_group_size=schema.row_group_rows,
         compression=_compression(schema),
         use_dictionary=False,
         write_statistics=schema.vector_column is None,
@@ -174,22 +178,44 @@ def read_table(path: Path, schema: TableSchema, *, columns: Sequence[str] | None
     ArtifactDamaged
         Not Parquet, cut short, not a table of this schema, or a page without its checksum.
     """
+    return _read(path, schema, columns)
+
+
+def read_rows_between(path: Path, schema: TableSchema, column: str, low: float, high: float) -> pa.Table:
+    """Read the row groups that may have rows with a value of a column from low to high; see read_table."""
+
+    def near(file: pq.ParquetFile) -> list[int]:
+        footer, found = file.metadata, []
+        place = footer.schema.names.index(column)
+        for group in range(footer.num_row_groups):
+            ends = footer.row_group(group).column(place).statistics
+            if ends is None or not ends.has_min_max or (ends.min <= high and low <= ends.max):
+                found.append(group)
+        return found
+
+    return _read(path, schema, None, near)
+
+
+def _read(
+    path: Path,
+    schema: TableSchema,
+    columns: Sequence[str] | None,
+    groups: Callable[[pq.ParquetFile], list[int]] | None = None,
+) -> pa.Table:
     try:
-        return _read(path, schema, columns)
+        # A file of its own, and not a data set of one: a store has thousands of small ones.
+        with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            return _read_columns(file, schema, columns, None if groups is None else groups(file))
     except UNREADABLE as error:
-        file = path if spoiled(error) else None
+        spoilt = path if spoiled(error) else None
         raise ArtifactDamaged(
-            f"{path} must be a Parquet file with the table {schema.name}: {error}", file=file
+            f"{path} must be a Parquet file with the table {schema.name}: {error}", file=spoilt
         ) from error
 
 
-def _read(path: Path, schema: TableSchema, columns: Sequence[str] | None) -> pa.Table:
-    # A file of its own, and not a data set of one: a store has thousands of small ones.
-    with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
-        return _read_columns(file, schema, columns)
-
-
-def _read_columns(file: pq.ParquetFile, schema: TableSchema, columns: Sequence[str] | None) -> pa.Table:
+def _read_columns(
+    file: pq.ParquetFile, schema: TableSchema, columns: Sequence[str] | None, groups: list[int] | None
+) -> pa.Table:
     head = file.schema_arrow
     told, there = head.metadata or {}, set(head.names)
     metadata = {key: told[key] for key in (SCHEMA_KEY, ENCODER_KEY, DIM_KEY, NORM_KEY) if key in told}
@@ -198,7 +224,7 @@ def _read_columns(file: pq.ParquetFile, schema: TableSchema, columns: Sequence[s
         raise ValueError(f"it says {found or 'nothing'}")
     wanted = [column for column in schema.columns if columns is None or column.name in columns]
     asked = [column.name for column in wanted if column.name in there or not column.nullable]
-    table = file.read(columns=asked)
+    table = file.read(columns=asked) if groups is None else file.read_row_groups(groups, columns=asked)
     # The footer has no checksum: names and types are compared, and nothing else of it is passed on.
     arrays, fields = [], []
     for column in wanted:
@@ -245,7 +271,7 @@ def vectors_of(table: pa.Table, name: str = "embedding") -> FloatMatrix:
 
 
 def _compression(schema: TableSchema) -> str:
-    return "none" if schema.vector_column else "zstd"
+    return "none" if schema.vector_column or not schema.compressed else "zstd"
 
 
 def _array(values: Any, field: pa.Field, schema: TableSchema) -> pa.Array:

@@ -495,9 +495,50 @@ SIMILARITY_COUNTS = TableSchema(
     ),
 )
 HASH_KEYS = TableSchema("hash_keys", (Column("key", pa.int64(), "of a content hash of this segment; ascending"),))
-EQUAL_IMAGES = TableSchema("equal_images", (_IMAGE_ID, _CONTENT_HASH))
+NEAR_PAIRS = TableSchema(
+    "near_pairs",
+    (
+        Column("left", pa.int64(), "key of a content hash"),
+        Column("right", pa.int64(), "of another, which is larger"),
+        Column("cosine", pa.float32(), "of their vectors, by their codes"),
+    ),
+)
+
+
+def near_codes(width: int) -> TableSchema:
+    """The schema of the codes of vectors of a width."""
+    columns = (
+        Column("cell", pa.int32(), "the rows are sorted by it, and by key"),
+        Column("key", pa.int64(), "of a content hash"),
+        Column("home", pa.bool_(), "whether it is the nearest cell, and not one nearby"),
+        Column("code", pa.binary(width), "one byte for each number of the turned vector"),
+    )
+    return TableSchema("near_codes", columns, row_group_rows=8192, compressed=False)
+
+
+ALIKE_IMAGES = TableSchema(
+    "alike_images",
+    (
+        _IMAGE_ID,
+        _CONTENT_HASH,
+        Column("width", pa.int32(), "as in image_embeddings"),
+        Column("height", pa.int32(), "as in image_embeddings"),
+    ),
+)
+ALIKE_SIMILARITIES = TableSchema(
+    "alike_similarities",
+    (_IMAGE_ID, Column("similarity", pa.float32(), "as in assignments", nullable=True)),
+)
+_DUPLICATE_OF = Column(
+    "duplicate_of",
+    pa.string(),
+    "the image that stands for its group: the largest, then the most typical; null for that one and without a group",
+    nullable=True,
+)
 DUPLICATES = TableSchema(
-    "duplicates", (_IMAGE_ID, Column("duplicate_group", pa.int32(), "as in the table review")), key="image_id"
+    "duplicates",
+    (_IMAGE_ID, Column("duplicate_group", pa.int32(), "as in the table review"), _DUPLICATE_OF),
+    key="image_id",
 )
 REVIEW_SUMS = TableSchema(
     "review_sums",
@@ -526,6 +567,7 @@ REVIEW = TableSchema(
         Column("border", pa.bool_(), "the margin is below review.border_margin"),
         Column("outlier", pa.bool_(), "it is farther out than review.outlier_deviations allows"),
         Column("duplicate_group", pa.int32(), "from 0, largest first; null when no image is like it", nullable=True),
+        _DUPLICATE_OF,
     ),
     key="image_id",
     grows=True,

@@ -71,7 +71,7 @@ EDGES = {
     },
     "map_layout": {"training_set"},
     "image_map": {"image_embeddings", "map_layout"},
-    "review": {"assignments", "image_map", "training_set", "image_neighbors", "noun_vocabulary"},
+    "review": {"assignments", "image_embeddings", "training_set", "noun_vocabulary"},
     "report": {"clusters", "cluster_tree", "assignments", "review", "image_map", "image_embeddings", "image_manifest"},
 }
 

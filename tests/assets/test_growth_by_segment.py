@@ -126,6 +126,15 @@ def test_a_first_run_gives_the_same_tables(stores: tuple[Path, Path]) -> None:
     same(stores)
 
 
+def copy_some(folder: Path) -> None:
+    """The first two vectors of the second file, which was written anew, and almost the third and fourth."""
+    copies = vectors(60, 9)[:4]
+    copies[2:] += 0.01 * np.random.default_rng(0).normal(size=(2, DIM))
+    copies /= np.linalg.norm(copies, axis=1, keepdims=True)
+    ids = [f"p/900{number}" for number in range(4)]
+    write_vectors(folder / "images" / "twice.parquet", ids, copies.astype(np.float32))
+
+
 def remove(folder: Path, name: str) -> None:
     (folder / "images" / f"{name}.parquet").unlink()
 
@@ -140,8 +149,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "a file that lost rows": lambda folder: write(folder, "first", [f"p/{n:04d}" for n in range(200) if n % 7]),
     "a file that is gone": lambda folder: remove(folder, "between"),
     "nothing": lambda folder: None,
-    # The first two vectors of the second file.
-    "an image that is there twice": lambda folder: write(folder, "twice", ["p/9001", "p/9002"], seed=9),
+    "images that are there twice": lambda folder: copy_some(folder),
     "ids that move to another file": lambda folder: (
         remove(folder, "third"),
         write(folder, "last", ["p/0999", "q/1"], seed=2),
@@ -156,6 +164,24 @@ def test_growth_gives_what_single_files_have(stores: tuple[Path, Path], change: 
     grow(stores)
     same(stores)
     published_alike(stores)
+
+
+def test_near_duplicates_need_not_have_been_learned_from(stores: tuple[Path, Path]) -> None:
+    for settings in stores:
+        found = {row["image_id"]: row for row in table(settings, "review").iter_rows(named=True)}
+        learned = table(settings, "training_set").select("image_id", "content_hash")
+        there = table(settings, "image_embeddings")
+        assert (
+            there.filter(pl.col("image_id").str.contains(r"p/(020|900)\d"))
+            .join(learned, on=["image_id", "content_hash"])
+            .is_empty()
+        )
+        for number in range(4):
+            pair = [found[f"p/020{number}"], found[f"p/900{number}"]]
+            assert pair[0]["duplicate_group"] == pair[1]["duplicate_group"] != None  # noqa: E711
+            stands = max(pair, key=lambda row: (row["typicality"], row["image_id"] < "p/9"))
+            assert [row["duplicate_of"] for row in pair if row is not stands] == [stands["image_id"]]
+            assert stands["duplicate_of"] is None
 
 
 def test_it_is_as_if_it_had_always_been_so(stores: tuple[Path, Path], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import polars as pl
 
 from tac_pipeline.report import Changes, ReportTables, choose_images, describe
 from tac_pipeline.report.contents import Contents
+from tac_pipeline.results.review.duplicates import with_representatives
 from tac_pipeline.results.review.marks import duplicate_groups, review_images
 from tac_pipeline.sources.streaming import OverLimit
 from tac_pipeline.store.comparison import compare_assignments
@@ -56,6 +57,7 @@ def made_up_tables(
     )
     equal = pl.when(pl.int_range(pl.len()) < 2).then(pl.lit("f" * 64)).otherwise("content_hash").alias("content_hash")
     groups = duplicate_groups(images.with_columns(equal), pl.DataFrame(schema={"left": pl.String, "right": pl.String}))
+    groups = with_representatives(groups, images, assignments.select("image_id", "similarity"))
     review = review_images(assignments, groups, border_margin=0.2, outlier_deviations=1.3)
     broken = pl.DataFrame(
         {

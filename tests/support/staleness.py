@@ -4,7 +4,7 @@ from assets.graph import STEPS
 
 ALL = {step.name for step in STEPS}
 RESULTS = {"corrections", "assignments", "clusters", "cluster_tree", "evaluation", "review", "report"}
-MAP_DOWN = {"map_layout", "image_map", "review", "report"}
+MAP_DOWN = {"map_layout", "image_map", "report"}
 HEADS_DOWN = {"cluster_heads", "cluster_ids", *RESULTS}
 WEIGHT_DOWN = {"text_weight", "text_neighbors", "training_free_clusters", *HEADS_DOWN}
 COUNTERPARTS_DOWN = {"text_counterparts", *WEIGHT_DOWN}

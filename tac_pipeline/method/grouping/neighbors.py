@@ -228,6 +228,15 @@ def no_neighbors(n_rows: int) -> Neighbors:
     return Neighbors(np.empty((n_rows, 0), dtype=np.int64), None)
 
 
+def cell_centers(rows: FloatMatrix, *, count: int) -> FloatMatrix:
+    """Centers of so many cells by k-means, float32 (count, dim), of rows of any length, float32 (n_rows, dim)."""
+    found = _faiss().Kmeans(
+        rows.shape[1], count, niter=LIST_ROUNDS, seed=0, min_points_per_centroid=1, max_points_per_centroid=10**6
+    )
+    found.train(np.ascontiguousarray(rows))
+    return np.asarray(found.centroids, dtype=np.float32)
+
+
 def write_index(path: Path, index: Index) -> None:
     """Write an index to a file."""
     _faiss().write_index(index.faiss, str(path))

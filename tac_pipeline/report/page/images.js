@@ -70,7 +70,7 @@ const viewer = (() => {
       ["typicality", `${percent(image.typicality)} of the cluster is no nearer to its center`],
       ["runner-up", runnerUp ? [clusterLink(runnerUp), image.border ? " (on the border)" : ""] : "none"],
       image.outlier ? ["outlier", "much farther from the center than the others"] : null,
-      image.group !== null ? ["near-duplicates", `group ${image.group + 1}`] : null,
+      image.group !== null ? ["near-duplicates", [`group ${image.group + 1}, `, image.copyOf === null ? "which it stands for" : ["like ", isolated(image.copyOf)]]] : null,
       image.width ? ["size", `${count(image.width)} × ${count(image.height)} pixels`] : null,
     ].filter(Boolean);
     facts.replaceChildren(

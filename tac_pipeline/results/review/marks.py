@@ -1,6 +1,6 @@
 """Finding images that are worth a look: typical images, border cases, outliers, near-duplicates.
 
-All of it comes from existing tables: the assignments, the content hashes, and the neighbor graph of the training set.
+All of it comes from existing tables: the assignments, the content hashes, and pairs of nearly equal images.
 Pure functions on tables; memory holds one small row per image.
 """
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tac_pipeline.arrays import FloatMatrix, IntMatrix, row_chunks
 from tac_pipeline.errors import InputError
 
 # The standard deviation of normally distributed values is their median absolute deviation times this.
@@ -25,8 +24,8 @@ def review_images(
     Parameters
     ----------
     assignments : DataFrame with image_id, cluster_id, similarity, margin (the table assignments)
-    groups : DataFrame with image_id, duplicate_group
-        From `duplicate_groups`.
+    groups : DataFrame with image_id, duplicate_group, duplicate_of
+        From `duplicate_groups` and `with_representatives` (duplicates.py).
     border_margin : float
         An image with a smaller margin is on the border between its cluster and the runner-up.
     outlier_deviations : float
@@ -50,33 +49,8 @@ def review_images(
         border=(placed & (pl.col("margin") < border_margin)).fill_null(False),
         outlier=(placed & (cosine < median - outlier_deviations * deviation)).fill_null(False),
         duplicate_group=pl.col("duplicate_group").cast(pl.Int32),
+        duplicate_of=pl.col("duplicate_of"),
     )
-
-
-def near_pairs(vectors: FloatMatrix, neighbors: IntMatrix, *, similarity: float, chunk_rows: int = 1024) -> IntMatrix:
-    """The edges of a neighbor graph between nearly equal images.
-
-    Parameters
-    ----------
-    vectors : float32 (n_images, dim), unit rows
-    neighbors : int64 (n_images, count)
-        The neighbor table.
-    similarity : float
-        The least cosine of an edge.
-    chunk_rows : int
-        Bounds memory, to chunk_rows x count x dim; never changes the result.
-
-    Returns
-    -------
-    int64 (n_pairs, 2)
-        Rows of the vectors.
-    """
-    found = [np.empty((0, 2), dtype=np.int64)]
-    for rows in row_chunks(len(vectors), chunk_rows):
-        cosine = np.einsum("nd,nkd->nk", vectors[rows], vectors[neighbors[rows]])  # (chunk, count)
-        left, place = np.nonzero(cosine >= similarity)
-        found.append(np.stack([left + rows.start, neighbors[rows][left, place]], axis=1))
-    return np.concatenate(found)
 
 
 def duplicate_groups(images: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:

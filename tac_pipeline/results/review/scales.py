@@ -105,7 +105,7 @@ def review_segment(
     Parameters
     ----------
     assignments : DataFrame with image_id, cluster_id, similarity, margin
-    groups : DataFrame with image_id, duplicate_group
+    groups : DataFrame with image_id, duplicate_group, duplicate_of
     scales : Scales
     border_margin, outlier_deviations
         See `review_images`.
@@ -125,6 +125,7 @@ def review_segment(
             border=(placed & (pl.col("margin") < border_margin)).fill_null(False),
             outlier=(placed & rare).fill_null(False),
             duplicate_group=pl.col("duplicate_group").cast(pl.Int32),
+            duplicate_of=pl.col("duplicate_of"),
         )
     )
 

@@ -20,6 +20,7 @@ from tac_pipeline.store.artifacts import (
     BEFORE_RESTORE,
     CURRENT_NAME,
     DERIVED_NAME,
+    NEAR_NAME,
     PAGES_NAME,
     RECORD_NAME,
     RUNS_NAME,
@@ -58,6 +59,7 @@ from tac_pipeline.store.schemas import (
 LOCKS = {".lock", ".lock-holder"}
 _PASSED_OVER = {
     DERIVED_NAME,
+    NEAR_NAME,
     PAGES_NAME,
     THUMBNAILS_NAME,
     RUNS_NAME,

@@ -106,7 +106,7 @@ def test_of_duplicates_one_is_left(bench: Bench) -> None:
     own = bench.desk.view().images.filter(pl.col("cluster_id") == group)
     for _, rows in own.drop_nulls("duplicate_group").group_by("duplicate_group"):
         [kept] = set(rows["image_id"]) & set(ids)
-        assert rows.filter(pl.col("image_id") == kept)["typicality"][0] == rows["typicality"].max()
+        assert rows.filter(pl.col("image_id") == kept)["duplicate_of"].to_list() == [None]
 
 
 # --- one image --------------------------------------------------------------------------------------------------------

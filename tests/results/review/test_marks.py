@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tac_pipeline.errors import InputError
-from tac_pipeline.results.review.marks import MAD_TO_DEVIATION, duplicate_groups, near_pairs, review_images
+from tac_pipeline.results.review.marks import MAD_TO_DEVIATION, duplicate_groups, review_images
 
-NO_GROUPS = pl.DataFrame(schema={"image_id": pl.String, "duplicate_group": pl.Int32})
+NO_GROUPS = pl.DataFrame(schema={"image_id": pl.String, "duplicate_group": pl.Int32, "duplicate_of": pl.String})
 
 
 def assigned(rows: list[tuple[str, int | None, float | None, float | None]]) -> pl.DataFrame:
@@ -37,6 +37,7 @@ def test_unreadable_images_stay_as_rows_and_are_nothing_special() -> None:
         "border": False,
         "outlier": False,
         "duplicate_group": None,
+        "duplicate_of": None,
     }
 
 
@@ -61,18 +62,6 @@ def test_outliers_by_the_plain_formula(seed: int, deviations: float) -> None:
 
 def test_a_cluster_of_equal_images_has_no_outliers() -> None:
     assert not any(row["outlier"] for row in reviewed([(str(i), 0, 0.5, 1) for i in range(9)]).values())
-
-
-@given(seed=st.integers(0, 99), chunk_rows=st.integers(1, 12), similarity=st.floats(-1, 1))
-def test_near_pairs_by_the_plain_formula(seed: int, chunk_rows: int, similarity: float) -> None:
-    generator = np.random.default_rng(seed)
-    vectors = generator.normal(size=(10, 3)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    neighbors = np.argsort(-(vectors @ vectors.T), axis=1)[:, 1:5]
-    plain = {(i, int(j)) for i in range(10) for j in neighbors[i] if vectors[i] @ vectors[j] >= similarity + 1e-6}
-    rough = {(i, int(j)) for i in range(10) for j in neighbors[i] if vectors[i] @ vectors[j] >= similarity - 1e-6}
-    found = {(int(i), int(j)) for i, j in near_pairs(vectors, neighbors, similarity=similarity, chunk_rows=chunk_rows)}
-    assert plain <= found <= rough
 
 
 def groups_of(hashes: dict[str, str], pairs: list[tuple[str, str]]) -> list[set[str]]:
