@@ -37,7 +37,7 @@ class OpenedSet:
     labels : int64 (n_scored,)
         The class of each scored image, from 0.
     content : str
-        Digest of all that a result depends on, beside way and seed.
+        Digest of all that a result depends on, beside way, seed and the names of the classes.
     encoder : str
         What made the vectors; "" where a table does not say.
     encoder_name : str
@@ -87,18 +87,19 @@ class Shelf:
             )
         words = self._nouns.table["noun"].to_list()
         seen = parts.seen(vectors, words, self._nouns.embeddings, one.class_names)
-        content = [VERSION, file_sha256(place), digest(words), one.label, one.learn, one.split, one.class_names]
+        content = [VERSION, file_sha256(place), digest(words), one.label, one.learn, one.split]
         return OpenedSet(seen, parts.labels, digest([*content, *self._of_nouns]))
 
     def _open_pictures(self, one: DataSet, place: Path, name: str) -> OpenedSet:
         encoding = self._encoding(name, one.resize)
         table, vectors = encoding.images(one, place)
         parts = _Parts(one, table, place)
-        names = one.class_names or [words_of(name) for name in parts.names]
-        class_vectors = encoding.words(names) if "zero-shot" in self._experiment.ways else None
+        names = one.class_names or [[words_of(name)] for name in parts.names]
+        # Each can be encoded: the first word of each class is its name.
+        class_vectors = encoding.words([first for first, *_ in names]) if "zero-shot" in self._experiment.ways else None
         words = self._nouns.table["noun"].to_list()
         seen = parts.seen(vectors, words, self._noun_vectors(name), names, class_vectors)
-        content = [VERSION, encoding.name, table.rows(), one.learn, one.split, names, self._experiment.templates]
+        content = [VERSION, encoding.name, table.rows(), one.learn, one.split, self._experiment.templates]
         return OpenedSet(seen, parts.labels, digest([*content, *self._of_nouns]), encoding.name, name)
 
     @cached_property
@@ -176,7 +177,7 @@ class _Parts:
         vectors: FloatMatrix,
         nouns: list[str],
         noun_vectors: FloatMatrix,
-        class_names: list[str] | None,
+        class_names: list[list[str]] | None,
         class_vectors: FloatMatrix | None = None,
     ) -> Vectors:
         """What the ways see, with the vectors of the table's rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from tac_pipeline.digest import digest
 from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.experiments.opening import OpenedSet, Shelf
 from tac_pipeline.experiments.plan import DataSet, Experiment
-from tac_pipeline.experiments.ways import load_way
+from tac_pipeline.experiments.ways import load_way, told_names
 from tac_pipeline.first_run.cost import machine
 from tac_pipeline.method.clusters.evaluation import score
 
@@ -42,6 +42,8 @@ class Result:
     seconds : float
     encoder, encoder_name, machine : str
         What made the vectors, where that is known, what the experiment calls it, and where the seconds were taken.
+    unnamed : list of str
+        Of zero-shot: the classes without a vector.
     """
 
     key: str
@@ -64,6 +66,7 @@ class Result:
     encoder: str
     encoder_name: str
     machine: str
+    unnamed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def _run_ways(
     missing: list[str],
 ) -> Iterator[Result]:
     for way in experiment.ways:
-        key = digest([opened.content, way, seed])
+        key = _key(opened, way, seed)
         if kept.find(key) is None:
             try:
                 found = load_way(way)(opened.seen, seed)
@@ -132,7 +135,7 @@ def _run_ways(
                     figures |= _plain_figures(opened.labels, groups.groups)
                 kept.add(
                     Result(
-                        key=digest([opened.content, name, seed]),
+                        key=_key(opened, name, seed),
                         data=one.name,
                         way=name,
                         seed=seed,
@@ -145,6 +148,7 @@ def _run_ways(
                         encoder=opened.encoder,
                         encoder_name=opened.encoder_name,
                         machine=machine(),
+                        unnamed=groups.unnamed,
                         **figures,
                     )
                 )
@@ -153,6 +157,10 @@ def _run_ways(
         result = kept.find(key)
         if result is not None:
             yield result
+
+
+def _key(opened: OpenedSet, way: str, seed: int) -> str:
+    return digest([opened.content, way, seed, *([opened.seen.class_names] if told_names(way) else [])])
 
 
 def _plain_figures(labels: IntVector, groups: IntVector) -> dict[str, float]:
