@@ -170,10 +170,13 @@ def _reads_images(project: Project) -> bool:
 def _require_encoder(project: Project, encoded: Mapping[str, int]) -> None:
     from assets.images import load_encoder
     from tac_pipeline.encoders.model_choice import choose_model
+    from tac_pipeline.encoders.second import JoinedEncoder
     from tac_pipeline.encoders.weights import require_weights
     from tac_pipeline.first_run.space import bytes_needed, require_space
 
     require_weights(choose_model(*project.encoder_files))
-    dim = load_encoder(project).dim
-    needed = bytes_needed(images=encoded.get("images", 0), nouns=encoded.get("nouns", 0), dim=dim)
+    encoder = load_encoder(project)
+    if isinstance(encoder, JoinedEncoder) and "images" in encoded:
+        encoder.require_second()
+    needed = bytes_needed(images=encoded.get("images", 0), nouns=encoded.get("nouns", 0), dim=encoder.dim)
     require_space(project.data_folder, needed)
