@@ -14,10 +14,11 @@ import polars as pl
 from tac_pipeline.arrays import FloatMatrix, IntVector, require_unit_rows
 from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.errors import InputError, first_few
-from tac_pipeline.experiments.pictures import SPLIT, Encoding, words_of
+from tac_pipeline.experiments.pictures import SPLIT, Encoding, Pictures, list_pictures, words_of
 from tac_pipeline.experiments.plan import DataSet, Experiment
 from tac_pipeline.experiments.ways import Vectors
 from tac_pipeline.nouns import CandidateNouns, load_candidate_nouns
+from tac_pipeline.sources.listing import require_splits
 from tac_pipeline.sources.tables.parquet import parquet_schema
 from tac_pipeline.sources.tables.vectors import is_vector_table
 
@@ -52,11 +53,18 @@ class OpenedSet:
 
 
 class Shelf:
-    """Opens the sets of an experiment; the nouns are read, or encoded, once."""
+    """Opens the sets of an experiment; the nouns are read, or encoded, once.
+
+    Attributes
+    ----------
+    problems : list of str
+        Sentences about the sets opened until now: what could not be looked at, or not be read.
+    """
 
     def __init__(self, experiment: Experiment, data: Path, out: Path, say: Callable[[str], None]) -> None:
         self._experiment, self._data, self._out, self._say = experiment, data, out, say
         self._encodings: dict[tuple[str, int | None], Encoding] = {}
+        self.problems: list[str] = []
         self._heard: tuple[str | None, FloatMatrix] = None, np.empty((0, 0), dtype=np.float32)
 
     def open(self, one: DataSet) -> Iterator[OpenedSet]:
@@ -74,8 +82,11 @@ class Shelf:
         if place.is_file() and place.suffix == ".parquet" and is_vector_table(parquet_schema(place)):
             yield self._open_vectors(one, place)
             return
+        pictures = list_pictures(one, place, self.problems)
+        # What does not fit is refused before anything is encoded.
+        _Parts(one, pictures.table, place)
         for name in self._experiment.by_name:
-            yield self._open_pictures(one, place, name)
+            yield self._open_pictures(one, pictures, name)
 
     def _open_vectors(self, one: DataSet, place: Path) -> OpenedSet:
         table = _read(place, ["embedding", one.label, *([SPLIT] if one.splits else [])])
@@ -90,10 +101,10 @@ class Shelf:
         content = [VERSION, file_sha256(place), digest(words), one.label, one.learn, one.split]
         return OpenedSet(seen, parts.labels, digest([*content, *self._of_nouns]))
 
-    def _open_pictures(self, one: DataSet, place: Path, name: str) -> OpenedSet:
+    def _open_pictures(self, one: DataSet, pictures: Pictures, name: str) -> OpenedSet:
         encoding = self._encoding(name, one.resize)
-        table, vectors = encoding.images(one, place)
-        parts = _Parts(one, table, place)
+        table, vectors = encoding.images(one, pictures)
+        parts = _Parts(one, table, pictures.place)
         names = one.class_names or [[words_of(name)] for name in parts.names]
         # Each can be encoded: the first word of each class is its name.
         class_vectors = encoding.words([first for first, *_ in names]) if "zero-shot" in self._experiment.ways else None
@@ -142,8 +153,8 @@ class _Parts:
     """
 
     def __init__(self, one: DataSet, table: pl.DataFrame, place: Path) -> None:
-        self._learned = self._rows(one, table, one.learned, place)
-        self._scored = self._rows(one, table, one.scored, place)
+        self._learned = self._rows(one, table, one.learned)
+        self._scored = self._rows(one, table, one.scored)
         column = "label" if "label" in table.columns else one.label
         truth = table[column].gather(self._scored)
         bare = truth.null_count()
@@ -164,12 +175,10 @@ class _Parts:
             )
 
     @staticmethod
-    def _rows(one: DataSet, table: pl.DataFrame, splits: list[str], place: Path) -> IntVector:
+    def _rows(one: DataSet, table: pl.DataFrame, splits: list[str]) -> IntVector:
         if not splits:
             return np.arange(len(table))
-        absent = [split for split in splits if not (table[SPLIT] == split).any()]
-        if absent:
-            raise InputError(f"{one.name}: {place} has no image of the split {absent[0]!r}")
+        require_splits(splits, table[SPLIT], key=f"{one.name}: split")
         return table[SPLIT].is_in(splits).fill_null(value=False).arg_true().to_numpy().astype(np.int64)
 
     def seen(

@@ -71,10 +71,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All results of an experiment, and what could not be run, in words."""
+    """All results of an experiment, and in words what could not be run, and what of a set could not be read."""
 
     results: list[Result]
     missing: list[str]
+    problems: list[str] = field(default_factory=list)
 
 
 def run_experiment(
@@ -107,7 +108,7 @@ def run_experiment(
                     results += _run_ways(experiment, one, opened, seed, kept, say, missing)
         except TacError as error:
             missing.append(str(error))
-    return Outcome(results, list(dict.fromkeys(missing)))
+    return Outcome(results, list(dict.fromkeys(missing)), list(dict.fromkeys(shelf.problems)))
 
 
 def _run_ways(

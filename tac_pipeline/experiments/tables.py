@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 
 from tac_pipeline.experiments.plan import Experiment
-from tac_pipeline.experiments.running import Result
+from tac_pipeline.experiments.running import Outcome, Result
 from tac_pipeline.experiments.ways import learns
 
 COMPARED = ("nmi", "acc", "ari")
@@ -50,11 +50,13 @@ def rows_of(experiment: Experiment, results: Sequence[Result]) -> list[tuple[str
     return rows
 
 
-def notes_of(results: Sequence[Result]) -> list[str]:
-    """What stands below the table: encoders, classes that could not be told by name, and machines."""
+def notes_of(outcome: Outcome) -> list[str]:
+    """What stands below the table: encoders, what of a set could not be read or told by name, and machines."""
+    results = outcome.results
     encoders = sorted({(result.encoder_name, result.encoder) for result in results if result.encoder})
     machines = sorted({result.machine for result in results})
     notes = [f"{name or 'Vectors'} by {encoder}" for name, encoder in encoders]
+    notes += [problem.removesuffix(".") for problem in outcome.problems]
     for data, classes, unnamed in sorted({(one.data, one.classes, tuple(one.unnamed)) for one in results}):
         if unnamed:
             notes.append(

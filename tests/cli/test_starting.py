@@ -194,7 +194,7 @@ def test_a_known_data_set_gets_the_settings_of_its_preset(folder: Path) -> None:
         (("--data", "sets"), "--data belongs to a --preset that names a data set"),
         (
             ("sets/ILSVRC", "--preset", "imagenet10"),
-            "ImageNet-10 must have images of the split val, in folders of their classes",
+            "got 'val', and there are: train (10 images). Images must be in folders of their classes",
         ),
     ],
 )

@@ -113,7 +113,10 @@ def test_what_cannot_be_had_is_one_sentence(encoder_of, tmp_path: Path, second: 
         ({"model": "dinov9"}, "must be a model of timm; 'dinov9' is none"),
         ({"model": TINY, "pretrained": "other"}, "must hold the tensors of test_vit; .* holds some.weight"),
         ({"model": TINY, "pretrained": "damaged"}, "must be a whole safetensors file"),
-        ({"model": TINY}, r"weights of test_vit \(encoder\.second\) must be on this .* HF_HUB_OFFLINE .*model\.safetens"),
+        (
+            {"model": TINY},
+            r"weights of test_vit \(encoder\.second\) must be on this .* HF_HUB_OFFLINE .*model\.safetens",
+        ),
         ({"model": "vit_base_patch32_plus_256"}, "timm has no weights for vit_base_patch32_plus_256"),
     ],
 )

@@ -146,7 +146,7 @@ def test_a_class_without_a_vector_is_wrong_and_the_table_says_so(folder: Path) -
     assert (outcome.missing, zero_shot.way, zero_shot.unnamed) == ([], "zero-shot", ["purple"])
     assert zero_shot.acc == zero_shot.recall == pytest.approx(2 / 3)
     assert rows_of(found, outcome.results)[-1][4] == "zero-shot, 2 of 3 names"
-    assert notes_of(outcome.results)[0] == (
+    assert notes_of(outcome)[0] == (
         "three_groups, zero-shot: no vector for 1 of 3 class names (purple); their images count as wrong"
     )
     # Other names of the classes: only the way that is told them runs again.
@@ -174,7 +174,8 @@ def test_a_split_is_what_is_scored(folder: Path) -> None:
     assert [row["learned from"] for row in rows] == ["", "train: 30", ""]
     wrong = plan(folder, "images: images.parquet", "images: images.parquet\n    split: none")
     assert run_experiment(wrong, folder, folder / "out", say=print).missing == [
-        f"three_groups: {folder / 'images.parquet'} has no image of the split 'none'"
+        "three_groups: split must be a split that has images; got 'none', and there are: test (30 images), train (30 "
+        "images)"
     ]
     unlabeled = table.with_columns(pl.when(pl.int_range(len(table)) > 3).then("label").alias("label"))
     unlabeled.write_parquet(folder / "images.parquet")
