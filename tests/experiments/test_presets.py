@@ -6,6 +6,7 @@ from pathlib import Path
 import layouts
 import pytest
 from command_line import tac, told
+from small_store import REPOSITORY
 
 from tac_pipeline.errors import TacWarning
 from tac_pipeline.experiments.plan import load_experiment, load_preset, preset_sets
@@ -162,6 +163,8 @@ def test_two_encoders_have_rows_of_their_own(data: Path, tmp_path: Path) -> None
 def test_presets_are_found_by_name_and_have_short_names() -> None:
     for written in ("paper", "paper.yaml", "presets/paper.yaml"):
         assert load_experiment(Path(written)).name == "paper"
+    reference = load_experiment(REPOSITORY / "benchmarks" / "reference.yaml")
+    assert [len(one.class_names or ()) for one in reference.sets] == [10, 10, 37, 0, 0]
     assert list(preset_sets())[:4] == ["stl10", "cifar10", "cifar20", "imagenet10"]
     assert len(preset_sets()) == 15
     assert "ucf101" in tac("experiment", "sets").stdout
