@@ -152,7 +152,7 @@ def _to_encode(project: Project, due: Mapping[str, Status]) -> dict[str, int]:
     from tac_pipeline.wordnet import load_nouns
 
     wanted: dict[str, int] = {}
-    # A store that has vectors of this encoder lacks only those of its new images, which the listing alone does not tell.
+    # A store that has vectors of this encoder lacks only new images' own, which the listing alone does not tell.
     embedded = due.get(image_embeddings.name)
     if embedded is not None and _reads_images(project) and not _has_vectors(project, embedded):
         listing: Any = due[image_manifest.name].carry["listing"] if image_manifest.name in due else None

@@ -212,8 +212,9 @@ def _require_tag(name: str) -> None:
     from tac_pipeline.encoders.weights import unreachable
 
     stated = timm.get_pretrained_cfg(name)
-    repo, url = (None, None) if stated is None else (stated.hf_hub_id, stated.url)
-    if not repo and not url:
+    repo = "" if stated is None else stated.hf_hub_id or ""
+    url = "" if stated is None else str(stated.url or "")
+    if stated is None or not (repo or url):
         raise EncoderError(
             f"timm has no weights for {name}: set encoder.second.pretrained to a file, or encoder.second.model to a "
             "model with a tag"

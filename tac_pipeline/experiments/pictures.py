@@ -21,6 +21,7 @@ from tac_pipeline.settings.keys import EncoderSettings, Images
 from tac_pipeline.sources import ImageSource, Rules, VectorSource, open_source
 from tac_pipeline.sources.layouts.imagenet import imagenet_subset, subset_patterns
 from tac_pipeline.sources.listing import require_splits
+from tac_pipeline.sources.many import SingleSource
 from tac_pipeline.store.prompted_nouns import PromptedNouns
 from tac_pipeline.store.shards import EmbeddedBatch, gather_vectors
 
@@ -38,7 +39,7 @@ class Pictures:
 
     Attributes
     ----------
-    source : ImageSource
+    source : SingleSource
     place : Path
     exclude : list of str
         Patterns of what is left out.
@@ -48,7 +49,7 @@ class Pictures:
         Sentences about what could not be looked at, or not be read.
     """
 
-    source: ImageSource
+    source: SingleSource
     place: Path
     exclude: list[str]
     table: pl.DataFrame

@@ -235,7 +235,7 @@ def test_another_model_is_encoded_beside_the_first_and_going_back_is_free(store:
     # Its weights are asked for before any work, although the store has vectors of another.
     (store.parent / "damaged.safetensors").write_bytes(b"damaged")
     edit(store, "encoder.second", {"model": "test_resnet", "pretrained": "damaged.safetensors"})
-    with pytest.raises(EncoderError, match="damaged.safetensors must be a whole safetensors file"):
+    with pytest.raises(EncoderError, match=r"damaged\.safetensors must be a whole safetensors file"):
         plan_run(load_project(store))
     edit(store, "encoder.second", {})
     (store.parent / "other.json").write_text(json.dumps(MODEL | {"embed_dim": 24}))
