@@ -159,7 +159,10 @@ class _Parts:
         truth = table[column].gather(self._scored)
         bare = truth.null_count()
         if bare:
-            raise InputError(f"{one.name}: {bare:,} of {len(truth):,} rows of {place} have no {one.label}")
+            raise InputError(
+                f"{one.name}: each scored image must have a label; {bare:,} of {len(truth):,} of {place} have no "
+                f"{one.label}: leave them out, or put them in a split that is not scored"
+            )
         names, labels = np.unique(_sortable(truth), return_inverse=True)
         self.names: list[str] = [str(name) for name in names]
         self.labels: IntVector = labels.astype(np.int64)

@@ -180,7 +180,10 @@ def test_a_split_is_what_is_scored(folder: Path) -> None:
     unlabeled = table.with_columns(pl.when(pl.int_range(len(table)) > 3).then("label").alias("label"))
     unlabeled.write_parquet(folder / "images.parquet")
     missing = run_experiment(plan(folder), folder, folder / "out", say=print).missing
-    assert missing == [f"three_groups: 4 of 60 rows of {folder / 'images.parquet'} have no label"]
+    assert missing == [
+        f"three_groups: each scored image must have a label; 4 of 60 of {folder / 'images.parquet'} have no label: "
+        "leave them out, or put them in a split that is not scored"
+    ]
 
 
 def test_training_free_groups_the_scored_images_alone(folder: Path) -> None:
