@@ -10,8 +10,9 @@ from assets.images.listed import image_manifest, open_project_source, require_as
 from assets.ui import previews
 from tac_pipeline.arrays import IntVector
 from tac_pipeline.digest import digest
-from tac_pipeline.errors import InputError, TacError
+from tac_pipeline.errors import TacError
 from tac_pipeline.settings.keys import Evaluation, Images, KnownSettings, TrainingSet
+from tac_pipeline.sources.listing import require_splits
 from tac_pipeline.store.artifacts import Artifact
 from tac_pipeline.store.schemas import (
     FURTHER_LABELS,
@@ -109,22 +110,14 @@ def image_splits(
         out.write({"image_id": [], "split": []})
         return
     table = inputs.carry["splits"]
-    counts = dict(table["split"].value_counts(sort=True).iter_rows())
-    for key, splits in (("training_set.split", training_set.splits), ("evaluation.split", evaluation.splits)):
-        for split in splits:
-            _require_split(key, split, counts)
+    # Before anything is encoded.
+    require_splits(training_set.splits, table["split"], key="training_set.split")
+    counts = require_splits(evaluation.splits, table["split"], key="evaluation.split")
     if training_set.splits:
         require_as_many_images(inputs.project, sum(counts[split] for split in set(training_set.splits)))
     out.write(table)
     out.fact(images_of_splits=counts, without_split=inputs.rows(image_manifest) - len(table))
     out.markdown("images of each split", previews.table(table["split"].value_counts(sort=True)))
-
-
-def _require_split(key: str, split: str, counts: dict[str, int]) -> None:
-    """Refuse a split without images before anything is encoded."""
-    if split not in counts:
-        there = ", ".join(f"{name} ({images:,} images)" for name, images in counts.items()) or "none"
-        raise InputError(f"{key} must be a split that has images; got {split!r}, and there are: {there}")
 
 
 KNOWN_KEYS = ("known.file", "known.folder", "known.column")

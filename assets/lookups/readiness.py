@@ -152,13 +152,23 @@ def _to_encode(project: Project, due: Mapping[str, Status]) -> dict[str, int]:
     from tac_pipeline.wordnet import load_nouns
 
     wanted: dict[str, int] = {}
-    # A store that has vectors lacks only those of its new images, which the listing alone does not tell.
-    if image_embeddings.name in due and due[image_embeddings.name].current is None and _reads_images(project):
+    # A store that has vectors of this encoder lacks only new images' own, which the listing alone does not tell.
+    embedded = due.get(image_embeddings.name)
+    if embedded is not None and _reads_images(project) and not _has_vectors(project, embedded):
         listing: Any = due[image_manifest.name].carry["listing"] if image_manifest.name in due else None
-        wanted["images"] = 0 if listing is None else len(listing.images)
+        known = 0 if embedded.current is None else embedded.current.artifact.rows or 0
+        wanted["images"] = known if listing is None else len(listing.images)
     if noun_embeddings.name in due and "wordnet" in project.settings.nouns.places:
         wanted["nouns"] = len(load_nouns())
     return wanted
+
+
+def _has_vectors(project: Project, embedded: Status) -> bool:
+    """Whether there are image vectors of the encoder that the settings name."""
+    from assets.images import load_encoder
+
+    current = embedded.current
+    return current is not None and current.artifact.facts.get("encoder") == load_encoder(project).fingerprint
 
 
 def _reads_images(project: Project) -> bool:
@@ -170,10 +180,13 @@ def _reads_images(project: Project) -> bool:
 def _require_encoder(project: Project, encoded: Mapping[str, int]) -> None:
     from assets.images import load_encoder
     from tac_pipeline.encoders.model_choice import choose_model
+    from tac_pipeline.encoders.second import JoinedEncoder
     from tac_pipeline.encoders.weights import require_weights
     from tac_pipeline.first_run.space import bytes_needed, require_space
 
     require_weights(choose_model(*project.encoder_files))
-    dim = load_encoder(project).dim
-    needed = bytes_needed(images=encoded.get("images", 0), nouns=encoded.get("nouns", 0), dim=dim)
+    encoder = load_encoder(project)
+    if isinstance(encoder, JoinedEncoder) and "images" in encoded:
+        encoder.require_second()
+    needed = bytes_needed(images=encoded.get("images", 0), nouns=encoded.get("nouns", 0), dim=encoder.dim)
     require_space(project.data_folder, needed)

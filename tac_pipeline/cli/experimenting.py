@@ -40,7 +40,7 @@ def run(
         found, console = _chosen(load_experiment(plan), model, pretrained, only), error_printer()
         folder = out / found.name
         outcome = run_experiment(found, data, folder, seeds=seeds, say=lambda line: console.print(escape(line)))
-        rows, notes = rows_of(found, outcome.results), notes_of(outcome.results)
+        rows, notes = rows_of(found, outcome.results), notes_of(outcome)
         folder.mkdir(parents=True, exist_ok=True)
         for ending, written in FORMATS.items():
             (folder / f"table.{ending}").write_text(written(rows, notes), encoding="utf-8")

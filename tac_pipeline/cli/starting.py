@@ -243,14 +243,14 @@ def _require_set(console: Console, source: ImageSource, listing: Listing, known:
             f"{known.name} must have {known.classes} classes, and what is there has {classes}. Is all of it there?"
         )
     console.print(f"  {classes} classes by the column {known.label}")
+    from tac_pipeline.sources.listing import require_splits
+
     splits = source.labels(ids, "column", column="split")["label"] if known.split is not None else None
     if splits is not None:
-        counts = dict(splits.value_counts(sort=True).iter_rows())
+        flat = ". Images must be in folders of their classes" if known.subset is not None else ""
+        hint = f"{flat}. Is all of it there?"
+        counts = require_splits(known.splits, splits, key=f"{known.name}: split", hint=hint)
         console.print("  " + ", ".join(f"{name}: {images:,}" for name, images in counts.items()))
-        absent = [split for split in {*known.learned, str(known.split)} if split not in counts]
-        if absent:
-            flat = ", in folders of their classes" if known.subset is not None else ""
-            raise InputError(f"{known.name} must have images of the split {absent[0]}{flat}. Is all of it there?")
 
 
 def _tell_packages(console: Console, listing: Listing) -> None:

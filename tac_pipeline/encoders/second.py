@@ -22,7 +22,7 @@ from tac_pipeline.digest import file_sha256
 from tac_pipeline.encoders.devices import choose_device
 from tac_pipeline.encoders.late import LateEncoder
 from tac_pipeline.encoders.model_choice import CHECKPOINT_SUFFIXES, RANDOM_SEED, near_matches
-from tac_pipeline.errors import EncoderError, TacWarning
+from tac_pipeline.errors import EncoderError, TacWarning, first_few
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources.decoding import Interpolation, Pixels, ResizeMode
 
@@ -139,9 +139,25 @@ class JoinedEncoder:
         """See Encoder."""
         return self._first.cut_texts(texts)
 
+    def require_second(self) -> None:
+        """Check, without loading or fetching anything, that the second model's weights are there, or within reach.
+
+        Raises
+        ------
+        EncoderError
+            There is no such model, it cannot see images of the first one's size, its file is damaged or of another
+            model, or the weights of its tag are neither on this machine nor within reach.
+        """
+        second, size = self._second, self._first.image_size
+        own = _described(second.name, size)[1]
+        if second.pretrained is None:
+            _require_tag(second.name)
+        elif second.pretrained != RANDOM:
+            _require_tensors(second.name, own, _require_file(Path(second.pretrained)))
+
     @cached_property
     def _extra(self) -> int:
-        return _width(self._second.name, self._first.image_size)
+        return _described(self._second.name, self._first.image_size)[0]
 
     def _padded(self, vectors: FloatMatrix) -> FloatMatrix:
         return np.hstack([vectors, np.zeros((len(vectors), self._extra), dtype=np.float32)])
@@ -175,6 +191,47 @@ class _LoadedSecond:
         if not np.isfinite(found).all():
             raise EncoderError(f"vectors must be finite; {self._name} gives NaN or infinity: fetch its weights again.")
         return found
+
+
+def _require_tensors(name: str, own: frozenset[str], path: Path) -> None:
+    from tac_pipeline.encoders.weights import tensor_shapes
+
+    # timm renames some of its models' tensors as it reads them: that all fit is known only then.
+    found = tensor_shapes(path)
+    if not own & found.keys():
+        raise EncoderError(
+            f"encoder.second.pretrained must hold the tensors of {name}; {path} holds {first_few(list(found), 3)}. Set "
+            "encoder.second.model to the model that it was saved from."
+        )
+
+
+def _require_tag(name: str) -> None:
+    import huggingface_hub
+    import timm
+
+    from tac_pipeline.encoders.weights import unreachable
+
+    stated = timm.get_pretrained_cfg(name)
+    repo = "" if stated is None else stated.hf_hub_id or ""
+    url = "" if stated is None else str(stated.url or "")
+    if stated is None or not (repo or url):
+        raise EncoderError(
+            f"timm has no weights for {name}: set encoder.second.pretrained to a file, or encoder.second.model to a "
+            "model with a tag"
+        )
+    if repo:
+        names = [stated.hf_hub_filename] if stated.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
+        if any(isinstance(huggingface_hub.try_to_load_from_cache(repo, each), str) for each in names):
+            return
+        url = f"{huggingface_hub.constants.ENDPOINT}/{repo}/resolve/main/{names[0]}"
+    reason = unreachable(url)
+    if reason is not None:
+        file = url.rpartition("/")[2]
+        raise EncoderError(
+            f"the weights of {name} (encoder.second) must be on this machine or within reach; they are not in the "
+            f"cache, and {url} gave: {reason}. Fetch {file} from there where there is a connection, and set "
+            f"`encoder.second.pretrained: /path/to/{file}`."
+        )
 
 
 def _load(second: SecondModel, size: int) -> torch.nn.Module:
@@ -215,8 +272,8 @@ def _require_file(path: Path) -> Path:
 
 
 @functools.cache
-def _width(name: str, size: int) -> int:
-    """The width of a model's vectors; on a device without memory, so that nothing is loaded."""
+def _described(name: str, size: int) -> tuple[int, frozenset[str]]:
+    """The width of a model's vectors and its tensors; on a device without memory, so that nothing is loaded."""
     import timm
     import torch
 
@@ -233,7 +290,7 @@ def _width(name: str, size: int) -> int:
             f"encoder.second.model must see images of {size} x {size} pixels, which encoder.model sees; {name} does "
             f"not: {' '.join(str(error).split())[:160]}"
         ) from error
-    return int(found.shape[1])
+    return int(found.shape[1]), frozenset(model.state_dict())
 
 
 def _create(name: str, size: int, **options: Any) -> torch.nn.Module:

@@ -132,10 +132,10 @@ def require_weights(choice: ModelChoice) -> None:
     """
     path = weights_at_hand(choice)
     if path is not None:
-        _tensor_shapes(path)
+        tensor_shapes(path)
     elif choice.weights == "tag":
         wanted = wanted_file(choice)
-        reason = _unreachable(wanted.url)
+        reason = unreachable(wanted.url)
         if reason is not None:
             raise WeightsOutOfReach(choice, wanted, reason)
 
@@ -158,7 +158,7 @@ def _fetched(choice: ModelChoice) -> Path:
         return cached
     wanted = wanted_file(choice)
     # Asked once, because the hub's client retries for most of a minute when there is no connection.
-    reason = _unreachable(wanted.url)
+    reason = unreachable(wanted.url)
     if reason is None:
         try:
             path = Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(choice.name, choice.pretrained)))
@@ -173,7 +173,7 @@ def _fetched(choice: ModelChoice) -> Path:
     raise WeightsOutOfReach(choice, wanted, reason)
 
 
-def _unreachable(url: str) -> str | None:
+def unreachable(url: str) -> str | None:
     """Why a file cannot be had from a server; None if it seems to be there. Proxies of the environment are used."""
     if hub.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
@@ -193,7 +193,7 @@ def _is_html(path: Path) -> bool:
 
 
 def _fill(model: torch.nn.Module, path: Path, choice: ModelChoice) -> None:
-    shapes = _tensor_shapes(path)
+    shapes = tensor_shapes(path)
     own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in _POSITIONS:
         # open_clip would stretch these silently: the vectors look right, but nobody trained this model.
@@ -215,8 +215,14 @@ def _unfit(path: Path, choice: ModelChoice, keys: list[Any]) -> EncoderError:
     )
 
 
-def _tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
-    """Names and shapes of the tensors in a checkpoint, without their data."""
+def tensor_shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in a checkpoint, without their data.
+
+    Raises
+    ------
+    EncoderError
+        The file is damaged, cut short, or holds something else than tensors.
+    """
     if _is_html(path):
         raise EncoderError(
             f"{path} must be a checkpoint; it holds {HTML.name}, as a proxy or a login page sends it. {_FETCH_AGAIN}"

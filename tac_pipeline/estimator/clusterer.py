@@ -369,6 +369,11 @@ class TextAidedClustering(
         with_images : bool
             False leaves out the fitted vectors, which are most of the file: new images are assigned as before, and
             merges, maps and other names cannot be made.
+
+        Raises
+        ------
+        InputError
+            It cannot be written there.
         """
         from tac_pipeline.estimator.saving import write
 
@@ -406,7 +411,7 @@ class TextAidedClustering(
         try:
             validate_data(self, given if has_named_columns(given) else rows, reset=False, skip_check_array=True)
         except ValueError as error:
-            raise InputError(f"{error}\nimage_embeddings must be of the encoder that was fitted.") from error
+            raise InputError(f"{error} image_embeddings must be of the encoder that was fitted.") from error
         view = getattr(self, "view_", None)
         return rows if view is None else view.apply(rows)
 

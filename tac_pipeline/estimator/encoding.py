@@ -66,6 +66,12 @@ def embed_images(
         There is no such encoder, or its weights cannot be loaded.
     """
     places = [images] if isinstance(images, str | Path) else list(images)
+    folders = [place for place in places if isinstance(place, str | Path) and Path(place).is_dir()]
+    if folders:
+        raise InputError(
+            f"images must be files; {folders[0]} is a folder: give those in it, such as "
+            f"sorted(Path({str(folders[0])!r}).rglob('*.jpg'))"
+        )
     if not places:
         raise InputError("images must have at least one path; got none")
     if unreadable not in ("raise", "nan"):

@@ -109,7 +109,8 @@ def require_known(known: Sequence[str | None], *, method: str, n_images: int) ->
     labels = [] if isinstance(known, str) else list(known)
     if len(labels) != n_images or not all(label is None or isinstance(label, str) for label in labels):
         raise InputError(
-            f"known must be a list of {n_images} entries, one for each image: the name of its class, or None"
+            f"known must be a list of {n_images} entries, one for each image: the name of its class, or None; got "
+            f"{len(labels) if labels else repr(known)[:60]}"
         )
     return find_classes(labels)
 

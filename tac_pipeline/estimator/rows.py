@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tac_pipeline.arrays import FloatMatrix, require_unit_rows
-from tac_pipeline.errors import InputError
+from tac_pipeline.errors import InputError, first_few
 
 
 def unit_rows_of(given: Any, *, name: str) -> FloatMatrix:
@@ -27,6 +27,15 @@ def unit_rows_of(given: Any, *, name: str) -> FloatMatrix:
         It is none of these, or holds no rows, NaN, infinity or zero rows.
     """
     array = _as_array(given, name)
+    if array.dtype.kind in "US":
+        raise InputError(
+            f"{name} must be vectors; got texts such as {str(array.flat[0])!r}. tac_pipeline.embed_images and "
+            "embed_words make vectors of files and of words"
+        )
+    if array.dtype == object and array.ndim == 1:
+        raise InputError(f"{name} must be a matrix of numbers; its rows are not equally long, or some are missing")
+    if array.dtype == object and array.ndim == 0:
+        raise InputError(f"{name} must be a matrix; got {type(given).__name__}")
     if array.dtype.kind == "c":
         raise InputError(f"{name} must be real numbers. Complex data not supported; got {array.dtype}")
     if array.ndim == 1:
@@ -77,7 +86,11 @@ def _frame_array(frame: Any, columns: list[Any], name: str) -> npt.NDArray[Any]:
         )
     array = np.asarray(frame.to_numpy())
     if array.dtype.kind not in "biuf":
-        raise InputError(f"{name} must have numbers in every column; got columns {', '.join(map(str, columns[:5]))}")
+        other = [column for column in columns if np.asarray(frame[column].to_numpy()).dtype.kind not in "biuf"]
+        raise InputError(
+            f"{name} must have a number in every cell, or one column of vectors that are equally long; look at "
+            f"{first_few(other or columns, 3)}, of {len(columns)} columns"
+        )
     return array
 
 

@@ -50,8 +50,11 @@ def write(fitted: Fitted, path: Path, *, with_images: bool) -> None:
     params = {name: _packed(value, f"parameter {name}", arrays) for name, value in fitted.get_params().items()}
     told = {"version": VERSION, "arrays": _digest(arrays), "params": params, "found": found}
     text = json.dumps(told, ensure_ascii=False)
-    with replacing(path) as aside:
-        aside.write_bytes(safetensors.numpy.save(arrays, metadata={METADATA: text}))
+    try:
+        with replacing(path) as aside:
+            aside.write_bytes(safetensors.numpy.save(arrays, metadata={METADATA: text}))
+    except OSError as error:
+        raise InputError(f"{path} must be a place where a file can be written: {error.strerror or error}") from error
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

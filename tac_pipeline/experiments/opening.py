@@ -14,10 +14,11 @@ import polars as pl
 from tac_pipeline.arrays import FloatMatrix, IntVector, require_unit_rows
 from tac_pipeline.digest import digest, file_sha256
 from tac_pipeline.errors import InputError, first_few
-from tac_pipeline.experiments.pictures import SPLIT, Encoding, words_of
+from tac_pipeline.experiments.pictures import SPLIT, Encoding, Pictures, list_pictures, words_of
 from tac_pipeline.experiments.plan import DataSet, Experiment
 from tac_pipeline.experiments.ways import Vectors
 from tac_pipeline.nouns import CandidateNouns, load_candidate_nouns
+from tac_pipeline.sources.listing import require_splits
 from tac_pipeline.sources.tables.parquet import parquet_schema
 from tac_pipeline.sources.tables.vectors import is_vector_table
 
@@ -37,7 +38,7 @@ class OpenedSet:
     labels : int64 (n_scored,)
         The class of each scored image, from 0.
     content : str
-        Digest of all that a result depends on, beside way and seed.
+        Digest of all that a result depends on, beside way, seed and the names of the classes.
     encoder : str
         What made the vectors; "" where a table does not say.
     encoder_name : str
@@ -52,11 +53,18 @@ class OpenedSet:
 
 
 class Shelf:
-    """Opens the sets of an experiment; the nouns are read, or encoded, once."""
+    """Opens the sets of an experiment; the nouns are read, or encoded, once.
+
+    Attributes
+    ----------
+    problems : list of str
+        Sentences about the sets opened until now: what could not be looked at, or not be read.
+    """
 
     def __init__(self, experiment: Experiment, data: Path, out: Path, say: Callable[[str], None]) -> None:
         self._experiment, self._data, self._out, self._say = experiment, data, out, say
         self._encodings: dict[tuple[str, int | None], Encoding] = {}
+        self.problems: list[str] = []
         self._heard: tuple[str | None, FloatMatrix] = None, np.empty((0, 0), dtype=np.float32)
 
     def open(self, one: DataSet) -> Iterator[OpenedSet]:
@@ -74,8 +82,11 @@ class Shelf:
         if place.is_file() and place.suffix == ".parquet" and is_vector_table(parquet_schema(place)):
             yield self._open_vectors(one, place)
             return
+        pictures = list_pictures(one, place, self.problems)
+        # What does not fit is refused before anything is encoded.
+        _Parts(one, pictures.table, place)
         for name in self._experiment.by_name:
-            yield self._open_pictures(one, place, name)
+            yield self._open_pictures(one, pictures, name)
 
     def _open_vectors(self, one: DataSet, place: Path) -> OpenedSet:
         table = _read(place, ["embedding", one.label, *([SPLIT] if one.splits else [])])
@@ -87,18 +98,19 @@ class Shelf:
             )
         words = self._nouns.table["noun"].to_list()
         seen = parts.seen(vectors, words, self._nouns.embeddings, one.class_names)
-        content = [VERSION, file_sha256(place), digest(words), one.label, one.learn, one.split, one.class_names]
+        content = [VERSION, file_sha256(place), digest(words), one.label, one.learn, one.split]
         return OpenedSet(seen, parts.labels, digest([*content, *self._of_nouns]))
 
-    def _open_pictures(self, one: DataSet, place: Path, name: str) -> OpenedSet:
+    def _open_pictures(self, one: DataSet, pictures: Pictures, name: str) -> OpenedSet:
         encoding = self._encoding(name, one.resize)
-        table, vectors = encoding.images(one, place)
-        parts = _Parts(one, table, place)
-        names = one.class_names or [words_of(name) for name in parts.names]
-        class_vectors = encoding.words(names) if "zero-shot" in self._experiment.ways else None
+        table, vectors = encoding.images(one, pictures)
+        parts = _Parts(one, table, pictures.place)
+        names = one.class_names or [[words_of(name)] for name in parts.names]
+        # Each can be encoded: the first word of each class is its name.
+        class_vectors = encoding.words([first for first, *_ in names]) if "zero-shot" in self._experiment.ways else None
         words = self._nouns.table["noun"].to_list()
         seen = parts.seen(vectors, words, self._noun_vectors(name), names, class_vectors)
-        content = [VERSION, encoding.name, table.rows(), one.learn, one.split, names, self._experiment.templates]
+        content = [VERSION, encoding.name, table.rows(), one.learn, one.split, self._experiment.templates]
         return OpenedSet(seen, parts.labels, digest([*content, *self._of_nouns]), encoding.name, name)
 
     @cached_property
@@ -141,13 +153,16 @@ class _Parts:
     """
 
     def __init__(self, one: DataSet, table: pl.DataFrame, place: Path) -> None:
-        self._learned = self._rows(one, table, one.learned, place)
-        self._scored = self._rows(one, table, one.scored, place)
+        self._learned = self._rows(one, table, one.learned)
+        self._scored = self._rows(one, table, one.scored)
         column = "label" if "label" in table.columns else one.label
         truth = table[column].gather(self._scored)
         bare = truth.null_count()
         if bare:
-            raise InputError(f"{one.name}: {bare:,} of {len(truth):,} rows of {place} have no {one.label}")
+            raise InputError(
+                f"{one.name}: each scored image must have a label; {bare:,} of {len(truth):,} of {place} have no "
+                f"{one.label}: leave them out, or put them in a split that is not scored"
+            )
         names, labels = np.unique(_sortable(truth), return_inverse=True)
         self.names: list[str] = [str(name) for name in names]
         self.labels: IntVector = labels.astype(np.int64)
@@ -163,12 +178,10 @@ class _Parts:
             )
 
     @staticmethod
-    def _rows(one: DataSet, table: pl.DataFrame, splits: list[str], place: Path) -> IntVector:
+    def _rows(one: DataSet, table: pl.DataFrame, splits: list[str]) -> IntVector:
         if not splits:
             return np.arange(len(table))
-        absent = [split for split in splits if not (table[SPLIT] == split).any()]
-        if absent:
-            raise InputError(f"{one.name}: {place} has no image of the split {absent[0]!r}")
+        require_splits(splits, table[SPLIT], key=f"{one.name}: split")
         return table[SPLIT].is_in(splits).fill_null(value=False).arg_true().to_numpy().astype(np.int64)
 
     def seen(
@@ -176,7 +189,7 @@ class _Parts:
         vectors: FloatMatrix,
         nouns: list[str],
         noun_vectors: FloatMatrix,
-        class_names: list[str] | None,
+        class_names: list[list[str]] | None,
         class_vectors: FloatMatrix | None = None,
     ) -> Vectors:
         """What the ways see, with the vectors of the table's rows."""

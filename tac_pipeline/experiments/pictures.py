@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,8 @@ from tac_pipeline.progress import RateLog
 from tac_pipeline.settings.keys import EncoderSettings, Images
 from tac_pipeline.sources import ImageSource, Rules, VectorSource, open_source
 from tac_pipeline.sources.layouts.imagenet import imagenet_subset, subset_patterns
+from tac_pipeline.sources.listing import require_splits
+from tac_pipeline.sources.many import SingleSource
 from tac_pipeline.store.prompted_nouns import PromptedNouns
 from tac_pipeline.store.shards import EmbeddedBatch, gather_vectors
 
@@ -26,6 +29,58 @@ Say = Callable[[str], None]
 # The column of a source that says which image is in which split.
 SPLIT = "split"
 SYNSET = "synset"
+# As many problems of a source are said.
+MOST_PROBLEMS = 5
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images that a set learns from or scores.
+
+    Attributes
+    ----------
+    source : SingleSource
+    place : Path
+    exclude : list of str
+        Patterns of what is left out.
+    table : DataFrame
+        Columns image_id, uri, size, version, label (null where there is none) and split, if the set names any.
+    problems : list of str
+        Sentences about what could not be looked at, or not be read.
+    """
+
+    source: SingleSource
+    place: Path
+    exclude: list[str]
+    table: pl.DataFrame
+    problems: list[str]
+
+
+def list_pictures(one: DataSet, place: Path, problems: list[str]) -> Pictures:
+    """Look through the source of a set; reads no image. Adds to `problems` even where it refuses.
+
+    Raises
+    ------
+    InputError
+        A split has no image.
+    """
+    synsets = () if one.subset is None else imagenet_subset(one.subset)
+    exclude = [*one.exclude, *(subset_patterns(synsets, flat_val=True) if synsets else [])]
+    source = open_source(str(place), rules=Rules(exclude))
+    listing = source.listing()
+    problems += [f"{one.name}: {below}: {reason}" for below, reason in listing.problems.head(MOST_PROBLEMS).iter_rows()]
+    if len(listing.problems) > MOST_PROBLEMS:
+        problems.append(f"{one.name}: {len(listing.problems) - MOST_PROBLEMS:,} more problems like these")
+    listed = listing.images
+    if synsets:
+        listed = _with_column(listed, source, SYNSET, SYNSET, where=f"{one.name}: subset")
+        listed = listed.filter(pl.col(SYNSET).is_in(synsets))
+    listed = _with_column(listed, source, one.label, "label", where=f"{one.name}: label")
+    if one.splits:
+        listed = _with_column(listed, source, SPLIT, SPLIT, where=f"{one.name}: split")
+        require_splits(one.splits, listed[SPLIT], key=f"{one.name}: split")
+        listed = listed.filter(pl.col(SPLIT).is_in(one.splits))
+    return Pictures(source, place, exclude, listed, problems)
 
 
 class Encoding:
@@ -65,38 +120,21 @@ class Encoding:
         progress = RateLog(self._say, "nouns")
         return embed_nouns(words, self._encoder, table, templates=self._templates, batch_size=batch, progress=progress)
 
-    def images(self, one: DataSet, place: Path) -> tuple[pl.DataFrame, FloatMatrix]:
-        """The images that a set learns from or scores, and that can be read, with their vectors; holds all of them.
+    def images(self, one: DataSet, pictures: Pictures) -> tuple[pl.DataFrame, FloatMatrix]:
+        """The images of a set that can be read, with their vectors; holds all of them.
 
         Returns
         -------
         table : DataFrame
-            Columns image_id, content_hash, label (null where there is none) and split, if the set names any.
+            Columns image_id, content_hash, and those of the set's pictures.
         vectors : float32 (n_images, dim), unit rows
 
         Raises
         ------
         InputError
-            A split has no image, or no image can be read.
+            No image can be read.
         """
-        synsets = () if one.subset is None else imagenet_subset(one.subset)
-        exclude = [*one.exclude, *(subset_patterns(synsets, flat_val=True) if synsets else [])]
-        source = open_source(str(place), rules=Rules(exclude))
-        listed = source.listing().images
-        if synsets:
-            listed = _with_column(listed, source, SYNSET, SYNSET, where=f"{one.name}: subset")
-            listed = listed.filter(pl.col(SYNSET).is_in(synsets))
-        listed = _with_column(listed, source, one.label, "label", where=f"{one.name}: label")
-        if one.splits:
-            listed = _with_column(listed, source, SPLIT, SPLIT, where=f"{one.name}: split")
-            there = listed[SPLIT].drop_nulls().unique().sort().to_list()
-            absent = [split for split in one.splits if split not in there]
-            if absent:
-                raise InputError(
-                    f"{one.name}: {place} has no image of the split {absent[0]!r}; its splits are "
-                    f"{', '.join(there) or 'not known'}"
-                )
-            listed = listed.filter(pl.col(SPLIT).is_in(one.splits))
+        source, place, listed = pictures.source, pictures.place, pictures.table
         limits = Images(source=str(place))
 
         def embed(missing: pl.DataFrame, known: KnownVectors) -> Iterator[EmbeddedBatch]:
@@ -115,7 +153,7 @@ class Encoding:
             )
 
         # One set may be had in two ways of labeling: its images are encoded once.
-        shards = self._kept / "images" / digest([str(place), exclude])[:16]
+        shards = self._kept / "images" / digest([str(place), pictures.exclude])[:16]
         name = source.encoder or self.name
         view = embed_missing(
             listed, embed, shards=shards, encoder=name, progress=RateLog(self._say, f"images of {one.name}")
@@ -124,7 +162,7 @@ class Encoding:
         if readable.is_empty():
             raise InputError(f"{one.name}: no image of {place} can be read: {view['error'][0]}")
         if len(readable) < len(view):
-            self._say(
+            pictures.problems.append(
                 f"{one.name}: {len(view) - len(readable):,} of {len(view):,} images cannot be read, and are left out"
             )
         table = readable.select("image_id", "content_hash").join(

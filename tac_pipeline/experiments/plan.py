@@ -12,6 +12,7 @@
         learn: train                       # the split to learn from; left out: the one that is scored
         split: test                        # the split that is scored; left out: all images
         classes: 20
+        class_names: [fish, [omelette, omelet], ...]     # for zero-shot, by sorted labels; of several, the first there
         published: {published: [61.1, 60.7, 44.8]}       # NMI, ACC, ARI in %
 
 Paths start at the folder of the data.
@@ -24,7 +25,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml.nodes import Node
 
 from tac_pipeline.errors import InputError, SettingsError
@@ -37,7 +38,13 @@ from tac_pipeline.sources.layouts.imagenet import imagenet_subset, subset_patter
 LARGEST_FILE = 5_000_000  # bytes
 Figures = tuple[float, float, float]
 Text = Annotated[str, Field(min_length=1)]
+# One word may be written without its brackets.
+Words = Annotated[
+    list[Text], Field(min_length=1), BeforeValidator(lambda named: [named] if isinstance(named, str) else named)
+]
 PRESETS = ("paper", "more")
+# What pydantic calls the kinds of a union's parts: no line of a file has them.
+_KINDS = ("str", "list[constrained-str]")
 
 
 class _Strict(BaseModel):
@@ -63,9 +70,9 @@ class DataSet(_Strict):
         A subset of ImageNet by its synsets: imagenet-10 or imagenet-dogs.
     classes : int, optional
         How many classes the scored images must have.
-    class_names : list of str, optional
-        Words for the classes, in the order of their sorted labels, for zero-shot; of pictures, the labels themselves
-        where this is left out.
+    class_names : list of list of str, optional
+        Words for each class, in the order of their sorted labels, for zero-shot: the first that is among the nouns
+        stands for it. Of pictures, the labels themselves where this is left out.
     exclude : list of str
         Patterns as in images.exclude.
     resize : int, optional
@@ -82,7 +89,7 @@ class DataSet(_Strict):
     split: Text | None = None
     subset: Text | None = None
     classes: Annotated[int, Field(ge=2)] | None = None
-    class_names: list[str] | None = None
+    class_names: Annotated[list[Words], Field(min_length=2)] | None = None
     exclude: list[str] = []
     resize: Annotated[int, Field(ge=1)] | None = None
     page: str | None = None
@@ -200,8 +207,7 @@ def _parsed(text: str, *, name: str) -> Experiment:
         found = Experiment.model_validate(written)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        # pydantic names the kind of a union's part, which no line has.
-        parts = tuple(part for part in problem["loc"] if part not in ("str", "list[constrained-str]"))
+        parts = tuple(part for part in problem["loc"] if part not in _KINDS)
         key, line = ".".join(map(str, parts)) or name, line_of(tree, parts)
         raise SettingsError(
             f"{key}: {problem['msg'].lower()}; got {shown(problem['input'])} ({name}, line {line})"

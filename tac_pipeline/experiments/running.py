@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from tac_pipeline.digest import digest
 from tac_pipeline.errors import InputError, TacError
 from tac_pipeline.experiments.opening import OpenedSet, Shelf
 from tac_pipeline.experiments.plan import DataSet, Experiment
-from tac_pipeline.experiments.ways import load_way
+from tac_pipeline.experiments.ways import load_way, told_names
 from tac_pipeline.first_run.cost import machine
 from tac_pipeline.method.clusters.evaluation import score
 
@@ -42,6 +42,8 @@ class Result:
     seconds : float
     encoder, encoder_name, machine : str
         What made the vectors, where that is known, what the experiment calls it, and where the seconds were taken.
+    unnamed : list of str
+        Of zero-shot: the classes without a vector.
     """
 
     key: str
@@ -64,14 +66,16 @@ class Result:
     encoder: str
     encoder_name: str
     machine: str
+    unnamed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """All results of an experiment, and what could not be run, in words."""
+    """All results of an experiment, and in words what could not be run, and what of a set could not be read."""
 
     results: list[Result]
     missing: list[str]
+    problems: list[str] = field(default_factory=list)
 
 
 def run_experiment(
@@ -104,7 +108,7 @@ def run_experiment(
                     results += _run_ways(experiment, one, opened, seed, kept, say, missing)
         except TacError as error:
             missing.append(str(error))
-    return Outcome(results, list(dict.fromkeys(missing)))
+    return Outcome(results, list(dict.fromkeys(missing)), list(dict.fromkeys(shelf.problems)))
 
 
 def _run_ways(
@@ -117,7 +121,7 @@ def _run_ways(
     missing: list[str],
 ) -> Iterator[Result]:
     for way in experiment.ways:
-        key = digest([opened.content, way, seed])
+        key = _key(opened, way, seed)
         if kept.find(key) is None:
             try:
                 found = load_way(way)(opened.seen, seed)
@@ -132,7 +136,7 @@ def _run_ways(
                     figures |= _plain_figures(opened.labels, groups.groups)
                 kept.add(
                     Result(
-                        key=digest([opened.content, name, seed]),
+                        key=_key(opened, name, seed),
                         data=one.name,
                         way=name,
                         seed=seed,
@@ -145,6 +149,7 @@ def _run_ways(
                         encoder=opened.encoder,
                         encoder_name=opened.encoder_name,
                         machine=machine(),
+                        unnamed=groups.unnamed,
                         **figures,
                     )
                 )
@@ -153,6 +158,10 @@ def _run_ways(
         result = kept.find(key)
         if result is not None:
             yield result
+
+
+def _key(opened: OpenedSet, way: str, seed: int) -> str:
+    return digest([opened.content, way, seed, *([opened.seen.class_names] if told_names(way) else [])])
 
 
 def _plain_figures(labels: IntVector, groups: IntVector) -> dict[str, float]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 
 from tac_pipeline.experiments.plan import Experiment
-from tac_pipeline.experiments.running import Result
+from tac_pipeline.experiments.running import Outcome, Result
 from tac_pipeline.experiments.ways import learns
 
 COMPARED = ("nmi", "acc", "ari")
@@ -39,7 +39,7 @@ def rows_of(experiment: Experiment, results: Sequence[Result]) -> list[tuple[str
                     _part(first.learned, first.learn) if learns(way) else "",
                     _part(first.images, first.split),
                     str(first.classes),
-                    f"{way}, {name}" if name else way,
+                    ", ".join([way, *([name] if name else []), *_names_found(first)]),
                     *(_spread(values) for values in figures.values()),
                     f"{mean(result.seconds for result in own):.1f}",
                     str(len(own)),
@@ -50,12 +50,26 @@ def rows_of(experiment: Experiment, results: Sequence[Result]) -> list[tuple[str
     return rows
 
 
-def notes_of(results: Sequence[Result]) -> list[str]:
-    """What stands below the table: encoders and machines."""
+def notes_of(outcome: Outcome) -> list[str]:
+    """What stands below the table: encoders, what of a set could not be read or told by name, and machines."""
+    results = outcome.results
     encoders = sorted({(result.encoder_name, result.encoder) for result in results if result.encoder})
     machines = sorted({result.machine for result in results})
     notes = [f"{name or 'Vectors'} by {encoder}" for name, encoder in encoders]
+    notes += [problem.removesuffix(".") for problem in outcome.problems]
+    for data, classes, unnamed in sorted({(one.data, one.classes, tuple(one.unnamed)) for one in results}):
+        if unnamed:
+            notes.append(
+                f"{data}, zero-shot: no vector for {len(unnamed)} of {classes} class names ({', '.join(unnamed)}); "
+                "their images count as wrong"
+            )
     return [*notes, *(f"Seconds on {name}" for name in machines)]
+
+
+def _names_found(result: Result) -> list[str]:
+    """What a row says of classes that a way could not tell by name."""
+    found = result.classes - len(result.unnamed)
+    return [f"{found} of {result.classes} names"] if result.unnamed else []
 
 
 def _part(images: int, split: str | None) -> str:

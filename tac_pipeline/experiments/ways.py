@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,10 +35,10 @@ class Vectors:
         K.
     nouns : list of str
     noun_vectors : float32 (n_nouns, dim), unit rows
-    class_names : list of str, optional
-        For zero-shot alone.
+    class_names : list of list of str, optional
+        Words for each class, for zero-shot alone.
     class_vectors : float32 (n_classes, dim), unit rows, optional
-        Of class_names; without them, the names must be among the nouns.
+        Of class_names; without them, the first word of each class that is among the nouns stands for it.
     """
 
     learned: FloatMatrix
@@ -46,7 +46,7 @@ class Vectors:
     n_classes: int
     nouns: list[str]
     noun_vectors: FloatMatrix
-    class_names: list[str] | None = None
+    class_names: list[list[str]] | None = None
     class_vectors: FloatMatrix | None = None
 
     @property
@@ -65,11 +65,14 @@ class Found:
     seconds : float
     is_class : bool
         Whether a group is a class by its number: accuracy is then a plain one.
+    unnamed : list of str
+        Classes that could not be told by name: no image is in their groups.
     """
 
     groups: IntVector
     seconds: float
     is_class: bool = False
+    unnamed: list[str] = field(default_factory=list)
 
 
 def k_means(seen: Vectors, seed: int) -> dict[str, Found]:
@@ -112,34 +115,44 @@ def by_method(method: str) -> Callable[[Vectors, int], dict[str, Found]]:
 def zero_shot(seen: Vectors, _: int) -> dict[str, Found]:
     """The nearest class name of each image: what somebody gets who knows the classes.
 
+    A class without a vector gets no image, so that its images count as wrong.
+
     Raises
     ------
     InputError
-        The class names are not given, or their vectors are not among the nouns.
+        The class names are not given, one noun stands for two of them, or fewer than two are among the nouns.
     """
     if seen.class_names is None:
         raise InputError("zero-shot needs class_names")
     started = time.perf_counter()
-    vectors = seen.class_vectors
+    vectors, named = seen.class_vectors, np.arange(len(seen.class_names))
     if vectors is None:
-        vectors = seen.noun_vectors[class_rows(seen.class_names, seen.nouns)]
-    groups = (seen.scored @ vectors.T).argmax(axis=1)
-    return {"zero-shot": Found(groups, time.perf_counter() - started, is_class=True)}
+        rows = class_rows(seen.class_names, seen.nouns)
+        named = np.flatnonzero(rows >= 0)
+        nouns = [seen.nouns[row] for row in rows[named]]
+        if twice := [noun for noun in nouns if nouns.count(noun) > 1]:
+            raise InputError(f"zero-shot needs a noun of its own for each class; {twice[0]} stands for two")
+        vectors = seen.noun_vectors[rows[named]]
+    unnamed = [words[0] for number, words in enumerate(seen.class_names) if number not in named]
+    if len(named) < 2:
+        raise InputError(
+            f"zero-shot needs the names of two classes among the nouns; {len(unnamed)} of {len(seen.class_names)} are "
+            f"not among them: {first_few(unnamed, 3)}"
+        )
+    groups = named[(seen.scored @ vectors.T).argmax(axis=1)]
+    return {"zero-shot": Found(groups, time.perf_counter() - started, is_class=True, unnamed=unnamed)}
 
 
-def class_rows(names: Sequence[str], nouns: Sequence[str]) -> IntVector:
-    """The row of each class name among the nouns, whatever the case, int64 (n_classes,).
+def class_rows(names: Sequence[Sequence[str]], nouns: Sequence[str]) -> IntVector:
+    """The row of each class among the nouns, by the first of its words that is there, whatever the case.
 
-    Raises
-    ------
-    InputError
-        Some are not among them.
+    Returns
+    -------
+    int64 (n_classes,), -1 for a class that has no word there
     """
     rows = {noun.casefold(): row for row, noun in reversed(list(enumerate(nouns)))}
-    missing = [name for name in names if name.casefold() not in rows]
-    if missing:
-        raise InputError(f"{len(missing)} of {len(names)} class names are not among the nouns: {first_few(missing, 3)}")
-    return np.array([rows[name.casefold()] for name in names], dtype=np.int64)
+    found = [[rows[word.casefold()] for word in words if word.casefold() in rows] for words in names]
+    return np.array([first[0] if first else -1 for first in found], dtype=np.int64)
 
 
 Way = Callable[[Vectors, int], dict[str, Found]]
@@ -160,3 +173,8 @@ def load_way(name: str) -> Way:
 def learns(name: str) -> bool:
     """Whether a way learns from some images and groups others by it; the others see the scored images alone."""
     return name not in WAYS
+
+
+def told_names(name: str) -> bool:
+    """Whether a way is told the names of the classes; the others do not change with them."""
+    return name == "zero-shot"

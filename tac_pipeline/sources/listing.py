@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from tac_pipeline.digest import digest, digest_of_columns
-from tac_pipeline.errors import SourceError
+from tac_pipeline.errors import InputError, SourceError
 from tac_pipeline.progress import Progress
 from tac_pipeline.sources.formats import readable_suffixes
 from tac_pipeline.sources.rules import ARCHIVE_SUFFIX
@@ -144,6 +144,31 @@ class Listing:
     def passed_over_by_rule(self) -> dict[str, int]:
         """How many files each rule passed over, the most first."""
         return files_by_rule(self.passed_over)
+
+
+def require_splits(wanted: Iterable[str], found: pl.Series, *, key: str, hint: str = "") -> dict[str, int]:
+    """How many images each split has, the most first; refuses a wanted split without images.
+
+    Parameters
+    ----------
+    found : Series of str
+        The split of each image, null where it has none.
+    key : str
+        Who wants it: messages begin with it.
+    hint : str
+        What the message says at its end.
+
+    Raises
+    ------
+    InputError
+    """
+    rows = found.drop_nulls().rename("split").value_counts(name="images")
+    counts = dict(rows.sort(["images", "split"], descending=[True, False]).iter_rows())
+    for split in wanted:
+        if split not in counts:
+            there = ", ".join(f"{name} ({images:,} images)" for name, images in counts.items()) or "none"
+            raise InputError(f"{key} must be a split that has images; got {split!r}, and there are: {there}{hint}")
+    return counts
 
 
 def files_by_rule(passed_over: pl.DataFrame) -> dict[str, int]:

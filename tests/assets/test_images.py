@@ -16,6 +16,7 @@ from colored_store import MODEL, NOUNS, colored_store, draw, edit, view  # noqa:
 from assets.engine.execute import execute, open_store
 from assets.graph import GROWTH, STEPS, find
 from assets.images import TRY_AGAIN_SECONDS, observed_version
+from assets.lookups.readiness import plan_run
 from assets.orchestration.build import build_definitions
 from tac_pipeline.arrow import encoder_of
 from tac_pipeline.errors import EncoderError, SourceError, TacError
@@ -231,6 +232,12 @@ def test_learning_again_lists_everything_where_looks_do_not(by_folders: Path) ->
 
 def test_another_model_is_encoded_beside_the_first_and_going_back_is_free(store: Path) -> None:
     first = materialize(store)
+    # Its weights are asked for before any work, although the store has vectors of another.
+    (store.parent / "damaged.safetensors").write_bytes(b"damaged")
+    edit(store, "encoder.second", {"model": "test_resnet", "pretrained": "damaged.safetensors"})
+    with pytest.raises(EncoderError, match=r"damaged\.safetensors must be a whole safetensors file"):
+        plan_run(load_project(store))
+    edit(store, "encoder.second", {})
     (store.parent / "other.json").write_text(json.dumps(MODEL | {"embed_dim": 24}))
     second = materialize(edit(store, "encoder.model", "other.json"))
     assert {"image_embeddings", "noun_embeddings", "training_set"} <= computed(second)

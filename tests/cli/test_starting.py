@@ -139,6 +139,11 @@ def test_what_is_missing_is_told_before_any_work(folder: Path, monkeypatch: pyte
     assert plan_run(load_project(folder / "tac.yaml")).notes == [
         "1 .heic files cannot be read here: pip install 'tac-pipeline[formats]'"
     ]
+    (folder / "second.safetensors").write_bytes(b"damaged")
+    assert tac("set", "encoder.second.model=test_resnet", "encoder.second.pretrained=second.safetensors").exit_code == 0
+    run = tac("run")
+    assert (run.exit_code, "computed" in run.stdout) == (1, False)
+    assert "second.safetensors must be a whole safetensors file" in told(run)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +199,7 @@ def test_a_known_data_set_gets_the_settings_of_its_preset(folder: Path) -> None:
         (("--data", "sets"), "--data belongs to a --preset that names a data set"),
         (
             ("sets/ILSVRC", "--preset", "imagenet10"),
-            "ImageNet-10 must have images of the split val, in folders of their classes",
+            "got 'val', and there are: train (10 images). Images must be in folders of their classes",
         ),
     ],
 )

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import timm
+import torch
+from safetensors.torch import save_file
 from small_models import save_model
 
 from tac_pipeline.arrow import require_same_space
-from tac_pipeline.encoders import encoder_of_settings
+from tac_pipeline.encoders import encoder_of_settings, second
 from tac_pipeline.errors import EncoderError, TacWarning
 from tac_pipeline.settings.keys import EncoderSettings
 
@@ -21,8 +23,6 @@ TINY = "test_vit"
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a tiny timm model, as people fetch them."""
-    from safetensors.torch import save_file
-
     path = tmp_path_factory.mktemp("timm") / "model.safetensors"
     save_file(timm.create_model(TINY, img_size=160).state_dict(), path)
     return path
@@ -105,3 +105,39 @@ def test_what_cannot_be_had_is_one_sentence(encoder_of, tmp_path: Path, second: 
         Path(second["pretrained"]).write_bytes(b"damaged")
     with pytest.raises(EncoderError, match=sentence):
         encoder_of(**second).encode_images(np.zeros((1, 3, 32, 32), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        ({"model": "dinov9"}, "must be a model of timm; 'dinov9' is none"),
+        ({"model": TINY, "pretrained": "other"}, "must hold the tensors of test_vit; .* holds some.weight"),
+        ({"model": TINY, "pretrained": "damaged"}, "must be a whole safetensors file"),
+        (
+            {"model": TINY},
+            r"weights of test_vit \(encoder\.second\) must be on this .* HF_HUB_OFFLINE .*model\.safetens",
+        ),
+        ({"model": "vit_base_patch32_plus_256"}, "timm has no weights for vit_base_patch32_plus_256"),
+    ],
+)
+def test_a_second_model_is_asked_for_before_any_work(
+    encoder_of, tmp_path: Path, second: dict, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    if second.get("pretrained"):
+        path = tmp_path / "file.safetensors"
+        path.write_bytes(b"damaged")
+        if second["pretrained"] == "other":
+            save_file({"some.weight": torch.zeros(1)}, path)
+        second = {**second, "pretrained": str(path)}
+    with pytest.raises(EncoderError, match=sentence):
+        encoder_of(**second).require_second()
+
+
+def test_what_is_there_is_asked_for_without_reading_it(encoder_of, weights: Path, monkeypatch) -> None:
+    monkeypatch.setattr(second, "_load", lambda *_: pytest.fail("the weights were loaded"))
+    encoder_of(model=TINY, pretrained=str(weights)).require_second()
+    encoder_of(model=TINY, pretrained="random").require_second()
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(weights))
+    encoder_of(model=TINY).require_second()

@@ -265,7 +265,7 @@ def test_a_proxy_that_answers_with_a_page_is_told_before_any_download(ask: Calla
 def test_a_page_that_was_downloaded_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "weights.pt"
     page.write_text("<html><body>Please log in</body></html>")
-    monkeypatch.setattr(weights, "_unreachable", lambda url: None)
+    monkeypatch.setattr(weights, "unreachable", lambda url: None)
     monkeypatch.setattr(open_clip, "download_pretrained", lambda tag: str(page))
     with pytest.raises(WeightsOutOfReach, match="an HTML page"):
         load_model(choose_model("ViT-B-32-quickgelu", "openai"))
@@ -278,7 +278,7 @@ def test_a_download_that_fails_is_told(failure: Exception, monkeypatch: pytest.M
     def fail(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr(weights, "_unreachable", lambda url: None)
+    monkeypatch.setattr(weights, "unreachable", lambda url: None)
     monkeypatch.setattr(open_clip, "download_pretrained", fail)
     with pytest.raises(EncoderError, match=r"gone|checksum|cut"):
         load_model(choose_model("ViT-B-32-quickgelu", "openai"))

@@ -81,14 +81,21 @@ def test_frames_of_pandas_are_taken() -> None:
     ("given", "message"),
     [
         (pl.DataFrame({"id": ["a"], "v": [[1.0, 2.0]]}), r"got columns id, v. Give the column alone: frame\['v'\]"),
-        (pl.DataFrame({"id": ["a"], "x": [1.0]}), "numbers in every column; got columns id, x"),
-        (pl.Series([[1.0], [1.0, 2.0]]), "Reshape your data|not equally long|matrix"),
+        (pl.DataFrame({"id": ["a"], "x": [1.0]}), "one column of vectors that are equally long; look at id, of 2"),
+        (pl.DataFrame({"v": [[1.0, 2.0], None]}), "one column of vectors that are equally long; look at v, of 1"),
+        (["a.jpg", "b.jpg"], "must be vectors; got texts such as 'a.jpg'. tac_pipeline.embed_images"),
+        (None, "must be a matrix; got NoneType"),
+        (pl.Series([[1.0], [1.0, 2.0]]), "not equally long, or some are missing"),
+        (np.ones(3), r"got a list of 3. Reshape your data: array.reshape"),
         ([[1.0], [1.0, 2.0]], "not equally long"),
         (np.ones((2, 3)) * 1j, "Complex data not supported"),
         (np.ones((0, 3)), r"0 sample\(s\)"),
         (np.ones((3, 0)), r"0 feature\(s\)"),
     ],
-    ids=["id and vectors", "id and numbers", "ragged column", "ragged lists", "complex", "no rows", "no columns"],
+    ids=[
+        *("id and vectors", "id and numbers", "a vector is missing", "paths", "nothing", "ragged column", "one row"),
+        *("ragged lists", "complex", "no rows", "no columns"),
+    ],
 )
 def test_other_forms_are_refused(given, message) -> None:
     with pytest.raises(InputError, match=message):

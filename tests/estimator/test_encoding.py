@@ -65,7 +65,9 @@ def test_an_image_that_cannot_be_read_stops_or_is_a_row_of_nan(paths, tmp_path) 
     assert np.isnan(found).all(axis=1).tolist() == [False, True, True]
 
 
-def test_what_cannot_be_embedded_is_refused() -> None:
+def test_what_cannot_be_embedded_is_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"images must be files; .* is a folder: give those in it, such as sorted"):
+        embed_images(tmp_path, **SMALL)
     with pytest.raises(InputError, match="images must have at least one path; got none"):
         embed_images([], **SMALL)
     with pytest.raises(InputError, match="unreadable must be raise or nan; got 'skip'"):

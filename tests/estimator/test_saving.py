@@ -114,6 +114,8 @@ def test_a_generator_is_not_saved_and_other_things_are_named(tmp_path: Path) -> 
     with pytest.raises(InputError, match="other_ cannot be saved: it is a object"):
         fitted.save(tmp_path / "b")
     assert not (tmp_path / "b").exists()
+    with pytest.raises(InputError, match="must be a place where a file can be written: Is a directory"):
+        fit().save(tmp_path)
 
 
 def test_a_file_with_other_bytes_is_refused(tmp_path: Path) -> None:

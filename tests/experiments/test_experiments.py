@@ -14,7 +14,7 @@ from tac_pipeline.errors import SettingsError
 from tac_pipeline.experiments.opening import Shelf
 from tac_pipeline.experiments.plan import Experiment, load_experiment
 from tac_pipeline.experiments.running import RESULTS_NAME, run_experiment
-from tac_pipeline.experiments.tables import HEADER, as_latex, as_markdown, rows_of
+from tac_pipeline.experiments.tables import HEADER, as_latex, as_markdown, notes_of, rows_of
 from tac_pipeline.experiments.ways import WAYS, Found, Vectors, class_rows
 from tac_pipeline.first_run.cost import machine
 
@@ -106,7 +106,17 @@ def test_one_fit_of_the_published_method_gives_two_ways(folder: Path, monkeypatc
 
 def test_what_cannot_be_run_is_said_and_the_rest_goes_on(folder: Path) -> None:
     for old, new, sentence in (
-        ("Red thing 0", "purple thing", "three_groups: 1 of 3 class names are not among the nouns: purple thing"),
+        (
+            "Red thing 0, green thing 0",
+            "purple, [pink, rose]",
+            "three_groups: zero-shot needs the names of two classes among the nouns; 2 of 3 are not among them: "
+            "purple, pink",
+        ),
+        (
+            "Red thing 0",
+            "Blue thing 0",
+            "three_groups: zero-shot needs a noun of its own for each class; blue thing 0 stands for two",
+        ),
         (
             "    class_names: [Red thing 0, green thing 0, blue thing 0]\n",
             "",
@@ -129,6 +139,22 @@ def test_what_cannot_be_run_is_said_and_the_rest_goes_on(folder: Path) -> None:
     assert (result.exit_code, "not run: three_groups: there is no nowhere.parquet" in told(result)) == (1, True)
 
 
+def test_a_class_without_a_vector_is_wrong_and_the_table_says_so(folder: Path) -> None:
+    found = plan(folder, "Red thing 0, green thing 0", "purple, [grass, Green thing 0]")
+    outcome = run_experiment(found, folder, folder / "out", seeds=1, say=lambda _: None)
+    zero_shot = outcome.results[-1]
+    assert (outcome.missing, zero_shot.way, zero_shot.unnamed) == ([], "zero-shot", ["purple"])
+    assert zero_shot.acc == zero_shot.recall == pytest.approx(2 / 3)
+    assert rows_of(found, outcome.results)[-1][4] == "zero-shot, 2 of 3 names"
+    assert notes_of(outcome)[0] == (
+        "three_groups, zero-shot: no vector for 1 of 3 class names (purple); their images count as wrong"
+    )
+    # Other names of the classes: only the way that is told them runs again.
+    said: list[str] = []
+    run_experiment(plan(folder), folder, folder / "out", seeds=1, say=said.append)
+    assert [line.split(",")[1] for line in said] == [" zero-shot"]
+
+
 def test_a_split_is_what_is_scored(folder: Path) -> None:
     table = pl.read_parquet(folder / "images.parquet")
     split = ["test" if row % 2 else "train" for row in range(len(table))]
@@ -148,12 +174,16 @@ def test_a_split_is_what_is_scored(folder: Path) -> None:
     assert [row["learned from"] for row in rows] == ["", "train: 30", ""]
     wrong = plan(folder, "images: images.parquet", "images: images.parquet\n    split: none")
     assert run_experiment(wrong, folder, folder / "out", say=print).missing == [
-        f"three_groups: {folder / 'images.parquet'} has no image of the split 'none'"
+        "three_groups: split must be a split that has images; got 'none', and there are: test (30 images), train (30 "
+        "images)"
     ]
     unlabeled = table.with_columns(pl.when(pl.int_range(len(table)) > 3).then("label").alias("label"))
     unlabeled.write_parquet(folder / "images.parquet")
     missing = run_experiment(plan(folder), folder, folder / "out", say=print).missing
-    assert missing == [f"three_groups: 4 of 60 rows of {folder / 'images.parquet'} have no label"]
+    assert missing == [
+        f"three_groups: each scored image must have a label; 4 of 60 of {folder / 'images.parquet'} have no label: "
+        "leave them out, or put them in a split that is not scored"
+    ]
 
 
 def test_training_free_groups_the_scored_images_alone(folder: Path) -> None:
@@ -183,6 +213,7 @@ def test_training_free_groups_the_scored_images_alone(folder: Path) -> None:
             "sets.0.pictures: extra inputs",
         ),
         ("published: {robust: [99, 98.5, 97]}", "published: {robust: [99]}", r"published\.robust"),
+        ("[Red thing 0, green", "[[Red thing 0, ''], green", r"class_names\.0\.1: .*got '' .*line 8"),
         ("name: small", "name: [", "not valid YAML"),
     ],
 )
@@ -197,7 +228,8 @@ def test_two_sets_of_one_name_are_refused(folder: Path) -> None:
 
 
 def test_class_names_are_found_whatever_their_case() -> None:
-    assert class_rows(["CAT", "dog"], ["dog", "cat", "Dog"]).tolist() == [1, 0]
+    words = [["CAT"], ["hound", "dog"], ["cow"]]
+    assert class_rows(words, ["dog", "cat", "Dog"]).tolist() == [1, 0, -1]
 
 
 def test_tables_hold_any_text() -> None:

@@ -1,15 +1,17 @@
 """Known data sets by their presets: made ones in the layouts of the true ones, encoded, grouped and in one table."""
 
+import re
 from pathlib import Path
 
 import layouts
 import pytest
 from command_line import tac, told
+from small_store import REPOSITORY
 
 from tac_pipeline.errors import TacWarning
 from tac_pipeline.experiments.plan import load_experiment, load_preset, preset_sets
 from tac_pipeline.experiments.running import run_experiment
-from tac_pipeline.experiments.tables import HEADER, rows_of
+from tac_pipeline.experiments.tables import HEADER, notes_of, rows_of
 from tac_pipeline.sources.layouts.imagenet import imagenet_subset
 
 WORDS = "circle square triangle ring bar ball disk flag stripe box wheel sun moon leaf sky sea fire rose lemon grass"
@@ -101,6 +103,46 @@ def test_other_weights_and_some_of_the_sets(data: Path, tmp_path: Path) -> None:
     assert "--only must name sets of the experiment: cifar10, dtd; got ['mnist']" in told(unknown)
 
 
+def test_what_is_damaged_or_missing_is_said_before_anything_is_encoded(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    layouts.make_cifar10(folder, images_per_class=1)
+    batch = folder / "data_batch_1"
+    batch.write_bytes(batch.read_bytes()[:100])
+    plan = load_preset("paper").model_copy(
+        update={
+            "ways": ["k-means"],
+            "encoder": load_preset("paper").encoder.model_copy(update={"model": "tac-small", "pretrained": "drawn"}),
+            "nouns": "words.txt",
+        }
+    )
+    (tmp_path / "words.txt").write_text(WORDS, encoding="utf-8")
+    said: list[str] = []
+
+    def outcome(**changes: object):
+        sets = [plan.sets[1].model_copy(update=changes)]
+        return run_experiment(plan.model_copy(update={"sets": sets}), tmp_path, tmp_path, seeds=1, say=said.append)
+
+    cut = "CIFAR-10: data_batch_1: "
+    for changes, sentence in (
+        ({"classes": 11}, "CIFAR-10: the scored images of .* must have 11 classes, and they have 10: airplane, .*"),
+        (
+            {"split": "val"},
+            r"CIFAR-10: split must be a split that has images; got 'val', and there.*",
+        ),
+    ):
+        found = outcome(**changes)
+        assert found.problems[0].startswith(cut)
+        assert re.fullmatch(sentence, found.missing[0]), found.missing
+    assert said == []
+    found = outcome()
+    assert [one.data for one in found.results] == ["CIFAR-10"]
+    assert [note.startswith(cut) and note.endswith("Download it again") for note in notes_of(found)] == [
+        False,
+        True,
+        False,
+    ]
+
+
 def test_two_encoders_have_rows_of_their_own(data: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     both = "{model: tac-small, pretrained: drawn, second: {model: test_resnet, pretrained: random}}"
@@ -121,6 +163,8 @@ def test_two_encoders_have_rows_of_their_own(data: Path, tmp_path: Path) -> None
 def test_presets_are_found_by_name_and_have_short_names() -> None:
     for written in ("paper", "paper.yaml", "presets/paper.yaml"):
         assert load_experiment(Path(written)).name == "paper"
+    reference = load_experiment(REPOSITORY / "benchmarks" / "reference.yaml")
+    assert [len(one.class_names or ()) for one in reference.sets] == [10, 10, 37, 0, 0]
     assert list(preset_sets())[:4] == ["stl10", "cifar10", "cifar20", "imagenet10"]
     assert len(preset_sets()) == 15
     assert "ucf101" in tac("experiment", "sets").stdout
