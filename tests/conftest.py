@@ -89,7 +89,13 @@ def own_environment() -> Iterator[None]:
 
 
 # Tests that wait for crons, in parallel with the rest (see Makefile); then the files that take longest.
-FIRST = ("test_automation.py", "test_docs_notebooks.py", "test_docs_blocks.py", "test_wheel.py")
+FIRST = (
+    "test_automation_stopped.py",
+    "test_automation.py",
+    "test_docs_notebooks.py",
+    "test_docs_blocks.py",
+    "test_wheel.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

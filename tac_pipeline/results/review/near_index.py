@@ -41,7 +41,7 @@ from tac_pipeline.store.schemas import HASH_KEYS, NEAR_PAIRS, near_codes
 from tac_pipeline.store.segments.derived import UNUSED_DAYS, Derived
 from tac_pipeline.store.segments.reading import Rows
 from tac_pipeline.store.segments.sums import shard_counts
-from tac_pipeline.store.shards import ShardPart, map_shards, read_shard
+from tac_pipeline.store.shards import ShardPart, map_shards
 
 RECORD_NAME = "record.json"
 # Raise it when other code would find other pairs: everything is then compared again.
@@ -392,15 +392,18 @@ def _sample(view: View) -> FloatMatrix:
     names = pl.concat(shard_counts(view.parts, view.derived)).filter(pl.col("shard") != "")["shard"].unique().sort()
     size = sample_size(view.n_images)
     chosen = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_SHARDS)).astype(int))
-    found: list[FloatMatrix] = []
+    each, found = max(1, -(-size // len(chosen))), list[FloatMatrix]()
     # Where the images of all these shards cannot be read, one with others is looked for.
-    for number, name in enumerate((*names[chosen], *names)):
-        if number >= len(chosen) and any(map(len, found)):
+    for some in (names[chosen], names):
+        whole = pl.DataFrame({"shard": some, "row": 0})
+        for _, (rows, vectors) in map_shards(ShardPart.read_whole, whole, view.shards, encoder=view.encoder):
+            readable = vectors[rows["error"].is_null().to_numpy()]
+            found.append(readable[:: max(1, -(-len(readable) // each))].copy())
+            del vectors, readable
+            if some is names and len(found[-1]):
+                break
+        if any(map(len, found)):
             break
-        rows, vectors = read_shard(view.shards / name, encoder=view.encoder)
-        vectors = vectors[rows["error"].is_null().to_numpy()]
-        each = max(1, -(-size // len(chosen)))
-        found.append(vectors[:: max(1, -(-len(vectors) // each))])
     return np.concatenate(found)
 
 

@@ -75,7 +75,7 @@ def test_the_first_weight_that_is_not_borne_ends_it() -> None:
 
 def test_no_label_can_reach_the_choice() -> None:
     taken = set(inspect.signature(choose_text_weight).parameters)
-    assert taken == {"image_embeddings", "text_counterparts", "neighbors", "n_clusters", "seed", "progress"}
+    assert taken == {"image_embeddings", "text_counterparts", "neighbors", "n_clusters", "levels", "seed", "progress"}
 
 
 def test_the_same_seed_chooses_the_same() -> None:
