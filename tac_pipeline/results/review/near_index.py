@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -48,6 +49,8 @@ RECORD_NAME = "record.json"
 NEAR_CODE = 1
 # Images of one run, and rows of codes that are compared at once.
 RUN_IMAGES, BATCH_ROWS = 262_144, 131_072
+# Blocks of cells that are compared at once, on as many cores; each holds a batch.
+MOST_THREADS = 4
 # So many small files are joined.
 SMALL_FILES = 16
 # Shards from which the sample for the cells is taken.
@@ -90,7 +93,7 @@ def near_pairs(view: View, folder: Path, *, similarity: float) -> pl.DataFrame:
     """All near-duplicates of a store: columns left, right (hash keys), cosine.
 
     New contents are compared with all others, and nothing else is. Contents that are gone may be among the pairs. Held
-    at once are 16 bytes for each image of changed segments, 20 for each pair, and BATCH_ROWS codes.
+    at once are 16 bytes for each image of changed segments, 20 for each pair, and BATCH_ROWS codes for each thread.
 
     Parameters
     ----------
@@ -167,7 +170,8 @@ class _Index:
         if parts:
             from threadpoolctl import threadpool_limits
 
-            # Thousands of small products: beside other work, threads that wait for each other took five times as long.
+            # Thousands of small products: beside other work, threads of one product that wait for each other took five
+            # times as long. Blocks of cells have a thread each.
             with threadpool_limits(limits=1):
                 self._take_in(view, parts)
             self.record["taken"] = [part.digest for part in view.parts]
@@ -237,9 +241,10 @@ class _Index:
         wanted = np.unique(np.concatenate([cell.to_numpy() for cell in touched]))
         rows_of_cell = sum(size for _, size in self.record["runs"].values()) / len(cells.centers)
         together = max(1, int(BATCH_ROWS / rows_of_cell))
-        found = [NEAR_PAIRS_NONE]
-        for block in np.split(wanted, np.flatnonzero(np.diff(wanted // together)) + 1):
-            found.append(self._compare_block(block, before, new, cells))
+        blocks = np.split(wanted, np.flatnonzero(np.diff(wanted // together)) + 1)
+        compare = partial(self._compare_block, before=before, new=new, cells=cells)
+        with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1), thread_name_prefix="near") as pool:
+            found = [NEAR_PAIRS_NONE, *pool.map(compare, blocks)]
         return _unique_pairs(pl.concat(found))
 
     def _compare_block(self, block: IntVector, before: list[str], new: list[str], cells: Cells) -> pl.DataFrame:
