@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tac_pipeline.arrays import FloatMatrix, IntVector
+from tac_pipeline.method.grouping.lloyd.rounds import nearest_center
 from tac_pipeline.method.grouping.spherical_kmeans import spherical_kmeans
+from tac_pipeline.tensors import tensor_of
 
 # The cells come from so many images: a group of 1 in 10,000 then has about ten of them.
 FIRST_SAMPLE = 100_000
@@ -41,8 +43,7 @@ def find_cells(rows: FloatMatrix, *, n_cells: int, seed: int) -> FloatMatrix:
 
 def nearest_cells(rows: FloatMatrix, centers: FloatMatrix) -> Cells:
     """The cell of each row, int32 (n_rows,); the first of several equally near."""
-    nearest: Cells = (rows @ centers.T).argmax(axis=1).astype(np.int32)
-    return nearest
+    return nearest_center(tensor_of(rows), centers).astype(np.int32)
 
 
 def draw_evenly(cells: Cells, order: Order, *, count: int, first: npt.NDArray[np.bool_] | None = None) -> IntVector:
