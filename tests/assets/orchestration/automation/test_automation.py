@@ -1,15 +1,11 @@
 """What happens automatically, with the real daemon and webserver: nobody presses a button here."""
 
 import json
-from collections.abc import Iterator
 
-import pytest
 from automatic import (
     AUTOMATION,
     LAG,
     add_image,
-    automatic_ui,
-    between_quiet_times,
     chosen,
     ended,
     no_look_soon,
@@ -30,17 +26,6 @@ from assets.graph import GROWTH
 from assets.orchestration.publishing import PUBLISHED
 
 COUNTERPARTS_DOWN = below("text_counterparts") | {PUBLISHED}
-
-
-@pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    with automatic_ui(tmp_path_factory.mktemp("automation")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quiet(ui: Ui, request: pytest.FixtureRequest) -> Iterator[None]:
-    yield from between_quiet_times(ui, request)
 
 
 def test_schedules_and_sensors_are_there_and_switched_on(ui: Ui) -> None:

@@ -2,17 +2,13 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
-import pytest
 from automatic import (
     ENDS,
     EPOCHS,
     LAG,
     add_image,
-    automatic_ui,
     begun,
-    between_quiet_times,
     chosen,
     end_of,
     ended,
@@ -37,17 +33,6 @@ from waiting import wait_for
 from assets.orchestration.publishing import PUBLISHED
 
 HEADS_DOWN = below("cluster_heads") | {PUBLISHED}
-
-
-@pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    with automatic_ui(tmp_path_factory.mktemp("automation")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quiet(ui: Ui, request: pytest.FixtureRequest) -> Iterator[None]:
-    yield from between_quiet_times(ui, request)
 
 
 def test_a_learning_that_was_terminated_holds_up_no_image_and_is_taken_up(ui: Ui) -> None:
